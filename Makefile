@@ -1,0 +1,81 @@
+# The README's commands. Each is a few plain cargo commands; nothing here is needed to use cargo.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Where rustup puts cargo, for shells that have not read its profile yet.
+export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
+
+CARGO ?= cargo
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+# The crates that feature `dpdk` changes.
+DPDK_CRATES := --package hal --package qfp
+DPDK := $(shell pkg-config --exists 'libdpdk >= 22.11' 2>/dev/null && echo yes)
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+.PHONY: setup
+setup: ## Install what is missing
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## Route a capture, then forward on DPDK virtual devices
+	@scripts/demo.sh
+
+.PHONY: test
+test: setup ## All tests: without DPDK, then what DPDK changes
+	$(CARGO) test --workspace
+	$(CARGO) test $(DPDK_CRATES) --features dpdk
+
+.PHONY: bench
+bench: setup ## Benchmarks, each against the DPDK library for the same job
+	$(CARGO) bench --workspace --features dpdk --bench '*'
+
+.PHONY: lint
+lint: ## Format, clippy, rustdoc, licences, scripts: warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+ifeq ($(DPDK),yes)
+	$(CARGO) clippy --package dpdk-sys $(DPDK_CRATES) --features dpdk --all-targets -- -D warnings
+else
+	@echo "skipped: clippy with feature dpdk (DPDK is not installed)"
+endif
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
+	else echo "skipped: cargo deny (not installed)"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
+	else echo "skipped: shellcheck (not installed)"; fi
+
+.PHONY: docs
+docs: ## Write docs/order-of-operations.md anew, from the table
+	QFP_BLESS=1 $(CARGO) test --package qfp --test order_of_operations
+
+.PHONY: loom
+loom: ## Model check of the publication protocol
+	RUSTFLAGS='--cfg loom' $(CARGO) test --package pal --release \
+		--target-dir $(TARGET_DIR)/loom --test loom_publication
+
+.PHONY: miri
+miri: ## Publication, memory and rings under miri (nightly)
+	@cargo +nightly miri --version >/dev/null 2>&1 || \
+		{ echo "needs: rustup toolchain install nightly --component miri,rust-src"; exit 1; }
+	MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS='' cargo +nightly miri test --package pal --lib \
+		--target-dir $(TARGET_DIR)/miri -- publication ring counters
+
+.PHONY: tsan
+tsan: ## The platform's tests under ThreadSanitizer (nightly)
+	@[[ -d "$$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]] || \
+		{ echo "needs: rustup toolchain install nightly --component rust-src"; exit 1; }
+	RUSTFLAGS='-Z sanitizer=thread' cargo +nightly test --package pal --lib -Z build-std \
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir $(TARGET_DIR)/tsan
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || \
+		{ echo "needs: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 1; }
+	for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done

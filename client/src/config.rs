@@ -1,0 +1,32 @@
+//! What the operator wants: ports, routes and neighbours, as one typed model.
+//!
+//! The model is plain data and knows nothing of TOML. A [`Config`] is read from TOML
+//! ([`Config::from_toml`]) or put together in code, completed with ports from the command line
+//! ([`Config::merge_ports`]), and checked as a whole ([`Config::validate`]). After that
+//! [`Interfaces`] answers what names and addresses mean, and no later step needs to check again.
+//! Large route lists come from a file of their own, as a [`RouteTable`].
+//!
+//! Every error is one line: file, line, what is wrong.
+
+mod error;
+mod interfaces;
+mod mac;
+mod model;
+mod place;
+mod ports;
+mod read;
+mod routes;
+mod table;
+mod validate;
+mod write;
+
+pub use error::{ConfigError, Problem};
+pub use interfaces::{Hop, Interface, InterfaceId, Interfaces};
+pub use mac::{MacAddr, NotMac};
+pub use model::{Config, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target, Tpid};
+pub use model::{VLAN_ID, Vlan, WEIGHT};
+pub use place::{Origin, Place};
+pub use routes::{RouteEntry, RouteTable};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use super::{MacAddr, Origin};
+
+/// Largest IP packets an interface may be set to send, bytes (RFC 791 3.2 and jumbo frames).
+pub const MTU: RangeInclusive<u16> = 68..=9000;
+/// Smallest MTU of an interface with an IPv6 address, bytes (RFC 8200 5).
+pub const MIN_MTU_IPV6: u16 = 1280;
+/// VLAN identifiers that a tag may carry (IEEE 802.1Q 9.6).
+pub const VLAN_ID: RangeInclusive<u16> = 1..=4094;
+/// Shares of traffic a path may take, relative to the other paths of its prefix.
+pub const WEIGHT: RangeInclusive<u8> = 1..=u8::MAX;
+/// Most paths one prefix may have.
+pub const MAX_PATHS: usize = 64;
+
+/// Everything the operator says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Ports in the order of their numbers.
+    pub ports: Vec<Port>,
+    /// Static routes; several of one prefix are its paths.
+    pub routes: Vec<Route>,
+    /// Static neighbours.
+    pub neighbours: Vec<Neighbour>,
+    /// The file it was read from.
+    pub origin: Origin,
+}
+
+/// A physical interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Name, unlike that of any other interface.
+    pub name: String,
+    /// What to open, in the words of the port back-ends: `pcap:rx=in.pcap`, `tap:tap0`.
+    pub device: Option<String>,
+    /// Address to use instead of the device's own.
+    pub mac: Option<MacAddr>,
+    /// Largest IP packet it sends, bytes.
+    pub mtu: u16,
+    /// Own addresses, each with the length of its network's prefix.
+    pub addresses: Vec<IpNet>,
+    /// Asks the device to receive frames for any MAC address.
+    pub promiscuous: bool,
+    /// Whether to drop frames that are neither for its own MAC address nor for a group.
+    /// Unset leaves the choice to the kind of device.
+    pub mac_filter: Option<bool>,
+    /// Administratively down: everything received is dropped.
+    pub shutdown: bool,
+    /// Sub-interfaces.
+    pub vlans: Vec<Vlan>,
+    /// Where this was said.
+    pub origin: Origin,
+}
+
+impl Port {
+    /// A port with default settings.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            device: None,
+            mac: None,
+            mtu: 1500,
+            addresses: Vec::new(),
+            promiscuous: false,
+            mac_filter: None,
+            shutdown: false,
+            vlans: Vec::new(),
+            origin: Origin::default(),
+        }
+    }
+
+    /// The name of port `index` that has no other.
+    #[must_use]
+    pub fn default_name(index: usize) -> String {
+        format!("port{index}")
+    }
+}
+
+/// A sub-interface: the frames of a port with one tag (802.1Q) or two (QinQ).
+///
+/// A frame belongs to the sub-interface that names the most of its tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// Identifier in the tag, the outer one if there are two.
+    pub id: u16,
+    /// Identifier in the inner tag. The inner tag is always of type 0x8100.
+    pub inner: Option<u16>,
+    /// Type of the outer tag in frames sent; either is accepted in frames received.
+    pub tpid: Tpid,
+    /// Name, unlike that of any other interface.
+    pub name: String,
+    /// Largest IP packet it sends, bytes; the port's if unset, and never more than that.
+    pub mtu: Option<u16>,
+    /// Own addresses, each with the length of its network's prefix.
+    pub addresses: Vec<IpNet>,
+    /// Where this was said.
+    pub origin: Origin,
+}
+
+impl Vlan {
+    /// A sub-interface of the port named `port`, with default settings.
+    #[must_use]
+    pub fn new(port: &str, id: u16, inner: Option<u16>) -> Self {
+        Self {
+            id,
+            inner,
+            tpid: if inner.is_some() { Tpid::Dot1ad } else { Tpid::Dot1q },
+            name: match inner {
+                Some(inner) => format!("{port}.{id}.{inner}"),
+                None => format!("{port}.{id}"),
+            },
+            mtu: None,
+            addresses: Vec::new(),
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// Type of a VLAN tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tpid {
+    /// Customer tag, 0x8100.
+    Dot1q,
+    /// Service tag, 0x88a8.
+    Dot1ad,
+}
+
+impl Tpid {
+    /// The EtherType, host byte order.
+    #[must_use]
+    pub const fn ethertype(self) -> u16 {
+        match self {
+            Self::Dot1q => 0x8100,
+            Self::Dot1ad => 0x88a8,
+        }
+    }
+
+    /// The word in configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dot1q => "dot1q",
+            Self::Dot1ad => "dot1ad",
+        }
+    }
+}
+
+/// One path of a static route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Destinations, without host bits.
+    pub prefix: IpNet,
+    /// Where they are sent.
+    pub target: Target,
+    /// Share of the prefix's traffic, relative to its other paths.
+    pub weight: u8,
+    /// Where this was said.
+    pub origin: Origin,
+}
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A router on a network we are connected to.
+    Via {
+        /// The router's address.
+        address: IpAddr,
+        /// The interface; found from the connected networks if unset.
+        dev: Option<String>,
+    },
+    /// The destinations themselves are on this interface's link.
+    Dev(String),
+    /// Nowhere: packets are discarded (Null0).
+    Drop,
+}
+
+/// A neighbour whose MAC address is given instead of asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// The interface; found from the connected networks if unset.
+    pub dev: Option<String>,
+    /// Where this was said.
+    pub origin: Origin,
+}

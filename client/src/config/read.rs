@@ -1,0 +1,125 @@
+use std::fs;
+use std::path::Path;
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+
+use super::table::{Source, Table};
+use super::{
+    Config, ConfigError, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, VLAN_ID, Vlan,
+    WEIGHT,
+};
+
+const FILE: &[&str] = &["port", "route", "neighbor", "neighbour"];
+const PORT: &[&str] =
+    &["name", "device", "mac", "mtu", "address", "promiscuous", "mac_filter", "shutdown", "vlan"];
+const VLAN: &[&str] = &["id", "inner", "tpid", "name", "mtu", "address"];
+const ROUTE: &[&str] = &["prefix", "via", "dev", "drop", "weight"];
+const NEIGHBOUR: &[&str] = &["address", "mac", "dev"];
+
+impl Config {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], and when the file cannot be read.
+    pub fn from_toml(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(error) => Err(Problem::Unreadable(error).at(Place { file: file.into(), line: 0 })),
+        }
+    }
+
+    /// Reads TOML; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// On bad syntax, unknown keys, wrong types and values that are not what their key needs.
+    /// Whether the parts agree is for [`Config::validate`] to say.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let source = Source::new(text, file);
+        let root = DeTable::parse(source.text).map_err(|error| {
+            let place = error.span().map_or(source.whole(), |span| source.place(span.start));
+            Problem::Syntax(Box::new(error)).at(place)
+        })?;
+        let root = Table::open(&source, "the file", root.get_ref(), source.whole(), FILE)?;
+
+        let mut config = Self { origin: root.origin.clone(), ..Self::default() };
+        for (index, table) in root.tables("port", "[[port]]", PORT)?.into_iter().enumerate() {
+            config.ports.push(port(index, table)?);
+        }
+        for table in root.tables("route", "[[route]]", ROUTE)? {
+            config.routes.push(route(table)?);
+        }
+        for key in ["neighbor", "neighbour"] {
+            for table in root.tables(key, "[[neighbor]]", NEIGHBOUR)? {
+                config.neighbours.push(neighbour(table)?);
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {
+    let name = table.text("name")?.map_or(Port::default_name(index), |name| name.text.to_owned());
+    let mut port = Port::new(name);
+    port.device = table.text("device")?.map(|device| device.text.to_owned());
+    port.mac = table.text("mac")?.map(|mac| mac.parse(Problem::BadMac)).transpose()?;
+    port.mtu = table.number("mtu", &MTU)?.unwrap_or(port.mtu);
+    port.addresses = addresses(&mut table)?;
+    port.promiscuous = table.flag("promiscuous")?.unwrap_or_default();
+    port.mac_filter = table.flag("mac_filter")?;
+    port.shutdown = table.flag("shutdown")?.unwrap_or_default();
+    for table in table.tables("vlan", "[[port.vlan]]", VLAN)? {
+        port.vlans.push(vlan(&port.name, table)?);
+    }
+    port.origin = table.origin;
+    Ok(port)
+}
+
+fn vlan(port: &str, mut table: Table<'_>) -> Result<Vlan, ConfigError> {
+    let missing = Problem::MissingKey { table: "[[port.vlan]]", key: "id" };
+    let id = table.number("id", &VLAN_ID)?.ok_or_else(|| missing.at(table.origin.place()))?;
+    let mut vlan = Vlan::new(port, id, table.number("inner", &VLAN_ID)?);
+    if let Some(tpid) = table.text("tpid")? {
+        vlan.tpid = [Tpid::Dot1q, Tpid::Dot1ad]
+            .into_iter()
+            .find(|known| known.name() == tpid.text)
+            .ok_or_else(|| Problem::BadTpid(tpid.text.to_owned()).at(tpid.place))?;
+    }
+    if let Some(name) = table.text("name")? {
+        vlan.name = name.text.to_owned();
+    }
+    vlan.mtu = table.number("mtu", &MTU)?;
+    vlan.addresses = addresses(&mut table)?;
+    vlan.origin = table.origin;
+    Ok(vlan)
+}
+
+fn addresses(table: &mut Table<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    table.texts("address")?.iter().map(|text| text.parse(Problem::BadPrefix)).collect()
+}
+
+fn route(mut table: Table<'_>) -> Result<Route, ConfigError> {
+    let prefix: IpNet = table.need("prefix")?.parse(Problem::BadPrefix)?;
+    let via = table.text("via")?.map(|via| via.parse(Problem::BadAddress)).transpose()?;
+    let dev = table.text("dev")?.map(|dev| dev.text.to_owned());
+    let weight = table.number("weight", &WEIGHT)?;
+    let target = match (table.flag("drop")?.unwrap_or_default(), via, dev) {
+        (true, None, None) if weight.is_none() => Target::Drop,
+        (true, ..) => return Err(Problem::DropWithPath(prefix).at(table.origin.place())),
+        (false, Some(address), dev) => Target::Via { address, dev },
+        (false, None, Some(dev)) => Target::Dev(dev),
+        (false, None, None) => return Err(Problem::NoTarget(prefix).at(table.origin.place())),
+    };
+    Ok(Route { prefix, target, weight: weight.unwrap_or(1), origin: table.origin })
+}
+
+fn neighbour(mut table: Table<'_>) -> Result<Neighbour, ConfigError> {
+    Ok(Neighbour {
+        address: table.need("address")?.parse(Problem::BadAddress)?,
+        mac: table.need("mac")?.parse(Problem::BadMac)?,
+        dev: table.text("dev")?.map(|dev| dev.text.to_owned()),
+        origin: table.origin,
+    })
+}

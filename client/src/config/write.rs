@@ -1,0 +1,191 @@
+use std::fmt::{self, Display, Formatter};
+
+use ipnet::IpNet;
+
+use super::{Config, Neighbour, Port, Route, Target, Vlan};
+
+/// TOML that reads back as the same configuration.
+impl Display for Config {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut separate = |f: &mut Formatter<'_>| {
+            let text = std::mem::replace(&mut separator, "\n");
+            f.write_str(text)
+        };
+        for port in &self.ports {
+            separate(f)?;
+            write_port(f, port)?;
+        }
+        for route in &self.routes {
+            separate(f)?;
+            write_route(f, route)?;
+        }
+        for neighbour in &self.neighbours {
+            separate(f)?;
+            write_neighbour(f, neighbour)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
+    writeln!(f, "[[port]]")?;
+    write_text(f, "name", &port.name)?;
+    if let Some(device) = &port.device {
+        write_text(f, "device", device)?;
+    }
+    if let Some(mac) = port.mac {
+        write_text(f, "mac", &mac.to_string())?;
+    }
+    writeln!(f, "mtu = {}", port.mtu)?;
+    write_addresses(f, &port.addresses)?;
+    if port.promiscuous {
+        writeln!(f, "promiscuous = true")?;
+    }
+    if let Some(filter) = port.mac_filter {
+        writeln!(f, "mac_filter = {filter}")?;
+    }
+    if port.shutdown {
+        writeln!(f, "shutdown = true")?;
+    }
+    port.vlans.iter().try_for_each(|vlan| write_vlan(f, vlan))
+}
+
+fn write_vlan(f: &mut Formatter<'_>, vlan: &Vlan) -> fmt::Result {
+    writeln!(f, "\n[[port.vlan]]")?;
+    writeln!(f, "id = {}", vlan.id)?;
+    if let Some(inner) = vlan.inner {
+        writeln!(f, "inner = {inner}")?;
+    }
+    write_text(f, "tpid", vlan.tpid.name())?;
+    write_text(f, "name", &vlan.name)?;
+    if let Some(mtu) = vlan.mtu {
+        writeln!(f, "mtu = {mtu}")?;
+    }
+    write_addresses(f, &vlan.addresses)
+}
+
+fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
+    writeln!(f, "[[route]]\nprefix = \"{}\"", route.prefix)?;
+    match &route.target {
+        Target::Via { address, dev } => {
+            writeln!(f, "via = \"{address}\"")?;
+            if let Some(dev) = dev {
+                write_text(f, "dev", dev)?;
+            }
+        }
+        Target::Dev(dev) => write_text(f, "dev", dev)?,
+        Target::Drop => return writeln!(f, "drop = true"),
+    }
+    if route.weight != 1 {
+        writeln!(f, "weight = {}", route.weight)?;
+    }
+    Ok(())
+}
+
+fn write_neighbour(f: &mut Formatter<'_>, neighbour: &Neighbour) -> fmt::Result {
+    writeln!(f, "[[neighbor]]\naddress = \"{}\"", neighbour.address)?;
+    write_text(f, "mac", &neighbour.mac.to_string())?;
+    neighbour.dev.iter().try_for_each(|dev| write_text(f, "dev", dev))
+}
+
+fn write_text(f: &mut Formatter<'_>, key: &str, text: &str) -> fmt::Result {
+    writeln!(f, "{key} = {}", toml::Value::from(text))
+}
+
+fn write_addresses(f: &mut Formatter<'_>, addresses: &[IpNet]) -> fmt::Result {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let quoted: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+    writeln!(f, "address = [{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::collection::vec;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::super::{MTU, MacAddr, Origin, Tpid, VLAN_ID, WEIGHT};
+    use super::*;
+
+    fn mac() -> impl Strategy<Value = MacAddr> {
+        any::<[u8; 6]>().prop_map(MacAddr)
+    }
+
+    fn network() -> impl Strategy<Value = IpNet> {
+        any::<(IpAddr, u8)>().prop_map(|(address, length)| {
+            let longest = if address.is_ipv4() { 32 } else { 128 };
+            IpNet::new(address, length % (longest + 1)).unwrap()
+        })
+    }
+
+    fn networks() -> impl Strategy<Value = Vec<IpNet>> {
+        vec(network(), 0..4)
+    }
+
+    prop_compose! {
+        fn vlan()(
+            id in VLAN_ID,
+            inner in of(VLAN_ID),
+            tpid in prop_oneof![Just(Tpid::Dot1q), Just(Tpid::Dot1ad)],
+            name in any::<String>(),
+            mtu in of(MTU),
+            addresses in networks(),
+        ) -> Vlan {
+            Vlan { id, inner, tpid, name, mtu, addresses, origin: Origin::default() }
+        }
+    }
+
+    prop_compose! {
+        fn port()(
+            name in any::<String>(),
+            device in of(any::<String>()),
+            mac in of(mac()),
+            mtu in MTU,
+            addresses in networks(),
+            (promiscuous, mac_filter, shutdown) in any::<(bool, Option<bool>, bool)>(),
+            vlans in vec(vlan(), 0..3),
+        ) -> Port {
+            let origin = Origin::default();
+            Port { name, device, mac, mtu, addresses, promiscuous, mac_filter, shutdown, vlans, origin }
+        }
+    }
+
+    fn route() -> impl Strategy<Value = Route> {
+        let path = prop_oneof![
+            (any::<IpAddr>(), of(any::<String>()))
+                .prop_map(|(address, dev)| Target::Via { address, dev }),
+            any::<String>().prop_map(Target::Dev),
+        ];
+        let target = prop_oneof![(path, WEIGHT), Just((Target::Drop, 1))];
+        (network(), target).prop_map(|(prefix, (target, weight))| Route {
+            prefix,
+            target,
+            weight,
+            origin: Origin::default(),
+        })
+    }
+
+    prop_compose! {
+        fn neighbour()(
+            address in any::<IpAddr>(), mac in mac(), dev in of(any::<String>()),
+        ) -> Neighbour {
+            Neighbour { address, mac, dev, origin: Origin::default() }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_as_the_same(
+            ports in vec(port(), 0..4), routes in vec(route(), 0..4),
+            neighbours in vec(neighbour(), 0..4),
+        ) {
+            let config = Config { ports, routes, neighbours, origin: Origin::default() };
+            prop_assert_eq!(Config::parse(&config.to_string(), "written").unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Execution agents: each turns its part of the configuration into the tables of one feature.
+
+mod adjacency;
+mod fib;
+mod interface;
+
+pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts};
+pub(crate) use fib::{FibAgent, Members};
+pub(crate) use interface::InterfaceAgent;

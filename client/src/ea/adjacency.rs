@@ -1,0 +1,275 @@
+//! Adjacencies: what is put in front of a packet for each next hop.
+//!
+//! An adjacency is written in place. Losing a neighbour is one store. A neighbour whose address
+//! changes gets another row, and the groups that used the old one are pointed to it, because
+//! lcores may be reading the old row this moment.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+use driver::{Driver, DriverError};
+use pal::publication::Grace;
+use pal::region::Block;
+use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX};
+use qfp_core::step::table_kind;
+use qfp_core::uidb::UidbIndex;
+
+use crate::rm::{Exhausted, Numbers};
+
+/// What an adjacency is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum AdjacencyKey {
+    /// Packets for the router itself.
+    Receive,
+    /// Packets for a broadcast address of a connected network.
+    LocalGroup,
+    /// Packets to be discarded.
+    Null0,
+    /// Hosts on the link of an interface.
+    Glean(UidbIndex),
+    /// One neighbour.
+    Neighbour(UidbIndex, IpAddr),
+}
+
+/// What frames of an interface look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkFacts {
+    pub(crate) mac: [u8; 6],
+    /// Tags, outer first, as they stand in a frame.
+    pub(crate) tags: Vec<[u8; 4]>,
+    pub(crate) mtu: u16,
+    pub(crate) featured: bool,
+}
+
+/// The agent for adjacencies.
+pub(crate) struct AdjacencyAgent {
+    table: Block<Adjacency>,
+    numbers: Numbers,
+    by_key: HashMap<AdjacencyKey, u32>,
+    macs: HashMap<u32, [u8; 6]>,
+    links: HashMap<UidbIndex, LinkFacts>,
+    /// Rows that were complete once: not to be written before this has passed.
+    lost: HashMap<u32, Grace>,
+    retired: Vec<(u32, Grace)>,
+}
+
+impl AdjacencyAgent {
+    pub(crate) fn new(driver: &mut Driver, capacity: u32) -> Result<Self, DriverError> {
+        let table = driver.alloc::<Adjacency>(capacity as usize)?.publish();
+        driver.commit(|root| {
+            root.set(table_kind::ADJACENCY, table);
+        })?;
+        Ok(Self {
+            table,
+            numbers: Numbers::new("adjacencies", 1, capacity),
+            by_key: HashMap::new(),
+            macs: HashMap::new(),
+            links: HashMap::new(),
+            lost: HashMap::new(),
+            retired: Vec::new(),
+        })
+    }
+
+    /// Sets what frames of each interface look like.
+    pub(crate) fn set_links(&mut self, links: HashMap<UidbIndex, LinkFacts>) {
+        self.links = links;
+    }
+
+    /// The adjacency for `key`, made when there is none: a neighbour's starts incomplete.
+    pub(crate) fn get(&mut self, driver: &Driver, key: AdjacencyKey) -> Result<u32, Exhausted> {
+        if let Some(&number) = self.by_key.get(&key) {
+            return Ok(number);
+        }
+        let number = self.numbers.take()?;
+        self.by_key.insert(key, number);
+        let (kind, uidb) = match key {
+            AdjacencyKey::Receive => (AdjacencyKind::Receive, UidbIndex::RP),
+            AdjacencyKey::LocalGroup => (AdjacencyKind::LocalGroup, UidbIndex::RP),
+            AdjacencyKey::Null0 => (AdjacencyKind::Null0, UidbIndex::NONE),
+            AdjacencyKey::Glean(uidb) => (AdjacencyKind::Glean, uidb),
+            AdjacencyKey::Neighbour(uidb, _) => (AdjacencyKind::Incomplete, uidb),
+        };
+        let next_hop = match key {
+            AdjacencyKey::Neighbour(_, address) => Some(address),
+            _ => None,
+        };
+        let link = self.links.get(&uidb);
+        if let Some(row) = driver.view(self.table).get(number as usize) {
+            row.output.store(uidb.0, Relaxed);
+            store_next_hop(row, next_hop);
+            let mtu = link.map_or(u16::MAX, |link| link.mtu);
+            row.state.store(AdjacencyState { kind, rewrite_len: 0, mtu }.pack(), Release);
+        }
+        Ok(number)
+    }
+
+    /// Completes a neighbour's adjacency. Returns its number, and the one it had before when the
+    /// row had to change.
+    pub(crate) fn resolve(
+        &mut self,
+        driver: &mut Driver,
+        uidb: UidbIndex,
+        address: IpAddr,
+        mac: [u8; 6],
+    ) -> Result<(u32, Option<u32>), Exhausted> {
+        let key = AdjacencyKey::Neighbour(uidb, address);
+        let old = self.get(driver, key)?;
+        let busy = match (self.macs.get(&old), self.lost.get(&old)) {
+            (Some(&known), None) if known == mac => return Ok((old, None)),
+            (Some(_), None) => true,
+            (_, Some(&grace)) => !driver.all_passed(grace),
+            (None, None) => false,
+        };
+        if !busy {
+            self.complete(driver, old, uidb, address, mac);
+            return Ok((old, None));
+        }
+        // Lcores may be reading the old row: another one takes its place.
+        let number = self.numbers.take()?;
+        self.by_key.insert(key, number);
+        self.complete(driver, number, uidb, address, mac);
+        self.forget(driver, old);
+        Ok((number, Some(old)))
+    }
+
+    /// A neighbour is gone: one store, however many prefixes use it.
+    pub(crate) fn lose(
+        &mut self,
+        driver: &mut Driver,
+        uidb: UidbIndex,
+        address: IpAddr,
+    ) -> Option<u32> {
+        let number = *self.by_key.get(&AdjacencyKey::Neighbour(uidb, address))?;
+        self.macs.remove(&number)?;
+        let mtu = self.links.get(&uidb).map_or(u16::MAX, |link| link.mtu);
+        let state = AdjacencyState { kind: AdjacencyKind::Incomplete, rewrite_len: 0, mtu };
+        driver.view(self.table).get(number as usize)?.state.store(state.pack(), Release);
+        let grace = driver.grace_period();
+        self.lost.insert(number, grace);
+        Some(number)
+    }
+
+    /// Removes an adjacency that no group refers to any more; its number is free after a grace
+    /// period.
+    pub(crate) fn remove(&mut self, driver: &mut Driver, number: u32) {
+        self.by_key.retain(|_, n| *n != number);
+        self.forget(driver, number);
+    }
+
+    fn forget(&mut self, driver: &mut Driver, number: u32) {
+        self.macs.remove(&number);
+        self.lost.remove(&number);
+        let grace = driver.grace_period();
+        self.retired.push((number, grace));
+    }
+
+    /// Numbers whose last reader has passed can be used again.
+    pub(crate) fn reclaim(&mut self, driver: &Driver) {
+        let numbers = &mut self.numbers;
+        self.retired.retain(|&(number, grace)| {
+            let passed = driver.all_passed(grace);
+            if passed {
+                numbers.give(number);
+            }
+            !passed
+        });
+    }
+
+    /// Writes every complete adjacency anew, after the links have changed.
+    pub(crate) fn refresh(&mut self, driver: &mut Driver) -> Result<Vec<(u32, u32)>, Exhausted> {
+        let complete: Vec<_> = self
+            .by_key
+            .iter()
+            .filter_map(|(key, number)| match key {
+                AdjacencyKey::Neighbour(uidb, address) => {
+                    self.macs.get(number).map(|mac| (*uidb, *address, *mac, *number))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut moved = Vec::new();
+        for (uidb, address, mac, old) in complete {
+            let wanted = self.image(uidb, address, mac);
+            let row = driver.view(self.table).get(old as usize);
+            if row.is_some_and(|row| wanted.is_in(row)) {
+                continue;
+            }
+            let number = self.numbers.take()?;
+            self.by_key.insert(AdjacencyKey::Neighbour(uidb, address), number);
+            self.complete(driver, number, uidb, address, mac);
+            self.forget(driver, old);
+            moved.push((old, number));
+        }
+        Ok(moved)
+    }
+
+    fn image(&self, uidb: UidbIndex, address: IpAddr, mac: [u8; 6]) -> Image {
+        let link = self.links.get(&uidb).cloned().unwrap_or_default();
+        let mut bytes = [0; REWRITE_MAX];
+        let mut len = 0;
+        let ethertype: [u8; 2] = if address.is_ipv4() { [0x08, 0x00] } else { [0x86, 0xdd] };
+        let parts = [&mac[..], &link.mac].into_iter();
+        let parts = parts.chain(link.tags.iter().map(|tag| &tag[..])).chain([&ethertype[..]]);
+        for part in parts {
+            bytes[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        }
+        let kind = if link.featured { AdjacencyKind::Featured } else { AdjacencyKind::Plain };
+        let rewrite_len = u8::try_from(len).unwrap_or(0);
+        Image { bytes, state: AdjacencyState { kind, rewrite_len, mtu: link.mtu } }
+    }
+
+    fn complete(
+        &mut self,
+        driver: &Driver,
+        number: u32,
+        uidb: UidbIndex,
+        address: IpAddr,
+        mac: [u8; 6],
+    ) {
+        self.macs.insert(number, mac);
+        self.lost.remove(&number);
+        let image = self.image(uidb, address, mac);
+        let Some(row) = driver.view(self.table).get(number as usize) else { return };
+        row.output.store(uidb.0, Relaxed);
+        store_next_hop(row, Some(address));
+        for (word, value) in row.rewrite.iter().zip(image.words()) {
+            word.store(value, Relaxed);
+        }
+        row.state.store(image.state.pack(), Release);
+    }
+}
+
+/// A complete adjacency as it should stand in the table.
+struct Image {
+    bytes: [u8; REWRITE_MAX],
+    state: AdjacencyState,
+}
+
+impl Image {
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (chunks, _) = self.bytes.as_chunks::<8>();
+        chunks.iter().map(|chunk| u64::from_ne_bytes(*chunk))
+    }
+
+    fn is_in(&self, row: &Adjacency) -> bool {
+        row.state() == self.state && row.rewrite() == self.bytes
+    }
+}
+
+fn store_next_hop(row: &Adjacency, next_hop: Option<IpAddr>) {
+    let (family, hi, lo) = match next_hop {
+        Some(IpAddr::V4(address)) => (4, u64::from(address.to_bits()), 0),
+        Some(IpAddr::V6(address)) => {
+            let bits = address.to_bits();
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+            let halves = ((bits >> 64) as u64, bits as u64);
+            (6, halves.0, halves.1)
+        }
+        None => (0, 0, 0),
+    };
+    row.next_hop[0].store(hi, Relaxed);
+    row.next_hop[1].store(lo, Relaxed);
+    row.family.store(family, Relaxed);
+}

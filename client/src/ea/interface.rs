@@ -1,0 +1,227 @@
+//! Interfaces: uIDB rows and the tables that find them by port and tags.
+
+use std::collections::HashMap;
+
+use driver::{Driver, DriverError};
+use pal::region::Block;
+use qfp_core::fia::Gate;
+use qfp_core::l2::{MacRow, PortClass, TagEntry};
+use qfp_core::punt;
+use qfp_core::step::table_kind;
+use qfp_core::uidb::{NO_PORT, Uidb, UidbIndex};
+
+use crate::commit::{Features, PortFacts};
+use crate::config::{InterfaceId, Interfaces, Tpid};
+use crate::rm::{Exhausted, Numbers};
+
+/// Values of a VLAN id.
+const TAGS: usize = 4096;
+
+/// Tables of one generation.
+#[derive(Clone, Copy)]
+struct Blocks {
+    uidbs: Block<Uidb>,
+    ports: Block<PortClass>,
+    outer: Block<TagEntry>,
+    inner: Block<u16>,
+}
+
+/// The agent for interfaces.
+pub(crate) struct InterfaceAgent {
+    numbers: Numbers,
+    by_name: HashMap<String, UidbIndex>,
+    ids: Vec<UidbIndex>,
+    blocks: Option<Blocks>,
+}
+
+impl InterfaceAgent {
+    pub(crate) fn new() -> Self {
+        let first = u32::from(UidbIndex::FIRST_CONFIGURED.0);
+        let limit = u32::from(UidbIndex::NONE.0);
+        Self {
+            numbers: Numbers::new("interfaces", first, limit),
+            by_name: HashMap::new(),
+            ids: Vec::new(),
+            blocks: None,
+        }
+    }
+
+    /// Numbers for all interfaces: an interface keeps its number as long as it keeps its name.
+    ///
+    /// A number is not reused while the process lives, so that a stale one never names another
+    /// interface (ARC-22).
+    pub(crate) fn number(&mut self, interfaces: &Interfaces<'_>) -> Result<(), Exhausted> {
+        self.ids.clear();
+        for interface in interfaces.all() {
+            let uidb = match self.by_name.get(interface.name()) {
+                Some(&uidb) => uidb,
+                None => {
+                    let number = self.numbers.take()?;
+                    let uidb = UidbIndex(u16::try_from(number).unwrap_or(UidbIndex::NONE.0));
+                    self.by_name.insert(interface.name().to_owned(), uidb);
+                    uidb
+                }
+            };
+            self.ids.push(uidb);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn uidb(&self, id: InterfaceId) -> UidbIndex {
+        self.ids.get(id.0).copied().unwrap_or(UidbIndex::NONE)
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<UidbIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    /// One more than the highest uIDB number.
+    pub(crate) fn high_water(&self) -> usize {
+        self.numbers.high_water() as usize
+    }
+
+    /// Writes and publishes the tables of all interfaces.
+    pub(crate) fn commit(
+        &mut self,
+        driver: &mut Driver,
+        interfaces: &Interfaces<'_>,
+        ports: &[PortFacts],
+        features: &HashMap<String, Features>,
+    ) -> Result<(), DriverError> {
+        let mut rows = driver.alloc::<Uidb>(self.high_water())?;
+        for internal in [UidbIndex::RP, UidbIndex::RECYCLE, UidbIndex::CRYPTO] {
+            rows[usize::from(internal.0)] =
+                Uidb { port: NO_PORT, mtu: u16::MAX, state: Uidb::UP, ..Uidb::default() };
+        }
+        let mut classes = driver.alloc::<PortClass>(ports.len().max(1))?;
+        for (class, facts) in classes.iter_mut().zip(ports) {
+            *class = PortClass { mac: MacRow::from(facts.mac).0, ..PortClass::NONE };
+        }
+        let layout = TagLayout::of(interfaces);
+        let mut outer = driver.alloc::<TagEntry>((layout.ports.len() * TAGS).max(1))?;
+        let mut inner = driver.alloc::<u16>((layout.outers.len() * TAGS).max(1))?;
+        outer.fill(TagEntry::NONE);
+        inner.fill(UidbIndex::NONE.0);
+        for (id, interface) in interfaces.all().iter().enumerate() {
+            let uidb = self.ids[id];
+            let port = interface.port_index;
+            let facts = ports.get(port);
+            let own = features.get(interface.name()).copied().unwrap_or_default();
+            let mut features_in = own.ingress | Gate::TTL.mask();
+            if interface.port.mac_filter.unwrap_or(facts.is_some_and(|facts| facts.filter_mac)) {
+                features_in |= Gate::MAC_FILTER.mask();
+            }
+            rows[usize::from(uidb.0)] = Uidb {
+                features_in,
+                features_out: own.egress,
+                port: u16::try_from(port).unwrap_or(NO_PORT),
+                mtu: interface.mtu(),
+                state: if interface.port.shutdown { Uidb::DOWN } else { Uidb::UP },
+                reserved: [0; 3],
+            };
+            match interface.vlan {
+                None => {
+                    if let Some(class) = classes.get_mut(port) {
+                        class.native = uidb.0;
+                    }
+                }
+                Some(vlan) => {
+                    let table = layout.ports[&port];
+                    if let Some(class) = classes.get_mut(port) {
+                        class.outer = u32::try_from(table * TAGS + 1).unwrap_or(0);
+                    }
+                    let entry = &mut outer[table * TAGS + usize::from(vlan.id)];
+                    match vlan.inner {
+                        None => entry.uidb = uidb.0,
+                        Some(tag) => {
+                            let table = layout.outers[&(port, vlan.id)];
+                            entry.inner = u16::try_from(table + 1).unwrap_or(0);
+                            inner[table * TAGS + usize::from(tag)] = uidb.0;
+                        }
+                    }
+                }
+            }
+        }
+        let new = Blocks {
+            uidbs: rows.publish(),
+            ports: classes.publish(),
+            outer: outer.publish(),
+            inner: inner.publish(),
+        };
+        driver.commit(|root| {
+            root.set(table_kind::UIDB, new.uidbs)
+                .set(table_kind::PORT_CLASS, new.ports)
+                .set(table_kind::OUTER_TAG, new.outer)
+                .set(table_kind::INNER_TAG, new.inner);
+        })?;
+        if let Some(old) = self.blocks.replace(new) {
+            driver.retire(old.uidbs);
+            driver.retire(old.ports);
+            driver.retire(old.outer);
+            driver.retire(old.inner);
+        }
+        Ok(())
+    }
+
+    /// The interfaces as the slow path knows them.
+    pub(crate) fn slow_path(
+        &self,
+        interfaces: &Interfaces<'_>,
+        ports: &[PortFacts],
+    ) -> Vec<punt::Interface> {
+        let describe = |(id, interface): (usize, &crate::config::Interface<'_>)| {
+            let nets = interface.addresses();
+            let tag = |tpid: Tpid, vid| punt::VlanTag { tpid: tpid.ethertype(), vid };
+            let tags = interface.vlan.map_or(Vec::new(), |vlan| match vlan.inner {
+                None => vec![tag(vlan.tpid, vlan.id)],
+                Some(inner) => vec![tag(vlan.tpid, vlan.id), tag(Tpid::Dot1q, inner)],
+            });
+            punt::Interface {
+                uidb: self.ids[id],
+                name: interface.name().to_owned(),
+                mac: ports.get(interface.port_index).map_or([0; 6], |facts| facts.mac),
+                mtu: interface.mtu(),
+                ipv4: nets
+                    .iter()
+                    .filter_map(|net| match net {
+                        ipnet::IpNet::V4(net) => Some(*net),
+                        ipnet::IpNet::V6(_) => None,
+                    })
+                    .collect(),
+                ipv6: nets
+                    .iter()
+                    .filter_map(|net| match net {
+                        ipnet::IpNet::V4(_) => None,
+                        ipnet::IpNet::V6(net) => Some(*net),
+                    })
+                    .collect(),
+                tags,
+            }
+        };
+        interfaces.all().iter().enumerate().map(describe).collect()
+    }
+}
+
+/// Which 4096 rows of the tag tables belong to whom.
+struct TagLayout {
+    /// By port with sub-interfaces.
+    ports: HashMap<usize, usize>,
+    /// By port and outer tag with inner tags.
+    outers: HashMap<(usize, u16), usize>,
+}
+
+impl TagLayout {
+    fn of(interfaces: &Interfaces<'_>) -> Self {
+        let mut layout = Self { ports: HashMap::new(), outers: HashMap::new() };
+        for interface in interfaces.all() {
+            let Some(vlan) = interface.vlan else { continue };
+            let next = layout.ports.len();
+            layout.ports.entry(interface.port_index).or_insert(next);
+            if vlan.inner.is_some() {
+                let next = layout.outers.len();
+                layout.outers.entry((interface.port_index, vlan.id)).or_insert(next);
+            }
+        }
+        layout
+    }
+}

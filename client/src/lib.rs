@@ -1,0 +1,15 @@
+//! Control: what the operator says, and how it becomes tables.
+//!
+//! - [`config`]: the configuration, one typed model with its TOML and route-file front ends
+//! - [`rm`]: resource managers, which own numbers and shared objects
+//! - [`ea`]: execution agents, one a feature: interfaces, adjacencies, forwarding tables
+//! - [`Client`]: commits a configuration through the [`driver`], and takes neighbour events
+
+#![deny(unsafe_code)]
+
+mod commit;
+pub mod config;
+pub mod ea;
+pub mod rm;
+
+pub use commit::{Capacity, Client, CommitError, Features, PortFacts};

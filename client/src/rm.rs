@@ -1,0 +1,5 @@
+//! Resource managers: who owns which number, and how many there are.
+
+mod numbers;
+
+pub use numbers::{Exhausted, Numbers};

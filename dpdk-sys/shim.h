@@ -1,0 +1,80 @@
+/* What hal needs of DPDK and cannot be bound by name: constants behind casting macros, structure
+ * offsets and bit fields, and static inline functions, in bulk form. */
+#ifndef QFP_DPDK_SHIM_H
+#define QFP_DPDK_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_acl.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_fib.h>
+#include <rte_fib6.h>
+#include <rte_lcore.h>
+#include <rte_lpm.h>
+#include <rte_lpm6.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+#include <rte_mempool.h>
+#include <rte_meter.h>
+#include <rte_sched.h>
+#include <rte_version.h>
+
+/* Byte offsets in struct rte_mbuf, sizes and limits. */
+enum {
+	QFP_MBUF_BUF_ADDR = offsetof(struct rte_mbuf, buf_addr),
+	QFP_MBUF_DATA_OFF = offsetof(struct rte_mbuf, data_off),
+	QFP_MBUF_NB_SEGS = offsetof(struct rte_mbuf, nb_segs),
+	QFP_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len),
+	QFP_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len),
+	QFP_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len),
+	QFP_MBUF_SIZE = sizeof(struct rte_mbuf),
+	QFP_PKTMBUF_HEADROOM = RTE_PKTMBUF_HEADROOM,
+	QFP_MEMPOOL_CACHE_MAX = RTE_MEMPOOL_CACHE_MAX_SIZE,
+	QFP_MAX_PORTS = RTE_MAX_ETHPORTS,
+};
+
+static const uint64_t QFP_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+static const uint64_t QFP_RSS_5_TUPLE =
+	RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
+static const uint32_t QFP_MQ_RX_RSS = RTE_ETH_MQ_RX_RSS;
+static const uint32_t QFP_LCORE_ID_ANY = LCORE_ID_ANY;
+static const uint64_t QFP_NO_OWNER = RTE_ETH_DEV_NO_OWNER;
+static const uint32_t QFP_LINK_SPEED_UNKNOWN = RTE_ETH_SPEED_NUM_UNKNOWN;
+
+/* Thread-local values. */
+int qfp_errno(void);
+unsigned int qfp_lcore_id(void);
+
+/* Takes n mbufs of mp: 0, or a negative errno and none taken. */
+int qfp_mbuf_alloc_bulk(struct rte_mempool *mp, struct rte_mbuf **mbufs, unsigned int n);
+
+/* True, with speed in Mb/s (QFP_LINK_SPEED_UNKNOWN when unknown), when the link is up. */
+bool qfp_link_is_up(uint16_t port, uint32_t *mbps);
+
+/* Longest match for n addresses (host order); missing ones give next_hops[i] = miss. */
+void qfp_lpm_lookup_bulk(const struct rte_lpm *lpm, const uint32_t *ips, uint32_t *next_hops,
+			 unsigned int n, uint32_t miss);
+/* The same in groups of four with SIMD; n is rounded down to a multiple of four. */
+void qfp_lpm_lookup_x4(const struct rte_lpm *lpm, const uint32_t *ips, uint32_t *next_hops,
+		       unsigned int n, uint32_t miss);
+
+/* Meters packet i of len[i] bytes with m[meter[i]]; colours (enum rte_color) in and out. */
+void qfp_meter_srtcm_blind(struct rte_meter_srtcm *m, struct rte_meter_srtcm_profile *p,
+			   uint64_t time, const uint32_t *meter, const uint32_t *len,
+			   uint8_t *colours, unsigned int n);
+void qfp_meter_srtcm_aware(struct rte_meter_srtcm *m, struct rte_meter_srtcm_profile *p,
+			   uint64_t time, const uint32_t *meter, const uint32_t *len,
+			   uint8_t *colours, unsigned int n);
+void qfp_meter_trtcm_blind(struct rte_meter_trtcm *m, struct rte_meter_trtcm_profile *p,
+			   uint64_t time, const uint32_t *meter, const uint32_t *len,
+			   uint8_t *colours, unsigned int n);
+void qfp_meter_trtcm_aware(struct rte_meter_trtcm *m, struct rte_meter_trtcm_profile *p,
+			   uint64_t time, const uint32_t *meter, const uint32_t *len,
+			   uint8_t *colours, unsigned int n);
+
+#endif

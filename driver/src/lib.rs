@@ -1,0 +1,172 @@
+//! The only way from client to uCode: resource memory, commits, and what readers run.
+//!
+//! In one process the driver owns the region of forwarding tables and its publisher. The client
+//! writes tables through it; each lcore gets a read-only mapping and a reader of its own, so that
+//! nothing an lcore does can corrupt what is configured.
+//!
+//! ```
+//! use driver::Driver;
+//! use pal::publication::TableKind;
+//!
+//! let mut driver = Driver::new(1 << 20)?;
+//! let (reader, tables) = driver.attach("lcore-0")?;
+//! let mut squares = driver.alloc::<u32>(3)?;
+//! squares.copy_from_slice(&[0, 1, 4]);
+//! let block = squares.publish();
+//! driver.commit(|root| {
+//!     root.set(TableKind::new(7), block);
+//! })?;
+//! assert_eq!(reader.root().view::<u32>(&tables, TableKind::new(7))?, [0, 1, 4]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(unsafe_code)]
+
+use pal::publication::{
+    Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft,
+};
+use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, Region, RegionError};
+
+/// Why the data plane cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// Resource memory.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// A reader could not be registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// A generation could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Resource memory and the commits to it. One owner: the client.
+pub struct Driver {
+    region: Region,
+    publisher: Publisher,
+}
+
+impl Driver {
+    /// A data plane with `bytes` of resource memory, in huge pages where there are any.
+    ///
+    /// # Errors
+    /// The memory cannot be had.
+    pub fn new(bytes: usize) -> Result<Self, DriverError> {
+        let region = Region::anonymous(bytes, HugePages::Try)?;
+        Ok(Self { region, publisher: Publisher::new() })
+    }
+
+    /// A reader and a read-only mapping of the tables, for one lcore.
+    ///
+    /// # Errors
+    /// All places for readers are taken, or the mapping failed.
+    pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), DriverError> {
+        let tables = self.region.map_read_only()?;
+        Ok((self.publisher.register_reader(name)?, tables))
+    }
+
+    /// Memory for a table that nobody sees yet, all zeroes.
+    ///
+    /// # Errors
+    /// There is not enough.
+    pub fn alloc<T: Plain>(&self, count: usize) -> Result<Draft<T>, DriverError> {
+        Ok(self.region.alloc(count)?)
+    }
+
+    /// The elements of a published table, to be changed in place through their atomics. Empty for
+    /// a block that is not of this region.
+    #[must_use]
+    pub fn view<T: Plain>(&self, block: Block<T>) -> &[T] {
+        self.region.view(block).unwrap_or(&[])
+    }
+
+    /// Publishes a generation: the present root with `change` applied.
+    ///
+    /// # Errors
+    /// Readers are too far behind; the present root stays.
+    pub fn commit(
+        &mut self,
+        change: impl FnOnce(&mut RootDraft),
+    ) -> Result<Generation, DriverError> {
+        let mut root = self.publisher.draft();
+        change(&mut root);
+        Ok(self.publisher.publish(&root)?)
+    }
+
+    /// Gives the memory of a table back once no reader can have it any more. The commit that names
+    /// it no more comes first.
+    pub fn retire<T: Plain>(&mut self, block: Block<T>) {
+        self.publisher.retire_block(&self.region, block);
+    }
+
+    /// Begins a grace period for what was changed in place before this call.
+    pub fn grace_period(&mut self) -> Grace {
+        self.publisher.grace_period()
+    }
+
+    /// Whether no reader can have anything from before `grace` any more. Does not wait.
+    #[must_use]
+    pub fn all_passed(&self, grace: Grace) -> bool {
+        self.publisher.all_passed(grace)
+    }
+
+    /// Frees what every reader has passed. Does not wait: to be called now and then.
+    pub fn reclaim(&mut self) -> usize {
+        self.publisher.reclaim()
+    }
+
+    /// The generation that was committed last.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.publisher.generation()
+    }
+
+    /// What each lcore runs.
+    #[must_use]
+    pub fn readers(&self) -> Vec<ReaderState> {
+        self.publisher.generations()
+    }
+
+    /// Bytes of resource memory in use, and in all.
+    #[must_use]
+    pub fn memory(&self) -> (usize, usize) {
+        (self.region.used(), self.region.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pal::publication::TableKind;
+
+    #[test]
+    fn a_retired_table_is_freed_only_after_its_last_reader() {
+        let mut driver = Driver::new(1 << 20).unwrap();
+        let (mut reader, tables) = driver.attach("lcore-0").unwrap();
+        let kind = TableKind::new(0);
+        let old = driver.alloc::<u64>(64).unwrap().publish();
+        driver
+            .commit(|root| {
+                root.set(kind, old);
+            })
+            .unwrap();
+        reader.quiescent();
+        let used = driver.memory().0;
+        let new = driver.alloc::<u64>(64).unwrap().publish();
+        driver
+            .commit(|root| {
+                root.set(kind, new);
+            })
+            .unwrap();
+        driver.retire(old);
+        driver.reclaim();
+        assert!(driver.memory().0 > used, "the reader may still look at the old table");
+        reader.quiescent();
+        driver.reclaim();
+        reader.quiescent();
+        driver.reclaim();
+        assert_eq!(driver.memory().0, used);
+        assert_eq!(reader.root().view::<u64>(&tables, kind).unwrap().len(), 64);
+    }
+}

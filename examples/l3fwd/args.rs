@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::{ContextKind, ErrorKind};
+use qfp::client::config::{Config, ConfigError, RouteTable};
+use qfp::pal::lcore::CpuList;
+
+/// Routes IPv4 and IPv6 packets between ports.
+///
+/// SPEC is pcap:rx=IN[,tx=OUT][,loop] | synth:size=64,flows=4096[,dst=FILE] | sink | tap:NAME |
+/// dpdk:NAME. The i-th SPEC is for portI.
+#[derive(Debug, Parser)]
+#[command(name = "l3fwd", version)]
+pub(crate) struct Args {
+    /// Ports, addresses, routes and neighbours, as TOML
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// A port to open; give it once for every port
+    #[arg(long = "port", value_name = "SPEC")]
+    pub(crate) ports: Vec<String>,
+    /// More routes, plain or zstd, each line `PREFIX via ADDRESS [dev NAME]`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) routes: Option<PathBuf>,
+    /// Write the final statistics here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats_json: Option<PathBuf>,
+    /// Stop after this time; fractions are allowed
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(crate) seconds: Option<Duration>,
+    /// CPUs to forward on, such as 0,2-3
+    #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
+    pub(crate) lcores: Option<CpuList>,
+    /// Trace this many packets through the steps
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) trace: u32,
+    /// Arguments for DPDK's EAL
+    #[arg(last = true, value_name = "EAL args")]
+    pub(crate) eal: Vec<String>,
+}
+
+impl Args {
+    /// The arguments of this process.
+    ///
+    /// # Errors
+    /// The status to exit with, when help was asked for (0) or an argument is wrong (2). What
+    /// there is to say has been printed.
+    pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            if error.use_stderr() {
+                eprintln!("{}", one_line(&error));
+                ExitCode::from(2)
+            } else {
+                // Whoever asked for help and does not listen needs none.
+                drop(error.print());
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
+    /// What to forward: the configuration with the ports of the command line, and the routes of
+    /// the route file, all checked. `progress` is as in [`RouteTable::from_file`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong, as one line.
+    pub(crate) fn configuration(
+        &self,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<(Config, RouteTable), ConfigError> {
+        let mut config =
+            self.config.as_ref().map(Config::from_toml).transpose()?.unwrap_or_default();
+        config.merge_ports(&self.ports);
+        config.validate()?;
+        let routes = self.routes.as_ref().map(|path| RouteTable::from_file(path, progress));
+        let routes = routes.transpose()?.unwrap_or_default();
+        routes.validate(&config)?;
+        Ok((config, routes))
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, SecondsError> {
+    let seconds: f64 = text.parse().map_err(|_| SecondsError::NotNumber)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(SecondsError::NotTime),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SecondsError {
+    #[error("not a number of seconds")]
+    NotNumber,
+    #[error("not a time that one can wait for")]
+    NotTime,
+}
+
+/// Says in one line what is wrong with the arguments.
+fn one_line(error: &clap::Error) -> String {
+    let what = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(argument)) => format!("unexpected argument '{argument}'"),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    };
+    let what = what.lines().next().unwrap_or_default();
+    format!("l3fwd: {what}; see --help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("l3fwd").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let args = parse(
+            "--config c.toml --port sink --port tap:a --routes r.zst --stats-json s.json \
+             --seconds 0.25 --lcores 0,2-3 --trace 5 -- --no-huge --vdev=net_null0",
+        )
+        .unwrap();
+        assert_eq!(args.ports, ["sink", "tap:a"]);
+        assert_eq!(args.seconds, Some(Duration::from_millis(250)));
+        assert_eq!(args.lcores.unwrap().cpus().len(), 3);
+        assert_eq!((args.trace, args.eal.len()), (5, 2));
+        assert!(parse("").unwrap().ports.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_one_line() {
+        for (line, wanted) in [
+            ("--foo", "l3fwd: unexpected argument '--foo'; see --help"),
+            ("foo", "l3fwd: unexpected argument 'foo'; see --help"),
+            ("-x", "l3fwd: unexpected argument '-x'; see --help"),
+            ("--prt sink", "l3fwd: unexpected argument '--prt'; see --help"),
+            (
+                "--port",
+                "l3fwd: a value is required for '--port <SPEC>' but none was supplied; see --help",
+            ),
+            (
+                "--seconds ten",
+                "l3fwd: invalid value 'ten' for '--seconds <N>': not a number of seconds; see --help",
+            ),
+            (
+                "--seconds=-1",
+                "l3fwd: invalid value '-1' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--seconds inf",
+                "l3fwd: invalid value 'inf' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--seconds 0",
+                "l3fwd: invalid value '0' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--lcores 3-1",
+                "l3fwd: invalid value '3-1' for '--lcores <LIST>': range \"3-1\" runs backwards; see --help",
+            ),
+            (
+                "--trace many",
+                "l3fwd: invalid value 'many' for '--trace <N>': invalid digit found in string; see --help",
+            ),
+            (
+                "--config a --config b",
+                "l3fwd: the argument '--config <FILE.toml>' cannot be used multiple times; see --help",
+            ),
+        ] {
+            assert_eq!(one_line(&parse(line).unwrap_err()), wanted, "{line}");
+        }
+        let newline = Args::try_parse_from(["l3fwd", "--a\nb"]).unwrap_err();
+        assert!(!one_line(&newline).contains('\n'));
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for line in ["--help", "--version"] {
+            assert!(!parse(line).unwrap_err().use_stderr(), "{line}");
+        }
+        let help = parse("--help").unwrap_err().to_string();
+        let options =
+            "--config --port --routes --stats-json --seconds --lcores --trace [-- <EAL args>";
+        assert!(options.split(' ').all(|option| help.contains(option)), "{help}");
+    }
+
+    #[test]
+    fn a_run_without_ports_is_refused() {
+        let error = parse("").unwrap().configuration(|_, _| ()).unwrap_err().to_string();
+        assert!(error.starts_with("there is no port: give --port SPEC"), "{error}");
+        let (config, routes) =
+            parse("--port sink --port sink").unwrap().configuration(|_, _| ()).unwrap();
+        assert_eq!((config.ports.len(), routes.len()), (2, 0));
+    }
+}

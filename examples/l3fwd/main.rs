@@ -1,0 +1,101 @@
+//! A router: IPv4 and IPv6 between ports of any kind.
+//!
+//! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest.
+
+mod args;
+mod live;
+mod report;
+mod stats_json;
+mod trace;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use qfp::{Forwarder, Running, StartError};
+
+use args::Args;
+use live::Live;
+use stats_json::StatsFile;
+
+/// The arguments or the configuration are wrong.
+const USAGE: u8 = 2;
+/// The machine would not, or the run went wrong.
+const FAILURE: u8 = 1;
+
+/// How often the live table is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let args = match Args::from_command_line() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, message)) => {
+            eprintln!("l3fwd: {}", message.replace('\n', " "));
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// What to exit with, and the one line to say.
+type Failure = (u8, String);
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let usage = |error: &dyn std::fmt::Display| (USAGE, error.to_string());
+    let failure = |error: &dyn std::fmt::Display| (FAILURE, error.to_string());
+    let stats = args.stats_json.as_deref().map(StatsFile::create).transpose();
+    let stats = stats.map_err(|error| usage(&error))?;
+    let (config, routes) =
+        args.configuration(live::routes_progress()).map_err(|error| usage(&error))?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))
+            .map_err(|error| failure(&error))?;
+    }
+
+    let mut forwarder =
+        Forwarder::new(config).routes(routes).eal_args(args.eal.clone()).trace(args.trace as usize);
+    if let Some(cpus) = &args.lcores {
+        forwarder = forwarder.lcores(cpus.clone());
+    }
+    let running = forwarder.start().map_err(|error: StartError| {
+        (if error.is_usage() { USAGE } else { FAILURE }, error.to_string())
+    })?;
+    watch(&running, args.seconds, &interrupted);
+    running.stop_flag().stop();
+    let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
+
+    for (number, packet) in traces.iter().enumerate() {
+        print!("{}", trace::render(number, packet));
+    }
+    print!("{}", report::render(&report));
+    if let Some(stats) = stats {
+        stats.write(&report).map_err(|error| failure(&error))?;
+    }
+    if report.conserved {
+        Ok(())
+    } else {
+        Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()))
+    }
+}
+
+/// Shows the run until its inputs have ended, its time is up, or somebody interrupts it.
+fn watch(running: &Running, seconds: Option<Duration>, interrupted: &AtomicBool) {
+    let mut live = Live::new(running.total_packets());
+    let end = seconds.map(|seconds| Instant::now() + seconds);
+    while !interrupted.load(Ordering::Relaxed) {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        if running.wait(left.map_or(TICK, |left| left.min(TICK))) {
+            break;
+        }
+        live.update(running.report());
+    }
+    live.finish();
+}

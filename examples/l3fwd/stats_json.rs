@@ -1,0 +1,119 @@
+//! `--stats-json`: the final report for programs.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use qfp::report::RunReport;
+use serde_json::{Map, Value, json};
+
+/// The file the statistics go to, opened before the run so that a bad path is found at once.
+#[derive(Debug)]
+pub(crate) struct StatsFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// Statistics that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot be written: {source}", path.display())]
+pub(crate) struct StatsError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StatsFile {
+    /// Creates the file, empty.
+    pub(crate) fn create(path: &Path) -> Result<Self, StatsError> {
+        match File::create(path) {
+            Ok(file) => Ok(Self { path: path.to_owned(), file }),
+            Err(source) => Err(StatsError { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Writes the report and closes the file.
+    pub(crate) fn write(mut self, report: &RunReport) -> Result<(), StatsError> {
+        writeln!(self.file, "{:#}", to_json(report))
+            .map_err(|source| StatsError { path: self.path, source })
+    }
+}
+
+fn to_json(report: &RunReport) -> Value {
+    let ports: Map<String, Value> = report
+        .ports
+        .iter()
+        .map(|port| {
+            let counts = json!({
+                "rx_packets": port.rx_packets,
+                "rx_bytes": port.rx_bytes,
+                "tx_packets": port.tx_packets,
+                "tx_bytes": port.tx_bytes,
+                "rx_missed": port.rx_missed,
+                "tx_dropped": port.tx_dropped,
+            });
+            (port.name.clone(), counts)
+        })
+        .collect();
+    let steps: Vec<Value> = report
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "name": step.name,
+                "packets": step.packets,
+                "cycles_per_packet": step.cycles_per_packet,
+            })
+        })
+        .collect();
+    json!({
+        "elapsed_s": report.elapsed_s,
+        "mpps": report.mpps(),
+        "ports": ports,
+        "drops": counts(&report.drops),
+        "punts": counts(&report.punts),
+        "consumed": report.consumed,
+        "injected": report.injected,
+        "slow_path": counts(&report.slow_path),
+        "steps": steps,
+        "generation": report.generation,
+        "conserved": report.conserved,
+    })
+}
+
+/// Counts by name. Those that are zero are left out.
+fn counts(counts: &[(&'static str, u64)]) -> Map<String, Value> {
+    let seen = counts.iter().filter(|(_, count)| *count > 0);
+    seen.map(|(name, count)| ((*name).to_owned(), json!(count))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::example;
+
+    #[test]
+    fn the_json_has_the_promised_members() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats.json");
+        StatsFile::create(&path).unwrap().write(&example()).unwrap();
+        let json: Value = serde_json::from_reader(File::open(path).unwrap()).unwrap();
+        assert_eq!(json["elapsed_s"], 2.0);
+        assert_eq!(json["mpps"], 1.25);
+        assert_eq!(json["ports"]["port0"]["rx_packets"], 2_500_137);
+        assert_eq!(json["ports"]["port1"]["tx_bytes"], 150_000_000);
+        assert_eq!(json["drops"], json!({ "Ipv4NoRoute": 100 }));
+        assert_eq!(json["punts"], json!({ "Arp": 30 }));
+        assert_eq!((&json["consumed"], &json["injected"]), (&json!(7), &json!(2)));
+        assert_eq!(json["slow_path"], json!({ "arp_replies": 2 }));
+        let step = json!({ "name": "if-classify", "packets": 2_500_137, "cycles_per_packet": 1.5 });
+        assert_eq!(json["steps"][0], step);
+        assert_eq!((&json["generation"], &json["conserved"]), (&json!(3), &json!(true)));
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_one_line() {
+        let error = StatsFile::create(Path::new("/nowhere/s.json")).unwrap_err().to_string();
+        assert!(error.starts_with("/nowhere/s.json: cannot be written: "), "{error}");
+        assert!(!error.contains('\n'));
+    }
+}

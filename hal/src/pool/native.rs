@@ -1,0 +1,241 @@
+//! Native buffers: a header, headroom, the frame, and slack, at a fixed stride in one mapping.
+#![expect(unsafe_code, reason = "buffers are handed out by address")]
+
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+
+use crossbeam_queue::ArrayQueue;
+
+use crate::mask::PacketMask;
+use crate::packet::{Burst, HEADROOM, Packet, RawBuf, SLACK, VECTOR};
+use crate::pool::Origin;
+
+/// Bytes of the header, a multiple of the cache line so that frames start on one.
+const HEADER: usize = 64;
+
+/// Buffers one thread keeps to itself before it gives half of them back.
+const CACHE: usize = 512;
+
+/// Alignment that lets the kernel back the pool with huge pages.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// What stands in front of every native buffer.
+#[repr(C)]
+struct Header {
+    home: &'static Home,
+    frame_room: usize,
+}
+
+/// What all caches share. Lives until the process ends, because a packet may be dropped anywhere.
+struct Home {
+    total: usize,
+    free: ArrayQueue<usize>,
+}
+
+/// A pool of native buffers. Its memory stays until the process ends.
+#[derive(Clone, Copy)]
+pub struct NativePool {
+    home: &'static Home,
+}
+
+impl NativePool {
+    /// `total` buffers for frames of up to `frame_room` bytes.
+    ///
+    /// # Panics
+    /// When the memory asked for exceeds the address space.
+    #[must_use]
+    pub fn new(total: usize, frame_room: usize) -> Self {
+        let total = total.max(1);
+        let stride = (HEADER + HEADROOM + frame_room + SLACK).next_multiple_of(64);
+        // An odd number of cache lines spreads the frames over all sets of a cache.
+        let stride = if (stride / 64).is_multiple_of(2) { stride + 64 } else { stride };
+        #[expect(clippy::expect_used, reason = "a start-up parameter, bounded by configuration")]
+        let layout = Layout::from_size_align(stride * total, HUGE_PAGE).expect("pool size");
+        // SAFETY: the layout has a non-zero size.
+        let memory = unsafe { alloc_zeroed(layout) };
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        // SAFETY: the range was just allocated. Refusal is harmless: small pages work too.
+        unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        let home: &'static Home = Box::leak(Box::new(Home { total, free: ArrayQueue::new(total) }));
+        for index in 0..total {
+            // SAFETY: `index * stride` lies inside the allocation.
+            let buf = unsafe { memory.add(index * stride) };
+            // SAFETY: as above, aligned to 64, and nobody else knows the buffer yet.
+            unsafe { buf.cast::<Header>().write(Header { home, frame_room }) };
+            let _ = home.free.push(buf as usize);
+        }
+        Self { home }
+    }
+
+    /// A handle with a cache for one thread.
+    #[must_use]
+    pub fn cache(&self) -> NativeCache {
+        NativeCache { home: self.home, local: Vec::with_capacity(CACHE) }
+    }
+
+    /// Buffers in the shared free list; caches hold more.
+    #[must_use]
+    pub fn free_count(&self) -> usize {
+        self.home.free.len()
+    }
+
+    /// Buffers the pool was made with.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.home.total
+    }
+}
+
+/// One thread's stock of native buffers.
+pub struct NativeCache {
+    home: &'static Home,
+    local: Vec<usize>,
+}
+
+impl NativeCache {
+    /// Fetches buffers until half a cache of them is here, or there are no more.
+    #[cold]
+    fn refill(&mut self) {
+        while self.local.len() < CACHE / 2 {
+            let Some(buf) = self.home.free.pop() else { break };
+            self.local.push(buf);
+        }
+    }
+
+    /// Gives back all but half a cache of buffers.
+    #[cold]
+    fn spill(&mut self) {
+        for address in self.local.drain(CACHE / 2..) {
+            // The queue has a place for every buffer there is.
+            let _ = self.home.free.push(address);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn reserve(&mut self, burst: &mut Burst, count: usize) -> usize {
+        let first = burst.count();
+        let want = count.min(VECTOR - first);
+        if self.local.len() < want {
+            self.refill();
+        }
+        let count = want.min(self.local.len());
+        let slots = first..first + count;
+        let fresh = self.local.drain(self.local.len() - count..);
+        let parts = burst.parts();
+        let to = parts.buf[slots.clone()].iter_mut().zip(&mut parts.data[slots.clone()]);
+        for (address, (buf, data)) in fresh.zip(to) {
+            *buf = address as RawBuf;
+            *data = frame_start(*buf);
+        }
+        parts.len[slots].fill(0);
+        *parts.resized |= PacketMask::first(first + count) - PacketMask::first(first);
+        count
+    }
+
+    pub(crate) fn packet(&mut self) -> Option<Packet> {
+        if self.local.is_empty() {
+            self.refill();
+        }
+        let buf = self.local.pop()? as RawBuf;
+        // SAFETY: the buffer comes from the free list, so nobody owns it; an empty frame at its
+        // start lies inside it.
+        Some(unsafe { Packet::from_raw(Origin::Native, buf, frame_start(buf), 0) })
+    }
+
+    #[inline]
+    pub(crate) fn free(&mut self, burst: &mut Burst, select: PacketMask) {
+        if self.local.len() + VECTOR > CACHE {
+            self.spill();
+        }
+        let bufs = burst.parts().buf;
+        match select.dense() {
+            Some(count) => self.local.extend(bufs[..count].iter().map(|&buf| buf as usize)),
+            None => self.local.extend(select.into_iter().map(|slot| bufs[slot & 63] as usize)),
+        }
+        // SAFETY: the buffers are in this cache now.
+        unsafe { burst.disown(select) };
+    }
+}
+
+impl Drop for NativeCache {
+    fn drop(&mut self) {
+        for address in self.local.drain(..) {
+            let _ = self.home.free.push(address);
+        }
+    }
+}
+
+fn header(buf: RawBuf) -> &'static Header {
+    // SAFETY: `buf` is the address of a native buffer, whose header was written when the pool was
+    // made, is never written again, and stays until the process ends.
+    unsafe { &*buf.cast::<Header>() }
+}
+
+pub(super) fn headroom(buf: RawBuf, data: *mut u8) -> usize {
+    data as usize - (buf as usize + HEADER)
+}
+
+pub(super) fn capacity(buf: RawBuf, data: *mut u8) -> usize {
+    frame_start(buf) as usize + header(buf).frame_room - data as usize
+}
+
+pub(super) fn frame_start(buf: RawBuf) -> *mut u8 {
+    buf.wrapping_add(HEADER + HEADROOM)
+}
+
+/// Gives one buffer back to the shared list.
+///
+/// # Safety
+/// The caller is the buffer's only owner and forgets it.
+pub(super) unsafe fn free_one(buf: RawBuf) {
+    // The queue has a place for every buffer there is.
+    let _ = header(buf).home.free.push(buf as usize);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_buffer_comes_back() {
+        let pool = NativePool::new(100, 2048);
+        let mut cache = crate::PoolCache::Native(pool.cache());
+        let mut burst = Burst::new(Origin::Native);
+        assert!(cache.append(&mut burst, b"one"));
+        assert!(cache.append(&mut burst, b"two"));
+        let packet = cache.packet(&[7; 2048]);
+        assert!(cache.packet(&[7; 2049]).is_none());
+        assert_eq!(burst.frame(1), b"two");
+        cache.free(&mut burst, PacketMask::FULL);
+        drop(packet);
+        drop(cache);
+        assert_eq!(pool.free_count(), 100);
+    }
+
+    #[test]
+    fn an_empty_pool_yields_no_packet() {
+        let pool = NativePool::new(1, 64);
+        let mut cache = pool.cache();
+        let first = cache.packet();
+        assert!(first.is_some());
+        assert!(cache.packet().is_none());
+    }
+
+    #[test]
+    fn moving_the_start_respects_headroom_and_length() {
+        let pool = NativePool::new(4, 2048);
+        let mut cache = crate::PoolCache::Native(pool.cache());
+        let mut burst = Burst::new(Origin::Native);
+        assert!(cache.append(&mut burst, b"payload"));
+        assert!(burst.move_start(0, -128));
+        assert!(!burst.move_start(0, -1));
+        assert!(burst.move_start(0, 130));
+        assert_eq!(burst.frame(0), b"yload");
+        assert!(!burst.move_start(0, 6));
+        assert!(burst.extend(0, 8));
+        assert_eq!(burst.frame(0), b"yload\0\0\0");
+        burst.truncate(0, 2);
+        assert_eq!(burst.frame(0), b"yl");
+    }
+}

@@ -1,0 +1,204 @@
+//! What every back-end is: a port with receive and transmit queues.
+
+use std::os::fd::RawFd;
+
+use pal::clock::Nanos;
+
+use crate::mask::PacketMask;
+use crate::packet::Burst;
+use crate::pool::PoolCache;
+
+/// When the next packet of a receive queue comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Whenever it comes: poll.
+    Live,
+    /// At this time of the capture: the queue runs in virtual time.
+    At(Nanos),
+    /// Never: the input has ended.
+    Ended,
+}
+
+/// One receive queue, polled by one lcore.
+pub trait RxQueue: Send {
+    /// Appends packets to `burst`, as many as are there and fit, and returns how many.
+    ///
+    /// Buffers come from `pool` where the back-end does not bring its own. In virtual time all
+    /// packets of one call have the same arrival time.
+    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize;
+
+    /// When the next packet comes.
+    fn arrival(&mut self) -> Arrival {
+        Arrival::Live
+    }
+
+    /// A descriptor that becomes readable when a packet comes, for a loop that sleeps when idle.
+    ///
+    /// `None` when the queue can only be polled.
+    fn pollable_fd(&self) -> Option<RawFd> {
+        None
+    }
+
+    /// Packets that the back-end lost or refused: no buffer, too long, several segments.
+    fn missed(&self) -> u64 {
+        0
+    }
+}
+
+/// One transmit queue, used by one lcore.
+pub trait TxQueue: Send {
+    /// Sends the packets of `select`, which the burst owns, and returns those that were sent.
+    ///
+    /// Afterwards the burst owns none of `select`: what could not be sent is freed. `now` is the
+    /// time of the vector, for back-ends that write timestamps.
+    fn tx_burst(
+        &mut self,
+        burst: &mut Burst,
+        select: PacketMask,
+        pool: &mut PoolCache,
+        now: Nanos,
+    ) -> PacketMask;
+
+    /// Completes what was sent (flushes a file, waits for a device). Called once, at the end.
+    fn finish(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// State of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Link {
+    /// True when the link is up.
+    pub up: bool,
+    /// Bits per second; 0 when unknown.
+    pub bits_per_second: u64,
+}
+
+/// What a port is, before it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortInfo {
+    /// The SPEC it was opened with.
+    pub spec: String,
+    /// Its own MAC address, if the back-end has one.
+    pub mac: Option<[u8; 6]>,
+    /// NUMA node, 0 when unknown.
+    pub numa_node: u32,
+    /// Largest number of receive queues.
+    pub max_rx_queues: u16,
+    /// True when time comes from the input's timestamps.
+    pub virtual_time: bool,
+    /// Packets the input holds, when it is finite and known.
+    pub total_packets: Option<u64>,
+    /// True when the back-end only accepts frames for its own MAC address, groups and broadcast.
+    pub filters_mac: bool,
+}
+
+/// How a port is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// MAC address to set; `None` keeps the back-end's own.
+    pub mac: Option<[u8; 6]>,
+    /// Largest IP packet, bytes (64 to 9000).
+    pub mtu: u16,
+    /// Receive queues, one an lcore that polls this port.
+    pub rx_queues: u16,
+    /// Transmit queues, one an lcore.
+    pub tx_queues: u16,
+}
+
+/// The queues of a started port.
+pub struct Queues {
+    /// Receive queues, as many as were asked for.
+    pub rx: Vec<Box<dyn RxQueue>>,
+    /// Transmit queues, as many as were asked for.
+    pub tx: Vec<Box<dyn TxQueue>>,
+}
+
+/// A port of some back-end.
+pub trait Port: Send {
+    /// What the port is.
+    fn info(&self) -> &PortInfo;
+
+    /// Sets MAC address and MTU, starts the port and hands out its queues.
+    fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError>;
+
+    /// State of the link now.
+    fn link(&self) -> Link {
+        Link { up: true, bits_per_second: 0 }
+    }
+
+    /// The back-end's own counters, by name.
+    fn xstats(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// Stops the port. Its queues have been dropped before.
+    fn stop(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// Why a port cannot be opened, started or finished.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The SPEC does not parse.
+    #[error("{spec}: {reason}")]
+    BadSpec {
+        /// The SPEC as given.
+        spec: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The back-end is not part of this build.
+    #[error("{spec}: this build has no {feature} ports (build with --features {feature})")]
+    NotBuilt {
+        /// The SPEC as given.
+        spec: String,
+        /// The cargo feature that is missing.
+        feature: &'static str,
+    },
+    /// A file or device could not be opened, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or device.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is no capture, or one that ends in the middle of a record.
+    #[error("{path}: {reason}")]
+    BadCapture {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A device refused a setting.
+    #[error("{port}: {what} failed: {reason}")]
+    Device {
+        /// The port.
+        port: String,
+        /// The call or setting.
+        what: &'static str,
+        /// Text of the device or driver.
+        reason: String,
+    },
+    /// More queues asked for than the port has.
+    #[error("{port}: {wanted} receive queues wanted, the port has {available}")]
+    TooManyQueues {
+        /// The port.
+        port: String,
+        /// Queues asked for.
+        wanted: u16,
+        /// Queues there are.
+        available: u16,
+    },
+    /// Buffers are missing from the pool after the port has stopped.
+    #[error("{missing} of {total} packet buffers did not come back to their pool")]
+    BuffersMissing {
+        /// Buffers not in the pool.
+        missing: usize,
+        /// Buffers the pool was made with.
+        total: usize,
+    },
+}

@@ -1,0 +1,202 @@
+//! `tap:` a Linux TAP device without DPDK, so that kernels can be attached.
+//!
+//! The device has two ends. The kernel's end is an interface named NAME; ours is this port, and the
+//! two see each other like the ends of a cable. The kernel keeps its MAC address unless `peer=` sets
+//! it; the port's own is what the configuration says, or one derived from the name.
+
+mod device;
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use pal::clock::Nanos;
+
+use crate::mask::PacketMask;
+use crate::packet::{Burst, VECTOR};
+use crate::pool::PoolCache;
+use crate::port::{Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};
+use crate::spec::{DisplayMac, items, once, unicast_mac};
+use device::Device;
+
+/// Longest interface name, bytes.
+const LONGEST_NAME: usize = 15;
+/// Longest frame that a TAP hands out, bytes.
+const LONGEST_FRAME: usize = 65_535;
+
+/// `tap:NAME[@NETNS][,persist][,peer=MAC]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapSpec {
+    /// Name of the kernel's interface.
+    pub name: String,
+    /// Network namespace (as `ip netns` names it) that the interface stands in; ours by default.
+    pub netns: Option<String>,
+    /// Leave the interface behind when the port is closed.
+    pub persist: bool,
+    /// MAC address of the kernel's end.
+    pub peer: Option<[u8; 6]>,
+}
+
+impl TapSpec {
+    /// Reads the part of the SPEC behind `tap:`.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (device, options) = text.split_once(',').map_or((text, None), |(d, o)| (d, Some(o)));
+        let (name, netns) = device.split_once('@').map_or((device, None), |(n, s)| (n, Some(s)));
+        let bad_char = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > LONGEST_NAME || name.contains(bad_char) {
+            return Err("needs an interface name of 1 to 15 characters, without / and :");
+        }
+        // The kernel takes a percent sign for a pattern, and the dots for directories.
+        if name.contains('%') || name == "." || name == ".." {
+            return Err("the kernel takes no such interface name");
+        }
+        if netns.is_some_and(|netns| netns.is_empty() || netns.contains(bad_char)) {
+            return Err("needs the name of a network namespace behind @");
+        }
+        let (mut persist, mut peer) = (None, None);
+        // An empty option behind a comma is as unknown as any other.
+        for item in
+            options.into_iter().flat_map(|o| if o.is_empty() { items(",") } else { items(o) })
+        {
+            match item {
+                ("persist", None) => once(&mut persist, true)?,
+                ("peer", Some(text)) => {
+                    once(&mut peer, unicast_mac(text).ok_or("peer is a unicast MAC address")?)?;
+                }
+                _ => return Err("unknown option (known: persist, peer=MAC)"),
+            }
+        }
+        let netns = netns.map(str::to_owned);
+        Ok(Self { name: name.to_owned(), netns, persist: persist.is_some(), peer })
+    }
+
+    /// A stable, locally administered MAC address for the port's own end.
+    fn own_mac(&self) -> [u8; 6] {
+        // FNV-1a: any spread of names over 40 bits will do, as long as it never changes.
+        let hash = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let [a, b, c, d, e, ..] = hash.to_be_bytes();
+        [0x02, a, b, c, d, e]
+    }
+}
+
+impl fmt::Display for TapSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tap:{}", self.name)?;
+        if let Some(netns) = &self.netns {
+            write!(f, "@{netns}")?;
+        }
+        if self.persist {
+            f.write_str(",persist")?;
+        }
+        self.peer.map_or(Ok(()), |mac| write!(f, ",peer={}", DisplayMac(mac)))
+    }
+}
+
+/// A TAP device. One receive queue, any number of transmit queues; one system call a packet.
+pub struct TapPort {
+    info: PortInfo,
+    device: Arc<Device>,
+}
+
+impl TapPort {
+    /// Makes the device, or takes over one that persists. Needs `CAP_NET_ADMIN` or its ownership.
+    pub fn open(spec: &TapSpec) -> Result<Self, PortError> {
+        let device = Arc::new(Device::open(spec)?);
+        let info = PortInfo {
+            spec: spec.to_string(),
+            mac: Some(spec.own_mac()),
+            numa_node: 0,
+            max_rx_queues: 1,
+            virtual_time: false,
+            total_packets: None,
+            filters_mac: false,
+        };
+        Ok(Self { info, device })
+    }
+}
+
+impl Port for TapPort {
+    fn info(&self) -> &PortInfo {
+        &self.info
+    }
+
+    fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
+        let (wanted, available) = (config.rx_queues, self.info.max_rx_queues);
+        if wanted > available {
+            let port = self.info.spec.clone();
+            return Err(PortError::TooManyQueues { port, wanted, available });
+        }
+        self.device.set_mtu(config.mtu)?;
+        self.device.set_up()?;
+        let device = &self.device;
+        let rx = |_| {
+            let scratch = vec![0; LONGEST_FRAME].into_boxed_slice();
+            Box::new(TapRx { device: device.clone(), scratch, missed: 0 }) as Box<dyn RxQueue>
+        };
+        let tx = |_| Box::new(TapTx { device: device.clone() }) as Box<dyn TxQueue>;
+        Ok(Queues {
+            rx: (0..wanted).map(rx).collect(),
+            tx: (0..config.tx_queues).map(tx).collect(),
+        })
+    }
+
+    fn link(&self) -> Link {
+        Link { up: self.device.is_running(), bits_per_second: 0 }
+    }
+}
+
+struct TapRx {
+    device: Arc<Device>,
+    scratch: Box<[u8]>,
+    missed: u64,
+}
+
+impl RxQueue for TapRx {
+    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
+        let before = burst.count();
+        for _ in before..VECTOR {
+            // "Would block" means that there is no more; so does a device that is gone.
+            let Ok(len) = self.device.tun().read(&mut self.scratch) else { break };
+            self.missed += u64::from(!pool.append(burst, &self.scratch[..len]));
+        }
+        burst.count() - before
+    }
+
+    fn pollable_fd(&self) -> Option<RawFd> {
+        Some(self.device.tun().as_raw_fd())
+    }
+
+    fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+struct TapTx {
+    device: Arc<Device>,
+}
+
+impl TxQueue for TapTx {
+    fn tx_burst(
+        &mut self,
+        burst: &mut Burst,
+        select: PacketMask,
+        pool: &mut PoolCache,
+        _now: Nanos,
+    ) -> PacketMask {
+        let select = select & burst.owned();
+        let mut sent = PacketMask::EMPTY;
+        for slot in select {
+            if self.device.tun().write(burst.frame(slot)).is_ok() {
+                sent.insert(slot);
+            }
+        }
+        pool.free(burst, select);
+        sent
+    }
+}
+
+#[cfg(test)]
+mod tests;

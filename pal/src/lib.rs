@@ -1,0 +1,72 @@
+//! The platform below the packet engine: what the operating system and the CPU give.
+//!
+//! From the top down, each module uses only those below it:
+//!
+//! - [`inventory`]: which network interfaces the machine has, and what happens to them
+//! - [`publication`]: tables change under readers that never wait
+//! - [`counters`]: one writer per counter, sums for everybody
+//! - [`region`]: memory that holds the tables, mapped read-only by those who forward
+//! - [`ring`]: bounded queues between lcores
+//! - [`lcore`]: threads that own a CPU
+//! - [`clock`]: time as an argument
+//!
+//! Nothing here knows what a packet or a feature is.
+//!
+//! # Example
+//! Two lcores read a table while the control thread replaces it.
+//!
+//! ```
+//! use pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
+//! use pal::publication::{Generation, Publisher, TableKind};
+//! use pal::region::{HugePages, Region};
+//! use std::sync::Mutex;
+//! use std::time::Duration;
+//!
+//! const TABLE: TableKind = TableKind::new(0);
+//!
+//! let region = Region::anonymous(1 << 20, HugePages::Try)?;
+//! let tables = region.map_read_only()?;
+//! let mut publisher = Publisher::new();
+//! let readers = vec![publisher.register_reader("lcore-0")?, publisher.register_reader("lcore-1")?];
+//!
+//! let cpu = allowed_cpus()?.cpus()[0];
+//! let spec = |id| LcoreSpec { id: LcoreId(id), cpu, name: format!("lcore-{id}") };
+//! let readers = Mutex::new(readers);
+//! let lcores = launch(vec![spec(0), spec(1)], move |lcore| {
+//!     let Some(mut reader) = readers.lock().ok().and_then(|mut all| all.pop()) else { return 0 };
+//!     let mut last = 0;
+//!     while !lcore.stop.is_stopped() {
+//!         reader.quiescent();
+//!         if let Ok(table) = reader.root().view::<u32>(&tables, TABLE) {
+//!             last = table[0]; // here the vector would be forwarded
+//!         }
+//!         std::thread::yield_now();
+//!     }
+//!     last
+//! })?;
+//!
+//! for value in [7, 8] {
+//!     let mut table = region.alloc::<u32>(1)?;
+//!     table[0] = value;
+//!     let mut root = publisher.draft();
+//!     root.set(TABLE, table.publish());
+//!     publisher.publish(&root)?;
+//!     // Once nobody can have the old table any more, its memory may be used again.
+//!     publisher.wait_for_readers(Duration::from_secs(10))?;
+//! }
+//! assert!(publisher.generations().iter().all(|reader| reader.generation == Some(Generation(2))));
+//! # std::thread::sleep(Duration::from_millis(20)); // lets each lcore run one more vector
+//! lcores.stop_flag().stop();
+//! assert_eq!(lcores.join()?, [8, 8]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod counters;
+pub mod inventory;
+pub mod lcore;
+pub mod publication;
+pub mod region;
+pub mod ring;
+mod shared;

@@ -1,0 +1,76 @@
+//! Publication: one writer changes tables under readers that never wait.
+//!
+//! The [`Publisher`] swaps whole tables by publishing a root block, which names the current image
+//! of every [`TableKind`]; a [`Reader`] reads the root once per vector, so a commit is atomic
+//! across tables. Tables that churn are changed in place by atomic stores. Either way the old
+//! memory is reused only after a *grace period*: once every reader has passed a quiescent state
+//! that saw the change (quiescent-state-based reclamation).
+//!
+//! # Why it is safe
+//! One atomic word, `current`, carries an epoch and the number of the current root. The publisher
+//! unlinks, then stores a larger epoch (Release). A reader between two vectors loads `current`
+//! (Acquire) and stores what it saw into its own slot (Release). Once that slot shows the epoch,
+//! the reader has dropped all references from before and, by coherence, loads nothing older ever
+//! again. A sleeping reader shows "offline" instead; when it comes back, a sequentially consistent
+//! fence on both sides makes sure that either the publisher sees its slot or it sees the
+//! publisher's epoch. The type system keeps the discipline: a [`Root`] borrows its reader, so it
+//! cannot be held across [`Reader::quiescent`].
+//!
+//! The tests check all of this under loom, miri and real threads.
+//!
+//! ```
+//! use pal::publication::{Publisher, TableKind};
+//! use pal::region::{HugePages, Region};
+//!
+//! const SQUARES: TableKind = TableKind::new(3);
+//!
+//! let region = Region::anonymous(1 << 20, HugePages::Never)?;
+//! let tables = region.map_read_only()?;
+//! let mut publisher = Publisher::new();
+//! let mut reader = publisher.register_reader("lcore-0")?;
+//!
+//! let mut squares = region.alloc::<u32>(4)?;
+//! squares.copy_from_slice(&[0, 1, 4, 9]);
+//! let mut root = publisher.draft();
+//! root.set(SQUARES, squares.publish());
+//! let generation = publisher.publish(&root)?;
+//!
+//! reader.quiescent(); // once per vector
+//! let root = reader.root();
+//! assert_eq!(root.generation(), generation);
+//! assert_eq!(root.view::<u32>(&tables, SQUARES)?, [0, 1, 4, 9]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![allow(unsafe_code, reason = "attaches to state in mapped memory; evicts dead readers")]
+
+mod grace;
+mod publisher;
+mod reader;
+mod root;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use grace::{Grace, WaitError};
+pub use publisher::{PublishError, Publisher, ReaderState, RegisterError};
+pub use reader::Reader;
+#[cfg(not(loom))]
+pub use reader::ReaderSite;
+pub use root::{Generation, Root, RootDraft, TableKind};
+
+#[cfg(loom)]
+mod atomic {
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+}
+#[cfg(not(loom))]
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+/// Readers a publisher serves. The model checker explores a smaller world.
+pub const MAX_READERS: usize = if cfg!(loom) { 2 } else { 128 };
+/// Table kinds a root block can name.
+pub const MAX_TABLES: usize = if cfg!(loom) { 1 } else { 32 };
+/// Root blocks that exist at a time, which is how far a reader may lag. A power of two.
+pub const MAX_ROOTS: usize = if cfg!(loom) { 2 } else { 64 };

@@ -1,0 +1,254 @@
+#![cfg(not(loom))]
+
+use super::{
+    Generation, MAX_READERS, MAX_ROOTS, PublishError, Publisher, Reader, RegisterError, TableKind,
+};
+use crate::region::{Block, HugePages, ReadOnly, ReadWrite, Region, ViewError};
+use std::cell::UnsafeCell;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const TABLE: TableKind = TableKind::new(7);
+const OTHER: TableKind = TableKind::new(31);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn region() -> Region {
+    Region::anonymous(1 << 20, HugePages::Never).unwrap()
+}
+
+/// A block by its numbers alone.
+fn block(offset: u64, len: u64) -> Block<u64> {
+    // SAFETY: never viewed through a region.
+    unsafe { Block::from_raw_parts(offset, len) }
+}
+
+#[test]
+fn a_root_carries_over_what_a_commit_does_not_change() {
+    let mut publisher = Publisher::new();
+    let reader = publisher.register_reader("r").unwrap();
+    assert_eq!(reader.generation(), Generation(0));
+    assert_eq!(reader.root().block::<u64>(TABLE), None);
+    let mut root = publisher.draft();
+    root.set(TABLE, block(0, 0)).set(OTHER, block(128, 3));
+    publisher.publish(&root).unwrap();
+    let mut root = publisher.draft();
+    root.clear(TABLE);
+    assert_eq!(reader.root().block(TABLE), Some(block(0, 0)));
+    assert_eq!(publisher.publish(&root), Ok(Generation(2)));
+    assert_eq!(reader.root().block::<u64>(TABLE), None);
+    assert_eq!(reader.root().block(OTHER), Some(block(128, 3)));
+}
+
+#[test]
+fn a_grace_period_ends_with_the_last_quiescent_state() {
+    let mut publisher = Publisher::new();
+    let mut a = publisher.register_reader("a").unwrap();
+    let mut b = publisher.register_reader("b").unwrap();
+    let grace = publisher.grace_period();
+    a.quiescent();
+    assert!(!publisher.all_passed(grace));
+    assert_eq!(publisher.wait(grace, Duration::ZERO).unwrap_err().behind, ["b"]);
+    b.offline(|| assert!(publisher.all_passed(grace)));
+    assert!(publisher.all_passed(grace));
+    let grace = publisher.grace_period();
+    a.quiescent();
+    drop(b);
+    assert!(publisher.all_passed(grace));
+}
+
+#[test]
+fn retired_things_are_freed_once_and_not_early() {
+    let mut publisher = Publisher::new();
+    let mut reader = publisher.register_reader("r").unwrap();
+    let freed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&freed);
+    publisher.retire(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    for _ in 0..3 {
+        assert_eq!(publisher.reclaim(), 0);
+    }
+    assert_eq!((publisher.retired(), freed.load(Ordering::Relaxed)), (1, 0));
+    reader.quiescent();
+    assert_eq!((publisher.reclaim(), publisher.reclaim()), (1, 0));
+    assert_eq!((publisher.retired(), freed.load(Ordering::Relaxed)), (0, 1));
+}
+
+#[test]
+fn a_stuck_reader_stops_commits_and_is_named() {
+    let mut publisher = Publisher::new();
+    let mut reader = publisher.register_reader("stuck").unwrap();
+    let root = publisher.draft();
+    for _ in 1..MAX_ROOTS {
+        publisher.publish(&root).unwrap();
+    }
+    let error = publisher.publish(&root).unwrap_err();
+    assert_eq!(error, PublishError::ReadersBehind { behind: vec!["stuck".into()] });
+    assert_eq!(publisher.generations()[0].generation, Some(Generation(0)));
+    reader.quiescent();
+    assert_eq!(publisher.publish(&root), Ok(Generation(MAX_ROOTS as u64)));
+}
+
+#[test]
+fn slots_are_given_out_again() {
+    let mut publisher = Publisher::new();
+    let mut readers: Vec<Reader> =
+        (0..MAX_READERS).map(|n| publisher.register_reader(format!("r{n}")).unwrap()).collect();
+    let full = publisher.register_reader("late").unwrap_err();
+    assert_eq!(full, RegisterError::Full { name: "late".into() });
+    drop(readers.swap_remove(3));
+    readers.push(publisher.register_reader("late").unwrap());
+    assert_eq!(publisher.generations()[3].name, "late");
+    assert_eq!(publisher.generations().len(), MAX_READERS);
+}
+
+/// Memory whose every access is checked by miri and ThreadSanitizer.
+struct Memory([UnsafeCell<u64>; 8]);
+
+// SAFETY: for the protocol under test to prove.
+unsafe impl Sync for Memory {}
+
+#[test]
+fn no_reader_ever_sees_memory_that_is_reused() {
+    let generations = if cfg!(miri) { 30 } else { 4_000 };
+    let memory = Arc::new(Memory([const { UnsafeCell::new(0) }; 8]));
+    let done = Arc::new(AtomicBool::new(false));
+    let mut publisher = Publisher::new();
+    let threads = ["a", "b"].map(|name| {
+        let mut reader = publisher.register_reader(name).unwrap();
+        let (memory, done) = (Arc::clone(&memory), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let mut last = Generation(0);
+            for vector in 0_u32.. {
+                reader.quiescent();
+                let root = reader.root();
+                if let Some(table) = root.block::<u64>(TABLE) {
+                    let index = usize::try_from(table.offset()).unwrap();
+                    // SAFETY: not reused before this reader is quiescent; that is the test.
+                    let value = unsafe { *memory.0[index].get() };
+                    assert_eq!(Generation(value), root.generation());
+                    assert!(root.generation() >= last);
+                    last = root.generation();
+                }
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+                if vector % 16 == 0 {
+                    reader.offline(std::thread::yield_now);
+                }
+            }
+        })
+    });
+    let free: Arc<std::sync::Mutex<Vec<usize>>> = Arc::new(std::sync::Mutex::new((0..8).collect()));
+    let mut old = None;
+    for generation in 1..=generations {
+        let index = loop {
+            publisher.reclaim();
+            if let Some(index) = free.lock().unwrap().pop() {
+                break index;
+            }
+            std::thread::yield_now();
+        };
+        // SAFETY: the cell is free, so no reader has it; that is the test.
+        unsafe { *memory.0[index].get() = generation };
+        let mut root = publisher.draft();
+        root.set(TABLE, block(index as u64, 1));
+        while publisher.publish(&root).is_err() {
+            std::thread::yield_now();
+        }
+        if let Some(old) = old.replace(index) {
+            let free = Arc::clone(&free);
+            publisher.retire(move || free.lock().unwrap().push(old));
+        }
+    }
+    publisher.wait_for_readers(PATIENCE).unwrap();
+    done.store(true, Ordering::Release);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "no memory files under miri")]
+fn tables_in_a_region_are_swapped_whole_under_running_readers() {
+    let region = region();
+    let tables = region.map_read_only().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let mut publisher = Publisher::new();
+    let threads = ["a", "b"].map(|name| {
+        let mut reader = publisher.register_reader(name).unwrap();
+        let (tables, done) = (tables.clone(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                reader.quiescent();
+                let root = reader.root();
+                for kind in [TABLE, OTHER] {
+                    match root.view::<u64>(&tables, kind) {
+                        Ok(table) => assert!(table.iter().all(|&n| n == root.generation().0)),
+                        Err(error) => assert_eq!(root.generation(), Generation(0), "{error}"),
+                    }
+                }
+                // Lets the publisher run where there are fewer CPUs than threads.
+                reader.offline(std::thread::yield_now);
+            }
+        })
+    });
+    let mut old: Vec<Block<u64>> = Vec::new();
+    for generation in 1..=500_u64 {
+        let mut root = publisher.draft();
+        let mut new = Vec::new();
+        for kind in [TABLE, OTHER] {
+            let mut draft = region.alloc::<u64>(200).unwrap();
+            draft.fill(generation);
+            let block = draft.publish();
+            root.set(kind, block);
+            new.push(block);
+        }
+        publisher.publish(&root).unwrap();
+        for block in std::mem::replace(&mut old, new) {
+            publisher.retire_block(&region, block);
+        }
+        publisher.wait_for_readers(PATIENCE).unwrap();
+        publisher.reclaim();
+    }
+    done.store(true, Ordering::Release);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // Two tables in use, two waiting at most: everything else was given back.
+    assert!(region.used() <= 4 * 1600_usize.next_multiple_of(64), "{}", region.used());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "no memory files under miri")]
+fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
+    let (tables, state) = (region(), region());
+    let mut publisher = Publisher::in_regions(&tables, &state).unwrap();
+    let mut draft = tables.alloc::<u64>(1).unwrap();
+    draft[0] = 42;
+    let mut root = publisher.draft();
+    root.set(TABLE, draft.publish());
+    publisher.publish(&root).unwrap();
+
+    // What a process that gets two descriptors and a site does; twice, the first one "crashes".
+    for _ in 0..2 {
+        let site = publisher.register_remote("qfp-ucode/0").unwrap();
+        let seen = ReadOnly::from_fd(&tables.read_only_fd().unwrap()).unwrap();
+        let written = ReadWrite::from_fd(&state.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        // SAFETY: fresh from `register_remote`; the predecessor has ended.
+        let reader = unsafe { Reader::attach(&seen, &written, site) }.unwrap();
+        assert_eq!(reader.root().view::<u64>(&seen, TABLE), Ok(&[42][..]));
+        let missing = reader.root().view::<u64>(&seen, OTHER);
+        assert_eq!(missing, Err(ViewError::NoTable { kind: 31 }));
+        let grace = publisher.grace_period();
+        std::mem::forget(reader);
+        assert!(!publisher.all_passed(grace));
+        // SAFETY: the reader was forgotten and runs no more.
+        unsafe { publisher.evict(site.slot) };
+        assert!(publisher.all_passed(grace));
+    }
+    let local = Publisher::new().register_remote("x").unwrap_err();
+    assert_eq!(local, RegisterError::NotShared { name: "x".into() });
+}

@@ -1,0 +1,160 @@
+//! Rows `next-hop`, `ttl`, `adjacency`, `l2-rewrite` and `mtu`, one by one.
+
+use hal::PacketMask;
+
+use crate::adjacency::{AdjacencyKind, AdjacencyTables};
+use crate::packet::{DropReason, PuntCause, Vector};
+use crate::step::{Lcore, Step};
+use crate::uidb::{Gates, UidbIndex, UidbTable};
+
+/// Row `next-hop`: from the leaf to the member of its group, and to the output interface.
+///
+/// Three loads a packet; a hash only where the group has several members.
+#[derive(Debug, Default)]
+pub struct NextHop;
+
+impl Step for NextHop {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let tables = AdjacencyTables::open(&lcore.tables);
+        for slot in select {
+            let i = slot & 63;
+            let group = tables.group(vector.leaf[i]);
+            let adjacency = match group.places {
+                0 => {
+                    let reason = if vector.ipv4.contains(slot) {
+                        DropReason::Ipv4NoRoute
+                    } else {
+                        DropReason::Ipv6NoRoute
+                    };
+                    vector.drop(slot, reason);
+                    continue;
+                }
+                1 => group.first,
+                _ => tables.member(group, vector.flow_hash(slot)),
+            };
+            vector.adjacency[i] = adjacency;
+            let Some(row) = tables.adjacencies.get(adjacency as usize) else {
+                vector.drop(slot, DropReason::NoAdjacency);
+                continue;
+            };
+            vector.output[i] = row.output();
+            match row.state().kind {
+                AdjacencyKind::Plain | AdjacencyKind::Featured => {}
+                AdjacencyKind::Receive | AdjacencyKind::LocalGroup => vector.for_us.insert(slot),
+                AdjacencyKind::Null0 => {
+                    let reason = if vector.ipv4.contains(slot) {
+                        DropReason::Ipv4Null0
+                    } else {
+                        DropReason::Ipv6Null0
+                    };
+                    vector.drop(slot, reason);
+                }
+                AdjacencyKind::Absent => vector.drop(slot, DropReason::NoAdjacency),
+                AdjacencyKind::Incomplete | AdjacencyKind::Glean => {}
+            }
+        }
+        // A link-local source may reach us, but not pass (RFC 4291 2.5.6).
+        vector.drop_all((vector.link_scope & select) - vector.for_us, DropReason::LinkLocalScope);
+    }
+}
+
+/// Row `ttl`: decrements TTL or hop limit and adjusts the checksum (ING-22, RFC 1812 5.3.1).
+#[derive(Debug, Default)]
+pub struct TtlDecrement;
+
+impl Step for TtlDecrement {
+    fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        // For us means not forwarded: its TTL is not ours to look at.
+        let select = select - vector.for_us;
+        vector.punt_all(select & vector.ttl_expiring, PuntCause::IpTtlExceeded);
+        for slot in select & vector.live {
+            let next = vector.next_ttl[slot & 63].to_le_bytes();
+            if vector.ipv4.contains(slot) {
+                if let Some(field) = vector.network_mut(slot).get_mut(8..12) {
+                    field.copy_from_slice(&next);
+                }
+            } else if let Some(field) = vector.network_mut(slot).get_mut(7) {
+                *field = next[0];
+            }
+        }
+    }
+}
+
+/// Row `adjacency`: the full egress lookup; what has no MAC address yet goes to be resolved.
+#[derive(Debug, Default)]
+pub struct AdjacencyLookup;
+
+impl Step for AdjacencyLookup {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let tables = AdjacencyTables::open(&lcore.tables);
+        for slot in select {
+            let kind = tables
+                .adjacencies
+                .get(vector.adjacency[slot & 63] as usize)
+                .map_or(AdjacencyKind::Absent, |row| row.state().kind);
+            match kind {
+                AdjacencyKind::Plain | AdjacencyKind::Featured => {}
+                AdjacencyKind::Glean => vector.punt(slot, PuntCause::Glean),
+                AdjacencyKind::Incomplete => vector.punt(slot, PuntCause::IncompleteAdjacency),
+                _ => vector.drop(slot, DropReason::NoAdjacency),
+            }
+        }
+        let uidbs = UidbTable::open(&lcore.tables);
+        let select = select & vector.live;
+        vector.gates_out = Gates::of(uidbs, &vector.output, select, |row| row.features_out);
+    }
+}
+
+/// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02).
+#[derive(Debug, Default)]
+pub struct L2Rewrite;
+
+impl Step for L2Rewrite {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let tables = AdjacencyTables::open(&lcore.tables);
+        for slot in select {
+            let i = slot & 63;
+            let Some(row) = tables.adjacencies.get(vector.adjacency[i] as usize) else {
+                vector.drop(slot, DropReason::NoAdjacency);
+                continue;
+            };
+            let len = row.state().rewrite_len;
+            let rewrite = row.rewrite();
+            let delta = isize::from(vector.l3_offset[i]) - isize::from(len);
+            if delta != 0 && !vector.burst.move_start(slot, delta) {
+                vector.drop(slot, DropReason::RewriteNoRoom);
+                continue;
+            }
+            vector.l3_offset[i] = len;
+            let len = usize::from(len);
+            if let (Some(header), Some(rewrite)) =
+                (vector.burst.frame_mut(slot).get_mut(..len), rewrite.get(..len))
+            {
+                header.copy_from_slice(rewrite);
+            }
+        }
+    }
+}
+
+/// Row `mtu`: what is larger than the output interface takes goes to be fragmented or reported
+/// (EGR-08).
+#[derive(Debug, Default)]
+pub struct MtuCheck;
+
+impl Step for MtuCheck {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let tables = AdjacencyTables::open(&lcore.tables);
+        let uidbs = UidbTable::open(&lcore.tables);
+        for slot in select {
+            let i = slot & 63;
+            let row = tables.adjacencies.get(vector.adjacency[i] as usize);
+            let mtu = row.map_or(0, |row| row.state().mtu);
+            if vector.ip_len[i] > mtu {
+                vector.punt(slot, PuntCause::IpMtuExceeded);
+            } else if uidbs.get(vector.output[i]).port == crate::uidb::NO_PORT {
+                vector.output[i] = UidbIndex::NONE;
+                vector.drop(slot, DropReason::NoAdjacency);
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Counters of one lcore: where each event is counted, and how reports find it again.
+//!
+//! One flat block of 64-bit words an lcore, written by that lcore alone. The layout is fixed when
+//! the lcores start: it depends on the number of rows of the FIA and of interfaces.
+
+use pal::counters::{CounterBlock, Counters};
+
+use crate::packet::{DropReason, PuntCause};
+use crate::uidb::UidbIndex;
+
+/// Words of one row of the FIA.
+const ROW_WORDS: usize = 3;
+/// Words of one interface.
+const INTERFACE_WORDS: usize = 4;
+/// Words of one port.
+const PORT_WORDS: usize = PortEvent::TxDropped as usize + 1;
+
+/// What is counted at a port, before any row and after all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum PortEvent {
+    /// Packets received.
+    RxPackets,
+    /// Bytes received: frames without FCS.
+    RxBytes,
+    /// Packets the back-end lost or refused before they were received.
+    RxMissed,
+    /// Packets sent.
+    TxPackets,
+    /// Bytes sent: frames without FCS.
+    TxBytes,
+    /// Packets the back-end did not take.
+    TxDropped,
+}
+
+/// Which event of the loop as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum LoopEvent {
+    /// Vectors that walked.
+    Vectors,
+    /// Packets received from ports.
+    Received,
+    /// Packets that the slow path put in, to be routed or sent.
+    Injected,
+    /// Packets sent by ports.
+    Sent,
+    /// Packets that a step took over.
+    Consumed,
+    /// Polls of all queues that found nothing.
+    IdlePolls,
+    /// Polls that found something.
+    BusyPolls,
+    /// TSC cycles of sampled walks, from receive to transmit.
+    WalkCycles,
+    /// Packets of sampled walks.
+    WalkPackets,
+}
+
+const LOOP_WORDS: usize = LoopEvent::WalkPackets as usize + 1;
+
+/// Which word means what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterLayout {
+    rows: usize,
+    ports: usize,
+    interfaces: usize,
+}
+
+impl CounterLayout {
+    /// A layout for a FIA of `rows` rows, `ports` ports and uIDBs below `interfaces`.
+    #[must_use]
+    pub const fn new(rows: usize, ports: usize, interfaces: usize) -> Self {
+        Self { rows, ports, interfaces }
+    }
+
+    /// Words of a block.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        self.interface_base() + self.interfaces * INTERFACE_WORDS
+    }
+
+    const fn drop_base(&self) -> usize {
+        LOOP_WORDS
+    }
+
+    const fn punt_base(&self) -> usize {
+        self.drop_base() + DropReason::COUNT
+    }
+
+    const fn row_base(&self) -> usize {
+        self.punt_base() + PuntCause::COUNT
+    }
+
+    const fn port_base(&self) -> usize {
+        self.row_base() + self.rows * ROW_WORDS
+    }
+
+    const fn interface_base(&self) -> usize {
+        self.port_base() + self.ports * PORT_WORDS
+    }
+}
+
+/// What has gone through one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceCounters {
+    /// Packets received.
+    pub in_packets: u64,
+    /// Bytes received: frames without FCS.
+    pub in_bytes: u64,
+    /// Packets sent.
+    pub out_packets: u64,
+    /// Bytes sent: frames without FCS.
+    pub out_bytes: u64,
+}
+
+/// What one row of the FIA has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounters {
+    /// Packets it has worked on.
+    pub packets: u64,
+    /// TSC cycles it took for the sampled ones.
+    pub sampled_cycles: u64,
+    /// How many were sampled.
+    pub sampled_packets: u64,
+}
+
+/// One lcore's counters: the only writer is that lcore.
+#[derive(Debug)]
+pub struct LcoreCounters {
+    block: CounterBlock,
+    layout: CounterLayout,
+}
+
+impl LcoreCounters {
+    /// Counters in `block`, which holds at least [`CounterLayout::words`] words.
+    #[must_use]
+    pub const fn new(block: CounterBlock, layout: CounterLayout) -> Self {
+        Self { block, layout }
+    }
+
+    /// Counts `n` events of the loop.
+    #[inline]
+    pub fn event(&self, event: LoopEvent, n: u64) {
+        self.block.add(event as usize, n);
+    }
+
+    /// Counts a dropped packet.
+    #[inline]
+    pub fn drop(&self, reason: DropReason, n: u64) {
+        self.block.add(self.layout.drop_base() + reason as usize, n);
+    }
+
+    /// Counts a punted packet.
+    #[inline]
+    pub fn punt(&self, cause: PuntCause, n: u64) {
+        self.block.add(self.layout.punt_base() + cause as usize, n);
+    }
+
+    /// Counts packets of row number `row`.
+    #[inline]
+    pub fn row(&self, row: usize, packets: u64) {
+        self.block.add(self.layout.row_base() + row * ROW_WORDS, packets);
+    }
+
+    /// Counts a sample of row number `row`.
+    #[inline]
+    pub fn row_sample(&self, row: usize, packets: u64, cycles: u64) {
+        let base = self.layout.row_base() + row * ROW_WORDS;
+        self.block.add(base + 1, cycles);
+        self.block.add(base + 2, packets);
+    }
+
+    /// Counts `n` events of a port.
+    #[inline]
+    pub fn port(&self, port: u16, event: PortEvent, n: u64) {
+        if usize::from(port) < self.layout.ports {
+            let base = self.layout.port_base() + usize::from(port) * PORT_WORDS;
+            self.block.add(base + event as usize, n);
+        }
+    }
+
+    /// Counts what came in through an interface.
+    #[inline]
+    pub fn interface_in(&self, uidb: UidbIndex, packets: u64, bytes: u64) {
+        if let Some(base) = self.interface(uidb) {
+            self.block.add(base, packets);
+            self.block.add(base + 1, bytes);
+        }
+    }
+
+    /// Counts what went out through an interface.
+    #[inline]
+    pub fn interface_out(&self, uidb: UidbIndex, packets: u64, bytes: u64) {
+        if let Some(base) = self.interface(uidb) {
+            self.block.add(base + 2, packets);
+            self.block.add(base + 3, bytes);
+        }
+    }
+
+    #[inline]
+    fn interface(&self, uidb: UidbIndex) -> Option<usize> {
+        let index = usize::from(uidb.0);
+        (index < self.layout.interfaces)
+            .then(|| self.layout.interface_base() + index * INTERFACE_WORDS)
+    }
+}
+
+/// Sums over all lcores.
+#[derive(Debug)]
+pub struct CounterTotals {
+    counters: Counters,
+    layout: CounterLayout,
+}
+
+impl CounterTotals {
+    /// Totals for lcores laid out by `layout`, without an lcore yet.
+    #[must_use]
+    pub fn new(layout: CounterLayout) -> Self {
+        Self { counters: Counters::new(layout.words()), layout }
+    }
+
+    /// Counters for one more lcore.
+    #[must_use]
+    pub fn add_lcore(&mut self) -> LcoreCounters {
+        LcoreCounters::new(self.counters.add_block(), self.layout)
+    }
+
+    /// Counts from here on. The lcores do not notice.
+    pub fn clear(&mut self) {
+        self.counters.clear();
+    }
+
+    /// Events of the loop.
+    #[must_use]
+    pub fn event(&self, event: LoopEvent) -> u64 {
+        self.counters.sum(event as usize)
+    }
+
+    /// Packets dropped for `reason`.
+    #[must_use]
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.counters.sum(self.layout.drop_base() + reason as usize)
+    }
+
+    /// Packets punted for `cause`.
+    #[must_use]
+    pub fn punts(&self, cause: PuntCause) -> u64 {
+        self.counters.sum(self.layout.punt_base() + cause as usize)
+    }
+
+    /// All packets dropped.
+    #[must_use]
+    pub fn all_drops(&self) -> u64 {
+        DropReason::ALL.iter().map(|&reason| self.drops(reason)).sum()
+    }
+
+    /// All packets punted.
+    #[must_use]
+    pub fn all_punts(&self) -> u64 {
+        PuntCause::ALL.iter().map(|&cause| self.punts(cause)).sum()
+    }
+
+    /// What row number `row` has done.
+    #[must_use]
+    pub fn row(&self, row: usize) -> RowCounters {
+        let base = self.layout.row_base() + row * ROW_WORDS;
+        let [packets, sampled_cycles, sampled_packets] =
+            [base, base + 1, base + 2].map(|index| self.counters.sum(index));
+        RowCounters { packets, sampled_cycles, sampled_packets }
+    }
+
+    /// Events of a port.
+    #[must_use]
+    pub fn port(&self, port: usize, event: PortEvent) -> u64 {
+        if port >= self.layout.ports {
+            return 0;
+        }
+        self.counters.sum(self.layout.port_base() + port * PORT_WORDS + event as usize)
+    }
+
+    /// Events of the loop, lcore by lcore.
+    pub fn event_by_lcore(&self, event: LoopEvent) -> impl Iterator<Item = u64> {
+        self.counters.per_block(event as usize)
+    }
+
+    /// What has gone through an interface.
+    #[must_use]
+    pub fn interface(&self, uidb: UidbIndex) -> InterfaceCounters {
+        let index = usize::from(uidb.0);
+        if index >= self.layout.interfaces {
+            return InterfaceCounters::default();
+        }
+        let base = self.layout.interface_base() + index * INTERFACE_WORDS;
+        let [in_packets, in_bytes, out_packets, out_bytes] =
+            [base, base + 1, base + 2, base + 3].map(|index| self.counters.sum(index));
+        InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
+    }
+
+    /// `rx + injected = tx + drops + punts + consumed + queued`: holds whenever no packet is
+    /// inside a walk (ING-19).
+    #[must_use]
+    pub fn conserved(&self, queued: u64) -> bool {
+        self.event(LoopEvent::Received) + self.event(LoopEvent::Injected)
+            == self.event(LoopEvent::Sent)
+                + self.all_drops()
+                + self.all_punts()
+                + self.event(LoopEvent::Consumed)
+                + queued
+    }
+}

@@ -1,0 +1,54 @@
+//! Gates: which uIDB bit switches a row on.
+
+use crate::fia::Direction;
+
+/// When a row looks at a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gate {
+    /// For every packet.
+    Always,
+    /// For packets whose interface (input for ingress rows, output for egress rows) has this bit
+    /// of its feature word set.
+    Bit(u8),
+}
+
+impl Gate {
+    /// Frames for other stations are dropped.
+    pub const MAC_FILTER: Self = Self::Bit(0);
+    /// Ingress access list.
+    pub const ACL_IN: Self = Self::Bit(1);
+    /// Policy-based routing.
+    pub const PBR_IN: Self = Self::Bit(2);
+    /// Ingress service policy.
+    pub const QOS_IN: Self = Self::Bit(3);
+    /// Unicast reverse path forwarding.
+    pub const URPF: Self = Self::Bit(4);
+    /// TTL decrement: on for all but the internal interfaces.
+    pub const TTL: Self = Self::Bit(5);
+    /// Ingress queueing.
+    pub const QUEUE_IN: Self = Self::Bit(6);
+    /// Egress access list.
+    pub const ACL_OUT: Self = Self::Bit(0);
+    /// Egress service policy.
+    pub const QOS_OUT: Self = Self::Bit(1);
+    /// The first bit, in either direction, that is free for a user's own features.
+    pub const FIRST_FREE: u8 = 32;
+
+    /// The mask of the feature word: all ones for [`Gate::Always`].
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        match self {
+            Self::Always => u64::MAX,
+            Self::Bit(bit) => 1 << (bit & 63),
+        }
+    }
+
+    /// How reports name it.
+    #[must_use]
+    pub fn describe(self, direction: Direction) -> String {
+        match self {
+            Self::Always => "always".to_owned(),
+            Self::Bit(bit) => format!("{} bit {bit}", direction.name()),
+        }
+    }
+}

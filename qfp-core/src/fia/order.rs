@@ -1,0 +1,188 @@
+//! The order of operations: one row a step, first to last.
+//!
+//! The walk, the documentation (`docs/order-of-operations.md`), reports, traces and the test that
+//! pins the order are all derived from this table. Classify and act are separate rows: an access
+//! list's result is known early and takes effect late, as in ING-24 and EGR-11. Rows without a
+//! step belong to features that are not built yet; they keep their place.
+
+use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
+use crate::fia::Gate;
+use crate::fib_stage::{Fib4Lookup, Fib6Lookup};
+use crate::ifib::IfibAct;
+use crate::isa::Isa;
+use crate::l2::{IfClassify, MacFilter};
+use crate::l3::L3Parse;
+use crate::step::Step;
+
+/// Which interface's features gate a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The input interface's.
+    Ingress,
+    /// The output interface's.
+    Egress,
+}
+
+impl Direction {
+    /// In lower case, for reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// Which packets a row works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// All of them.
+    Any,
+    /// IPv4 packets.
+    Ipv4,
+    /// IPv6 packets.
+    Ipv6,
+}
+
+/// Makes a row's step, for one lcore.
+pub type MakeStep = fn(Isa) -> Box<dyn Step>;
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What reports, traces and insertions call it.
+    pub name: &'static str,
+    /// Whose features gate it.
+    pub direction: Direction,
+    /// What switches it on.
+    pub gate: Gate,
+    /// Which packets it works on.
+    pub family: Family,
+    /// What it may end a packet's walk with, for the documentation.
+    pub ends: &'static str,
+    /// Where the order comes from.
+    pub seed: &'static str,
+    /// What it does, in a few words.
+    pub does: &'static str,
+    /// Its step; none for a feature that is not built yet, and for `tx`, which is the loop's.
+    pub make: Option<MakeStep>,
+}
+
+use Direction::{Egress, Ingress};
+use Family::{Any, Ipv4, Ipv6};
+
+macro_rules! order {
+    ($($name:literal $direction:ident $gate:expr, $family:ident, $make:expr;
+       $does:literal, $ends:literal, $seed:literal.)+) => {
+        &[$(Row {
+            name: $name, direction: $direction, gate: $gate, family: $family,
+            ends: $ends, seed: $seed, does: $does, make: $make,
+        },)+]
+    };
+}
+
+/// The order of operations of a router.
+#[rustfmt::skip]
+pub static ROUTER: &[Row] = order! {
+    "if-classify"      Ingress Gate::Always,     Any,  Some(|_| Box::new(IfClassify));
+        "port and VLAN tags to input interface", "drop BadUidbIdx, UidbDown", "ING-01".
+    "mac-filter"       Ingress Gate::MAC_FILTER, Any,  Some(|_| Box::new(MacFilter));
+        "frames for other stations", "drop MacFilter", "own".
+    "l3-parse"         Ingress Gate::Always,     Any,  Some(|isa| Box::new(L3Parse::new(isa)));
+        "network header checks", "drop format errors, martians; punt Arp, groups, options", "ING-14".
+    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  None;
+        "access list lookup, result only", "nothing", "ING-02".
+    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  None;
+        "policy-based routing lookup", "nothing", "ING-06".
+    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  None;
+        "service policy class lookup", "nothing", "ING-04".
+    "urpf"             Ingress Gate::URPF,       Any,  None;
+        "source lookup", "drop", "ING-09".
+    "fib4-lookup"      Ingress Gate::Always,     Ipv4, Some(|isa| Box::new(Fib4Lookup::new(isa)));
+        "longest prefix match", "nothing", "ING-07".
+    "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|isa| Box::new(Fib6Lookup::new(isa)));
+        "longest prefix match", "nothing", "ING-07".
+    "next-hop"         Ingress Gate::Always,     Any,  Some(|_| Box::new(NextHop));
+        "group member by flow hash, output interface, for us or not",
+        "drop Ipv4NoRoute, Ipv6NoRoute, Ipv4Null0, Ipv6Null0, NoAdjacency, LinkLocalScope", "ING-08, ING-10".
+    "acl-act-in"       Ingress Gate::ACL_IN,     Any,  None;
+        "access list verdict takes effect", "drop Ipv4Acl", "ING-12".
+    "qos-act-in"       Ingress Gate::QOS_IN,     Any,  None;
+        "police, then mark", "drop Policer", "ING-13".
+    "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
+        "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
+    "qos-queue-in"     Ingress Gate::QUEUE_IN,   Any,  None;
+        "ingress queue", "drop", "ING-18".
+    "ifib-act"         Ingress Gate::Always,     Any,  Some(|_| Box::new(IfibAct));
+        "packets for this router leave", "punt Ipv4ForUs, Ipv6ForUs", "ING-20".
+    "adjacency"        Egress  Gate::Always,     Any,  Some(|_| Box::new(AdjacencyLookup));
+        "full egress lookup", "punt Glean, IncompleteAdjacency", "EGR-01".
+    "l2-rewrite"       Egress  Gate::Always,     Any,  Some(|_| Box::new(L2Rewrite));
+        "header of the output link", "drop RewriteNoRoom", "EGR-02".
+    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  None;
+        "access list lookup, result only", "nothing", "EGR-03".
+    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  None;
+        "service policy class lookup", "nothing", "EGR-04".
+    "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  None;
+        "access list verdict takes effect", "drop Ipv4Acl", "EGR-05".
+    "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  None;
+        "police, then mark, then queue", "drop Policer", "EGR-06".
+    "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
+        "size against the output interface", "punt IpMtuExceeded", "EGR-08".
+    "tx"               Egress  Gate::Always,     Any,  None;
+        "transmit queue of the output port", "drop TxQueueFull", "EGR-11".
+};
+
+/// First row of the run that [`crate::adjacency::fused`] can serve at once.
+pub const FUSED_FIRST: &str = "ttl";
+/// Last row of that run.
+pub const FUSED_LAST: &str = "mtu";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_the_seed_s() {
+        let names: Vec<&str> = ROUTER.iter().map(|row| row.name).collect();
+        assert_eq!(
+            names,
+            [
+                "if-classify",
+                "mac-filter",
+                "l3-parse",
+                "acl-classify-in",
+                "pbr-classify-in",
+                "qos-classify-in",
+                "urpf",
+                "fib4-lookup",
+                "fib6-lookup",
+                "next-hop",
+                "acl-act-in",
+                "qos-act-in",
+                "ttl",
+                "qos-queue-in",
+                "ifib-act",
+                "adjacency",
+                "l2-rewrite",
+                "acl-classify-out",
+                "qos-classify-out",
+                "acl-act-out",
+                "qos-act-out",
+                "mtu",
+                "tx",
+            ]
+        );
+    }
+
+    #[test]
+    fn ingress_rows_come_before_egress_rows_and_names_are_unique() {
+        let first_egress = ROUTER.iter().position(|row| row.direction == Egress).unwrap();
+        assert!(ROUTER[first_egress..].iter().all(|row| row.direction == Egress));
+        let mut names: Vec<_> = ROUTER.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ROUTER.len());
+    }
+}

@@ -1,0 +1,406 @@
+//! The walk: a vector through the rows.
+
+use hal::PacketMask;
+use pal::clock::rdtsc;
+
+use crate::adjacency::fused;
+use crate::fia::Gate;
+use crate::fia::order::{Direction, FUSED_FIRST, FUSED_LAST, Family, ROUTER, Row};
+use crate::fia::trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
+use crate::isa::Isa;
+use crate::packet::{End, Vector};
+use crate::step::{Lcore, Step};
+use crate::uidb::{Gates, UidbTable};
+
+/// Why a feature cannot be inserted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FiaError {
+    /// No row has the name that the feature is to stand next to.
+    #[error("no row is called {0}")]
+    NoSuchRow(String),
+    /// A row has the feature's name already.
+    #[error("a row is called {0} already")]
+    NameTaken(&'static str),
+}
+
+/// Makes a step for each lcore.
+type Factory = Box<dyn Fn(Isa) -> Box<dyn Step> + Send + Sync>;
+
+struct Plan {
+    name: &'static str,
+    direction: Direction,
+    gate: Gate,
+    family: Family,
+    make: Option<Factory>,
+}
+
+/// The rows of a FIA before steps are made for each lcore.
+pub struct FiaBuilder {
+    plan: Vec<Plan>,
+    fuse: bool,
+}
+
+impl FiaBuilder {
+    /// The order of operations of a router.
+    #[must_use]
+    pub fn router() -> Self {
+        let plan = ROUTER.iter().map(|row: &Row| Plan {
+            name: row.name,
+            direction: row.direction,
+            gate: row.gate,
+            family: row.family,
+            make: row.make.map(|make| Box::new(make) as Factory),
+        });
+        Self { plan: plan.collect(), fuse: true }
+    }
+
+    /// Inserts a feature behind the row `after`, in that row's direction.
+    ///
+    /// `make` is called once per lcore. With [`Gate::Always`] between `ttl` and `mtu` it takes
+    /// every vector off the fused kernel; with a gate bit only those that it looks at.
+    ///
+    /// # Errors
+    /// There is no row `after`, or one called `name` already.
+    pub fn insert_after(
+        mut self,
+        after: &str,
+        name: &'static str,
+        gate: Gate,
+        make: impl Fn() -> Box<dyn Step> + Send + Sync + 'static,
+    ) -> Result<Self, FiaError> {
+        if self.plan.iter().any(|row| row.name == name) {
+            return Err(FiaError::NameTaken(name));
+        }
+        let Some(at) = self.plan.iter().position(|row| row.name == after) else {
+            return Err(FiaError::NoSuchRow(after.to_owned()));
+        };
+        let direction = self.plan[at].direction;
+        let make: Factory = Box::new(move |_| make());
+        let row = Plan { name, direction, gate, family: Family::Any, make: Some(make) };
+        self.plan.insert(at + 1, row);
+        Ok(self)
+    }
+
+    /// Leaves the fused kernel out: every packet goes through the rows one by one.
+    #[must_use]
+    pub fn without_fusion(mut self) -> Self {
+        self.fuse = false;
+        self
+    }
+
+    /// Names of the rows, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.plan.iter().map(|row| row.name).collect()
+    }
+
+    /// Makes the steps for one lcore.
+    #[must_use]
+    pub fn build(&self, isa: Isa) -> Fia {
+        let rows: Vec<ActiveRow> = self
+            .plan
+            .iter()
+            .map(|plan| ActiveRow {
+                name: plan.name,
+                direction: plan.direction,
+                gate: plan.gate,
+                family: plan.family,
+                step: plan.make.as_ref().map(|make| make(isa)),
+            })
+            .collect();
+        let position = |name: &str| rows.iter().position(|row| row.name == name);
+        let fusion = match (position(FUSED_FIRST), position(FUSED_LAST)) {
+            (Some(first), Some(last)) if self.fuse => Fusion::of(&rows, first, last),
+            _ => None,
+        };
+        let tx = position("tx");
+        Fia { rows, fusion, tx, isa }
+    }
+}
+
+struct ActiveRow {
+    name: &'static str,
+    direction: Direction,
+    gate: Gate,
+    family: Family,
+    step: Option<Box<dyn Step>>,
+}
+
+/// The run of rows that the fused kernel serves, and what keeps a vector off it.
+#[derive(Clone, Copy, Debug)]
+struct Fusion {
+    first: usize,
+    last: usize,
+    /// Ingress features that stand inside the run, other than its own.
+    blocked_by: u64,
+}
+
+impl Fusion {
+    fn of(rows: &[ActiveRow], first: usize, last: usize) -> Option<Self> {
+        let mut blocked_by = 0;
+        for row in &rows[first..=last] {
+            let own = ROUTER.iter().any(|r| r.name == row.name && r.gate == Gate::Always)
+                || row.gate == Gate::TTL;
+            match (row.direction, row.gate) {
+                _ if own => {}
+                // A feature of the user's own that looks at every packet.
+                (_, Gate::Always) if row.step.is_some() => return None,
+                (Direction::Ingress, gate) if row.step.is_some() => blocked_by |= gate.mask(),
+                // Egress features show in the adjacency, which is then not plain.
+                _ => {}
+            }
+        }
+        Some(Self { first, last, blocked_by })
+    }
+}
+
+/// The feature invocation array of one lcore.
+pub struct Fia {
+    rows: Vec<ActiveRow>,
+    fusion: Option<Fusion>,
+    tx: Option<usize>,
+    isa: Isa,
+}
+
+impl Fia {
+    /// Names of the rows, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.rows.iter().map(|row| row.name).collect()
+    }
+
+    /// The instructions that the rows' kernels use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Number of the row `tx`, which the loop serves.
+    #[must_use]
+    pub fn tx_row(&self) -> Option<usize> {
+        self.tx
+    }
+
+    /// Takes the vector through all rows. Afterwards its live packets are ready to be sent.
+    #[inline]
+    pub fn walk(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
+        self.run(lcore, vector, &mut Silent);
+    }
+
+    /// As [`Fia::walk`], and samples the cycles of each row into its counters.
+    #[inline(never)]
+    pub fn walk_sampled(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
+        self.run(lcore, vector, &mut Sampler { last: rdtsc() });
+    }
+
+    /// As [`Fia::walk`], and records what becomes of up to `limit` packets. Allocates.
+    #[cold]
+    pub fn walk_traced(
+        &mut self,
+        lcore: &mut Lcore<'_>,
+        vector: &mut Vector,
+        limit: usize,
+    ) -> TraceEntry {
+        let mut tracer = Tracer { last: rdtsc(), entry: TraceEntry::default() };
+        for slot in vector.live.into_iter().take(limit) {
+            let packet = TracedPacket {
+                at: vector.now,
+                input: vector.input[slot & 63],
+                output: crate::uidb::UidbIndex::NONE,
+                before: vector.burst.frame(slot).to_vec(),
+                after: Vec::new(),
+                steps: Vec::new(),
+                outcome: TraceOutcome::Sent,
+            };
+            tracer.entry.packets.push((slot, packet));
+        }
+        self.run(lcore, vector, &mut tracer);
+        for (slot, packet) in &mut tracer.entry.packets {
+            let i = *slot & 63;
+            packet.input = vector.input[i];
+            packet.after = vector.burst.frame(*slot).to_vec();
+            packet.outcome = match vector.end[i] {
+                _ if vector.live.contains(*slot) => TraceOutcome::Sent,
+                End::Drop(reason) => TraceOutcome::Dropped(reason),
+                End::Punt(cause) => TraceOutcome::Punted(cause),
+                End::Walking | End::Consumed => TraceOutcome::Consumed,
+            };
+            if packet.outcome == TraceOutcome::Sent {
+                packet.output = vector.output[i];
+                if let Some(tx) = self.tx {
+                    let name = self.rows[tx].name;
+                    packet.steps.push(TraceStep {
+                        row: name,
+                        cycles: 0,
+                        packets: vector.live.count(),
+                    });
+                }
+            }
+        }
+        tracer.entry
+    }
+
+    #[inline(always)]
+    fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut impl Observer) {
+        let mut n = 0;
+        while n < self.rows.len() {
+            if let Some(fusion) = self.fusion
+                && n == fusion.first
+                && vector.gates_in.all & Gate::TTL.mask() != 0
+                && vector.gates_in.any & fusion.blocked_by == 0
+            {
+                let done = fused::egress(lcore, vector, vector.live);
+                let count = u64::from(done.count());
+                for (row, active) in self.rows.iter().enumerate().take(fusion.last + 1).skip(n) {
+                    if active.gate == Gate::Always || active.gate == Gate::TTL {
+                        lcore.counters.row(row, count);
+                    }
+                }
+                observer.fused(&self.rows[n..=fusion.last], n, lcore, done);
+                if (vector.live - vector.fused).is_empty() {
+                    n = fusion.last + 1;
+                    continue;
+                }
+            }
+            let row = &mut self.rows[n];
+            if let Some(step) = &mut row.step {
+                let select = select(row.direction, row.gate, row.family, lcore, vector);
+                if !select.is_empty() {
+                    step.process(lcore, vector, select);
+                    lcore.counters.row(n, u64::from(select.count()));
+                    observer.row(row.name, n, lcore, select);
+                }
+            }
+            n += 1;
+        }
+    }
+}
+
+/// The packets a row works on.
+#[inline(always)]
+fn select(
+    direction: Direction,
+    gate: Gate,
+    family: Family,
+    lcore: &Lcore<'_>,
+    vector: &Vector,
+) -> PacketMask {
+    let walking = vector.live - vector.fused;
+    let of_family = match family {
+        Family::Any => walking,
+        Family::Ipv4 => walking & vector.ipv4,
+        Family::Ipv6 => walking & vector.ipv6,
+    };
+    let Gate::Bit(_) = gate else { return of_family };
+    let mask = gate.mask();
+    let gates = match direction {
+        Direction::Ingress => vector.gates_in,
+        Direction::Egress => vector.gates_out,
+    };
+    match gates {
+        Gates { any, .. } if any & mask == 0 => PacketMask::EMPTY,
+        Gates { all, .. } if all & mask != 0 => of_family,
+        _ => gated(direction, mask, lcore, vector, of_family),
+    }
+}
+
+/// The packets of `select` whose interface has the feature, when not all of them do.
+fn gated(
+    direction: Direction,
+    mask: u64,
+    lcore: &Lcore<'_>,
+    vector: &Vector,
+    select: PacketMask,
+) -> PacketMask {
+    let uidbs = UidbTable::open(&lcore.tables);
+    let mut on = PacketMask::EMPTY;
+    for slot in select {
+        let bits = match direction {
+            Direction::Ingress => uidbs.get(vector.input[slot & 63]).features_in,
+            Direction::Egress => uidbs.get(vector.output[slot & 63]).features_out,
+        };
+        if bits & mask != 0 {
+            on.insert(slot);
+        }
+    }
+    on
+}
+
+/// What is told after each row.
+trait Observer {
+    fn row(&mut self, name: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask);
+    fn fused(&mut self, rows: &[ActiveRow], first: usize, lcore: &Lcore<'_>, done: PacketMask);
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    #[inline(always)]
+    fn row(&mut self, _: &'static str, _: usize, _: &Lcore<'_>, _: PacketMask) {}
+    #[inline(always)]
+    fn fused(&mut self, _: &[ActiveRow], _: usize, _: &Lcore<'_>, _: PacketMask) {}
+}
+
+struct Sampler {
+    last: u64,
+}
+
+impl Sampler {
+    fn lap(&mut self) -> u64 {
+        let now = rdtsc();
+        let cycles = now.wrapping_sub(self.last);
+        self.last = now;
+        cycles
+    }
+}
+
+impl Observer for Sampler {
+    fn row(&mut self, _: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask) {
+        let cycles = self.lap();
+        lcore.counters.row_sample(row, u64::from(select.count()), cycles);
+    }
+
+    /// The run's cycles are shown at its last row of two: the rewrite, which does the stores.
+    fn fused(&mut self, rows: &[ActiveRow], first: usize, lcore: &Lcore<'_>, done: PacketMask) {
+        let cycles = self.lap();
+        let rewrite = rows.iter().position(|row| row.name == "l2-rewrite").unwrap_or(0);
+        if !done.is_empty() {
+            lcore.counters.row_sample(first + rewrite, u64::from(done.count()), cycles);
+        }
+    }
+}
+
+struct Tracer {
+    last: u64,
+    entry: TraceEntry,
+}
+
+impl Tracer {
+    fn record(&mut self, row: &'static str, select: PacketMask, cycles: u64) {
+        for (slot, packet) in &mut self.entry.packets {
+            if select.contains(*slot) {
+                packet.steps.push(TraceStep { row, cycles, packets: select.count() });
+            }
+        }
+    }
+}
+
+impl Observer for Tracer {
+    fn row(&mut self, name: &'static str, _: usize, _: &Lcore<'_>, select: PacketMask) {
+        let now = rdtsc();
+        self.record(name, select, now.wrapping_sub(self.last));
+        self.last = now;
+    }
+
+    fn fused(&mut self, rows: &[ActiveRow], _: usize, _: &Lcore<'_>, done: PacketMask) {
+        let now = rdtsc();
+        let cycles = now.wrapping_sub(self.last);
+        self.last = now;
+        for row in rows {
+            if row.step.is_some() && matches!(row.gate, Gate::Always | Gate::TTL) {
+                let cycles = if row.name == "l2-rewrite" { cycles } else { 0 };
+                self.record(row.name, done, cycles);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Forwarding tables: longest-prefix match from an address to a next-hop group.
+//!
+//! Every table is an *image*: flat arrays of plain data that the caller allocates (in resource
+//! memory, or on the heap in a test) and that hold no pointers, only indices. Three views read
+//! and write such images:
+//!
+//! | view | for | shape |
+//! |---|---|---|
+//! | [`v4::Dir24`] | the one big IPv4 table | 2^24 leaves, blocks of 256 below |
+//! | [`v4::Compact`] | an IPv4 table per VRF | 2^16 roots, merged intervals of 16 bits below |
+//! | [`v6::Trie`] | IPv6 to /128 | 2^16 roots, tables of 12 and 4 bits, intervals of 16 bits |
+//!
+//! Readers are wait-free: they look at a whole vector of 64 keys at once and are chosen at start
+//! ([`Isa`]). One writer a table changes it in place: it prepares a block out of sight, publishes
+//! it with one Release store and gives the old one back after a grace period, of which the owner
+//! of the writer tells it (`set_generation`, `reclaim`).
+//!
+//! A view trusts nothing it reads: every index is in range by construction or clamped, so a
+//! damaged image gives wrong leaves and never a wild read.
+
+mod arch;
+mod prefix;
+mod routes;
+mod slab;
+mod tree;
+pub mod v4;
+pub mod v6;
+
+#[cfg(test)]
+mod tests;
+
+pub use arch::Isa;
+pub use prefix::{Address, Prefix};
+pub use tree::Line;
+
+/// Lanes of one lookup vector.
+pub const LANES: usize = 64;
+
+/// What a prefix resolves to: an index into the table of next-hop groups. 0 means no route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leaf(pub u16);
+
+impl Leaf {
+    /// No route.
+    pub const NONE: Self = Self(0);
+}
+
+/// Which part of an image ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Lines of 64 bytes (compact IPv4, IPv6).
+    Lines,
+    /// Blocks of 256 leaves below a /24 (DIR-24-8).
+    Blocks,
+    /// Numbers for the nodes below a /48 (IPv6).
+    Deep,
+}
+
+/// Why a route could not be written. The table is as it was before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FibError {
+    /// The image has no room; freed blocks may still be waiting for their grace period.
+    #[error("no room for {wanted} more {resource:?} ({free} free, {waiting} waiting for readers)")]
+    Full {
+        /// What ran out.
+        resource: Resource,
+        /// How many units the change needed in one piece.
+        wanted: u32,
+        /// Units free now, in any piece.
+        free: u32,
+        /// Units that come back after the grace period.
+        waiting: u32,
+    },
+    /// The leaf collides with the numbers this image uses for its inner blocks.
+    #[error("leaf {leaf} is above {max}, the highest this table can hold")]
+    LeafTooLarge {
+        /// The leaf asked for.
+        leaf: u16,
+        /// The highest leaf allowed.
+        max: u16,
+    },
+}
+
+/// Why slices cannot be an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("array `{array}` of the image has {len} elements, expected {expected}")]
+pub struct ShapeError {
+    /// The array at fault.
+    pub array: &'static str,
+    /// Its length.
+    pub len: usize,
+    /// What it should have been.
+    pub expected: &'static str,
+}

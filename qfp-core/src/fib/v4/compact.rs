@@ -1,0 +1,127 @@
+//! The compact IPv4 table: 256 KB of roots, and for each /16 its merged intervals.
+//!
+//! A few megabytes for the full Internet table, a few kilobytes for a small one beside its root,
+//! and all 65,535 groups. Two or three memory accesses a key.
+
+use crate::fib::tree::{self, Image, simd};
+use crate::fib::{FibError, Isa, LANES, Leaf, Line, Prefix, ShapeError};
+use std::sync::atomic::AtomicU32;
+
+/// Reads a compact IPv4 image.
+#[derive(Clone, Copy, Debug)]
+pub struct Compact<'a> {
+    image: Image<'a>,
+    isa: Isa,
+}
+
+impl<'a> Compact<'a> {
+    /// Returns the view of an image; all zero is the empty table.
+    ///
+    /// # Errors
+    /// `root` must have 65,536 elements, `lines` 34 to 2^26.
+    pub fn new(root: &'a [AtomicU32], lines: &'a [Line], isa: Isa) -> Result<Self, ShapeError> {
+        Ok(Self { image: Image::new(root, lines, &[])?, isa: isa.or_lower() })
+    }
+
+    /// Returns the leaf of one address.
+    #[must_use]
+    pub fn lookup(&self, key: u32) -> u32 {
+        self.image.lookup(key)
+    }
+
+    /// Sets `out[i]` to the leaf of `keys[i]` for each bit `i` of `select`.
+    ///
+    /// The other lanes keep their value.
+    pub fn lookup_batch(&self, keys: &[u32; LANES], select: u64, out: &mut [u32; LANES]) {
+        simd::v4_batch(&self.image, self.isa, keys, select, out);
+    }
+
+    /// Sets each element of `out` to the leaf of the key at its place.
+    ///
+    /// Stops at the end of the shorter slice.
+    pub fn lookup_many(&self, keys: &[u32], out: &mut [u32]) {
+        let (vectors, rest) = keys.as_chunks::<LANES>();
+        let (outs, rest_out) = out.as_chunks_mut::<LANES>();
+        for (keys, out) in vectors.iter().zip(outs) {
+            self.lookup_batch(keys, u64::MAX, out);
+        }
+        for (key, out) in rest.iter().zip(rest_out) {
+            *out = self.lookup(*key);
+        }
+    }
+}
+
+/// Writes one [`Compact`] image; holds its routes and its free lines.
+///
+/// Every call takes the view of the image this writer was made for.
+#[derive(Debug)]
+pub struct CompactWriter(tree::Writer<u32>);
+
+impl CompactWriter {
+    /// Returns the writer of an image that is all zero.
+    #[must_use]
+    pub fn new(image: &Compact<'_>) -> Self {
+        Self(tree::Writer::new(image.image))
+    }
+
+    /// The number of routes.
+    #[must_use]
+    pub fn routes(&self) -> usize {
+        self.0.routes()
+    }
+
+    /// Bytes of the image in use: root and lines, those that wait for readers not counted.
+    #[must_use]
+    pub fn bytes_used(&self, image: &Compact<'_>) -> usize {
+        self.0.bytes_used(image.image)
+    }
+
+    /// From now on freed lines wait until readers have passed `generation`.
+    pub fn set_generation(&mut self, generation: u64) {
+        self.0.set_generation(generation);
+    }
+
+    /// Makes the lines usable again that were freed at or before `generation`.
+    ///
+    /// Call it when every reader has been quiescent since that generation ended.
+    pub fn reclaim(&mut self, generation: u64) {
+        self.0.reclaim(generation);
+    }
+
+    /// Adds a route or replaces its leaf; returns the leaf it had.
+    ///
+    /// # Errors
+    /// [`FibError::Full`]; the table is as before.
+    pub fn insert(
+        &mut self,
+        image: &Compact<'_>,
+        p: Prefix<u32>,
+        leaf: Leaf,
+    ) -> Result<Option<Leaf>, FibError> {
+        self.0.set(image.image, p, Some(leaf))
+    }
+
+    /// Removes a route; returns the leaf it had, `None` if there was no such route.
+    ///
+    /// # Errors
+    /// [`FibError::Full`], for what remains is built beside the old; the table is as before.
+    pub fn remove(
+        &mut self,
+        image: &Compact<'_>,
+        p: Prefix<u32>,
+    ) -> Result<Option<Leaf>, FibError> {
+        self.0.set(image.image, p, None)
+    }
+
+    /// Writes all `routes` into an image that has none; the last of two equal prefixes counts.
+    ///
+    /// # Errors
+    /// [`FibError::Full`]; the image is empty as before.
+    pub fn bulk_load(
+        &mut self,
+        image: &Compact<'_>,
+        routes: impl IntoIterator<Item = (Prefix<u32>, Leaf)>,
+    ) -> Result<(), FibError> {
+        self.0.load(image.image, routes)
+    }
+}

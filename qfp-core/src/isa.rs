@@ -1,0 +1,3 @@
+//! Which vector instructions the kernels may use.
+
+pub use crate::fib::Isa;

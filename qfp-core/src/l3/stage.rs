@@ -1,0 +1,99 @@
+//! Row `l3-parse`.
+
+use hal::PacketMask;
+
+use crate::isa::Isa;
+use crate::l3::scalar::{self, Arrived, Parsed};
+use crate::packet::{Cold, DropReason, Source, Vector};
+use crate::step::{Lcore, Step};
+
+/// Row `l3-parse`: checks every network header and fills the vector's header fields.
+#[derive(Debug)]
+pub struct L3Parse {
+    isa: Isa,
+}
+
+impl L3Parse {
+    /// The row with the kernels of `isa`.
+    #[must_use]
+    pub fn new(isa: Isa) -> Self {
+        Self { isa: isa.or_lower() }
+    }
+}
+
+impl Step for L3Parse {
+    fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let plain = plain(self.isa, vector, select);
+        for slot in select - plain {
+            parse_one(vector, slot);
+        }
+    }
+}
+
+/// Takes the plain unicast packets of `select` through the kernel; returns which those were.
+#[inline]
+fn plain(isa: Isa, vector: &mut Vector, select: PacketMask) -> PacketMask {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && super::simd::available() {
+        return super::simd::parse(vector, select);
+    }
+    let _ = (isa, vector, select);
+    PacketMask::EMPTY
+}
+
+/// One packet, by the book.
+fn parse_one(vector: &mut Vector, slot: usize) {
+    let offset = usize::from(vector.l3_offset[slot & 63]);
+    let frame = vector.burst.frame(slot);
+    let (Some(ethertype), Some(packet)) = (
+        frame.get(offset.wrapping_sub(2)..).and_then(|rest| rest.first_chunk::<2>()),
+        frame.get(offset..),
+    ) else {
+        return vector.drop(slot, DropReason::Truncated);
+    };
+    let ethertype = u16::from_be_bytes(*ethertype);
+    let arrived = Arrived {
+        group: frame[0] & 1 == 1,
+        injected: matches!(vector.source, Source::Internal(_)),
+    };
+    match scalar::parse(ethertype, packet, arrived) {
+        Parsed::Ipv4(fields) => {
+            vector.ipv4.insert(slot);
+            vector.src4[slot & 63] = fields.src;
+            vector.dst4[slot & 63] = fields.dst;
+            vector.ip_len[slot & 63] = fields.total_len;
+            vector.next_ttl[slot & 63] = fields.next_ttl;
+            if fields.ttl <= 1 {
+                vector.ttl_expiring.insert(slot);
+            }
+        }
+        Parsed::Ipv6(fields) => {
+            vector.ipv6.insert(slot);
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+            let halves = ((fields.dst >> 64) as u64, fields.dst as u64);
+            (vector.dst6_hi[slot & 63], vector.dst6_lo[slot & 63]) = halves;
+            vector.ip_len[slot & 63] = fields.total_len;
+            vector.next_ttl[slot & 63] = u32::from(fields.hop_limit.wrapping_sub(1));
+            if fields.hop_limit <= 1 {
+                vector.ttl_expiring.insert(slot);
+            }
+            if fields.link_local_source {
+                vector.link_scope.insert(slot);
+            }
+            if let Some((l4_offset, protocol, later_fragment)) = fields.transport {
+                vector.extended.insert(slot);
+                vector.cold[slot & 63] = Cold { l4_offset, protocol, later_fragment };
+            }
+        }
+        Parsed::Drop(reason) => vector.drop(slot, reason),
+        Parsed::Punt(cause) => {
+            // The slow path reads the header itself, and wants to know which one it is.
+            match ethertype {
+                0x0800 => vector.ipv4.insert(slot),
+                0x86dd => vector.ipv6.insert(slot),
+                _ => {}
+            }
+            vector.punt(slot, cause);
+        }
+    }
+}

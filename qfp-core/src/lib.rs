@@ -1,0 +1,31 @@
+//! uCode: the packet walk of the forwarding engine.
+//!
+//! From top to bottom, each floor importing only from below:
+//!
+//! - [`ppe`]: the run-to-completion engine of one lcore: receive, walk, transmit
+//! - [`fia`]: the order of operations, the one place that names every feature
+//! - [`l2`], [`l3`], [`fib`], [`adjacency`], [`ifib`], [`punt`]: features; what they tell each other
+//!   goes through the vector
+//! - [`step`]: what a feature's row is; [`counters`]
+//! - [`packet`], [`uidb`], [`wire`]: vectors, interfaces, header formats
+//!
+//! Nothing here reads a clock: `now` comes with the vector.
+
+#![deny(unsafe_code)]
+
+pub mod adjacency;
+pub mod counters;
+pub mod fia;
+pub mod fib;
+pub mod fib_stage;
+pub mod ifib;
+pub mod isa;
+pub mod l2;
+pub mod l3;
+pub mod packet;
+pub mod ppe;
+pub mod punt;
+mod simd;
+pub mod step;
+pub mod uidb;
+pub mod wire;

@@ -1,0 +1,52 @@
+//! What only some packets need: cold metadata, and what travels with a packet to the slow path.
+
+use std::net::IpAddr;
+
+use hal::Packet;
+
+use crate::packet::PuntCause;
+use crate::uidb::UidbIndex;
+
+/// What the network layer of a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum L3 {
+    /// Not looked at yet, or neither IPv4 nor IPv6.
+    #[default]
+    Other,
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+/// Metadata that the common path never touches: one struct a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cold {
+    /// Offset of the transport header from the network header, bytes; 0 when unknown.
+    pub l4_offset: u16,
+    /// Transport protocol behind all extension headers.
+    pub protocol: u8,
+    /// True for a fragment other than the first: ports cannot be read.
+    pub later_fragment: bool,
+}
+
+/// A packet on its way to the slow path, with what the fast path knows about it.
+#[derive(Debug)]
+pub struct PuntedPacket {
+    /// The frame, from the Ethernet header on. For causes behind the egress rewrite
+    /// ([`PuntCause::IpMtuExceeded`]) that header is the one of the egress link.
+    pub packet: Packet,
+    /// Why.
+    pub cause: PuntCause,
+    /// The interface it came in through.
+    pub input: UidbIndex,
+    /// The interface it would leave through; [`UidbIndex::NONE`] before the route is known.
+    pub output: UidbIndex,
+    /// Bytes in front of the network header.
+    pub l3_offset: u8,
+    /// What the network header is.
+    pub l3: L3,
+    /// The neighbour to resolve, for [`PuntCause::Glean`] and [`PuntCause::IncompleteAdjacency`].
+    pub next_hop: Option<IpAddr>,
+}

@@ -1,0 +1,289 @@
+//! The vector: up to 64 packets, one array a field, and which of them are still walking.
+
+use hal::{Burst, Packet, PacketMask, VECTOR};
+use pal::clock::Nanos;
+
+use crate::packet::{Cold, DropReason, L3, PuntCause};
+use crate::uidb::{Gates, UidbIndex};
+
+/// Where a vector came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A receive queue of this port: interfaces are found by VLAN tags.
+    Port(u16),
+    /// An internal interface: the slow path, recirculation, a crypto engine.
+    Internal(UidbIndex),
+}
+
+/// How the walk of a packet ended, for its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum End {
+    #[default]
+    Walking,
+    Drop(DropReason),
+    Punt(PuntCause),
+    Consumed,
+}
+
+/// Up to 64 packets on their way through the feature invocation array.
+///
+/// Hot fields are arrays, written by one row and read by the next; what only some packets need is
+/// in one [`Cold`] struct a packet. A slot's fields mean something only after the row that fills
+/// them: lengths and sources at receive, interfaces at `if-classify`, network headers at
+/// `l3-parse`, adjacencies at the forwarding lookup.
+#[repr(C, align(64))]
+pub struct Vector {
+    /// The frames.
+    pub burst: Burst,
+    /// Packets that are still walking.
+    pub(crate) live: PacketMask,
+    /// Tagged frames for a link-layer group; untagged ones are seen at `l3-parse`.
+    pub(crate) tagged_group: PacketMask,
+    /// IPv4 packets (from `l3-parse` on).
+    pub(crate) ipv4: PacketMask,
+    /// IPv6 packets (from `l3-parse` on).
+    pub(crate) ipv6: PacketMask,
+    /// IPv6 packets with extension headers, whose [`Cold`] fields say what is behind them.
+    pub(crate) extended: PacketMask,
+    /// IPv6 packets with a link-local source, which may not pass the router.
+    pub(crate) link_scope: PacketMask,
+    /// Packets whose TTL or hop limit is at most 1.
+    pub(crate) ttl_expiring: PacketMask,
+    /// Packets that the fused egress kernel has finished: only `tx` is left for them.
+    pub(crate) fused: PacketMask,
+    /// Packets that the forwarding lookup found to be for this router.
+    pub(crate) for_us: PacketMask,
+    /// Slots whose walk has ended other than by being sent.
+    pub(crate) dropped: PacketMask,
+    pub(crate) punted: PacketMask,
+    pub(crate) consumed: PacketMask,
+    /// Input interface.
+    pub(crate) input: [UidbIndex; VECTOR],
+    /// Output interface.
+    pub(crate) output: [UidbIndex; VECTOR],
+    /// IP packet length, bytes.
+    pub(crate) ip_len: [u16; VECTOR],
+    /// Bytes in front of the network header.
+    pub(crate) l3_offset: [u8; VECTOR],
+    /// IPv4 source and destination, host byte order.
+    pub(crate) src4: [u32; VECTOR],
+    pub(crate) dst4: [u32; VECTOR],
+    /// What the second-last word of the fixed IPv4 header becomes (TTL decremented, protocol,
+    /// checksum), as it lies in memory; for IPv6 the new hop limit in the low byte.
+    pub(crate) next_ttl: [u32; VECTOR],
+    /// IPv6 destination, host byte order, upper and lower half.
+    pub(crate) dst6_hi: [u64; VECTOR],
+    pub(crate) dst6_lo: [u64; VECTOR],
+    /// Next-hop group of the route.
+    pub(crate) leaf: [u32; VECTOR],
+    /// Adjacency.
+    pub(crate) adjacency: [u32; VECTOR],
+    /// Offset of the payload behind the network header, protocol, and the like.
+    pub(crate) cold: [Cold; VECTOR],
+    pub(crate) end: [End; VECTOR],
+    /// Rows that are on for the input interfaces.
+    pub(crate) gates_in: Gates,
+    /// Rows that are on for the output interfaces.
+    pub(crate) gates_out: Gates,
+    pub(crate) source: Source,
+    pub(crate) now: Nanos,
+}
+
+impl Vector {
+    /// An empty vector for buffers of `origin`.
+    #[must_use]
+    pub fn new(origin: hal::pool::Origin) -> Self {
+        Self {
+            burst: Burst::new(origin),
+            live: PacketMask::EMPTY,
+            tagged_group: PacketMask::EMPTY,
+            ipv4: PacketMask::EMPTY,
+            ipv6: PacketMask::EMPTY,
+            extended: PacketMask::EMPTY,
+            link_scope: PacketMask::EMPTY,
+            ttl_expiring: PacketMask::EMPTY,
+            fused: PacketMask::EMPTY,
+            for_us: PacketMask::EMPTY,
+            dropped: PacketMask::EMPTY,
+            punted: PacketMask::EMPTY,
+            consumed: PacketMask::EMPTY,
+            input: [UidbIndex::NONE; VECTOR],
+            output: [UidbIndex::NONE; VECTOR],
+            ip_len: [0; VECTOR],
+            l3_offset: [0; VECTOR],
+            src4: [0; VECTOR],
+            dst4: [0; VECTOR],
+            next_ttl: [0; VECTOR],
+            dst6_hi: [0; VECTOR],
+            dst6_lo: [0; VECTOR],
+            leaf: [0; VECTOR],
+            adjacency: [0; VECTOR],
+            cold: [Cold::default(); VECTOR],
+            end: [End::Walking; VECTOR],
+            gates_in: Gates::default(),
+            gates_out: Gates::default(),
+            source: Source::Internal(UidbIndex::NONE),
+            now: Nanos::ZERO,
+        }
+    }
+
+    /// Starts the walk of what the burst holds: all of it lives, nothing is known about it.
+    #[inline]
+    pub fn begin(&mut self, source: Source, now: Nanos) {
+        self.live = self.burst.owned();
+        self.tagged_group = PacketMask::EMPTY;
+        self.ipv4 = PacketMask::EMPTY;
+        self.ipv6 = PacketMask::EMPTY;
+        self.extended = PacketMask::EMPTY;
+        self.link_scope = PacketMask::EMPTY;
+        self.ttl_expiring = PacketMask::EMPTY;
+        self.fused = PacketMask::EMPTY;
+        self.for_us = PacketMask::EMPTY;
+        self.dropped = PacketMask::EMPTY;
+        self.punted = PacketMask::EMPTY;
+        self.consumed = PacketMask::EMPTY;
+        self.gates_in = Gates::default();
+        self.gates_out = Gates::default();
+        self.source = source;
+        self.now = now;
+    }
+
+    /// Packets that are still walking.
+    #[inline]
+    #[must_use]
+    pub fn live(&self) -> PacketMask {
+        self.live
+    }
+
+    /// When the vector was received.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Where the vector came from.
+    #[inline]
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Input interface of the packet in `slot`.
+    #[inline]
+    #[must_use]
+    pub fn input(&self, slot: usize) -> UidbIndex {
+        self.input[slot & 63]
+    }
+
+    /// Output interface; [`UidbIndex::NONE`] before the forwarding lookup.
+    #[inline]
+    #[must_use]
+    pub fn output(&self, slot: usize) -> UidbIndex {
+        self.output[slot & 63]
+    }
+
+    /// What the packet's network header is.
+    #[inline]
+    #[must_use]
+    pub fn l3(&self, slot: usize) -> L3 {
+        if self.ipv4.contains(slot) {
+            L3::Ipv4
+        } else if self.ipv6.contains(slot) {
+            L3::Ipv6
+        } else {
+            L3::Other
+        }
+    }
+
+    /// The packet from its network header on; empty when there is none.
+    #[inline]
+    #[must_use]
+    pub fn network(&self, slot: usize) -> &[u8] {
+        self.burst.frame(slot).get(usize::from(self.l3_offset[slot & 63])..).unwrap_or(&[])
+    }
+
+    /// The packet from its network header on, writable; empty when there is none.
+    #[inline]
+    #[must_use]
+    pub fn network_mut(&mut self, slot: usize) -> &mut [u8] {
+        let offset = usize::from(self.l3_offset[slot & 63]);
+        self.burst.frame_mut(slot).get_mut(offset..).unwrap_or(&mut [])
+    }
+
+    /// IPv4 destination, host byte order; meaningful for IPv4 packets only.
+    #[inline]
+    #[must_use]
+    pub fn dst4(&self, slot: usize) -> u32 {
+        self.dst4[slot & 63]
+    }
+
+    /// IPv4 source, host byte order; meaningful for IPv4 packets only.
+    #[inline]
+    #[must_use]
+    pub fn src4(&self, slot: usize) -> u32 {
+        self.src4[slot & 63]
+    }
+
+    /// Length of the IP packet, bytes, without link layer and padding.
+    #[inline]
+    #[must_use]
+    pub fn ip_len(&self, slot: usize) -> u16 {
+        self.ip_len[slot & 63]
+    }
+
+    /// What only some packets need.
+    #[inline]
+    #[must_use]
+    pub fn cold(&self, slot: usize) -> &Cold {
+        &self.cold[slot & 63]
+    }
+
+    /// Ends the packet's walk: it is dropped and counted under `reason`.
+    #[inline]
+    pub fn drop(&mut self, slot: usize, reason: DropReason) {
+        if self.live.contains(slot) {
+            self.live.remove(slot);
+            self.dropped.insert(slot);
+            self.end[slot & 63] = End::Drop(reason);
+        }
+    }
+
+    /// Ends the packet's walk: it goes to the slow path, counted under `cause`.
+    #[inline]
+    pub fn punt(&mut self, slot: usize, cause: PuntCause) {
+        if self.live.contains(slot) {
+            self.live.remove(slot);
+            self.punted.insert(slot);
+            self.end[slot & 63] = End::Punt(cause);
+        }
+    }
+
+    /// Ends the packet's walk: the caller takes it over. `None` when it was not walking any more.
+    #[inline]
+    pub fn consume(&mut self, slot: usize) -> Option<Packet> {
+        if !self.live.contains(slot) {
+            return None;
+        }
+        self.live.remove(slot);
+        self.consumed.insert(slot);
+        self.end[slot & 63] = End::Consumed;
+        self.burst.take(slot)
+    }
+
+    /// Drops every packet of `select` under one reason.
+    #[inline]
+    pub fn drop_all(&mut self, select: PacketMask, reason: DropReason) {
+        for slot in select & self.live {
+            self.drop(slot, reason);
+        }
+    }
+
+    /// Punts every packet of `select` for one cause.
+    #[inline]
+    pub fn punt_all(&mut self, select: PacketMask, cause: PuntCause) {
+        for slot in select & self.live {
+            self.punt(slot, cause);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How a packet's walk ends other than by being sent. Names follow IOS XE where it has one.
+
+macro_rules! reasons {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// All of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name that reports print.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a packet was dropped. One counter each an lcore; a packet has exactly one (ING-19).
+    DropReason {
+        /// No interface stands for this port and these VLAN tags (ARC-22, ING-01).
+        BadUidbIdx,
+        /// The interface is administratively down.
+        UidbDown,
+        /// The destination MAC address is not ours, a group or broadcast.
+        MacFilter,
+        /// Shorter than the headers it announces.
+        Truncated,
+        /// Neither IPv4, IPv6, nor anything this interface takes up.
+        UnknownEthertype,
+        /// IPv4 version, header length or total length is wrong (RFC 1812 5.2.2).
+        Ipv4FormatErr,
+        /// IPv4 header checksum is wrong (RFC 1812 5.2.2).
+        Ipv4BadChecksum,
+        /// Source or destination may not appear on a wire (RFC 1812 5.3.7).
+        Ipv4Martian,
+        /// IPv6 version, length or extension header chain is wrong (RFC 8200 4).
+        Ipv6FormatErr,
+        /// Source or destination may not appear on a wire (RFC 4291 2.5, 2.7).
+        Ipv6Martian,
+        /// No IPv4 route to the destination.
+        Ipv4NoRoute,
+        /// No IPv6 route to the destination.
+        Ipv6NoRoute,
+        /// The IPv4 route discards.
+        Ipv4Null0,
+        /// The IPv6 route discards.
+        Ipv6Null0,
+        /// The route's adjacency is gone.
+        NoAdjacency,
+        /// A unicast IP packet in a link-layer group frame (RFC 1812 5.3.4).
+        L2GroupUnicast,
+        /// An IPv4 group nobody here has joined.
+        Ipv4McastNoRoute,
+        /// An IPv6 group nobody here has joined.
+        Ipv6McastNoRoute,
+        /// Link-local addresses are not forwarded (RFC 3927 7, RFC 4291 2.5.6).
+        LinkLocalScope,
+        /// More punts of this cause than its policer passes (ING-23).
+        PuntPerCausePolicer,
+        /// The ring to the slow path is full.
+        PuntQueueFull,
+        /// The rewritten frame does not fit its buffer.
+        RewriteNoRoom,
+        /// The egress port did not take it.
+        TxQueueFull,
+        /// An access list denies it.
+        Ipv4Acl,
+        /// A policer's action.
+        Policer,
+        /// A user's own feature dropped it.
+        Feature,
+    }
+}
+
+reasons! {
+    /// Why a packet left the fast path for the slow path (ING-10, ING-22, EGR-08).
+    PuntCause {
+        /// ARP request or reply.
+        Arp,
+        /// IPv4 to an address of ours.
+        Ipv4ForUs,
+        /// IPv6 to an address of ours, or to a group we listen to.
+        Ipv6ForUs,
+        /// IPv4 to a local group or broadcast.
+        Ipv4LocalGroup,
+        /// The destination is on a connected network and its MAC address is unknown.
+        Glean,
+        /// The next hop's MAC address is unknown.
+        IncompleteAdjacency,
+        /// TTL or hop limit would become zero.
+        IpTtlExceeded,
+        /// Larger than the egress MTU: fragment, or report.
+        IpMtuExceeded,
+        /// IPv4 options that a router must look at (RFC 1812 5.2.4): source route, router alert.
+        Ipv4Options,
+        /// IPv6 hop-by-hop options that ask for attention (RFC 8200 4.3): router alert.
+        Ipv6HopByHop,
+        /// A user's own feature asked for it.
+        Feature,
+    }
+}
+
+/// What one step decides about one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The packet is discarded and counted.
+    Drop(DropReason),
+    /// The packet goes to the slow path and is counted.
+    Punt(PuntCause),
+    /// The step has taken the packet over and is answerable for it.
+    Consume,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::COUNT);
+        assert_eq!(DropReason::Ipv4NoRoute.name(), "Ipv4NoRoute");
+    }
+}

@@ -1,0 +1,449 @@
+//! The packet-processing engine of one lcore: receive, walk, transmit, hand over.
+//!
+//! A [`Ppe`] owns its receive queues, one transmit queue a port, its FIA, one vector and its share
+//! of the buffers. It does not know where time comes from: every call takes `now`. The loop around
+//! it (one per lcore) belongs to the program.
+
+mod punt_gate;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::RawFd;
+
+use hal::{Arrival, Packet, PacketMask, PoolCache, PortError, RxQueue, TxQueue, VECTOR};
+use pal::clock::{Nanos, rdtsc};
+use pal::publication::Reader;
+use pal::region::ReadOnly;
+
+use crate::adjacency::AdjacencyTables;
+use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
+use crate::fia::{Fia, TracedPacket};
+use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
+use crate::simd;
+use crate::step::{Lcore, Tables};
+use crate::uidb::{NO_PORT, UidbIndex, UidbTable};
+
+pub use punt_gate::{PuntGate, PuntRates};
+
+/// Work for the slow path.
+#[derive(Debug)]
+pub enum SlowWork {
+    /// A punted packet.
+    Punt(PuntedPacket),
+    /// A dropped packet whose source may be told.
+    Unreachable(PuntedPacket, DropReason),
+}
+
+/// Work from the slow path.
+#[derive(Debug)]
+pub enum Injected {
+    /// An IP packet to be routed, behind an Ethernet header without addresses.
+    Route(Packet),
+    /// A complete frame for one interface.
+    Transmit(UidbIndex, Packet),
+}
+
+/// Where an engine puts work for the slow path, in bursts.
+pub trait SlowPathSink: Send {
+    /// Takes the work over, or gives it back when there is no room.
+    fn push(&mut self, work: SlowWork) -> Result<(), SlowWork>;
+}
+
+impl SlowPathSink for Vec<SlowWork> {
+    fn push(&mut self, work: SlowWork) -> Result<(), SlowWork> {
+        Self::push(self, work);
+        Ok(())
+    }
+}
+
+/// One receive queue and the port it belongs to.
+pub struct PolledQueue {
+    port: u16,
+    queue: Box<dyn RxQueue>,
+    missed: u64,
+}
+
+impl PolledQueue {
+    /// A receive queue of port number `port`.
+    #[must_use]
+    pub fn new(port: u16, queue: Box<dyn RxQueue>) -> Self {
+        Self { port, queue, missed: 0 }
+    }
+}
+
+/// What a [`Ppe`] is made of.
+pub struct PpeParts {
+    /// The order of operations.
+    pub fia: Fia,
+    /// Receive queues this lcore polls.
+    pub rx: Vec<PolledQueue>,
+    /// Transmit queues by port number.
+    pub tx: Vec<Box<dyn TxQueue>>,
+    /// Buffers.
+    pub pool: PoolCache,
+    /// Tables.
+    pub region: ReadOnly,
+    /// Generations.
+    pub reader: Reader,
+    /// Counters.
+    pub counters: LcoreCounters,
+    /// Rates of the punt path.
+    pub punt: PuntRates,
+}
+
+/// Every how many vectors the rows' cycles are sampled. Reading the TSC after each row costs about
+/// as much as two packets.
+const SAMPLE_EVERY: u32 = 64;
+
+/// The engine of one lcore.
+pub struct Ppe {
+    fia: Fia,
+    vector: Box<Vector>,
+    rx: Vec<PolledQueue>,
+    tx: Vec<Box<dyn TxQueue>>,
+    pool: PoolCache,
+    region: ReadOnly,
+    reader: Reader,
+    counters: LcoreCounters,
+    gate: PuntGate,
+    countdown: u32,
+    trace_left: usize,
+    traced: Vec<TracedPacket>,
+}
+
+impl Ppe {
+    /// An engine over `parts`.
+    #[must_use]
+    pub fn new(parts: PpeParts) -> Self {
+        let vector = Box::new(Vector::new(parts.pool.origin()));
+        Self {
+            fia: parts.fia,
+            vector,
+            rx: parts.rx,
+            tx: parts.tx,
+            pool: parts.pool,
+            region: parts.region,
+            reader: parts.reader,
+            counters: parts.counters,
+            gate: PuntGate::new(&parts.punt),
+            countdown: 1,
+            trace_left: 0,
+            traced: Vec::new(),
+        }
+    }
+
+    /// Traces the next `packets` packets.
+    pub fn trace(&mut self, packets: usize) {
+        self.trace_left = packets;
+    }
+
+    /// Packets traced so far, and forgets them.
+    pub fn take_traces(&mut self) -> Vec<TracedPacket> {
+        std::mem::take(&mut self.traced)
+    }
+
+    /// Number of receive queues.
+    #[must_use]
+    pub fn queues(&self) -> usize {
+        self.rx.len()
+    }
+
+    /// When queue number `queue` has its next packet.
+    pub fn arrival(&mut self, queue: usize) -> Arrival {
+        self.rx.get_mut(queue).map_or(Arrival::Ended, |rx| rx.queue.arrival())
+    }
+
+    /// Descriptors of all receive queues, when each of them has one to sleep on.
+    #[must_use]
+    pub fn pollable_fds(&self) -> Option<Vec<RawFd>> {
+        self.rx.iter().map(|rx| rx.queue.pollable_fd()).collect()
+    }
+
+    /// Counts what the receive queues have lost since the last call.
+    pub fn count_missed(&mut self) {
+        for rx in &mut self.rx {
+            let missed = rx.queue.missed();
+            self.counters.port(rx.port, PortEvent::RxMissed, missed - rx.missed);
+            rx.missed = missed;
+        }
+    }
+
+    /// Receives one vector from queue number `queue`, and takes it through walk and transmission.
+    ///
+    /// Returns the number of packets received.
+    #[inline]
+    pub fn poll_queue(&mut self, queue: usize, now: Nanos, sink: &mut impl SlowPathSink) -> usize {
+        let Some(rx) = self.rx.get_mut(queue) else { return 0 };
+        let received = rx.queue.rx_burst(&mut self.vector.burst, &mut self.pool);
+        if received == 0 {
+            return 0;
+        }
+        let port = rx.port;
+        let all = PacketMask::first(self.vector.burst.count());
+        let bytes = simd::sum(self.vector.burst.lens(), all);
+        self.counters.event(LoopEvent::Received, received as u64);
+        self.counters.port(port, PortEvent::RxPackets, received as u64);
+        self.counters.port(port, PortEvent::RxBytes, bytes);
+        self.process(Source::Port(port), now, sink);
+        received
+    }
+
+    /// Polls every queue once. Returns the number of packets received.
+    #[inline]
+    pub fn poll(&mut self, now: Nanos, sink: &mut impl SlowPathSink) -> usize {
+        let mut received = 0;
+        for queue in 0..self.rx.len() {
+            received += self.poll_queue(queue, now, sink);
+        }
+        let event = if received == 0 { LoopEvent::IdlePolls } else { LoopEvent::BusyPolls };
+        self.counters.event(event, 1);
+        received
+    }
+
+    /// Puts work of the slow path in: routed packets walk, complete frames go to their port.
+    pub fn inject(
+        &mut self,
+        work: impl IntoIterator<Item = Injected>,
+        now: Nanos,
+        sink: &mut impl SlowPathSink,
+    ) {
+        // Both kinds in the order they come: one vector as long as the kind stays the same.
+        let mut routing = true;
+        for item in work {
+            let (route, uidb, packet) = match item {
+                Injected::Route(packet) => (true, UidbIndex::RP, packet),
+                Injected::Transmit(uidb, packet) => (false, uidb, packet),
+            };
+            if route != routing || self.vector.burst.count() == VECTOR {
+                self.inject_vector(routing, now, sink);
+                routing = route;
+            }
+            if let Ok(slot) = self.vector.burst.push(packet) {
+                self.vector.output[slot & 63] = uidb;
+            }
+        }
+        self.inject_vector(routing, now, sink);
+    }
+
+    /// Routes or sends what was gathered in the vector.
+    fn inject_vector(&mut self, routing: bool, now: Nanos, sink: &mut impl SlowPathSink) {
+        let count = self.vector.burst.count() as u64;
+        if count == 0 {
+            return;
+        }
+        self.counters.event(LoopEvent::Injected, count);
+        if routing {
+            self.process(Source::Internal(UidbIndex::RP), now, sink);
+        } else {
+            self.send_frames(now);
+        }
+    }
+
+    /// Sends complete frames, past all rows.
+    fn send_frames(&mut self, now: Nanos) {
+        self.vector.begin(Source::Internal(UidbIndex::RP), now);
+        let tables = Tables::new(self.reader.root(), &self.region);
+        transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
+        self.vector.burst.clear();
+    }
+
+    /// Says that no table is in use: between vectors, and once an idle round.
+    #[inline]
+    pub fn quiescent(&mut self) {
+        self.reader.quiescent();
+    }
+
+    /// Runs `sleep` without holding up grace periods.
+    pub fn offline<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
+        self.reader.offline(sleep)
+    }
+
+    /// Walks and ends what the burst holds.
+    #[inline]
+    fn process(&mut self, source: Source, now: Nanos, sink: &mut impl SlowPathSink) {
+        self.vector.begin(source, now);
+        {
+            let tables = Tables::new(self.reader.root(), &self.region);
+            let mut lcore = Lcore { tables, counters: &self.counters };
+            let packets = u64::from(self.vector.live.count());
+            self.counters.event(LoopEvent::Vectors, 1);
+            self.countdown -= 1;
+            if self.trace_left > 0 {
+                self.countdown = SAMPLE_EVERY;
+                let entry = self.fia.walk_traced(&mut lcore, &mut self.vector, self.trace_left);
+                let before = self.traced.len();
+                self.traced.extend(entry.into_packets());
+                self.trace_left -= (self.traced.len() - before).min(self.trace_left);
+            } else if self.countdown == 0 {
+                self.countdown = SAMPLE_EVERY;
+                let start = rdtsc();
+                self.fia.walk_sampled(&mut lcore, &mut self.vector);
+                self.counters.event(LoopEvent::WalkCycles, rdtsc().wrapping_sub(start));
+                self.counters.event(LoopEvent::WalkPackets, packets);
+            } else {
+                self.fia.walk(&mut lcore, &mut self.vector);
+            }
+            if let Some(tx) = self.fia.tx_row() {
+                self.counters.row(tx, u64::from(self.vector.live.count()));
+            }
+            transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
+            let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
+            if !ended.is_empty() {
+                self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
+                hand_over(&mut self.vector, &mut self.gate, &self.counters, tables, sink);
+                self.pool.free(&mut self.vector.burst, PacketMask::FULL);
+            }
+        }
+        self.vector.burst.clear();
+        self.reader.quiescent();
+    }
+
+    /// Completes what was sent.
+    ///
+    /// # Errors
+    /// The first transmit queue that could not.
+    pub fn finish(&mut self) -> Result<(), PortError> {
+        let mut result = Ok(());
+        for tx in &mut self.tx {
+            // All of them are completed, whatever becomes of the first.
+            result = result.and(tx.finish());
+        }
+        result
+    }
+
+    /// The counters, for the loop around this engine.
+    #[must_use]
+    pub fn counters(&self) -> &LcoreCounters {
+        &self.counters
+    }
+}
+
+/// Row `tx`: sends the live packets, one burst an output interface.
+#[inline]
+fn transmit(
+    vector: &mut Vector,
+    queues: &mut [Box<dyn TxQueue>],
+    pool: &mut PoolCache,
+    counters: &LcoreCounters,
+    tables: Tables<'_>,
+) {
+    let uidbs = UidbTable::open(&tables);
+    let mut rest = vector.live;
+    while let Some(first) = rest.into_iter().next() {
+        let uidb = vector.output[first & 63];
+        let same = rest & simd::same_interface(&vector.output, uidb);
+        rest -= same;
+        let port = uidbs.get(uidb).port;
+        let lens = *vector.burst.lens();
+        let queue = if port == NO_PORT { None } else { queues.get_mut(usize::from(port)) };
+        let (sent, lost) = match queue {
+            Some(queue) => {
+                let sent = queue.tx_burst(&mut vector.burst, same, pool, vector.now);
+                (sent, DropReason::TxQueueFull)
+            }
+            None => {
+                pool.free(&mut vector.burst, same);
+                (PacketMask::EMPTY, DropReason::NoAdjacency)
+            }
+        };
+        let count = u64::from(sent.count());
+        let bytes = simd::sum(&lens, sent);
+        counters.event(LoopEvent::Sent, count);
+        counters.interface_out(uidb, count, bytes);
+        counters.port(port, PortEvent::TxPackets, count);
+        counters.port(port, PortEvent::TxBytes, bytes);
+        if sent != same {
+            let unsent = u64::from((same - sent).count());
+            counters.drop(lost, unsent);
+            counters.port(port, PortEvent::TxDropped, unsent);
+        }
+    }
+}
+
+/// Counts what was dropped and punted, and hands the slow path its share. Buffers that nobody took
+/// stay with the vector.
+#[cold]
+fn hand_over(
+    vector: &mut Vector,
+    gate: &mut PuntGate,
+    counters: &LcoreCounters,
+    tables: Tables<'_>,
+    sink: &mut impl SlowPathSink,
+) {
+    for slot in vector.dropped {
+        let End::Drop(reason) = vector.end[slot & 63] else { continue };
+        counters.drop(reason, 1);
+        if is_reported(reason)
+            && gate.report(vector.now)
+            && let Some(dropped) = punted(vector, slot, PuntCause::Feature, tables)
+        {
+            // Nobody waits for a report: without room the packet is simply gone.
+            drop(sink.push(SlowWork::Unreachable(dropped, reason)));
+        }
+    }
+    for slot in vector.punted {
+        let End::Punt(cause) = vector.end[slot & 63] else { continue };
+        if !gate.passes(cause, vector.now) {
+            counters.drop(DropReason::PuntPerCausePolicer, 1);
+            continue;
+        }
+        let Some(punted) = punted(vector, slot, cause, tables) else { continue };
+        match sink.push(SlowWork::Punt(punted)) {
+            Ok(()) => counters.punt(cause, 1),
+            Err(_) => counters.drop(DropReason::PuntQueueFull, 1),
+        }
+    }
+}
+
+/// Drops whose source the slow path may tell (RFC 1812 5.2.7.1).
+const fn is_reported(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::Ipv4NoRoute
+            | DropReason::Ipv6NoRoute
+            | DropReason::Ipv4Null0
+            | DropReason::Ipv6Null0
+            | DropReason::NoAdjacency
+            | DropReason::Ipv4Acl
+    )
+}
+
+/// Takes the packet out of the vector, with what is known about it.
+fn punted(
+    vector: &mut Vector,
+    slot: usize,
+    cause: PuntCause,
+    tables: Tables<'_>,
+) -> Option<PuntedPacket> {
+    let i = slot & 63;
+    let l3 = vector.l3(slot);
+    let next_hop = match cause {
+        PuntCause::Glean if vector.ipv4.contains(slot) => {
+            Some(IpAddr::V4(Ipv4Addr::from(vector.dst4[i])))
+        }
+        PuntCause::Glean => Some(IpAddr::V6(Ipv6Addr::from(
+            u128::from(vector.dst6_hi[i]) << 64 | u128::from(vector.dst6_lo[i]),
+        ))),
+        PuntCause::IncompleteAdjacency => AdjacencyTables::open(&tables)
+            .adjacencies
+            .get(vector.adjacency[i] as usize)
+            .and_then(crate::adjacency::Adjacency::next_hop),
+        _ => None,
+    };
+    let routed = matches!(
+        cause,
+        PuntCause::Glean | PuntCause::IncompleteAdjacency | PuntCause::IpMtuExceeded
+    );
+    let output = if routed { vector.output[i] } else { UidbIndex::NONE };
+    Some(PuntedPacket {
+        packet: vector.burst.take(slot)?,
+        cause,
+        input: vector.input[i],
+        output,
+        l3_offset: vector.l3_offset[i],
+        l3,
+        next_hop,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! The slow path: what a router does with the few packets that it does not simply forward.
+//!
+//! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
+//! (RFC 1812 4.3, RFC 4443), and fragments IPv4 (EGR-08). [`SlowPath`] is one plain object with
+//! one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
+//! input gives the same output.
+//!
+//! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
+//! is ever sent because of it.
+//!
+//! What it does not do: reassembly (fragments for the router itself are counted drops), TCP
+//! (counted drop, no reset), IPv4 options in what it sends, duplicate address detection for its
+//! own addresses, multicast listener reports, router advertisements.
+
+mod arp;
+mod counters;
+mod exercise;
+mod fragment;
+mod frame;
+mod icmp;
+mod interface;
+mod limit;
+mod local;
+mod nd;
+mod neighbour;
+mod options;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use hal::{Packet, PoolCache};
+use pal::clock::Nanos;
+
+use crate::packet::{DropReason, PuntCause, PuntedPacket};
+use crate::uidb::UidbIndex;
+use crate::wire::{Ethernet, is_group};
+
+pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
+pub use exercise::exercise;
+pub use interface::{Interface, VlanTag};
+pub use limit::{Limits, Rate, TokenBucket};
+
+use counters::Fate;
+use icmp::Problem;
+use interface::Interfaces;
+
+use neighbour::{Event, Neighbours};
+
+/// What the slow path wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// An IP packet for the router to route, behind an Ethernet header without addresses. It
+    /// enters the walk through [`UidbIndex::RP`], where TTLs are not decremented and options not
+    /// looked at (ING-21).
+    Inject(Packet),
+    /// A complete frame for one interface's transmit queue, past all features (EGR-09).
+    Transmit {
+        /// The interface.
+        uidb: UidbIndex,
+        /// The frame with its tags.
+        packet: Packet,
+    },
+    /// What the fast path must know of a neighbour.
+    Neighbour {
+        /// Its link.
+        uidb: UidbIndex,
+        /// Its address.
+        address: IpAddr,
+        /// Its MAC address; `None` when it is gone.
+        mac: Option<[u8; 6]>,
+    },
+}
+
+/// One call: when it happens, where buffers come from, and where actions go.
+struct Turn<'a> {
+    now: Nanos,
+    pool: &'a mut PoolCache,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Turn<'_> {
+    fn transmit(&mut self, uidb: UidbIndex, frame: &[u8]) -> Result<(), SlowDrop> {
+        let packet = self.pool.packet(frame).ok_or(SlowDrop::NoBuffer)?;
+        self.actions.push(Action::Transmit { uidb, packet });
+        Ok(())
+    }
+
+    fn inject(&mut self, ip: &[u8]) -> Result<(), SlowDrop> {
+        let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
+        self.actions.push(Action::Inject(packet));
+        Ok(())
+    }
+}
+
+/// The slow path of one router.
+pub struct SlowPath {
+    interfaces: Interfaces,
+    neighbours: Neighbours,
+    limits: Limits,
+    icmp_limits: [TokenBucket; IcmpKind::COUNT],
+    resend_limit: TokenBucket,
+    next_id: u16,
+    counters: SlowPathCounters,
+}
+
+impl SlowPath {
+    /// A slow path that knows no neighbour yet.
+    #[must_use]
+    pub fn new(interfaces: Vec<Interface>, limits: Limits) -> Self {
+        Self {
+            interfaces: Interfaces::new(interfaces),
+            neighbours: Neighbours::default(),
+            icmp_limits: limits.icmp.map(TokenBucket::new),
+            resend_limit: TokenBucket::new(limits.resend),
+            next_id: 0,
+            counters: SlowPathCounters::default(),
+            limits,
+        }
+    }
+
+    /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the
+    /// router's now, are forgotten; what waited for them is dropped.
+    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
+        self.interfaces = Interfaces::new(interfaces);
+        let mut events = Vec::new();
+        for key @ (uidb, address) in self.neighbours.keys() {
+            let link = self.interfaces.get(uidb);
+            if link.is_none_or(|link| link.has_address(address)) {
+                self.neighbours.remove(key, SlowDrop::InterfaceRemoved, &mut events);
+            }
+        }
+        self.discard(events, actions);
+    }
+
+    /// Enters a neighbour that is never asked for and never ages. It is announced, and what waits
+    /// for it is sent, by the next [`SlowPath::poll`].
+    pub fn add_static_neighbour(&mut self, uidb: UidbIndex, address: IpAddr, mac: [u8; 6]) {
+        self.neighbours.fix((uidb, address), mac);
+    }
+
+    /// Forgets a neighbour, static or learnt; what waited for it is dropped.
+    pub fn remove_neighbour(
+        &mut self,
+        uidb: UidbIndex,
+        address: IpAddr,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut events = Vec::new();
+        self.neighbours.remove((uidb, address), SlowDrop::InterfaceRemoved, &mut events);
+        self.discard(events, actions);
+    }
+
+    /// Handles one packet that the fast path punted.
+    pub fn punt(
+        &mut self,
+        now: Nanos,
+        punted: PuntedPacket,
+        pool: &mut PoolCache,
+        actions: &mut Vec<Action>,
+    ) {
+        self.counters.punted += 1;
+        let mut turn = Turn { now, pool, actions };
+        let fate = match punted.cause {
+            PuntCause::Arp => self.arp(&mut turn, &punted),
+            PuntCause::Ipv4ForUs | PuntCause::Ipv4LocalGroup => self.local_v4(&mut turn, &punted),
+            PuntCause::Ipv6ForUs => self.local_v6(&mut turn, &punted),
+            PuntCause::Glean | PuntCause::IncompleteAdjacency => self.resolve(&mut turn, punted),
+            PuntCause::IpTtlExceeded => self.report(&mut turn, &punted, Problem::TtlExceeded),
+            PuntCause::IpMtuExceeded => self.too_big(&mut turn, &punted),
+            PuntCause::Ipv4Options => self.options_v4(&mut turn, punted),
+            PuntCause::Ipv6HopByHop => self.options_v6(&mut turn, punted),
+            PuntCause::Feature => Err(SlowDrop::Unclaimed),
+        };
+        self.counters.settle(fate);
+    }
+
+    /// Reports a packet that the fast path dropped for `reason` to its source, if that is due.
+    ///
+    /// No route is reported as such; a Null0 route as host unreachable (IPv6: reject route) unless
+    /// [`Limits::null0_unreachables`] is off; an access list as administratively prohibited; the
+    /// loss of an adjacency as host unreachable. Other reasons are never reported.
+    pub fn unreachable(
+        &mut self,
+        now: Nanos,
+        dropped: &PuntedPacket,
+        reason: DropReason,
+        pool: &mut PoolCache,
+        actions: &mut Vec<Action>,
+    ) {
+        self.counters.reported += 1;
+        let mut turn = Turn { now, pool, actions };
+        let problem = match reason {
+            DropReason::Ipv4NoRoute | DropReason::Ipv6NoRoute => Some(Problem::NoRoute),
+            DropReason::Ipv4Null0 | DropReason::Ipv6Null0 => {
+                self.limits.null0_unreachables.then_some(Problem::NullRoute)
+            }
+            DropReason::NoAdjacency => Some(Problem::HostUnreachable),
+            DropReason::Ipv4Acl => Some(Problem::Prohibited),
+            _ => None,
+        };
+        let fate = match problem {
+            Some(problem) => self.report(&mut turn, dropped, problem),
+            None => Err(SlowDrop::NotReported),
+        };
+        self.counters.settle(fate);
+    }
+
+    /// Does what is due at `now`: asks again, gives up, ages. To be called when
+    /// [`SlowPath::next_deadline`] has come; more often does no harm.
+    pub fn poll(&mut self, now: Nanos, pool: &mut PoolCache, actions: &mut Vec<Action>) {
+        for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
+            bucket.advance(now);
+        }
+        let mut events = Vec::new();
+        self.neighbours.expire(now, &self.limits, &mut events);
+        self.apply(&mut Turn { now, pool, actions }, events);
+    }
+
+    /// When [`SlowPath::poll`] next has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.neighbours.next_deadline()
+    }
+
+    /// Drops every packet that waits, at the end of a run.
+    pub fn drain(&mut self) {
+        let held = self.neighbours.release_all();
+        self.settle_held(&held, Err(SlowDrop::RunEnded));
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn counters(&self) -> &SlowPathCounters {
+        &self.counters
+    }
+
+    /// Gives packets that waited the same fate.
+    fn settle_held(&mut self, held: &VecDeque<PuntedPacket>, fate: Fate) {
+        for _ in held {
+            self.counters.held -= 1;
+            self.counters.settle(fate);
+        }
+    }
+
+    /// Applies events that send nothing.
+    fn discard(&mut self, events: Vec<Event>, actions: &mut Vec<Action>) {
+        for event in events {
+            match event {
+                Event::Discarded(held, reason) => self.settle_held(&held, Err(reason)),
+                Event::Lost((uidb, address)) => {
+                    self.counters.neighbours_lost += 1;
+                    actions.push(Action::Neighbour { uidb, address, mac: None });
+                }
+                Event::Ask(..) | Event::Resolved(..) | Event::Absent(..) => {}
+            }
+        }
+    }
+
+    /// Sends an answer to the source of `about`: routed, or, to an address that only its link
+    /// knows, back to where the frame came from.
+    fn answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        about: &PuntedPacket,
+        ip: &[u8],
+        to: IpAddr,
+    ) -> Result<(), SlowDrop> {
+        if !interface::is_link_local(to) {
+            return turn.inject(ip);
+        }
+        let link = self.interfaces.get(about.input).ok_or(SlowDrop::NoInterface)?;
+        let frame = Ethernet::parse(about.packet.frame()).map_err(|_| SlowDrop::Malformed)?;
+        if !is_station(frame.src()) || frame.src() == link.mac {
+            return Err(SlowDrop::BadNextHop);
+        }
+        let answer = frame::ethernet(link, frame.src(), frame::ip_ethertype(ip), ip);
+        turn.transmit(link.uidb, &answer)
+    }
+
+    /// The identification of the next IPv4 datagram the router originates.
+    fn take_id(&mut self) -> u16 {
+        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id
+    }
+}
+
+/// The bytes from the network header on; none when the metadata contradict the frame.
+fn network(punted: &PuntedPacket) -> &[u8] {
+    let offset = usize::from(punted.l3_offset);
+    if offset < 14 { &[] } else { punted.packet.frame().get(offset..).unwrap_or_default() }
+}
+
+/// True for a MAC address that one station can have.
+fn is_station(mac: [u8; 6]) -> bool {
+    !is_group(mac) && mac != [0; 6]
+}

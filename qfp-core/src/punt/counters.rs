@@ -1,0 +1,209 @@
+//! What became of the packets: every one that came in has exactly one fate.
+
+macro_rules! names {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// All of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name that reports print.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+        }
+    };
+}
+
+names! {
+    /// Why the slow path dropped a packet.
+    SlowDrop {
+        /// Its headers contradict themselves.
+        Malformed,
+        /// A checksum is wrong.
+        BadChecksum,
+        /// The interface it names is not configured.
+        NoInterface,
+        /// Not addressed to this router after all.
+        NotForUs,
+        /// Its source address names no single host.
+        BadSource,
+        /// The neighbour that speaks is not on the link's network.
+        NotOnLink,
+        /// Somebody else uses an address of ours (RFC 5227 2.4).
+        AddressConflict,
+        /// A frame of our own came back.
+        LoopedBack,
+        /// A neighbour message that has crossed a router, or is otherwise invalid (RFC 4861 7.1).
+        NdInvalid,
+        /// A fragment for the router itself, which does not reassemble.
+        Fragment,
+        /// A source route (RFC 7126 4.3.5, RFC 5095).
+        SourceRoute,
+        /// No process of the router takes it, and no error is due.
+        NoListener,
+        /// The router has no address to answer from.
+        NoAddress,
+        /// The next hop is no host on its link.
+        BadNextHop,
+        /// The neighbour did not answer a moment ago.
+        NeighbourAbsent,
+        /// Too many packets wait for this neighbour: the oldest gave way.
+        HoldQueueFull,
+        /// Too many packets wait in all.
+        HoldFull,
+        /// Too many neighbours.
+        NeighboursFull,
+        /// Too many packets that came back after they were handed to the fast path, or that are for
+        /// a neighbour it does not know yet.
+        ResendLimit,
+        /// An error is never reported about such a packet (RFC 1812 4.3.2.7, RFC 4443 2.4 e).
+        ErrorForbidden,
+        /// More errors of this kind than its limit.
+        ErrorLimit,
+        /// The fast path's reason for the drop is not one to report.
+        NotReported,
+        /// The output MTU leaves no room for fragments.
+        CannotFragment,
+        /// No packet buffer, or none that is large enough.
+        NoBuffer,
+        /// Its interface was taken away while it waited.
+        InterfaceRemoved,
+        /// It waited when the run ended.
+        RunEnded,
+        /// Nothing here takes packets of this cause.
+        Unclaimed,
+    }
+}
+
+names! {
+    /// The kinds of ICMP error, each with a rate limit of its own.
+    IcmpKind {
+        /// IPv4 time exceeded, 11/0.
+        Ipv4TimeExceeded,
+        /// IPv4 destination unreachable, 3, other than fragmentation needed.
+        Ipv4Unreachable,
+        /// IPv4 fragmentation needed, 3/4 (RFC 1191).
+        Ipv4FragmentationNeeded,
+        /// IPv6 time exceeded, 3/0.
+        Ipv6TimeExceeded,
+        /// IPv6 destination unreachable, 1.
+        Ipv6Unreachable,
+        /// IPv6 packet too big, 2/0.
+        Ipv6PacketTooBig,
+        /// IPv6 parameter problem, 4/1.
+        Ipv6ParameterProblem,
+    }
+}
+
+/// What the slow path has done so far.
+///
+/// `punted + reported = resent + answered + consumed + dropped + held` after every call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlowPathCounters {
+    /// Packets that the fast path punted.
+    pub punted: u64,
+    /// Dropped packets that the fast path passed on to be reported.
+    pub reported: u64,
+    /// Fate: went on, whole or in fragments.
+    pub resent: u64,
+    /// Fate: a reply or an error was sent because of it.
+    pub answered: u64,
+    /// Fate: a message to the router that needs no answer.
+    pub consumed: u64,
+    /// Fate not known yet: waits for a neighbour.
+    pub held: u64,
+    dropped: [u64; SlowDrop::COUNT],
+    icmp_sent: [u64; IcmpKind::COUNT],
+    icmp_suppressed: [u64; IcmpKind::COUNT],
+    /// Echo replies sent.
+    pub echo_replies: u64,
+    /// ARP requests sent.
+    pub arp_requests: u64,
+    /// ARP replies sent.
+    pub arp_replies: u64,
+    /// Neighbour solicitations sent.
+    pub nd_solicitations: u64,
+    /// Neighbour advertisements sent.
+    pub nd_advertisements: u64,
+    /// Router solicitations and advertisements and redirects that were ignored.
+    pub router_discovery_ignored: u64,
+    /// Neighbours whose MAC address became known or changed.
+    pub neighbours_learnt: u64,
+    /// Neighbours that did not answer the first requests.
+    pub neighbours_absent: u64,
+    /// Neighbours that were known and stopped answering.
+    pub neighbours_lost: u64,
+    /// Messages from somebody who uses an address of ours.
+    pub address_conflicts: u64,
+    /// IPv4 fragments sent.
+    pub fragments: u64,
+    /// Requests that could not be sent for want of a buffer.
+    pub requests_unsent: u64,
+}
+
+impl SlowPathCounters {
+    /// Packets dropped for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: SlowDrop) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Packets dropped for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// ICMP errors of `kind` sent.
+    #[must_use]
+    pub fn icmp_sent(&self, kind: IcmpKind) -> u64 {
+        self.icmp_sent[kind as usize]
+    }
+
+    /// ICMP errors of `kind` that the rate limit kept back.
+    #[must_use]
+    pub fn icmp_suppressed(&self, kind: IcmpKind) -> u64 {
+        self.icmp_suppressed[kind as usize]
+    }
+
+    /// True when every packet that came in has one fate.
+    #[must_use]
+    pub fn conserved(&self) -> bool {
+        let known = self.resent + self.answered + self.consumed + self.dropped_total();
+        self.punted + self.reported == known + self.held
+    }
+
+    pub(super) fn settle(&mut self, fate: Fate) {
+        match fate {
+            Ok(Done::Resent) => self.resent += 1,
+            Ok(Done::Answered) => self.answered += 1,
+            Ok(Done::Consumed) => self.consumed += 1,
+            Ok(Done::Held) => self.held += 1,
+            Err(reason) => self.dropped[reason as usize] += 1,
+        }
+    }
+
+    pub(super) fn icmp(&mut self, kind: IcmpKind, sent: bool) {
+        let counters = if sent { &mut self.icmp_sent } else { &mut self.icmp_suppressed };
+        counters[kind as usize] += 1;
+    }
+}
+
+/// A packet's fate other than a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Resent,
+    Answered,
+    Consumed,
+    Held,
+}
+
+/// What became of a packet.
+pub(super) type Fate = Result<Done, SlowDrop>;

@@ -1,0 +1,177 @@
+//! What the slow path knows of interfaces: names on the wire, networks, and which addresses are
+//! the router's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::uidb::UidbIndex;
+
+/// A VLAN tag that every frame of an interface carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VlanTag {
+    /// EtherType of the tag.
+    pub tpid: u16,
+    /// VLAN id, 1 to 4094.
+    pub vid: u16,
+}
+
+/// An interface with addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its number in the fast path.
+    pub uidb: UidbIndex,
+    /// Its configured name.
+    pub name: String,
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// Largest IP packet, bytes.
+    pub mtu: u16,
+    /// IPv4 addresses with the networks they are connected to.
+    pub ipv4: Vec<Ipv4Net>,
+    /// IPv6 addresses with their networks. A link-local address comes by itself (RFC 4291 2.5.1).
+    pub ipv6: Vec<Ipv6Net>,
+    /// Tags of its frames, outer first.
+    pub tags: Vec<VlanTag>,
+}
+
+impl Interface {
+    /// The link-local address made of the MAC address (RFC 4291 appendix A); `None` without IPv6.
+    #[must_use]
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        let [a, b, c, d, e, f] = self.mac;
+        let octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+        (!self.ipv6.is_empty()).then(|| Ipv6Addr::from_octets(octets))
+    }
+
+    /// True when the interface answers for `address` on its own link.
+    pub(super) fn has_address(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.ipv4.iter().any(|net| net.addr() == address),
+            IpAddr::V6(address) => {
+                self.link_local() == Some(address)
+                    || self.ipv6.iter().any(|net| net.addr() == address)
+            }
+        }
+    }
+
+    /// True for an address that a host on this link can have.
+    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
+        if !is_host(address) || self.has_address(address) {
+            return false;
+        }
+        match address {
+            IpAddr::V4(address) => self.ipv4.iter().any(|net| {
+                net.contains(&address)
+                    && (net.prefix_len() > 30
+                        || (address != net.broadcast() && address != net.network()))
+            }),
+            IpAddr::V6(address) if address.is_unicast_link_local() => !self.ipv6.is_empty(),
+            IpAddr::V6(address) => self.ipv6.iter().any(|net| net.contains(&address)),
+        }
+    }
+
+    /// The own address to speak to `peer` with: the one in its network, else the first; for a
+    /// link-local peer the link-local one. `None` without an address of that family.
+    pub(super) fn source_for(&self, peer: IpAddr) -> Option<IpAddr> {
+        match peer {
+            IpAddr::V4(peer) => {
+                let near = self.ipv4.iter().find(|net| net.contains(&peer));
+                near.or(self.ipv4.first()).map(|net| IpAddr::V4(net.addr()))
+            }
+            IpAddr::V6(peer) if peer.is_unicast_link_local() => self.link_local().map(IpAddr::V6),
+            IpAddr::V6(peer) => {
+                let mut global = self.ipv6.iter().filter(|net| !net.addr().is_unicast_link_local());
+                let near = global.clone().find(|net| net.contains(&peer));
+                near.or(global.next()).map(|net| IpAddr::V6(net.addr()))
+            }
+        }
+    }
+
+    /// The own address to ask for `neighbour` with: as [`Interface::source_for`], but IPv6 always
+    /// has its link-local address to ask from (RFC 4861 7.2.2).
+    pub(super) fn asking_source(&self, neighbour: IpAddr) -> Option<IpAddr> {
+        let link_local = || self.link_local().filter(|_| neighbour.is_ipv6()).map(IpAddr::V6);
+        self.source_for(neighbour).or_else(link_local)
+    }
+}
+
+/// All interfaces, by number, and the router's own addresses.
+#[derive(Debug, Default)]
+pub(super) struct Interfaces {
+    by_uidb: BTreeMap<UidbIndex, Interface>,
+    own: BTreeSet<IpAddr>,
+    broadcasts: BTreeSet<Ipv4Addr>,
+}
+
+impl Interfaces {
+    pub(super) fn new(interfaces: Vec<Interface>) -> Self {
+        let mut this = Self::default();
+        for interface in interfaces {
+            this.own.extend(interface.ipv4.iter().map(|net| IpAddr::V4(net.addr())));
+            let global = interface.ipv6.iter().map(Ipv6Net::addr);
+            this.own.extend(global.filter(|own| !own.is_unicast_link_local()).map(IpAddr::V6));
+            let subnets = interface.ipv4.iter().filter(|net| net.prefix_len() <= 30);
+            this.broadcasts.extend(subnets.map(Ipv4Net::broadcast));
+            this.by_uidb.insert(interface.uidb, interface);
+        }
+        this
+    }
+
+    pub(super) fn get(&self, uidb: UidbIndex) -> Option<&Interface> {
+        self.by_uidb.get(&uidb)
+    }
+
+    /// True when a packet to `address` that came in through `input` is for the router itself.
+    pub(super) fn owns(&self, input: UidbIndex, address: IpAddr) -> bool {
+        self.own.contains(&address)
+            || self.get(input).is_some_and(|interface| interface.has_address(address))
+    }
+
+    /// True for groups, the limited broadcast, and the broadcast of a connected network.
+    pub(super) fn is_group(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => {
+                address.is_multicast()
+                    || address.is_broadcast()
+                    || self.broadcasts.contains(&address)
+            }
+            IpAddr::V6(address) => address.is_multicast(),
+        }
+    }
+
+    /// The address that a message to `peer`, about a packet that came in through `input`, comes
+    /// from: one of that interface (ING-22), else any of the router's.
+    pub(super) fn source_for(&self, input: UidbIndex, peer: IpAddr) -> Option<IpAddr> {
+        let nearest = self.get(input).and_then(|interface| interface.source_for(peer));
+        nearest.or_else(|| self.own.iter().find(|own| own.is_ipv4() == peer.is_ipv4()).copied())
+    }
+}
+
+/// True for an address that names one host: not zero, loopback, a group, or class E.
+pub(super) fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, ..] = address.octets();
+            !matches!(first, 0 | 127 | 224..=255)
+        }
+        IpAddr::V6(address) => {
+            !(address.is_unspecified() || address.is_loopback() || address.is_multicast())
+        }
+    }
+}
+
+/// True for addresses that mean something on one link only (RFC 3927, RFC 4291 2.5.6).
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// The solicited-node group of `address` (RFC 4291 2.7.1).
+pub(super) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from_octets([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}

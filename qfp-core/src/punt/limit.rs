@@ -1,0 +1,141 @@
+//! How much the slow path does: token buckets and bounds, all in the time of the packets.
+
+use pal::clock::Nanos;
+
+use super::counters::IcmpKind;
+
+/// A rate of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Packets a second in the long run; 0 lets nothing through.
+    pub per_second: u32,
+    /// Packets at once after a quiet time; 0 counts as 1.
+    pub burst: u32,
+}
+
+/// What bounds the work and the memory of the slow path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// ICMP errors, each kind on its own (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+    pub icmp: [Rate; IcmpKind::COUNT],
+    /// Packets for neighbours that are known already, which the fast path has not heard of yet,
+    /// and injected packets that it punts again.
+    pub resend: Rate,
+    /// Packets held for one neighbour; the oldest makes room.
+    pub held_per_neighbour: usize,
+    /// Packets held in all.
+    pub held_total: usize,
+    /// Neighbours in all, unresolved ones included.
+    pub neighbours: usize,
+    /// Requests sent before a neighbour counts as absent.
+    pub requests: u8,
+    /// From one request to the next, nanoseconds.
+    pub retransmit_ns: u64,
+    /// How long an absent neighbour is not asked for again, nanoseconds.
+    pub negative_ns: u64,
+    /// How long an answer is believed before the neighbour is asked again, nanoseconds.
+    pub reachable_ns: u64,
+    /// From hearing of a neighbour in passing to asking it, nanoseconds (RFC 4861 10).
+    pub delay_ns: u64,
+    /// Whether packets into a Null0 route are reported to their source.
+    pub null0_unreachables: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            icmp: [Rate { per_second: 100, burst: 10 }; IcmpKind::COUNT],
+            resend: Rate { per_second: 10_000, burst: 1024 },
+            held_per_neighbour: 8,
+            held_total: 4096,
+            neighbours: 65_536,
+            requests: 3,
+            retransmit_ns: Nanos::PER_SECOND,
+            negative_ns: 3 * Nanos::PER_SECOND,
+            reachable_ns: 240 * Nanos::PER_SECOND,
+            delay_ns: 5 * Nanos::PER_SECOND,
+            null0_unreachables: true,
+        }
+    }
+}
+
+/// A token bucket over virtual time, exact to the nanosecond.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenBucket {
+    rate: Rate,
+    /// Credit in billionths of a packet.
+    credit: u64,
+    last: Option<Nanos>,
+}
+
+impl TokenBucket {
+    /// A packet in billionths.
+    const PACKET: u64 = Nanos::PER_SECOND;
+
+    /// A bucket with one token, so that the first second passes no more than any other; the rest
+    /// of the burst has to be earned by a quiet time.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        let credit = if rate.per_second == 0 { 0 } else { Self::PACKET };
+        Self { rate, credit, last: None }
+    }
+
+    /// A bucket that starts with its whole burst.
+    #[must_use]
+    pub fn full(rate: Rate) -> Self {
+        let depth = u64::from(rate.burst.max(1)) * Self::PACKET;
+        Self { rate, credit: if rate.per_second == 0 { 0 } else { depth }, last: None }
+    }
+
+    /// Credits the time up to `now`.
+    pub fn advance(&mut self, now: Nanos) {
+        let elapsed = self.last.map_or(0, |last| now.saturating_since(last));
+        self.last = self.last.max(Some(now));
+        let earned = elapsed.saturating_mul(u64::from(self.rate.per_second));
+        let depth = u64::from(self.rate.burst.max(1)) * Self::PACKET;
+        self.credit = self.credit.saturating_add(earned).min(depth);
+    }
+
+    /// Takes a token; false when there is none.
+    pub fn take(&mut self, now: Nanos) -> bool {
+        self.advance(now);
+        let left = self.credit.checked_sub(Self::PACKET);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(bucket: &mut TokenBucket, from: Nanos, per_second: u64) -> usize {
+        let step = Nanos::PER_SECOND / per_second;
+        (0..per_second).filter(|n| bucket.take(from.saturating_add(n * step))).count()
+    }
+
+    #[test]
+    fn every_second_of_overload_passes_the_rate() {
+        let mut bucket = TokenBucket::new(Rate { per_second: 100, burst: 10 });
+        for second in 0..5 {
+            let passed = passed(&mut bucket, Nanos::from_secs(1_700_000_000 + second), 10_000);
+            assert!((99..=101).contains(&passed), "{passed} in second {second}");
+        }
+    }
+
+    #[test]
+    fn a_quiet_time_earns_the_burst_and_no_more() {
+        let mut bucket = TokenBucket::new(Rate { per_second: 100, burst: 10 });
+        assert!(bucket.take(Nanos::ZERO));
+        let later = Nanos::from_secs(30 * 86_400);
+        assert_eq!((0..100).filter(|_| bucket.take(later)).count(), 10);
+    }
+
+    #[test]
+    fn a_rate_of_zero_passes_nothing_and_time_may_stand_still() {
+        let mut none = TokenBucket::new(Rate { per_second: 0, burst: 10 });
+        assert_eq!(passed(&mut none, Nanos::ZERO, 1000), 0);
+        let mut bucket = TokenBucket::new(Rate { per_second: u32::MAX, burst: 0 });
+        assert!(bucket.take(Nanos::MAX) && !bucket.take(Nanos::MAX) && !bucket.take(Nanos::ZERO));
+    }
+}

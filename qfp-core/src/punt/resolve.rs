@@ -1,0 +1,118 @@
+//! Next hops: what waits for them, who is asked, and what happens when they answer or do not.
+
+use std::net::IpAddr;
+
+use super::counters::{Done, Fate, SlowDrop};
+use super::icmp::Problem;
+use super::interface;
+use super::neighbour::{Event, Key, Mac, Resolution};
+use super::{Action, SlowPath, Turn, frame, network};
+use crate::packet::PuntedPacket;
+use crate::wire::{Ipv4, Ipv6};
+
+impl SlowPath {
+    /// Takes a packet whose next hop has no MAC address yet.
+    pub(super) fn resolve(&mut self, turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
+        let dst = destination(&punted)?;
+        let next_hop = punted.next_hop.unwrap_or(dst);
+        let link = self.interfaces.get(punted.output).ok_or(SlowDrop::NoInterface)?;
+        if !interface::is_host(next_hop)
+            || self.interfaces.is_group(next_hop)
+            || link.has_address(next_hop)
+        {
+            return Err(SlowDrop::BadNextHop);
+        }
+        link.asking_source(next_hop).ok_or(SlowDrop::NoAddress)?;
+        let key = (link.uidb, next_hop);
+        let mut events = Vec::new();
+        let resolution = self.neighbours.resolve(turn.now, key, punted, &self.limits, &mut events);
+        self.apply(turn, events);
+        match resolution {
+            Resolution::Held => Ok(Done::Held),
+            Resolution::Refused(reason) => Err(reason),
+            Resolution::Known(mac, punted) => self.resend_known(turn, key, mac, punted),
+        }
+    }
+
+    /// The fast path has not heard yet, or has lost what it knew: it is told again. The limit
+    /// keeps a packet from going round for ever when telling does not help.
+    fn resend_known(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (uidb, address): Key,
+        mac: Mac,
+        punted: PuntedPacket,
+    ) -> Fate {
+        if !self.resend_limit.take(turn.now) {
+            return Err(SlowDrop::ResendLimit);
+        }
+        turn.actions.push(Action::Neighbour { uidb, address, mac: Some(mac) });
+        resend(turn, punted)
+    }
+
+    /// Does what the neighbour table asks for.
+    pub(super) fn apply(&mut self, turn: &mut Turn<'_>, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Ask(key, mac) => {
+                    if self.ask(turn, key, mac).is_err() {
+                        self.counters.requests_unsent += 1;
+                    }
+                }
+                Event::Resolved((uidb, address), mac, held) => {
+                    self.counters.neighbours_learnt += 1;
+                    turn.actions.push(Action::Neighbour { uidb, address, mac: Some(mac) });
+                    for punted in held {
+                        self.counters.held -= 1;
+                        let fate = resend(turn, punted);
+                        self.counters.settle(fate);
+                    }
+                }
+                Event::Absent(held) => {
+                    self.counters.neighbours_absent += 1;
+                    for punted in held {
+                        self.counters.held -= 1;
+                        let fate = self.report(turn, &punted, Problem::HostUnreachable);
+                        self.counters.settle(fate);
+                    }
+                }
+                Event::Lost(_) | Event::Discarded(..) => self.discard(vec![event], turn.actions),
+            }
+        }
+    }
+
+    fn ask(&mut self, turn: &mut Turn<'_>, key: Key, mac: Option<Mac>) -> Result<(), SlowDrop> {
+        match key.1 {
+            IpAddr::V4(address) => self.request(turn, key.0, address, mac),
+            IpAddr::V6(address) => self.solicit(turn, key.0, address, mac),
+        }
+    }
+}
+
+/// Where the packet goes, if it is an IP packet.
+fn destination(punted: &PuntedPacket) -> Result<IpAddr, SlowDrop> {
+    let bytes = network(punted);
+    if bytes.first().is_some_and(|first| first >> 4 == 4) {
+        let ip = Ipv4::parse(bytes).map_err(|_| SlowDrop::Malformed)?;
+        let right = ip.checksum_ok().then_some(IpAddr::V4(ip.dst()));
+        return right.ok_or(SlowDrop::BadChecksum);
+    }
+    let ip = Ipv6::parse(bytes).map_err(|_| SlowDrop::Malformed)?;
+    Ok(IpAddr::V6(ip.dst()))
+}
+
+/// Hands a packet back to the fast path as it is, without link-layer header and padding.
+pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
+    let bytes = network(&punted);
+    let ip = match bytes.first().map(|first| first >> 4) {
+        Some(4) => Ipv4::parse(bytes).map(|ip| ip.packet()),
+        _ => Ipv6::parse(bytes).map(|ip| ip.packet()),
+    };
+    let frame = frame::injected(ip.map_err(|_| SlowDrop::Malformed)?);
+    let mut packet = punted.packet;
+    if !packet.set_frame(&frame) {
+        return Err(SlowDrop::NoBuffer);
+    }
+    turn.actions.push(Action::Inject(packet));
+    Ok(Done::Resent)
+}

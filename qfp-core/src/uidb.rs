@@ -1,0 +1,9 @@
+//! Micro interface descriptor blocks: what the data path knows of an interface (ARC-22, ARC-23).
+//!
+//! Ports, dot1q and QinQ sub-interfaces and the internal interfaces (rp, recycle, crypto) are rows
+//! of one table. A packet carries the numbers of its input and output interface; features hang off
+//! the row as bits, one a row of the order of operations.
+
+mod table;
+
+pub use table::{Gates, NO_PORT, Uidb, UidbIndex, UidbTable};

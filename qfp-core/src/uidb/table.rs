@@ -1,0 +1,122 @@
+//! The uIDB table: one row an interface, swapped whole with a generation.
+
+use crate::step::{Tables, table_kind};
+use hal::PacketMask;
+
+/// Number of an interface in the uIDB table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct UidbIndex(pub u16);
+
+impl UidbIndex {
+    /// No interface.
+    pub const NONE: Self = Self(u16::MAX);
+    /// What the slow path injects comes in here: `internal0/0/rp:0` (ING-21).
+    pub const RP: Self = Self(0);
+    /// Packets that start their walk again after a change of outer header (CRY-06).
+    pub const RECYCLE: Self = Self(1);
+    /// Packets that come back from a crypto engine.
+    pub const CRYPTO: Self = Self(2);
+    /// The first number that configured interfaces get.
+    pub const FIRST_CONFIGURED: Self = Self(3);
+}
+
+impl Default for UidbIndex {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Port number of interfaces that have no port.
+pub const NO_PORT: u16 = u16::MAX;
+
+pal::plain_struct! {
+    /// What the data path knows of one interface. All zeroes is an interface that does not exist.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Uidb {
+        /// Ingress rows that are switched on: bit `n` is [`Gate::bit`](crate::fia::Gate) `n`.
+        pub features_in: u64,
+        /// Egress rows that are switched on.
+        pub features_out: u64,
+        /// The port frames of this interface leave through; [`NO_PORT`] for internal ones.
+        pub port: u16,
+        /// Largest IP packet, bytes.
+        pub mtu: u16,
+        /// What it is: [`Uidb::ABSENT`], [`Uidb::DOWN`] or [`Uidb::UP`].
+        pub state: u8,
+        /// Reserved, zero.
+        pub reserved: [u8; 3],
+    }
+}
+
+impl Uidb {
+    /// There is no such interface.
+    pub const ABSENT: u8 = 0;
+    /// Shut down: what comes in is dropped.
+    pub const DOWN: u8 = 1;
+    /// Forwarding.
+    pub const UP: u8 = 2;
+}
+
+/// The uIDB table of a generation.
+#[derive(Clone, Copy, Debug)]
+pub struct UidbTable<'a>(&'a [Uidb]);
+
+impl<'a> UidbTable<'a> {
+    /// Opens the generation's table; an empty one when there is none.
+    #[inline]
+    #[must_use]
+    pub fn open(tables: &Tables<'a>) -> Self {
+        Self(tables.view(table_kind::UIDB))
+    }
+
+    /// The row of `index`; an absent interface for a stale or wrong number.
+    #[inline]
+    #[must_use]
+    pub fn get(self, index: UidbIndex) -> Uidb {
+        self.0.get(usize::from(index.0)).copied().unwrap_or_default()
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn rows(self) -> &'a [Uidb] {
+        self.0
+    }
+}
+
+/// Which rows are switched on for the packets of a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// Rows that are on for at least one packet.
+    pub any: u64,
+    /// Rows that are on for every packet.
+    pub all: u64,
+}
+
+impl Gates {
+    /// Rows of packets that all have the features `bits`.
+    #[inline]
+    #[must_use]
+    pub const fn uniform(bits: u64) -> Self {
+        Self { any: bits, all: bits }
+    }
+
+    /// Rows of `select`, whose interfaces are in `index`; `bits` reads one interface's features.
+    #[inline]
+    #[must_use]
+    pub fn of(
+        table: UidbTable<'_>,
+        index: &[UidbIndex; hal::VECTOR],
+        select: PacketMask,
+        bits: fn(&Uidb) -> u64,
+    ) -> Self {
+        let mut gates = Self { any: 0, all: u64::MAX };
+        for slot in select {
+            let on = bits(&table.get(index[slot & 63]));
+            gates.any |= on;
+            gates.all &= on;
+        }
+        gates.all &= gates.any;
+        gates
+    }
+}

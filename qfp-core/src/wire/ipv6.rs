@@ -1,0 +1,193 @@
+//! IPv6 and its chain of extension headers (RFC 8200).
+
+use std::net::Ipv6Addr;
+
+use super::{Malformed, protocol};
+
+/// Bytes of the fixed header.
+const HEADER: usize = 40;
+
+/// An IPv6 packet, cut to its payload length.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6<'a> {
+    header: &'a [u8; HEADER],
+    packet: &'a [u8],
+}
+
+/// What stands behind the extension headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper {
+    /// Protocol of the upper layer, or an extension header that cannot be passed.
+    pub protocol: u8,
+    /// Where it starts, bytes from the start of the IPv6 header.
+    pub offset: usize,
+    /// Where the next header field that names it stands, bytes from the start of the IPv6 header.
+    pub named_at: usize,
+    /// True when the packet is a fragment of a larger one, the first included.
+    pub fragment: bool,
+    /// True for a fragment other than the first: what starts at `offset` is no header.
+    pub later_fragment: bool,
+    /// True for a routing header that still has segments to visit.
+    pub source_routed: bool,
+}
+
+impl<'a> Ipv6<'a> {
+    /// Checks version and payload length. Bytes behind the payload are padding and left out.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let header: &[u8; HEADER] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        if header[0] >> 4 != 6 {
+            return Err(Malformed::Version(header[0] >> 4));
+        }
+        let payload = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        let packet = bytes.get(..HEADER + payload).ok_or(Malformed::Truncated)?;
+        Ok(Self { header, packet })
+    }
+
+    /// The whole packet.
+    #[must_use]
+    pub fn packet(&self) -> &'a [u8] {
+        self.packet
+    }
+
+    /// What follows the fixed header.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.packet[HEADER..]
+    }
+
+    /// Traffic class.
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        self.header[0] << 4 | self.header[1] >> 4
+    }
+
+    /// First next header field.
+    #[must_use]
+    pub fn next_header(&self) -> u8 {
+        self.header[6]
+    }
+
+    /// Hop limit.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.header[7]
+    }
+
+    /// Source address.
+    #[must_use]
+    pub fn src(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(std::array::from_fn(|byte| self.header[8 + byte]))
+    }
+
+    /// Destination address.
+    #[must_use]
+    pub fn dst(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(std::array::from_fn(|byte| self.header[24 + byte]))
+    }
+
+    /// Walks the extension headers. O(number of headers), which the packet's length bounds.
+    pub fn upper(&self) -> Result<Upper, Malformed> {
+        let mut upper = Upper {
+            protocol: self.next_header(),
+            offset: HEADER,
+            named_at: 6,
+            fragment: false,
+            later_fragment: false,
+            source_routed: false,
+        };
+        while !upper.later_fragment {
+            let rest = self.packet.get(upper.offset..).unwrap_or_default();
+            let units = match upper.protocol {
+                protocol::HOP_BY_HOP
+                | protocol::DESTINATION_OPTIONS
+                | protocol::ROUTING
+                | protocol::FRAGMENT
+                | protocol::AUTHENTICATION => {
+                    rest.first_chunk::<8>().ok_or(Malformed::Truncated)?
+                }
+                _ => break,
+            };
+            let [next, len, word @ ..] = *units;
+            let size = match upper.protocol {
+                protocol::FRAGMENT => {
+                    let offset_and_more = u16::from_be_bytes([word[0], word[1]]);
+                    upper.fragment |= offset_and_more & 0xfff9 != 0;
+                    upper.later_fragment = offset_and_more & 0xfff8 != 0;
+                    8
+                }
+                protocol::AUTHENTICATION => (usize::from(len) + 2) * 4,
+                _ => (usize::from(len) + 1) * 8,
+            };
+            upper.source_routed |= upper.protocol == protocol::ROUTING && word[1] != 0;
+            if size > rest.len() {
+                return Err(Malformed::Truncated);
+            }
+            upper.named_at = upper.offset;
+            upper.protocol = next;
+            upper.offset += size;
+        }
+        Ok(upper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(next: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        bytes[0] = 0x60;
+        bytes[5] = u8::try_from(payload.len()).unwrap();
+        bytes[6] = next;
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn the_chain_leads_to_the_upper_layer() {
+        let chain = [60, 0, 5, 2, 0, 0, 1, 0, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        let bytes = packet(0, &chain);
+        let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
+        assert_eq!((upper.protocol, upper.offset, upper.named_at), (17, 64, 48));
+        assert!(!upper.fragment && !upper.source_routed);
+    }
+
+    #[test]
+    fn an_authentication_header_counts_in_words_of_four_bytes() {
+        // RFC 4302 2.2: length 4 is six words.
+        let header = [[17, 4, 0, 0, 0, 0, 0, 1], [0; 8], [0; 8]].concat();
+        let bytes = packet(51, &[&header[..], &[0; 40]].concat());
+        let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
+        assert_eq!((upper.protocol, upper.offset), (17, 40 + 24));
+    }
+
+    #[test]
+    fn a_later_fragment_ends_the_chain() {
+        let bytes = packet(44, &[0, 0, 0, 8, 1, 2, 3, 4, 0xff]);
+        let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
+        assert!(upper.fragment && upper.later_fragment);
+        assert_eq!((upper.protocol, upper.offset), (0, 48));
+        let bytes = packet(44, &[17, 0, 0, 1, 1, 2, 3, 4, 0xff]);
+        let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
+        assert!(upper.fragment && !upper.later_fragment);
+    }
+
+    #[test]
+    fn a_header_longer_than_the_packet_is_truncated() {
+        let bytes = packet(0, &[6, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Ipv6::parse(&bytes).unwrap().upper(), Err(Malformed::Truncated));
+        let bytes = packet(43, &[6, 0, 0]);
+        assert_eq!(Ipv6::parse(&bytes).unwrap().upper(), Err(Malformed::Truncated));
+        let bytes = packet(43, &[6, 0, 0, 1, 0, 0, 0, 0]);
+        assert!(Ipv6::parse(&bytes).unwrap().upper().unwrap().source_routed);
+    }
+
+    #[test]
+    fn lengths_and_version_are_checked() {
+        let mut bytes = packet(59, &[1, 2, 3]);
+        assert_eq!(Ipv6::parse(&bytes).unwrap().payload(), [1, 2, 3]);
+        assert_eq!(Ipv6::parse(&bytes[..42]).unwrap_err(), Malformed::Truncated);
+        bytes[0] = 0x45;
+        assert_eq!(Ipv6::parse(&bytes).unwrap_err(), Malformed::Version(4));
+    }
+}

@@ -1,0 +1,201 @@
+//! The control side of a running forwarder: the slow path, the client, and how they are fed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use client::Client;
+use hal::PoolCache;
+use pal::clock::{Clock, Nanos, TscClock};
+use pal::lcore::StopFlag;
+use pal::ring::{Consumer, Producer};
+use qfp_core::ppe::{Injected, SlowWork};
+use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
+
+/// Work taken from one lcore in one go.
+const BURST: usize = 256;
+
+/// How long the control thread sleeps when there is nothing to do. It bounds how late an ARP reply
+/// or an ICMP error is.
+const NAP: Duration = Duration::from_micros(100);
+
+/// Between two rounds of housekeeping.
+const HOUSEKEEPING_NS: u64 = 50 * Nanos::PER_MILLI;
+
+/// Counts of the control side, as reports see them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ControlCounts {
+    pub(crate) slow_path: SlowPathCounters,
+    /// Packets of the slow path that no lcore had room for.
+    pub(crate) inject_queue_full: u64,
+    /// Neighbours that the tables had no room for.
+    pub(crate) neighbours_refused: u64,
+    pub(crate) generation: u64,
+}
+
+/// The slow path and the client, with one owner at a time.
+pub(crate) struct Control {
+    slow: SlowPath,
+    client: Client,
+    pool: PoolCache,
+    actions: Vec<Action>,
+    counts: ControlCounts,
+    shared: Arc<Mutex<ControlCounts>>,
+    housekept: Nanos,
+}
+
+impl Control {
+    pub(crate) fn new(
+        slow: SlowPath,
+        client: Client,
+        pool: PoolCache,
+        shared: Arc<Mutex<ControlCounts>>,
+    ) -> Self {
+        Self {
+            slow,
+            client,
+            pool,
+            actions: Vec::new(),
+            counts: ControlCounts::default(),
+            shared,
+            housekept: Nanos::ZERO,
+        }
+    }
+
+    /// Handles one piece of work; what comes of it is appended to `injected`.
+    pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Vec<Injected>) {
+        match work {
+            SlowWork::Punt(packet) => {
+                self.slow.punt(now, packet, &mut self.pool, &mut self.actions);
+            }
+            SlowWork::Unreachable(packet, reason) => {
+                self.slow.unreachable(now, &packet, reason, &mut self.pool, &mut self.actions);
+            }
+        }
+        self.apply(injected);
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn poll(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+        self.slow.poll(now, &mut self.pool, &mut self.actions);
+        self.apply(injected);
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Nanos> {
+        self.slow.next_deadline()
+    }
+
+    fn apply(&mut self, injected: &mut Vec<Injected>) {
+        for action in self.actions.drain(..) {
+            match action {
+                Action::Inject(packet) => injected.push(Injected::Route(packet)),
+                Action::Transmit { uidb, packet } => {
+                    injected.push(Injected::Transmit(uidb, packet));
+                }
+                Action::Neighbour { uidb, address, mac } => {
+                    if self.client.neighbour(uidb, address, mac).is_err() {
+                        self.counts.neighbours_refused += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frees what no lcore reads any more, and lets reports see the counts.
+    fn housekeeping(&mut self, now: Nanos) {
+        self.housekept = now;
+        self.client.housekeeping();
+        self.show();
+    }
+
+    /// Lets reports see the counts.
+    pub(crate) fn show(&mut self) {
+        self.counts.slow_path = self.slow.counters().clone();
+        self.counts.generation = self.client.generation().0;
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counts);
+    }
+
+    /// Ends it: what still waits is dropped and counted.
+    pub(crate) fn finish(mut self) {
+        self.slow.drain();
+        self.show();
+    }
+}
+
+/// The control thread's ends of the rings to one lcore.
+pub(crate) struct LcoreRings {
+    pub(crate) punts: Consumer<SlowWork>,
+    pub(crate) inject: Producer<Injected>,
+}
+
+/// The control thread of a forwarder in the machine's time.
+pub(crate) struct ControlLoop {
+    pub(crate) control: Control,
+    pub(crate) lcores: Vec<LcoreRings>,
+    pub(crate) clock: TscClock,
+    /// Lcores whose inputs have ended.
+    pub(crate) ended: Arc<AtomicUsize>,
+    /// What stops the lcores.
+    pub(crate) lcores_stop: StopFlag,
+}
+
+impl ControlLoop {
+    /// Serves the lcores until `stop`, or until all their inputs have ended and nothing moves any
+    /// more; then stops them. Returns the control side and the rings for [`settle`](Self::settle).
+    pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
+        let mut next_lcore = 0;
+        let mut quiet = 0;
+        while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
+            let now = self.clock.now();
+            let mut injected = Vec::new();
+            let handled = self.serve(now, &mut injected);
+            if self.control.next_deadline().is_some_and(|due| due <= now) {
+                self.control.poll(now, &mut injected);
+            }
+            let busy = handled > 0 || !injected.is_empty();
+            self.put_in(injected, &mut next_lcore);
+            if now.saturating_since(self.control.housekept) >= HOUSEKEEPING_NS {
+                self.control.housekeeping(now);
+            }
+            // Ended inputs, empty rings and two quiet rounds in between: nothing is under way.
+            let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
+            let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
+            quiet = if ended && drained && !busy { quiet + 1 } else { 0 };
+            if quiet > 20 {
+                break;
+            }
+            if !busy {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.lcores_stop.stop();
+        self
+    }
+
+    fn serve(&mut self, now: Nanos, injected: &mut Vec<Injected>) -> usize {
+        let Self { control, lcores, .. } = self;
+        let serve = |rings: &mut LcoreRings| {
+            rings.punts.pop_burst(BURST, |work| control.handle(now, work, injected))
+        };
+        lcores.iter_mut().map(serve).sum()
+    }
+
+    fn put_in(&mut self, injected: Vec<Injected>, next_lcore: &mut usize) {
+        for item in injected {
+            *next_lcore = (*next_lcore + 1) % self.lcores.len();
+            if self.lcores[*next_lcore].inject.push(item).is_err() {
+                self.control.counts.inject_queue_full += 1;
+            }
+        }
+    }
+
+    /// After the lcores have stopped: counts what they left in their rings, and ends.
+    pub(crate) fn settle(mut self) {
+        let now = self.clock.now();
+        let mut injected = Vec::new();
+        while self.serve(now, &mut injected) > 0 {}
+        self.control.counts.inject_queue_full += injected.len() as u64;
+        drop(injected);
+        self.control.finish();
+    }
+}

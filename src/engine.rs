@@ -1,0 +1,156 @@
+//! The loops of an lcore: in the machine's time, or in that of a capture.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hal::Arrival;
+use pal::clock::{Clock, Nanos, TscClock};
+use pal::lcore::StopFlag;
+use pal::ring::{Consumer, Producer};
+use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
+
+use crate::control::Control;
+use crate::idle::Idle;
+
+/// Packets taken from the slow path in one go.
+const INJECT_BURST: usize = 64;
+
+/// Polls between two looks at what the receive queues have lost.
+const MISSED_EVERY: u32 = 1 << 14;
+
+/// The ring to the slow path, as an engine sees it.
+pub(crate) struct SlowRing(pub(crate) Producer<SlowWork>);
+
+impl SlowPathSink for SlowRing {
+    fn push(&mut self, work: SlowWork) -> Result<(), SlowWork> {
+        self.0.push(work)
+    }
+}
+
+/// What an lcore in the machine's time needs beside its engine.
+pub(crate) struct LiveLoop {
+    pub(crate) ppe: Ppe,
+    pub(crate) punts: SlowRing,
+    pub(crate) injected: Consumer<Injected>,
+    pub(crate) clock: TscClock,
+    /// Lcores whose inputs have ended.
+    pub(crate) ended: Arc<AtomicUsize>,
+}
+
+impl LiveLoop {
+    /// Polls until `stop`. Run to completion: every packet is sent, dropped or handed over before
+    /// the next vector is received.
+    pub(crate) fn run(mut self, stop: &StopFlag) -> Ppe {
+        let mut batch = Vec::with_capacity(INJECT_BURST);
+        let mut idle = Idle::new(&self.ppe);
+        let mut countdown = MISSED_EVERY;
+        let mut has_ended = false;
+        while !stop.is_stopped() {
+            let now = self.clock.now();
+            let mut busy = self.ppe.poll(now, &mut self.punts);
+            if !self.injected.is_empty() {
+                busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
+                self.ppe.inject(batch.drain(..), now, &mut self.punts);
+            }
+            countdown -= 1;
+            if countdown == 0 {
+                countdown = MISSED_EVERY;
+                self.ppe.count_missed();
+            }
+            if busy > 0 {
+                idle.reset();
+                continue;
+            }
+            self.ppe.quiescent();
+            if !has_ended && self.all_ended() {
+                has_ended = true;
+                self.ended.fetch_add(1, Ordering::Release);
+            }
+            idle.rest(&mut self.ppe);
+        }
+        // What the slow path has put in up to here is still sent.
+        let now = self.clock.now();
+        while self.injected.pop_burst(INJECT_BURST, |work| batch.push(work)) > 0 {
+            self.ppe.inject(batch.drain(..), now, &mut self.punts);
+        }
+        self.ppe
+    }
+
+    fn all_ended(&mut self) -> bool {
+        self.ppe.queues() > 0
+            && (0..self.ppe.queues()).all(|queue| self.ppe.arrival(queue) == Arrival::Ended)
+    }
+}
+
+/// One lcore in the time of its captures: the slow path runs between vectors, so that a run is
+/// the same every time.
+pub(crate) struct VirtualLoop {
+    pub(crate) ppe: Ppe,
+    pub(crate) control: Control,
+    /// Time of queues that have none of their own, until the first capture speaks.
+    pub(crate) start: Nanos,
+}
+
+impl VirtualLoop {
+    /// Runs until the last capture has ended, or `stop`.
+    pub(crate) fn run(mut self, stop: &StopFlag) -> (Ppe, Control) {
+        let mut now = self.start;
+        let mut work: Vec<SlowWork> = Vec::new();
+        let mut injected: Vec<Injected> = Vec::new();
+        while !stop.is_stopped() {
+            let Some((queue, at)) = self.next(now) else { break };
+            // What the slow path has to do before the next packet comes is done in its own time.
+            while let Some(due) = self.control.next_deadline().filter(|due| *due <= at) {
+                now = now.max(due);
+                self.control.poll(now, &mut injected);
+                self.settle(now, &mut work, &mut injected);
+                if self.control.next_deadline() == Some(due) {
+                    break;
+                }
+            }
+            now = now.max(at);
+            let received = self.ppe.poll_queue(queue, now, &mut work);
+            self.settle(now, &mut work, &mut injected);
+            if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {
+                // Nothing came although it was due: no buffer. Held packets must not block the end.
+                break;
+            }
+        }
+        self.ppe.count_missed();
+        (self.ppe, self.control)
+    }
+
+    /// The queue with the earliest packet. Queues without a time of their own are polled as long
+    /// as a capture still has packets.
+    fn next(&mut self, now: Nanos) -> Option<(usize, Nanos)> {
+        let mut first: Option<(usize, Nanos)> = None;
+        let mut live = None;
+        for queue in 0..self.ppe.queues() {
+            match self.ppe.arrival(queue) {
+                Arrival::At(at) if first.is_none_or(|(_, earliest)| at < earliest) => {
+                    first = Some((queue, at));
+                }
+                Arrival::Live => live = Some(queue),
+                Arrival::At(_) | Arrival::Ended => {}
+            }
+        }
+        let first = first?;
+        if let Some(queue) = live {
+            let mut work = Vec::new();
+            let mut injected = Vec::new();
+            self.ppe.poll_queue(queue, now, &mut work);
+            self.settle(now, &mut work, &mut injected);
+        }
+        Some(first)
+    }
+
+    /// Passes work to and from the slow path until there is none.
+    fn settle(&mut self, now: Nanos, work: &mut Vec<SlowWork>, injected: &mut Vec<Injected>) {
+        while !work.is_empty() || !injected.is_empty() {
+            for item in work.drain(..) {
+                self.control.handle(now, item, injected);
+            }
+            self.ppe.inject(injected.drain(..), now, work);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A forwarder: what it is made of, and the handle to one that runs.
+
+use std::time::Duration;
+
+use client::config::{Config, ConfigError, RouteTable};
+use client::{Capacity, CommitError, Features};
+use hal::PortError;
+use pal::lcore::{CpuList, LaunchError, LcoreError, StopFlag};
+use qfp_core::fia::{FiaBuilder, TracedPacket};
+use qfp_core::ppe::PuntRates;
+use qfp_core::punt::Limits;
+
+use crate::report::RunReport;
+use crate::start::{Parts, start};
+
+/// Why a forwarder cannot start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port cannot be opened or started.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A port of the configuration has a device that does not parse or open.
+    #[error("{place}{source}")]
+    Device {
+        /// Where the device was named.
+        place: client::config::Place,
+        /// What is wrong with it.
+        source: PortError,
+    },
+    /// A port has neither a device in the configuration nor a SPEC.
+    #[error("{place}port {name} has no device")]
+    NoDevice {
+        /// Where the port was configured.
+        place: client::config::Place,
+        /// The port.
+        name: String,
+    },
+    /// There is no port.
+    #[error("no port: give --port, or [[port]] in a configuration file")]
+    NoPorts,
+    /// The tables have no room for the configuration.
+    #[error(transparent)]
+    Commit(CommitError),
+    /// Lcores cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The CPUs of this process cannot be told.
+    #[error("cannot tell which CPUs this process may use: {0}")]
+    Cpus(std::io::Error),
+    /// DPDK does not start.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Eal(#[from] hal::dpdk::EalError),
+    /// DPDK gives no buffers.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Mbufs(#[from] hal::dpdk::MbufPoolError),
+}
+
+impl From<CommitError> for StartError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Config(error) => Self::Config(error),
+            error => Self::Commit(error),
+        }
+    }
+}
+
+impl StartError {
+    /// True when the user's words are at fault rather than the machine: exit status 2.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
+            Self::Port(error) => is_usage(error),
+            Self::Launch(LaunchError::Pin { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_usage(error: &PortError) -> bool {
+    !matches!(error, PortError::Device { .. } | PortError::BuffersMissing { .. })
+}
+
+/// Why a run ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An lcore panicked.
+    #[error(transparent)]
+    Lcore(#[from] LcoreError),
+    /// A port could not be completed, or kept buffers.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The control thread panicked.
+    #[error("the control thread panicked")]
+    Control,
+}
+
+/// A forwarder in the making.
+pub struct Forwarder {
+    pub(crate) parts: Parts,
+}
+
+impl Forwarder {
+    /// A forwarder for `config`, whose ports name their devices.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let parts = Parts {
+            config,
+            routes: RouteTable::default(),
+            fia: FiaBuilder::router(),
+            features: Vec::new(),
+            lcores: None,
+            eal_args: Vec::new(),
+            capacity: None,
+            punt: PuntRates::default(),
+            limits: Limits::default(),
+            trace: 0,
+            buffers: None,
+        };
+        Self { parts }
+    }
+
+    /// Routes of a route file, in addition to those of the configuration.
+    #[must_use]
+    pub fn routes(mut self, routes: RouteTable) -> Self {
+        self.parts.routes = routes;
+        self
+    }
+
+    /// Another order of operations, such as [`FiaBuilder::router`] with features inserted.
+    #[must_use]
+    pub fn fia(mut self, fia: FiaBuilder) -> Self {
+        self.parts.fia = fia;
+        self
+    }
+
+    /// Switches gated rows on for an interface.
+    #[must_use]
+    pub fn features(mut self, interface: &str, features: Features) -> Self {
+        self.parts.features.push((interface.to_owned(), features));
+        self
+    }
+
+    /// One lcore on each of these CPUs. Without it there is one, on the first CPU allowed.
+    #[must_use]
+    pub fn lcores(mut self, cpus: CpuList) -> Self {
+        self.parts.lcores = Some(cpus);
+        self
+    }
+
+    /// Arguments for DPDK, used when a port is a `dpdk:` port.
+    #[must_use]
+    pub fn eal_args(mut self, args: Vec<String>) -> Self {
+        self.parts.eal_args = args;
+        self
+    }
+
+    /// Sizes of the tables. Without it they fit the routes given, with room to grow.
+    #[must_use]
+    pub fn capacity(mut self, capacity: Capacity) -> Self {
+        self.parts.capacity = Some(capacity);
+        self
+    }
+
+    /// Rates of the punt path, for each lcore.
+    #[must_use]
+    pub fn punt_rates(mut self, rates: PuntRates) -> Self {
+        self.parts.punt = rates;
+        self
+    }
+
+    /// Bounds of the slow path.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.parts.limits = limits;
+        self
+    }
+
+    /// Traces the first `packets` packets of each lcore.
+    #[must_use]
+    pub fn trace(mut self, packets: usize) -> Self {
+        self.parts.trace = packets;
+        self
+    }
+
+    /// Packet buffers in all. Without it there are enough for queues, caches and held packets.
+    #[must_use]
+    pub fn buffers(mut self, buffers: usize) -> Self {
+        self.parts.buffers = Some(buffers);
+        self
+    }
+
+    /// Opens the ports, commits the configuration and starts to forward.
+    ///
+    /// # Errors
+    /// See [`StartError`]; then no port is left open and no lcore runs.
+    pub fn start(self) -> Result<Running, StartError> {
+        Ok(Running { inner: start(self.parts)? })
+    }
+}
+
+/// A forwarder that runs.
+pub struct Running {
+    pub(crate) inner: crate::start::Started,
+}
+
+impl Running {
+    /// Counts so far. Takes no lock that an lcore could wait for.
+    #[must_use]
+    pub fn report(&self) -> RunReport {
+        self.inner.report()
+    }
+
+    /// Packets that the inputs hold in all, when they are finite and known.
+    #[must_use]
+    pub fn total_packets(&self) -> Option<u64> {
+        self.inner.total_packets()
+    }
+
+    /// True when all inputs have ended, or somebody stopped it.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// What stops it, for a signal handler or another thread.
+    #[must_use]
+    pub fn stop_flag(&self) -> StopFlag {
+        self.inner.stop_flag()
+    }
+
+    /// Waits until it has finished by itself, or for `patience`. True when it has finished.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> bool {
+        let start = std::time::Instant::now();
+        while !self.is_finished() {
+            if start.elapsed() >= patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2).min(patience));
+        }
+        true
+    }
+
+    /// Waits until all inputs have ended, closes the ports, and returns the final counts.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn join(self) -> Result<RunReport, RunError> {
+        self.join_traced().map(|(report, _)| report)
+    }
+
+    /// As [`Running::join`], with the packets that were traced.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn join_traced(self) -> Result<(RunReport, Vec<TracedPacket>), RunError> {
+        self.inner.join()
+    }
+
+    /// Stops it and waits as [`Running::join`] does.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn stop(self) -> Result<RunReport, RunError> {
+        self.inner.stop_flag().stop();
+        self.join()
+    }
+}

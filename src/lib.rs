@@ -1,0 +1,49 @@
+//! A packet forwarding engine with a readable order of operations.
+//!
+//! Link this crate to build a forwarder of your own; `examples/l3fwd` is one, and
+//! `examples/custom_feature.rs` adds a feature to it in 40 lines.
+//!
+//! - [`Forwarder`]: a configuration, ports and an order of operations, ready to run
+//! - [`report`]: what a run did
+//! - [`client`], [`driver`]: control; [`core`], [`hal`], [`pal`]: the data plane's parts
+//!
+//! ```
+//! use qfp::Forwarder;
+//! use qfp::client::config::Config;
+//!
+//! let config = Config::parse(r#"
+//!     [[port]]
+//!     device = "synth:size=64,flows=16,count=1000"
+//!     address = ["192.0.2.1/24"]
+//!     [[port]]
+//!     device = "sink"
+//!     address = ["198.51.100.1/24"]
+//!     [[route]]
+//!     prefix = "198.18.0.0/15"
+//!     via = "198.51.100.2"
+//!     [[neighbor]]
+//!     address = "198.51.100.2"
+//!     mac = "02:00:00:00:00:02"
+//! "#, "example.toml")?;
+//! let report = Forwarder::new(config).start()?.join()?;
+//! assert!(report.conserved);
+//! assert_eq!(report.forwarded(), 1000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(unsafe_code)]
+
+mod control;
+mod engine;
+mod forwarder;
+mod idle;
+pub mod report;
+mod start;
+mod statistics;
+
+pub use client;
+pub use driver;
+pub use forwarder::{Forwarder, RunError, Running, StartError};
+pub use hal;
+pub use pal;
+pub use qfp_core as core;

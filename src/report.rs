@@ -1,0 +1,257 @@
+//! What a run did, as plain numbers: for the report at the end and for the rates in between.
+
+/// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunReport {
+    /// Seconds that the counts cover.
+    pub elapsed_s: f64,
+    /// Ports in the order of their numbers.
+    pub ports: Vec<PortReport>,
+    /// Packets dropped, by reason.
+    pub drops: Vec<(&'static str, u64)>,
+    /// Packets handed to the slow path, by cause.
+    pub punts: Vec<(&'static str, u64)>,
+    /// Packets that a step took over.
+    pub consumed: u64,
+    /// Packets that the slow path put in.
+    pub injected: u64,
+    /// Packets that were neither sent nor ended when the counts were taken.
+    pub queued: u64,
+    /// True if every packet that came in or was injected is accounted for.
+    pub conserved: bool,
+    /// Steps of the feature invocation array, in order.
+    pub steps: Vec<StepReport>,
+    /// What the slow path did, by name.
+    pub slow_path: Vec<(&'static str, u64)>,
+    /// Lcores in the order of their numbers.
+    pub lcores: Vec<LcoreReport>,
+    /// Generation of the configuration that is in force.
+    pub generation: u64,
+}
+
+/// Counts of one port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortReport {
+    /// Its name.
+    pub name: String,
+    /// What it was opened with.
+    pub spec: String,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bytes received, without frame check sequence.
+    pub rx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes sent, without frame check sequence.
+    pub tx_bytes: u64,
+    /// Packets that the device lost or refused before they were received.
+    pub rx_missed: u64,
+    /// Packets that the device did not take.
+    pub tx_dropped: u64,
+    /// The device's own counters.
+    pub xstats: Vec<(String, u64)>,
+}
+
+/// Counts of one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// Its name in the order of operations.
+    pub name: String,
+    /// Packets it worked on.
+    pub packets: u64,
+    /// Cycles of the time stamp counter that it took for each of them, on average.
+    pub cycles_per_packet: f64,
+}
+
+/// Counts of one lcore.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LcoreReport {
+    /// Its number.
+    pub id: u16,
+    /// The CPU it runs on, if it is pinned.
+    pub cpu: Option<u16>,
+    /// Vectors it walked.
+    pub vectors: u64,
+    /// Packets in them.
+    pub packets: u64,
+    /// Share of the time in which it had packets, 0 to 100.
+    pub busy_percent: f64,
+}
+
+impl RunReport {
+    /// Packets received on all ports.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.ports.iter().map(|port| port.rx_packets).sum()
+    }
+
+    /// Packets sent on all ports.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.ports.iter().map(|port| port.tx_packets).sum()
+    }
+
+    /// Packets dropped, for all reasons.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        total(&self.drops)
+    }
+
+    /// Packets handed to the slow path, for all causes.
+    #[must_use]
+    pub fn punted(&self) -> u64 {
+        total(&self.punts)
+    }
+
+    /// Packets sent a second, in millions; 0 if no time has passed.
+    #[must_use]
+    pub fn mpps(&self) -> f64 {
+        self.per_second(self.forwarded()) / 1e6
+    }
+
+    /// `count` of this report's time as a rate; 0 if no time has passed.
+    #[must_use]
+    pub fn per_second(&self, count: u64) -> f64 {
+        if self.elapsed_s > 0.0 { count as f64 / self.elapsed_s } else { 0.0 }
+    }
+
+    /// What happened after `earlier`, which was taken in the same run.
+    ///
+    /// States (`queued`, `conserved`, `generation`) stay as they are now.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let elapsed_s = self.elapsed_s - earlier.elapsed_s;
+        Self {
+            elapsed_s,
+            ports: pairs(&self.ports, &earlier.ports).map(|(now, then)| now.since(&then)).collect(),
+            drops: difference(&self.drops, &earlier.drops),
+            punts: difference(&self.punts, &earlier.punts),
+            consumed: self.consumed.saturating_sub(earlier.consumed),
+            injected: self.injected.saturating_sub(earlier.injected),
+            queued: self.queued,
+            conserved: self.conserved,
+            steps: pairs(&self.steps, &earlier.steps).map(|(now, then)| now.since(&then)).collect(),
+            slow_path: difference(&self.slow_path, &earlier.slow_path),
+            lcores: pairs(&self.lcores, &earlier.lcores)
+                .map(|(now, then)| LcoreReport {
+                    vectors: now.vectors.saturating_sub(then.vectors),
+                    packets: now.packets.saturating_sub(then.packets),
+                    busy_percent: mean_since(
+                        (now.busy_percent, self.elapsed_s),
+                        (then.busy_percent, earlier.elapsed_s),
+                    ),
+                    ..*now
+                })
+                .collect(),
+            generation: self.generation,
+        }
+    }
+}
+
+impl PortReport {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            name: self.name.clone(),
+            spec: self.spec.clone(),
+            rx_packets: self.rx_packets.saturating_sub(earlier.rx_packets),
+            rx_bytes: self.rx_bytes.saturating_sub(earlier.rx_bytes),
+            tx_packets: self.tx_packets.saturating_sub(earlier.tx_packets),
+            tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
+            rx_missed: self.rx_missed.saturating_sub(earlier.rx_missed),
+            tx_dropped: self.tx_dropped.saturating_sub(earlier.tx_dropped),
+            xstats: difference(&self.xstats, &earlier.xstats),
+        }
+    }
+}
+
+impl StepReport {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            name: self.name.clone(),
+            packets: self.packets.saturating_sub(earlier.packets),
+            cycles_per_packet: mean_since(
+                (self.cycles_per_packet, self.packets as f64),
+                (earlier.cycles_per_packet, earlier.packets as f64),
+            ),
+        }
+    }
+}
+
+fn total<N>(counts: &[(N, u64)]) -> u64 {
+    counts.iter().map(|(_, count)| count).sum()
+}
+
+/// Each element with the earlier one of the same place, or with an empty one.
+fn pairs<'a, T>(now: &'a [T], then: &'a [T]) -> impl Iterator<Item = (&'a T, T)>
+where
+    T: Clone + Default,
+{
+    let missing = std::iter::repeat_with(T::default);
+    now.iter().zip(then.iter().cloned().chain(missing))
+}
+
+/// Counts less the earlier counts of the same name.
+fn difference<N: Clone + PartialEq>(now: &[(N, u64)], then: &[(N, u64)]) -> Vec<(N, u64)> {
+    now.iter()
+        .map(|(name, count)| {
+            let before =
+                then.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count);
+            (name.clone(), count.saturating_sub(before))
+        })
+        .collect()
+}
+
+/// The mean of what was added, from two means and how much each of them covers.
+fn mean_since((now, weight): (f64, f64), (then, earlier): (f64, f64)) -> f64 {
+    let added = weight - earlier;
+    if added > 0.0 { ((now * weight - then * earlier) / added).max(0.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(elapsed_s: f64, packets: u64, cycles_per_packet: f64) -> RunReport {
+        let port = PortReport {
+            name: "port0".to_owned(),
+            rx_packets: packets + 3,
+            tx_packets: packets,
+            ..PortReport::default()
+        };
+        RunReport {
+            elapsed_s,
+            ports: vec![port],
+            drops: vec![("Ipv4NoRoute", packets / 10)],
+            steps: vec![StepReport { name: "fib".to_owned(), packets, cycles_per_packet }],
+            lcores: vec![LcoreReport {
+                packets,
+                busy_percent: elapsed_s,
+                ..LcoreReport::default()
+            }],
+            conserved: true,
+            ..RunReport::default()
+        }
+    }
+
+    #[test]
+    fn mpps_counts_what_was_sent() {
+        let report = report(2.0, 3_000_000, 0.0);
+        assert_eq!((report.mpps(), report.received()), (1.5, 3_000_003));
+        assert_eq!(RunReport::default().mpps(), 0.0);
+    }
+
+    #[test]
+    fn a_difference_covers_only_the_time_between() {
+        let change = report(3.0, 300, 20.0).since(&report(1.0, 100, 40.0));
+        assert_eq!((change.elapsed_s, change.forwarded(), change.dropped()), (2.0, 200, 20));
+        assert_eq!((change.steps[0].packets, change.steps[0].cycles_per_packet), (200, 10.0));
+        assert_eq!((change.lcores[0].packets, change.lcores[0].busy_percent), (200, 4.0));
+        assert!(change.conserved);
+    }
+
+    #[test]
+    fn a_difference_from_nothing_is_the_report_itself() {
+        let report = report(3.0, 300, 20.0);
+        assert_eq!(report.since(&RunReport::default()), report);
+    }
+}

@@ -1,0 +1,429 @@
+//! Start and end of a forwarder: ports, buffers, tables, lcores.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use client::config::{Config, RouteTable};
+use client::{Capacity, Client, Features, PortFacts};
+use hal::pool::NativePool;
+use hal::spec::Spec;
+use hal::{Pool, Port, PortConfig, Queues};
+use pal::clock::{Nanos, TscClock};
+use pal::lcore::{
+    CpuList, LaunchError, LcoreContext, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus,
+};
+use pal::ring::Ring;
+use qfp_core::counters::{CounterLayout, CounterTotals};
+use qfp_core::fia::{FiaBuilder, TracedPacket};
+use qfp_core::isa::Isa;
+use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates};
+use qfp_core::punt::{Limits, SlowPath};
+
+use crate::control::{Control, ControlCounts, ControlLoop, LcoreRings};
+use crate::engine::{LiveLoop, SlowRing, VirtualLoop};
+use crate::forwarder::{RunError, StartError};
+use crate::report::RunReport;
+use crate::statistics::Statistics;
+
+/// What a forwarder is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) routes: RouteTable,
+    pub(crate) fia: FiaBuilder,
+    pub(crate) features: Vec<(String, Features)>,
+    pub(crate) lcores: Option<CpuList>,
+    pub(crate) eal_args: Vec<String>,
+    pub(crate) capacity: Option<Capacity>,
+    pub(crate) punt: PuntRates,
+    pub(crate) limits: Limits,
+    pub(crate) trace: usize,
+    pub(crate) buffers: Option<usize>,
+}
+
+/// Places in the ring from each lcore to the slow path, and back.
+const RING: usize = 4096;
+
+/// Bytes a frame may have beyond the IP packet: Ethernet, two tags, and slack for a label or two.
+const LINK_BYTES: usize = 38;
+
+/// Frames of captures and taps may be larger than any MTU here; they are received whole.
+const NATIVE_FRAME: usize = 9728;
+
+/// Native buffers, unless told otherwise.
+const NATIVE_BUFFERS: usize = 8192;
+
+/// A forwarder that runs.
+pub(crate) struct Started {
+    run: Run,
+    stop: StopFlag,
+    ports: Vec<Box<dyn Port>>,
+    pool: Pool,
+    statistics: Statistics,
+    counts: Arc<Mutex<ControlCounts>>,
+    total_packets: Option<u64>,
+    /// DPDK stays up until its ports and buffers are gone.
+    #[cfg(feature = "dpdk")]
+    _eal: Option<hal::dpdk::Eal>,
+}
+
+/// Who runs what.
+enum Run {
+    Live { lcores: Lcores<Option<Ppe>>, control: JoinHandle<ControlLoop> },
+    Virtual(Lcores<Option<(Ppe, Control)>>),
+}
+
+/// Opens everything and starts to forward.
+pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
+    parts.config.validate()?;
+    if parts.config.ports.is_empty() {
+        return Err(StartError::NoPorts);
+    }
+    let specs = specs(&parts.config)?;
+    let cpus = match &parts.lcores {
+        Some(cpus) => cpus.clone(),
+        None => first_cpu()?,
+    };
+    #[cfg(feature = "dpdk")]
+    let eal = if specs.iter().any(|spec| matches!(spec, Spec::Dpdk(_))) {
+        Some(hal::dpdk::Eal::init(&parts.eal_args)?)
+    } else {
+        None
+    };
+    let mut ports = open(&parts.config, &specs)?;
+    let virtual_time = ports.iter().any(|port| port.info().virtual_time);
+    let cpus = if virtual_time { one(&cpus) } else { cpus };
+    let pool = {
+        #[cfg(feature = "dpdk")]
+        match &eal {
+            Some(eal) => mbufs(eal, &parts, &ports)?,
+            None => native(&parts),
+        }
+        #[cfg(not(feature = "dpdk"))]
+        native(&parts)
+    };
+
+    let capacity = parts.capacity.unwrap_or_else(|| fitting(&parts.routes));
+    let mut client = Client::new(&capacity)?;
+    for (interface, features) in &parts.features {
+        client.set_features(interface, *features);
+    }
+    let lcore_count = u16::try_from(cpus.cpus().len()).unwrap_or(u16::MAX);
+    let mut queues = Vec::new();
+    let mut facts = Vec::new();
+    for (n, port) in ports.iter_mut().enumerate() {
+        let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
+        queues.push(port.start(&config)?);
+        facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
+    }
+    client.commit(&parts.config, &parts.routes, &facts)?;
+
+    let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit());
+    let mut totals = CounterTotals::new(layout);
+    let engines = engines(&parts, &cpus, queues, &pool, &mut client, &mut totals)?;
+    let mut slow =
+        SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), parts.limits.clone());
+    for (uidb, address, mac) in client.static_neighbours(&parts.config) {
+        slow.add_static_neighbour(uidb, address, mac);
+    }
+    let counts = Arc::new(Mutex::new(ControlCounts::default()));
+    let mut control = Control::new(slow, client, pool.cache(0), Arc::clone(&counts));
+    control.show();
+    let statistics = Statistics {
+        totals,
+        started: Instant::now(),
+        rows: parts.fia.names(),
+        ports: names(&parts.config, &specs),
+        lcores: (0..).zip(cpus.cpus().iter().map(|cpu| Some(cpu.0))).collect(),
+    };
+    let total_packets = total(&ports, &specs);
+    let lcore_specs = lcore_specs(&cpus);
+    let stop;
+    let run = if virtual_time {
+        let lcores = launch_virtual(lcore_specs, engines, control)?;
+        stop = lcores.stop_flag();
+        Run::Virtual(lcores)
+    } else {
+        let (lcores, control, flag) = launch_live(lcore_specs, engines, control)?;
+        stop = flag;
+        Run::Live { lcores, control }
+    };
+    Ok(Started {
+        run,
+        stop,
+        ports,
+        pool,
+        statistics,
+        counts,
+        total_packets,
+        #[cfg(feature = "dpdk")]
+        _eal: eal,
+    })
+}
+
+fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
+    let parse = |port: &client::config::Port| {
+        let Some(device) = &port.device else {
+            let (place, name) = (port.origin.place(), port.name.clone());
+            return Err(StartError::NoDevice { place, name });
+        };
+        let place = port.origin.at("device");
+        Spec::parse(device).map_err(|source| StartError::Device { place, source })
+    };
+    config.ports.iter().map(parse).collect()
+}
+
+fn open(config: &Config, specs: &[Spec]) -> Result<Vec<Box<dyn Port>>, StartError> {
+    let mut ports = Vec::new();
+    for (spec, port) in specs.iter().zip(&config.ports) {
+        let place = port.origin.at("device");
+        ports.push(spec.open().map_err(|source| StartError::Device { place, source })?);
+    }
+    Ok(ports)
+}
+
+fn first_cpu() -> Result<CpuList, StartError> {
+    Ok(one(&allowed_cpus().map_err(StartError::Cpus)?))
+}
+
+/// The list of the first CPU of `cpus`.
+fn one(cpus: &CpuList) -> CpuList {
+    let first = cpus.cpus().first().map_or(0, |cpu| cpu.0);
+    CpuList::parse(&first.to_string()).unwrap_or_else(|_| cpus.clone())
+}
+
+/// Frame bytes that the largest MTU of the configuration needs.
+fn frame_room(config: &Config) -> usize {
+    let mtu = config.ports.iter().map(|port| usize::from(port.mtu)).max().unwrap_or(1500);
+    (mtu + LINK_BYTES).max(2048)
+}
+
+fn native(parts: &Parts) -> Pool {
+    let room = frame_room(&parts.config).max(NATIVE_FRAME);
+    Pool::Native(NativePool::new(parts.buffers.unwrap_or(NATIVE_BUFFERS), room))
+}
+
+#[cfg(feature = "dpdk")]
+fn mbufs(eal: &hal::dpdk::Eal, parts: &Parts, ports: &[Box<dyn Port>]) -> Result<Pool, StartError> {
+    use hal::dpdk::{MbufPool, MbufPoolConfig};
+    let mut config = MbufPoolConfig {
+        frame_room: frame_room(&parts.config),
+        numa_nodes: ports.iter().map(|port| port.info().numa_node).collect(),
+        ..MbufPoolConfig::default()
+    };
+    if let Some(buffers) = parts.buffers.and_then(|n| u32::try_from(n).ok()) {
+        config.buffers = buffers;
+    }
+    Ok(Pool::Mbuf(MbufPool::create(eal, &config)?))
+}
+
+/// Table sizes for the routes given, with room to grow.
+fn fitting(routes: &RouteTable) -> Capacity {
+    if routes.len() > 4096 { Capacity::INTERNET } else { Capacity::SMALL }
+}
+
+/// How port number `n` is started, and the MAC address it will have.
+fn port_config(config: &Config, n: usize, port: &dyn Port, lcores: u16) -> (PortConfig, [u8; 6]) {
+    let info = port.info();
+    let configured = config.ports[n].mac.map(|mac| mac.0);
+    // Locally administered, and the same for the same port number every time.
+    let own = configured.or(info.mac).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]]);
+    let rx_queues = lcores.clamp(1, info.max_rx_queues.max(1));
+    let mac = configured.or(info.mac.is_none().then_some(own));
+    (PortConfig { mac, mtu: config.ports[n].mtu, rx_queues, tx_queues: lcores }, own)
+}
+
+/// An engine for each lcore. Receive queues are spread so that each lcore gets its share.
+fn engines(
+    parts: &Parts,
+    cpus: &CpuList,
+    queues: Vec<Queues>,
+    pool: &Pool,
+    client: &mut Client,
+    totals: &mut CounterTotals,
+) -> Result<Vec<Ppe>, StartError> {
+    let count = cpus.cpus().len();
+    let mut rx: Vec<Vec<PolledQueue>> = (0..count).map(|_| Vec::new()).collect();
+    let mut tx: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    for (n, queues) in queues.into_iter().enumerate() {
+        let port = u16::try_from(n).unwrap_or(u16::MAX);
+        for (q, queue) in queues.rx.into_iter().enumerate() {
+            rx[(n + q) % count].push(PolledQueue::new(port, queue));
+        }
+        for (lcore, queue) in queues.tx.into_iter().enumerate().take(count) {
+            tx[lcore].push(queue);
+        }
+    }
+    let isa = Isa::detect();
+    let mut engines = Vec::new();
+    for (n, (rx, tx)) in rx.into_iter().zip(tx).enumerate() {
+        let (reader, region) = client.attach(&format!("lcore-{n}"))?;
+        let numa = pal::lcore::current_numa_node(cpus.cpus()[n]).unwrap_or(0);
+        let mut ppe = Ppe::new(PpeParts {
+            fia: parts.fia.build(isa),
+            rx,
+            tx,
+            pool: pool.cache(u32::from(numa)),
+            region,
+            reader,
+            counters: totals.add_lcore(),
+            punt: parts.punt.clone(),
+        });
+        ppe.trace(parts.trace);
+        engines.push(ppe);
+    }
+    Ok(engines)
+}
+
+fn names(config: &Config, specs: &[Spec]) -> Vec<(String, String)> {
+    let both = config.ports.iter().zip(specs);
+    both.map(|(port, spec)| (port.name.clone(), spec.to_string())).collect()
+}
+
+/// Packets that all inputs hold, when each of them is finite and known or has none.
+fn total(ports: &[Box<dyn Port>], specs: &[Spec]) -> Option<u64> {
+    let inputs = ports.iter().zip(specs).filter(|(_, spec)| !matches!(spec, Spec::Sink));
+    inputs.map(|(port, _)| port.info().total_packets).sum()
+}
+
+fn lcore_specs(cpus: &CpuList) -> Vec<LcoreSpec> {
+    let spec = |(n, cpu): (u16, &pal::lcore::CpuId)| LcoreSpec {
+        id: LcoreId(n),
+        cpu: *cpu,
+        name: format!("qfp-lcore-{n}"),
+    };
+    (0..).zip(cpus.cpus()).map(spec).collect()
+}
+
+/// Hands each lcore its part, once.
+struct HandOut<T>(Mutex<Vec<Option<T>>>);
+
+impl<T> HandOut<T> {
+    fn new(parts: impl IntoIterator<Item = T>) -> Self {
+        Self(Mutex::new(parts.into_iter().map(Some).collect()))
+    }
+
+    fn take(&self, lcore: &LcoreContext) -> Option<T> {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get_mut(usize::from(lcore.spec.id.0)).and_then(Option::take)
+    }
+}
+
+/// Runs `body` on this thread as one that DPDK's mempools keep a cache for.
+fn as_lcore<T>(body: impl FnOnce() -> T) -> T {
+    // Without DPDK running there is nothing to register with.
+    #[cfg(feature = "dpdk")]
+    let _registration = hal::dpdk::register_lcore();
+    body()
+}
+
+fn launch_virtual(
+    specs: Vec<LcoreSpec>,
+    engines: Vec<Ppe>,
+    control: Control,
+) -> Result<Lcores<Option<(Ppe, Control)>>, StartError> {
+    let loops = engines.into_iter().zip([control]);
+    let loops = loops.map(|(ppe, control)| VirtualLoop { ppe, control, start: Nanos::ZERO });
+    let loops = HandOut::new(loops);
+    Ok(pal::lcore::launch(specs, move |context| {
+        as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
+    })?)
+}
+
+type Live = (Lcores<Option<Ppe>>, JoinHandle<ControlLoop>, StopFlag);
+
+fn launch_live(
+    specs: Vec<LcoreSpec>,
+    engines: Vec<Ppe>,
+    control: Control,
+) -> Result<Live, StartError> {
+    let clock = TscClock::calibrate();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let mut loops = Vec::new();
+    let mut rings = Vec::new();
+    for ppe in engines {
+        let (punts, punted) = Ring::new(RING).split();
+        let (inject, injected) = Ring::new(RING).split();
+        let ended = Arc::clone(&ended);
+        loops.push(LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended });
+        rings.push(LcoreRings { punts: punted, inject });
+    }
+    let loops = HandOut::new(loops);
+    let lcores = pal::lcore::launch(specs, move |context| {
+        as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
+    })?;
+    let stop = StopFlag::new();
+    let control =
+        ControlLoop { control, lcores: rings, clock, ended, lcores_stop: lcores.stop_flag() };
+    let flag = stop.clone();
+    let thread = std::thread::Builder::new().name("qfp-control".to_owned());
+    match thread.spawn(move || control.run(&flag)) {
+        Ok(control) => Ok((lcores, control, stop)),
+        Err(source) => {
+            lcores.stop_flag().stop();
+            drop(lcores.join());
+            let name = "qfp-control".to_owned();
+            Err(StartError::Launch(LaunchError::Spawn { name, source }))
+        }
+    }
+}
+
+impl Started {
+    pub(crate) fn report(&self) -> RunReport {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.statistics.report(&counts, self.ports.iter().map(|port| port.xstats()).collect())
+    }
+
+    pub(crate) fn total_packets(&self) -> Option<u64> {
+        self.total_packets
+    }
+
+    pub(crate) fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        match &self.run {
+            Run::Live { lcores, .. } => lcores.is_finished(),
+            Run::Virtual(lcores) => lcores.is_finished(),
+        }
+    }
+
+    /// Waits for the end; then the queues go first, the ports after them, and the buffers last.
+    pub(crate) fn join(mut self) -> Result<(RunReport, Vec<TracedPacket>), RunError> {
+        let engines: Vec<Ppe> = match self.run {
+            Run::Live { lcores, control } => {
+                let engines = lcores.join();
+                // The control thread sees that the lcores have stopped, whatever stopped them.
+                self.stop.stop();
+                control.join().map_err(|_| RunError::Control)?.settle();
+                engines?.into_iter().flatten().collect()
+            }
+            Run::Virtual(lcores) => {
+                let ended = lcores.join()?.into_iter().flatten();
+                let settle = |(ppe, control): (Ppe, Control)| {
+                    control.finish();
+                    ppe
+                };
+                ended.map(settle).collect()
+            }
+        };
+        let mut traces = Vec::new();
+        let mut finished = Ok(());
+        for mut ppe in engines {
+            finished = finished.and(ppe.finish());
+            traces.append(&mut ppe.take_traces());
+        }
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let xstats = self.ports.iter().map(|port| port.xstats()).collect();
+        let report = self.statistics.report(&counts, xstats);
+        for port in &mut self.ports {
+            finished = finished.and(port.stop());
+        }
+        drop(self.ports);
+        finished?;
+        self.pool.check_complete()?;
+        Ok((report, traces))
+    }
+}

@@ -1,0 +1,143 @@
+//! From counters to a report.
+
+use std::time::Instant;
+
+use qfp_core::counters::{CounterTotals, LoopEvent, PortEvent};
+use qfp_core::packet::{DropReason, PuntCause};
+use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
+
+use crate::control::ControlCounts;
+use crate::report::{LcoreReport, PortReport, RunReport, StepReport};
+
+/// What reports are made from.
+pub(crate) struct Statistics {
+    pub(crate) totals: CounterTotals,
+    pub(crate) started: Instant,
+    pub(crate) rows: Vec<&'static str>,
+    /// Name and SPEC of each port.
+    pub(crate) ports: Vec<(String, String)>,
+    /// Number and CPU of each lcore.
+    pub(crate) lcores: Vec<(u16, Option<u16>)>,
+}
+
+impl Statistics {
+    /// The counts now. `xstats` are the ports' own counters.
+    pub(crate) fn report(
+        &self,
+        control: &ControlCounts,
+        xstats: Vec<Vec<(String, u64)>>,
+    ) -> RunReport {
+        let elapsed_s = self.started.elapsed().as_secs_f64();
+        let totals = &self.totals;
+        let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
+        let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
+        RunReport {
+            elapsed_s,
+            ports: self.ports(xstats),
+            drops: named_drops.filter(|(_, n)| *n > 0).collect(),
+            punts: named_punts.filter(|(_, n)| *n > 0).collect(),
+            consumed: totals.event(LoopEvent::Consumed),
+            injected: totals.event(LoopEvent::Injected),
+            queued: 0,
+            conserved: totals.conserved(0) && control.slow_path.conserved(),
+            steps: self.steps(),
+            slow_path: slow_path(control),
+            lcores: self.lcores(),
+            generation: control.generation,
+        }
+    }
+
+    fn ports(&self, xstats: Vec<Vec<(String, u64)>>) -> Vec<PortReport> {
+        let port = |(n, ((name, spec), xstats)): (usize, (&(String, String), _))| {
+            let count = |event| self.totals.port(n, event);
+            PortReport {
+                name: name.clone(),
+                spec: spec.clone(),
+                rx_packets: count(PortEvent::RxPackets),
+                rx_bytes: count(PortEvent::RxBytes),
+                tx_packets: count(PortEvent::TxPackets),
+                tx_bytes: count(PortEvent::TxBytes),
+                rx_missed: count(PortEvent::RxMissed),
+                tx_dropped: count(PortEvent::TxDropped),
+                xstats,
+            }
+        };
+        self.ports.iter().zip(xstats).enumerate().map(port).collect()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an average for people to read")]
+    fn steps(&self) -> Vec<StepReport> {
+        let step = |(n, name): (usize, &&'static str)| {
+            let row = self.totals.row(n);
+            let sampled = row.sampled_packets.max(1) as f64;
+            StepReport {
+                name: (*name).to_owned(),
+                packets: row.packets,
+                cycles_per_packet: row.sampled_cycles as f64 / sampled,
+            }
+        };
+        self.rows.iter().enumerate().map(step).collect()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+    fn lcores(&self) -> Vec<LcoreReport> {
+        let vectors = self.totals.event_by_lcore(LoopEvent::Vectors);
+        let packets = self.totals.event_by_lcore(LoopEvent::Received);
+        let idle = self.totals.event_by_lcore(LoopEvent::IdlePolls);
+        let busy = self.totals.event_by_lcore(LoopEvent::BusyPolls);
+        let mut polls = idle.zip(busy);
+        let mut counts = vectors.zip(packets);
+        let mut lcores = Vec::new();
+        for &(id, cpu) in &self.lcores {
+            let (vectors, packets) = counts.next().unwrap_or_default();
+            let (idle, busy) = polls.next().unwrap_or_default();
+            let busy_percent = 100.0 * busy as f64 / (idle + busy).max(1) as f64;
+            lcores.push(LcoreReport { id, cpu, vectors, packets, busy_percent });
+        }
+        lcores
+    }
+}
+
+/// What the slow path did, by name, without what did not happen.
+fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
+    let SlowPathCounters {
+        punted,
+        reported,
+        resent,
+        answered,
+        consumed,
+        held,
+        echo_replies,
+        arp_requests,
+        arp_replies,
+        nd_solicitations,
+        nd_advertisements,
+        neighbours_learnt,
+        neighbours_absent,
+        neighbours_lost,
+        fragments,
+        ..
+    } = control.slow_path;
+    let fates = [
+        ("punted", punted),
+        ("reported", reported),
+        ("resent", resent),
+        ("answered", answered),
+        ("consumed", consumed),
+        ("held", held),
+        ("echo_replies", echo_replies),
+        ("arp_requests", arp_requests),
+        ("arp_replies", arp_replies),
+        ("nd_solicitations", nd_solicitations),
+        ("nd_advertisements", nd_advertisements),
+        ("neighbours_learnt", neighbours_learnt),
+        ("neighbours_absent", neighbours_absent),
+        ("neighbours_lost", neighbours_lost),
+        ("neighbours_refused", control.neighbours_refused),
+        ("fragments", fragments),
+        ("inject_queue_full", control.inject_queue_full),
+    ];
+    let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), control.slow_path.icmp_sent(kind)));
+    let drops = SlowDrop::ALL.iter().map(|&d| (d.name(), control.slow_path.dropped(d)));
+    fates.into_iter().chain(icmp).chain(drops).filter(|(_, n)| *n > 0).collect()
+}
