@@ -63,15 +63,17 @@ loom: ## Model check of the publication protocol
 miri: ## Publication, memory and rings under miri (nightly)
 	@cargo +nightly miri --version >/dev/null 2>&1 || \
 		{ echo "needs: rustup toolchain install nightly --component miri,rust-src"; exit 1; }
-	MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS='' cargo +nightly miri test --package pal --lib \
+	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS='' \
+		cargo +nightly miri test --package pal --lib \
 		--target-dir $(TARGET_DIR)/miri -- publication ring counters
 
 .PHONY: tsan
-tsan: ## The platform's tests under ThreadSanitizer (nightly)
+tsan: ## Publication, memory and rings under ThreadSanitizer (nightly)
 	@[[ -d "$$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]] || \
 		{ echo "needs: rustup toolchain install nightly --component rust-src"; exit 1; }
 	RUSTFLAGS='-Z sanitizer=thread' cargo +nightly test --package pal --lib -Z build-std \
-		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir $(TARGET_DIR)/tsan
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir $(TARGET_DIR)/tsan \
+		-- publication region ring counters
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)

@@ -33,7 +33,7 @@ mod link {
         "rte_eth_xstats_(get|get_names)",
         "rte_fib6?_(create|free|add|delete|lookup_bulk|select_lookup)",
         "rte_lpm6?_(create|free|add|delete|delete_all|lookup|lookup_bulk_func)",
-        "rte_mempool_(avail_count|create_empty|free|in_use_count|obj_iter|ops_get_count)",
+        "rte_mempool_(avail_count|create_empty|free|in_use_count|obj_iter)",
         "rte_mempool_(populate_default|set_ops_byname)",
         "rte_mbuf_best_mempool_ops",
         "rte_meter_(srtcm|trtcm|trtcm_rfc4115)_(config|profile_config)",

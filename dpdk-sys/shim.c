@@ -17,6 +17,11 @@ int qfp_mbuf_alloc_bulk(struct rte_mempool *mp, struct rte_mbuf **mbufs, unsigne
 	return rte_pktmbuf_alloc_bulk(mp, mbufs, n);
 }
 
+unsigned int qfp_mempool_uncached_count(const struct rte_mempool *mp)
+{
+	return rte_mempool_get_ops(mp->ops_index)->get_count(mp);
+}
+
 bool qfp_link_is_up(uint16_t port, uint32_t *mbps)
 {
 	struct rte_eth_link link = {0};

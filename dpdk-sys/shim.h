@@ -53,6 +53,9 @@ unsigned int qfp_lcore_id(void);
 /* Takes n mbufs of mp: 0, or a negative errno and none taken. */
 int qfp_mbuf_alloc_bulk(struct rte_mempool *mp, struct rte_mbuf **mbufs, unsigned int n);
 
+/* Objects in the pool behind the lcore caches. */
+unsigned int qfp_mempool_uncached_count(const struct rte_mempool *mp);
+
 /* True, with speed in Mb/s (QFP_LINK_SPEED_UNKNOWN when unknown), when the link is up. */
 bool qfp_link_is_up(uint16_t port, uint32_t *mbps);
 

@@ -29,7 +29,7 @@ required=(
     'C compiler|have cc|build-essential'
     'make|have make|build-essential'
     'pkg-config|have pkg-config|pkg-config'
-    'DPDK 22.11 or newer, with headers|have_dpdk|libdpdk-dev'
+    'DPDK 22.11 or newer with its headers|have_dpdk|libdpdk-dev'
     'libclang|have_libclang|libclang-dev'
 )
 # Wanted: without these some tests are skipped.
@@ -79,7 +79,6 @@ as_root() {
 
 install_packages() {
     say "installing $(list "$@") with apt"
-    export DEBIAN_FRONTEND=noninteractive
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
         as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get install -qq --yes --no-install-recommends "$@"
@@ -89,12 +88,12 @@ system_packages() {
     look_for "${required[@]}" "${wanted[@]}"
     [[ ${#missing_names[@]} == 0 ]] && return
     say "missing: $(list "${missing_names[@]}")"
+    local packages
+    mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
     if have apt-get; then
-        local packages
-        mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
         install_packages "${packages[@]}" || say "apt did not install them"
     else
-        say "no apt here; on Debian the packages are $(list "${missing_packages[@]}")"
+        say "no apt here; on Debian the packages are $(list "${packages[@]}")"
         say "on Fedora: gcc make pkgconf dpdk-devel dpdk clang-devel iproute iputils traceroute iperf3"
     fi
     look_for "${required[@]}"

@@ -145,6 +145,11 @@ impl ControlLoop {
     pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
         let mut next_lcore = 0;
         let mut quiet = 0;
+        // Its rate limits count from here, so that the quiet time before the first packet earns
+        // their bursts.
+        let mut injected = Vec::new();
+        self.control.poll(self.clock.now(), &mut injected);
+        self.put_in(injected, &mut next_lcore);
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
             let mut injected = Vec::new();

@@ -38,6 +38,7 @@ mod engine;
 mod forwarder;
 mod idle;
 pub mod report;
+mod shared_files;
 mod start;
 mod statistics;
 

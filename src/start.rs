@@ -171,7 +171,12 @@ fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
         let place = port.origin.at("device");
         Spec::parse(device).map_err(|source| StartError::Device { place, source })
     };
-    config.ports.iter().map(parse).collect()
+    let specs = config.ports.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    crate::shared_files::check(&specs).map_err(|(n, source)| {
+        let place = config.ports[n].origin.at("device");
+        StartError::Device { place, source }
+    })?;
+    Ok(specs)
 }
 
 fn open(config: &Config, specs: &[Spec]) -> Result<Vec<Box<dyn Port>>, StartError> {

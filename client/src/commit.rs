@@ -1,18 +1,22 @@
 //! The client: commits configurations and follows neighbours.
 
+mod routes;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use pal::publication::{Generation, Reader};
 use pal::region::ReadOnly;
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::punt;
 use qfp_core::uidb::UidbIndex;
 
-use crate::config::{Config, ConfigError, Hop, InterfaceId, Interfaces, RouteTable, Tpid};
-use crate::ea::{AdjacencyAgent, AdjacencyKey, FibAgent, InterfaceAgent, LinkFacts, Members};
+use crate::config::{Config, ConfigError, Interfaces, RouteTable, Tpid};
+use routes::{Wanted, host, is_connected};
+
+use crate::ea::{AdjacencyAgent, AdjacencyKey, FibAgent, InterfaceAgent, LinkFacts, Macs};
 use crate::rm::Exhausted;
 
 /// Why a configuration cannot be committed.
@@ -105,6 +109,21 @@ pub struct Client {
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
     learnt: HashMap<IpNet, UidbIndex>,
+    /// Static neighbours.
+    given: Macs,
+}
+
+/// Rows of the tables in use, those that wait for their last reader included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Adjacencies.
+    pub adjacencies: u32,
+    /// Next-hop groups.
+    pub groups: u32,
+    /// Places of groups with several members.
+    pub paths: u32,
+    /// Bytes of resource memory.
+    pub memory: usize,
 }
 
 impl Client {
@@ -125,6 +144,7 @@ impl Client {
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
+            given: Macs::new(),
         })
     }
 
@@ -143,11 +163,11 @@ impl Client {
 
     /// Makes the tables say what `config` and `routes` say.
     ///
-    /// `ports` describes the ports in the order of the configuration. The configuration and the
-    /// routes are checked whole before anything is written.
+    /// `ports` describes the ports in the order of the configuration. When there is not enough
+    /// memory at once, it waits some milliseconds for lcores to leave what they read.
     ///
     /// # Errors
-    /// Invalid configuration, or a table that has no room.
+    /// Invalid configuration, or a table that has no room; forwarding goes on as before (ARC-20).
     pub fn commit(
         &mut self,
         config: &Config,
@@ -158,36 +178,68 @@ impl Client {
         routes.validate(config)?;
         let interfaces = Interfaces::new(config);
         self.interfaces.number(&interfaces)?;
-        self.set_links(&interfaces, ports);
-        let moved = self.adjacencies.refresh(&mut self.driver)?;
-        for (old, new) in moved {
-            self.fib.repoint(&self.driver, old, new);
+        let links = self.links(&interfaces, ports);
+        let before = self.adjacencies.set_links(links);
+        let result = self.replace(config, routes, ports, &interfaces);
+        if result.is_err() {
+            self.adjacencies.set_links(before);
         }
-        self.interfaces.commit(&mut self.driver, &interfaces, ports, &self.features)?;
-        let mut wanted = self.static_routes(config, routes, &interfaces)?;
-        self.connected_routes(&interfaces, &mut wanted)?;
-        for neighbour in &config.neighbours {
-            if let Ok(id) = interfaces.locate(neighbour) {
-                let uidb = self.interfaces.uidb(id);
-                self.resolved(uidb, neighbour.address, neighbour.mac.0)?;
-                self.host_route(uidb, neighbour.address, &mut wanted)?;
-            }
-        }
-        let learnt = std::mem::take(&mut self.learnt);
-        for (prefix, uidb) in learnt {
-            if self.is_connected(uidb, prefix.addr()) && !wanted.contains_key(&prefix) {
-                self.host_route(uidb, prefix.addr(), &mut wanted)?;
-                self.learnt.insert(prefix, uidb);
-            }
-        }
-        self.fib.replace(&mut self.driver, wanted)?;
-        self.driver.reclaim();
+        // Of a commit that failed nothing is left, of one that did not what it replaced.
+        self.fib.purge();
+        self.adjacencies.purge(&mut self.driver, &self.fib.used());
+        self.housekeeping();
+        result?;
         Ok(self.driver.generation())
     }
 
-    fn set_links(&mut self, interfaces: &Interfaces<'_>, ports: &[PortFacts]) {
+    /// Prepares everything where no lcore sees it, then lets them see it, step by step; a step
+    /// that fails takes back those before it.
+    fn replace(
+        &mut self,
+        config: &Config,
+        routes: &RouteTable,
+        ports: &[PortFacts],
+        interfaces: &Interfaces<'_>,
+    ) -> Result<(), CommitError> {
+        let drafts = self.interfaces.draft(&self.driver, interfaces, ports, &self.features)?;
+        let mut wanted =
+            Wanted { routes: self.static_routes(config, routes, interfaces)?, ..Wanted::default() };
+        self.connected_routes(interfaces, &mut wanted)?;
+        let given = self.neighbour_routes(config, interfaces, &mut wanted)?;
+        let gone = self.given.keys().filter(|neighbour| !given.contains_key(neighbour));
+        let gone: Vec<_> = gone.copied().collect();
+        let used = self.fib.used();
+        let moves = self.adjacencies.plan(&mut self.driver, &given, &gone, &used)?;
+        let before = match self.interfaces.publish(&mut self.driver, drafts) {
+            Ok(before) => before,
+            Err(error) => {
+                self.adjacencies.cancel(&mut self.driver, moves);
+                return Err(error.into());
+            }
+        };
+        self.fib.repoint(&self.driver, &moves.iter().map(|m| (m.old, m.new)).collect());
+        if let Err(error) = self.fib.replace(&mut self.driver, wanted.routes) {
+            self.fib.repoint(&self.driver, &moves.iter().map(|m| (m.new, m.old)).collect());
+            self.adjacencies.cancel(&mut self.driver, moves);
+            self.interfaces.restore(&mut self.driver, before)?;
+            return Err(error);
+        }
+        self.adjacencies.finish(&mut self.driver, moves);
+        InterfaceAgent::keep(&mut self.driver, before);
+        self.connected = wanted.connected;
+        self.learnt = wanted.learnt;
+        self.given = given;
+        Ok(())
+    }
+
+    /// What frames of each interface look like.
+    fn links(
+        &self,
+        interfaces: &Interfaces<'_>,
+        ports: &[PortFacts],
+    ) -> HashMap<UidbIndex, LinkFacts> {
         let mut links = HashMap::new();
-        for (index, interface) in interfaces.all().iter().enumerate() {
+        for interface in interfaces.all() {
             let tag = |tpid: Tpid, vid: u16| {
                 let [a, b] = tpid.ethertype().to_be_bytes();
                 let [c, d] = vid.to_be_bytes();
@@ -204,139 +256,9 @@ impl Client {
                 mtu: interface.mtu(),
                 featured: own.egress != 0,
             };
-            links.insert(self.interfaces.uidb(InterfaceId(index)), facts);
+            links.insert(self.interfaces.uidb(interface), facts);
         }
-        self.adjacencies.set_links(links);
-    }
-
-    /// Configured routes and those of the route file.
-    fn static_routes(
-        &mut self,
-        config: &Config,
-        routes: &RouteTable,
-        interfaces: &Interfaces<'_>,
-    ) -> Result<HashMap<IpNet, u16>, CommitError> {
-        let mut members: HashMap<IpNet, Members> = HashMap::new();
-        for route in &config.routes {
-            let hop = interfaces
-                .resolve(route.prefix, &route.target)
-                .map_err(|problem| problem.at(route.origin.at("prefix")))?;
-            let member = (self.adjacency(hop)?, route.weight);
-            members.entry(route.prefix).or_default().push(member);
-        }
-        let mut wanted = HashMap::with_capacity(members.len() + routes.len());
-        let mut paths: Vec<Option<u32>> = vec![None; routes.paths().len()];
-        let v4 = routes.ipv4().map(|entries| {
-            (IpNet::V4(entries[0].prefix), entries.iter().map(|e| e.path).collect::<Vec<_>>())
-        });
-        let v6 = routes.ipv6().map(|entries| {
-            (IpNet::V6(entries[0].prefix), entries.iter().map(|e| e.path).collect::<Vec<_>>())
-        });
-        for (prefix, indices) in v4.chain(v6) {
-            let mut list = members.remove(&prefix).unwrap_or_default();
-            for index in indices {
-                let known = paths.get(index as usize).copied().flatten();
-                let adjacency = match known {
-                    Some(adjacency) => adjacency,
-                    None => {
-                        let hop = interfaces
-                            .resolve(prefix, routes.path(index))
-                            .map_err(|problem| problem.at(routes.place(0)))?;
-                        let adjacency = self.adjacency(hop)?;
-                        paths[index as usize] = Some(adjacency);
-                        adjacency
-                    }
-                };
-                list.push((adjacency, 1));
-            }
-            wanted.insert(prefix, self.group(list)?);
-        }
-        for (prefix, list) in members {
-            wanted.insert(prefix, self.group(list)?);
-        }
-        Ok(wanted)
-    }
-
-    /// Connected networks, own addresses and broadcast addresses, before all static routes.
-    fn connected_routes(
-        &mut self,
-        interfaces: &Interfaces<'_>,
-        wanted: &mut HashMap<IpNet, u16>,
-    ) -> Result<(), CommitError> {
-        self.connected.clear();
-        let receive = self.single(AdjacencyKey::Receive)?;
-        let local_group = self.single(AdjacencyKey::LocalGroup)?;
-        for (index, interface) in interfaces.all().iter().enumerate() {
-            let uidb = self.interfaces.uidb(InterfaceId(index));
-            for net in interface.addresses() {
-                let glean = self.single(AdjacencyKey::Glean(uidb))?;
-                let network = net.trunc();
-                self.connected.push((network, uidb));
-                wanted.insert(network, glean);
-                match net {
-                    IpNet::V4(net) if net.prefix_len() <= 30 => {
-                        for address in [net.network(), net.broadcast()] {
-                            wanted.insert(host(address.into()), local_group);
-                        }
-                    }
-                    // The subnet-router anycast address (RFC 4291 2.6.1), but not on links
-                    // between two routers (RFC 6164 5.1).
-                    IpNet::V6(net) if net.prefix_len() <= 126 => {
-                        wanted.insert(host(net.network().into()), receive);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        for interface in interfaces.all() {
-            for net in interface.addresses() {
-                wanted.insert(host(net.addr()), receive);
-            }
-        }
-        Ok(())
-    }
-
-    fn adjacency(&mut self, hop: Hop) -> Result<u32, CommitError> {
-        let key = match hop {
-            Hop::Drop => AdjacencyKey::Null0,
-            Hop::OnLink(id) => AdjacencyKey::Glean(self.interfaces.uidb(id)),
-            Hop::Via { interface, address } => {
-                AdjacencyKey::Neighbour(self.interfaces.uidb(interface), address)
-            }
-        };
-        Ok(self.adjacencies.get(&self.driver, key)?)
-    }
-
-    fn single(&mut self, key: AdjacencyKey) -> Result<u16, CommitError> {
-        let adjacency = self.adjacencies.get(&self.driver, key)?;
-        self.group(vec![(adjacency, 1)])
-    }
-
-    /// The group of `list`; a path named twice counts twice.
-    fn group(&mut self, mut list: Members) -> Result<u16, CommitError> {
-        list.sort_unstable();
-        if let [(_, weight)] = &mut list[..] {
-            *weight = 1;
-        }
-        self.fib.group(&self.driver, list)
-    }
-
-    /// A route to a neighbour on a connected network, unless the configuration has one.
-    fn host_route(
-        &mut self,
-        uidb: UidbIndex,
-        address: IpAddr,
-        wanted: &mut HashMap<IpNet, u16>,
-    ) -> Result<(), CommitError> {
-        if self.is_connected(uidb, address) && !wanted.contains_key(&host(address)) {
-            let leaf = self.single(AdjacencyKey::Neighbour(uidb, address))?;
-            wanted.insert(host(address), leaf);
-        }
-        Ok(())
-    }
-
-    fn is_connected(&self, uidb: UidbIndex, address: IpAddr) -> bool {
-        self.connected.iter().any(|(net, at)| *at == uidb && net.contains(&address))
+        links
     }
 
     fn resolved(
@@ -347,7 +269,7 @@ impl Client {
     ) -> Result<(), CommitError> {
         let (new, old) = self.adjacencies.resolve(&mut self.driver, uidb, address, mac)?;
         if let Some(old) = old {
-            self.fib.repoint(&self.driver, old, new);
+            self.fib.repoint(&self.driver, &HashMap::from([(old, new)]));
         }
         Ok(())
     }
@@ -365,16 +287,22 @@ impl Client {
         let prefix = host(address);
         match mac {
             Some(mac) => {
+                // The interface may be gone by the time that its neighbour answers.
+                if !self.adjacencies.has_link(uidb) {
+                    return Ok(());
+                }
                 self.resolved(uidb, address, mac)?;
-                if self.is_connected(uidb, address) && !self.fib.contains(&prefix) {
+                if is_connected(&self.connected, uidb, address) && !self.fib.contains(&prefix) {
                     let leaf = self.single(AdjacencyKey::Neighbour(uidb, address))?;
-                    self.fib.insert(&mut self.driver, prefix, leaf)?;
+                    let inserted = self.fib.insert(&mut self.driver, prefix, leaf);
+                    inserted.inspect_err(|_| self.fib.purge())?;
                     self.learnt.insert(prefix, uidb);
                 }
             }
             None => {
                 let lost = self.adjacencies.lose(&mut self.driver, uidb, address);
-                if self.learnt.remove(&prefix).is_some() {
+                if self.learnt.get(&prefix) == Some(&uidb) {
+                    self.learnt.remove(&prefix);
                     self.fib.remove(&mut self.driver, prefix)?;
                 }
                 // A next hop of routes keeps its row: whoever sends to it asks for it again.
@@ -408,12 +336,7 @@ impl Client {
     /// Static neighbours of `config`, after a commit.
     #[must_use]
     pub fn static_neighbours(&self, config: &Config) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
-        let interfaces = Interfaces::new(config);
-        let located = config.neighbours.iter().filter_map(|neighbour| {
-            let id = interfaces.locate(neighbour).ok()?;
-            Some((self.interfaces.uidb(id), neighbour.address, neighbour.mac.0))
-        });
-        located.collect()
+        self.located(config, &Interfaces::new(config))
     }
 
     /// The number of the interface called `name`.
@@ -434,6 +357,14 @@ impl Client {
         self.fib.len()
     }
 
+    /// What is in use of the tables.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let (groups, paths) = self.fib.in_use();
+        let adjacencies = self.adjacencies.in_use();
+        Usage { adjacencies, groups, paths, memory: self.driver.memory().0 }
+    }
+
     /// The generation that was committed last.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -447,10 +378,5 @@ impl Client {
     }
 }
 
-/// The prefix of one address.
-fn host(address: IpAddr) -> IpNet {
-    match address {
-        IpAddr::V4(address) => IpNet::V4(Ipv4Net::from(address)),
-        IpAddr::V6(address) => IpNet::V6(Ipv6Net::from(address)),
-    }
-}
+#[cfg(test)]
+mod tests;

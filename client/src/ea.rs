@@ -4,6 +4,6 @@ mod adjacency;
 mod fib;
 mod interface;
 
-pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts};
+pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs};
 pub(crate) use fib::{FibAgent, Members};
 pub(crate) use interface::InterfaceAgent;

@@ -12,4 +12,4 @@ pub mod config;
 pub mod ea;
 pub mod rm;
 
-pub use commit::{Capacity, Client, CommitError, Features, PortFacts};
+pub use commit::{Capacity, Client, CommitError, Features, PortFacts, Usage};

@@ -22,6 +22,8 @@
 
 #![deny(unsafe_code)]
 
+use std::time::Duration;
+
 use pal::publication::{
     Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft,
 };
@@ -111,6 +113,12 @@ impl Driver {
         self.publisher.all_passed(grace)
     }
 
+    /// Waits until no reader can have anything from before this call any more, `patience` at
+    /// most. False when some reader was slower.
+    pub fn wait_for_readers(&mut self, patience: Duration) -> bool {
+        self.publisher.wait_for_readers(patience).is_ok()
+    }
+
     /// Frees what every reader has passed. Does not wait: to be called now and then.
     pub fn reclaim(&mut self) -> usize {
         self.publisher.reclaim()
@@ -168,5 +176,56 @@ mod tests {
         driver.reclaim();
         assert_eq!(driver.memory().0, used);
         assert_eq!(reader.root().view::<u64>(&tables, kind).unwrap().len(), 64);
+    }
+
+    #[test]
+    fn a_commit_that_readers_cannot_follow_is_refused_and_names_them() {
+        let mut driver = Driver::new(1 << 20).unwrap();
+        let (mut slow, tables) = driver.attach("lcore-7").unwrap();
+        let (kind, mut committed) = (TableKind::new(3), Vec::new());
+        let error = loop {
+            let mut table = driver.alloc::<u64>(1).unwrap();
+            table[0] = committed.len() as u64;
+            let block = table.publish();
+            match driver.commit(|root| {
+                root.set(kind, block);
+            }) {
+                Ok(generation) => committed.push(generation),
+                Err(error) => break error.to_string(),
+            }
+            assert!(committed.len() < 1000, "some time it must fail");
+        };
+        assert!(error.contains("lcore-7"), "{error}");
+        let last = committed.len() as u64 - 1;
+        assert_eq!(driver.generation(), committed[committed.len() - 1]);
+        assert_eq!(slow.root().view::<u64>(&tables, kind).unwrap(), [last]);
+        slow.quiescent();
+        assert!(driver.commit(|_| {}).is_ok());
+    }
+
+    #[test]
+    fn waiting_for_readers_ends_when_they_move_on_or_patience_does() {
+        let mut driver = Driver::new(1 << 20).unwrap();
+        let (mut reader, _) = driver.attach("lcore-0").unwrap();
+        assert!(!driver.wait_for_readers(Duration::ZERO));
+        let grace = driver.grace_period();
+        assert!(!driver.all_passed(grace));
+        reader.quiescent();
+        assert!(driver.all_passed(grace));
+        assert!(reader.offline(|| driver.wait_for_readers(Duration::ZERO)));
+        drop(reader);
+        assert!(driver.wait_for_readers(Duration::ZERO));
+    }
+
+    #[test]
+    fn memory_that_runs_out_is_an_error_and_takes_nothing() {
+        let driver = Driver::new(1 << 20).unwrap();
+        let (used, capacity) = driver.memory();
+        let error = driver.alloc::<u64>(capacity).err().unwrap().to_string();
+        assert!(error.contains("u64"), "{error}");
+        assert_eq!(driver.memory().0, used);
+        // A draft that is not published gives its memory back.
+        drop(driver.alloc::<u64>(8).unwrap());
+        assert_eq!(driver.memory().0, used);
     }
 }

@@ -8,6 +8,7 @@ mod report;
 mod stats_json;
 mod trace;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,17 +70,24 @@ fn run(args: &Args) -> Result<(), Failure> {
     running.stop_flag().stop();
     let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
 
-    for (number, packet) in traces.iter().enumerate() {
-        print!("{}", trace::render(number, packet));
-    }
-    print!("{}", report::render(&report));
     if let Some(stats) = stats {
         stats.write(&report).map_err(|error| failure(&error))?;
     }
+    let traces = traces.iter().enumerate().map(|(number, packet)| trace::render(number, packet));
+    print(&(traces.collect::<String>() + &report::render(&report)))
+        .map_err(|error| failure(&error))?;
     if report.conserved {
         Ok(())
     } else {
         Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()))
+    }
+}
+
+/// Prints `text`. Whoever has stopped listening wants no more of it.
+fn print(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -1,17 +1,20 @@
 //! `--stats-json`: the final report for programs.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use qfp::report::RunReport;
 use serde_json::{Map, Value, json};
 
-/// The file the statistics go to, opened before the run so that a bad path is found at once.
+/// The file the statistics go to, opened before the run so that a bad path is found at once. What
+/// it holds stays until there are new ones.
 #[derive(Debug)]
 pub(crate) struct StatsFile {
     path: PathBuf,
     file: File,
+    /// Made by this run and still empty: it goes if the run fails.
+    fresh: bool,
 }
 
 /// Statistics that cannot be written.
@@ -23,18 +26,35 @@ pub(crate) struct StatsError {
 }
 
 impl StatsFile {
-    /// Creates the file, empty.
+    /// Opens the file for writing, and makes it if there is none.
     pub(crate) fn create(path: &Path) -> Result<Self, StatsError> {
-        match File::create(path) {
-            Ok(file) => Ok(Self { path: path.to_owned(), file }),
+        let fresh = !path.exists();
+        match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
+            Ok(file) => Ok(Self { path: path.to_owned(), file, fresh }),
             Err(source) => Err(StatsError { path: path.to_owned(), source }),
         }
     }
 
-    /// Writes the report and closes the file.
+    /// Writes the report in place of what the file held, and closes it.
     pub(crate) fn write(mut self, report: &RunReport) -> Result<(), StatsError> {
-        writeln!(self.file, "{:#}", to_json(report))
-            .map_err(|source| StatsError { path: self.path, source })
+        self.fresh = false;
+        let write = || {
+            // Pipes and terminals have no length to cut.
+            if self.file.metadata()?.is_file() {
+                self.file.set_len(0)?;
+            }
+            writeln!(&self.file, "{:#}", to_json(report))
+        };
+        write().map_err(|source| StatsError { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for StatsFile {
+    fn drop(&mut self) {
+        if self.fresh {
+            // An empty file that stays does no harm.
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 

@@ -115,11 +115,18 @@ impl Bed {
         self.queues.tx[queue].tx_burst(burst, select, &mut self.cache, Nanos::ZERO)
     }
 
+    /// Adds to `burst` until nothing comes or fits, and returns how many packets it added.
+    fn fill(&mut self, queue: usize, burst: &mut Burst) -> usize {
+        let first = burst.count();
+        while self.queues.rx[queue].rx_burst(burst, &mut self.cache) > 0 {}
+        burst.count() - first
+    }
+
     /// Everything that waits on a queue.
     fn receive(&mut self, queue: usize) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut burst = Burst::new(Origin::Mbuf);
-        while self.queues.rx[queue].rx_burst(&mut burst, &mut self.cache) > 0 {
+        while self.fill(queue, &mut burst) > 0 {
             frames.extend((0..burst.count()).map(|slot| burst.frame(slot).to_vec()));
             self.cache.free(&mut burst, PacketMask::FULL);
             burst.clear();
@@ -159,7 +166,7 @@ fn only_selected_packets_leave_and_moved_ones_leave_as_they_are() {
     let mut sent = bed.burst(&(0..64).map(|i| frame(i, 200)).collect::<Vec<_>>());
     bed.send(0, &mut sent, PacketMask::FULL);
     let mut burst = Burst::new(Origin::Mbuf);
-    assert_eq!(bed.queues.rx[0].rx_burst(&mut burst, &mut bed.cache), 64);
+    assert_eq!(bed.fill(0, &mut burst), 64);
     assert!(burst.move_start(1, -4) && burst.move_start(3, 10) && burst.extend(5, 300));
     burst.truncate(7, 60);
     burst.frame_mut(1)[..4].copy_from_slice(b"tag.");
@@ -179,8 +186,8 @@ fn a_burst_is_filled_up_to_its_room() {
     let Some((eal, _turn)) = eal() else { return };
     let mut bed = Bed::new(eal, "net_null0", 2048, 2);
     let mut burst = bed.burst(&[frame(1, 60), frame(2, 60), frame(3, 60)]);
-    assert_eq!(bed.queues.rx[1].rx_burst(&mut burst, &mut bed.cache), 61);
-    assert_eq!(bed.queues.rx[0].rx_burst(&mut burst, &mut bed.cache), 0);
+    assert_eq!(bed.fill(1, &mut burst), 61);
+    assert_eq!(bed.fill(0, &mut burst), 0);
     assert_eq!(burst.owned(), PacketMask::FULL);
     assert_eq!(burst.frame(2), frame(3, 60));
     bed.cache.free(&mut burst, PacketMask::FULL);
@@ -257,7 +264,7 @@ fn a_buffer_that_is_kept_back_is_an_error_until_it_returns() {
     let mut burst = bed.burst(&[frame(1, 60)]);
     bed.send(0, &mut burst, PacketMask::FULL);
     burst.clear();
-    assert_eq!(bed.queues.rx[0].rx_burst(&mut burst, &mut bed.cache), 1);
+    assert_eq!(bed.fill(0, &mut burst), 1);
     let kept = burst.take(0).unwrap();
     let Bed { mut port, queues, cache, pool } = bed;
     assert!(matches!(port.stop(), Err(PortError::Device { what: "stop", .. })));
@@ -300,7 +307,7 @@ fn a_device_with_arguments_is_added() {
     let Some((eal, _turn)) = eal() else { return };
     let mut bed = Bed::new(eal, "net_null7,size=128", 2048, 1);
     let mut burst = Burst::new(Origin::Mbuf);
-    assert_eq!(bed.queues.rx[0].rx_burst(&mut burst, &mut bed.cache), 64);
+    assert_eq!(bed.fill(0, &mut burst), 64);
     assert_eq!(burst.len(0), 128);
     bed.cache.free(&mut burst, PacketMask::FULL);
     bed.end();

@@ -12,5 +12,22 @@ mod table;
 
 pub use stage::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 pub use table::{
-    Adjacency, AdjacencyKind, AdjacencyState, AdjacencyTables, Group, GroupWord, Path, REWRITE_MAX,
+    Adjacency, AdjacencyKind, AdjacencyState, AdjacencyTables, Group, GroupClass, GroupWord, Path,
+    REWRITE_MAX,
 };
+
+/// Resolves the packets of `select` whose group has one member that is forwarded to; returns them.
+#[inline]
+fn one_forward(
+    tables: &AdjacencyTables<'_>,
+    vector: &mut crate::packet::Vector,
+    select: hal::PacketMask,
+) -> hal::PacketMask {
+    #[cfg(target_arch = "x86_64")]
+    return simd::one_forward(tables, vector, select);
+    #[cfg(not(target_arch = "x86_64"))]
+    hal::PacketMask::EMPTY
+}
+
+#[cfg(test)]
+mod tests;

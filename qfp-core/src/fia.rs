@@ -12,3 +12,6 @@ pub use gate::Gate;
 pub use order::{Direction, Family, Row};
 pub use trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
 pub use walk::{Fia, FiaBuilder, FiaError};
+
+#[cfg(test)]
+pub(crate) mod tests;

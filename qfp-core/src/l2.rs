@@ -5,8 +5,12 @@
 //! what no `dot1q 10 second-dot1q N` takes. Two loads a tagged packet, none for a port without
 //! sub-interfaces.
 
+mod simd;
 mod stage;
 mod table;
 
 pub use stage::{IfClassify, MacFilter};
 pub use table::{MacRow, PortClass, TagEntry, TagTables};
+
+#[cfg(test)]
+mod tests;

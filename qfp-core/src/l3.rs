@@ -1,6 +1,6 @@
 //! Network headers: every packet is parsed once, and what later rows need is kept in the vector.
 //!
-//! A vector kernel ([`simd`]) takes 16 frames at a time through the checks of RFC 1812 5.2.2 and
+//! A vector kernel takes 16 frames at a time through the checks of RFC 1812 5.2.2 and
 //! returns which of them are plain IPv4 or IPv6 unicast; the rest go through [`scalar`], one by
 //! one, which knows all the rules. Both must agree, which a property test checks.
 

@@ -7,7 +7,8 @@
 //! - [`l2`], [`l3`], [`fib`], [`adjacency`], [`ifib`], [`punt`]: features; what they tell each other
 //!   goes through the vector
 //! - [`step`]: what a feature's row is; [`counters`]
-//! - [`packet`], [`uidb`], [`wire`]: vectors, interfaces, header formats
+//! - [`packet`], [`uidb`]: vectors, interfaces
+//! - [`tables`], [`isa`], [`wire`]: the tables of a generation, vector instructions, header formats
 //!
 //! Nothing here reads a clock: `now` comes with the vector.
 
@@ -17,7 +18,7 @@ pub mod adjacency;
 pub mod counters;
 pub mod fia;
 pub mod fib;
-pub mod fib_stage;
+
 pub mod ifib;
 pub mod isa;
 pub mod l2;
@@ -27,5 +28,6 @@ pub mod ppe;
 pub mod punt;
 mod simd;
 pub mod step;
+pub mod tables;
 pub mod uidb;
 pub mod wire;

@@ -19,7 +19,8 @@ use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, TracedPacket};
 use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
 use crate::simd;
-use crate::step::{Lcore, Tables};
+use crate::step::Lcore;
+use crate::tables::Tables;
 use crate::uidb::{NO_PORT, UidbIndex, UidbTable};
 
 pub use punt_gate::{PuntGate, PuntRates};
@@ -90,8 +91,8 @@ pub struct PpeParts {
     pub punt: PuntRates,
 }
 
-/// Every how many vectors the rows' cycles are sampled. Reading the TSC after each row costs about
-/// as much as two packets.
+/// Every how many vectors the rows' cycles are sampled, and halfway between those of the whole walk:
+/// reading the TSC after each row costs about as much as two packets.
 const SAMPLE_EVERY: u32 = 64;
 
 /// The engine of one lcore.
@@ -178,12 +179,10 @@ impl Ppe {
             return 0;
         }
         let port = rx.port;
-        let all = PacketMask::first(self.vector.burst.count());
-        let bytes = simd::sum(self.vector.burst.lens(), all);
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
-        self.counters.port(port, PortEvent::RxBytes, bytes);
         self.process(Source::Port(port), now, sink);
+        self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
         received
     }
 
@@ -275,8 +274,11 @@ impl Ppe {
                 self.trace_left -= (self.traced.len() - before).min(self.trace_left);
             } else if self.countdown == 0 {
                 self.countdown = SAMPLE_EVERY;
-                let start = rdtsc();
                 self.fia.walk_sampled(&mut lcore, &mut self.vector);
+            } else if self.countdown == SAMPLE_EVERY / 2 {
+                // The whole walk, without the clock in between.
+                let start = rdtsc();
+                self.fia.walk(&mut lcore, &mut self.vector);
                 self.counters.event(LoopEvent::WalkCycles, rdtsc().wrapping_sub(start));
                 self.counters.event(LoopEvent::WalkPackets, packets);
             } else {

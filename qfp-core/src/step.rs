@@ -1,40 +1,10 @@
 //! The step: what one row of the order of operations does to a vector.
 
 use hal::PacketMask;
-use pal::publication::{Generation, Root, TableKind};
-use pal::region::{Plain, ReadOnly};
 
 use crate::counters::LcoreCounters;
 use crate::packet::Vector;
-
-/// The tables of one generation, for the time of one vector.
-#[derive(Clone, Copy, Debug)]
-pub struct Tables<'a> {
-    root: Root<'a>,
-    region: &'a ReadOnly,
-}
-
-impl<'a> Tables<'a> {
-    /// The tables that `root` names in `region`.
-    #[inline]
-    #[must_use]
-    pub const fn new(root: Root<'a>, region: &'a ReadOnly) -> Self {
-        Self { root, region }
-    }
-
-    /// The table of a kind; empty when the generation has none. A few loads.
-    #[inline]
-    #[must_use]
-    pub fn view<T: Plain>(&self, kind: TableKind) -> &'a [T] {
-        self.root.view(self.region, kind).unwrap_or(&[])
-    }
-
-    /// The generation.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.root.generation()
-    }
-}
+use crate::tables::Tables;
 
 /// What a step may use of its lcore, for the time of one vector.
 ///
@@ -54,38 +24,4 @@ pub trait Step: Send {
     /// Works on the packets of `select`: those that are still walking, whose interface has this
     /// row switched on, and that are of the row's kind.
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask);
-}
-
-/// Kinds of tables in the root block.
-pub mod table_kind {
-    use pal::publication::TableKind;
-
-    /// [`Uidb`](crate::uidb::Uidb) rows.
-    pub const UIDB: TableKind = TableKind::new(0);
-    /// [`PortClass`](crate::l2::PortClass) rows, by port.
-    pub const PORT_CLASS: TableKind = TableKind::new(1);
-    /// Outer VLAN tags, 4096 a port.
-    pub const OUTER_TAG: TableKind = TableKind::new(2);
-    /// Inner VLAN tags, 4096 an outer tag.
-    pub const INNER_TAG: TableKind = TableKind::new(3);
-    /// [`Adjacency`](crate::adjacency::Adjacency) rows.
-    pub const ADJACENCY: TableKind = TableKind::new(4);
-    /// [`Group`](crate::adjacency::Group) rows, by leaf.
-    pub const GROUP: TableKind = TableKind::new(5);
-    /// [`Path`](crate::adjacency::Path) rows.
-    pub const PATH: TableKind = TableKind::new(6);
-    /// IPv4, DIR-24-8: a leaf for each /24.
-    pub const FIB4_TBL24: TableKind = TableKind::new(8);
-    /// IPv4, DIR-24-8: blocks of 256 leaves.
-    pub const FIB4_TBL8: TableKind = TableKind::new(9);
-    /// IPv4, compact: roots.
-    pub const FIB4_ROOT: TableKind = TableKind::new(10);
-    /// IPv4, compact: lines.
-    pub const FIB4_LINES: TableKind = TableKind::new(11);
-    /// IPv6: roots.
-    pub const FIB6_ROOT: TableKind = TableKind::new(12);
-    /// IPv6: lines.
-    pub const FIB6_LINES: TableKind = TableKind::new(13);
-    /// IPv6: spans below a /48.
-    pub const FIB6_DEEP: TableKind = TableKind::new(14);
 }

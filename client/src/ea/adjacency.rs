@@ -4,15 +4,15 @@
 //! changes gets another row, and the groups that used the old one are pointed to it, because
 //! lcores may be reading the old row this moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::{Driver, DriverError};
 use pal::publication::Grace;
 use pal::region::Block;
-use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX};
-use qfp_core::step::table_kind;
+use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, GroupClass, REWRITE_MAX};
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
 use crate::rm::{Exhausted, Numbers};
@@ -31,6 +31,9 @@ pub(crate) enum AdjacencyKey {
     /// One neighbour.
     Neighbour(UidbIndex, IpAddr),
 }
+
+/// MAC addresses of neighbours.
+pub(crate) type Macs = HashMap<(UidbIndex, IpAddr), [u8; 6]>;
 
 /// What frames of an interface look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,9 +74,18 @@ impl AdjacencyAgent {
         })
     }
 
-    /// Sets what frames of each interface look like.
-    pub(crate) fn set_links(&mut self, links: HashMap<UidbIndex, LinkFacts>) {
-        self.links = links;
+    /// Sets what frames of each interface look like, for rows written from now on. Returns what
+    /// was set before.
+    pub(crate) fn set_links(
+        &mut self,
+        links: HashMap<UidbIndex, LinkFacts>,
+    ) -> HashMap<UidbIndex, LinkFacts> {
+        std::mem::replace(&mut self.links, links)
+    }
+
+    /// Whether there is such an interface.
+    pub(crate) fn has_link(&self, uidb: UidbIndex) -> bool {
+        self.links.contains_key(&uidb)
     }
 
     /// The adjacency for `key`, made when there is none: a neighbour's starts incomplete.
@@ -83,6 +95,12 @@ impl AdjacencyAgent {
         }
         let number = self.numbers.take()?;
         self.by_key.insert(key, number);
+        self.write_new(driver, number, key);
+        Ok(number)
+    }
+
+    /// Writes a row that nobody sees yet: a neighbour's is incomplete.
+    fn write_new(&self, driver: &Driver, number: u32, key: AdjacencyKey) {
         let (kind, uidb) = match key {
             AdjacencyKey::Receive => (AdjacencyKind::Receive, UidbIndex::RP),
             AdjacencyKey::LocalGroup => (AdjacencyKind::LocalGroup, UidbIndex::RP),
@@ -101,7 +119,19 @@ impl AdjacencyAgent {
             let mtu = link.map_or(u16::MAX, |link| link.mtu);
             row.state.store(AdjacencyState { kind, rewrite_len: 0, mtu }.pack(), Release);
         }
-        Ok(number)
+    }
+
+    /// What becomes of packets of an adjacency, and the interface they leave through.
+    pub(crate) fn describe(&self, driver: &Driver, number: u32) -> (GroupClass, UidbIndex) {
+        let Some(row) = driver.view(self.table).get(number as usize) else {
+            return (GroupClass::Forward, UidbIndex::NONE);
+        };
+        let class = match row.state().kind {
+            AdjacencyKind::Receive | AdjacencyKind::LocalGroup => GroupClass::Receive,
+            AdjacencyKind::Null0 => GroupClass::Null0,
+            _ => GroupClass::Forward,
+        };
+        (class, row.output())
     }
 
     /// Completes a neighbour's adjacency. Returns its number, and the one it had before when the
@@ -176,32 +206,101 @@ impl AdjacencyAgent {
         });
     }
 
-    /// Writes every complete adjacency anew, after the links have changed.
-    pub(crate) fn refresh(&mut self, driver: &mut Driver) -> Result<Vec<(u32, u32)>, Exhausted> {
-        let complete: Vec<_> = self
-            .by_key
-            .iter()
-            .filter_map(|(key, number)| match key {
-                AdjacencyKey::Neighbour(uidb, address) => {
-                    self.macs.get(number).map(|mac| (*uidb, *address, *mac, *number))
-                }
-                _ => None,
-            })
-            .collect();
-        let mut moved = Vec::new();
-        for (uidb, address, mac, old) in complete {
-            let wanted = self.image(uidb, address, mac);
-            let row = driver.view(self.table).get(old as usize);
-            if row.is_some_and(|row| wanted.is_in(row)) {
-                continue;
+    /// Prepares new rows for the neighbours whose row is not as the links and `given` say.
+    ///
+    /// `given` are MAC addresses that count instead of what is known, `gone` neighbours whose
+    /// address counts no more, and `used` the numbers that lcores may come to. Nothing that they
+    /// can come to is written.
+    pub(crate) fn plan(
+        &mut self,
+        driver: &mut Driver,
+        given: &Macs,
+        gone: &[(UidbIndex, IpAddr)],
+        used: &HashSet<u32>,
+    ) -> Result<Vec<Move>, Exhausted> {
+        let mut wanted = given.clone();
+        for (key, number) in &self.by_key {
+            if let (&AdjacencyKey::Neighbour(uidb, address), Some(mac)) =
+                (key, self.macs.get(number))
+            {
+                wanted.entry((uidb, address)).or_insert(*mac);
             }
-            let number = self.numbers.take()?;
-            self.by_key.insert(AdjacencyKey::Neighbour(uidb, address), number);
-            self.complete(driver, number, uidb, address, mac);
-            self.forget(driver, old);
-            moved.push((old, number));
         }
-        Ok(moved)
+        let mut wanted: HashMap<_, _> = wanted.into_iter().map(|(n, mac)| (n, Some(mac))).collect();
+        wanted.extend(gone.iter().map(|neighbour| (*neighbour, None)));
+        wanted.retain(|(uidb, _), _| self.links.contains_key(uidb));
+        let mut moves = Vec::new();
+        for ((uidb, address), mac) in wanted {
+            match self.plan_one(driver, uidb, address, mac, used) {
+                Ok(planned) => moves.extend(planned),
+                Err(full) => {
+                    self.cancel(driver, moves);
+                    return Err(full);
+                }
+            }
+        }
+        Ok(moves)
+    }
+
+    fn plan_one(
+        &mut self,
+        driver: &Driver,
+        uidb: UidbIndex,
+        address: IpAddr,
+        mac: Option<[u8; 6]>,
+        used: &HashSet<u32>,
+    ) -> Result<Option<Move>, Exhausted> {
+        let key = AdjacencyKey::Neighbour(uidb, address);
+        let Some(mac) = mac else {
+            let known = self.by_key.get(&key).filter(|number| self.macs.contains_key(*number));
+            let Some(&old) = known else { return Ok(None) };
+            let new = self.numbers.take()?;
+            self.write_new(driver, new, key);
+            return Ok(Some(Move { key, old, new }));
+        };
+        let old = self.get(driver, key)?;
+        let image = self.image(uidb, address, mac);
+        let row = driver.view(self.table).get(old as usize);
+        if row.is_some_and(|row| image.is_in(row)) {
+            return Ok(None);
+        }
+        let never_complete = !self.macs.contains_key(&old) && !self.lost.contains_key(&old);
+        if never_complete && !used.contains(&old) {
+            self.complete(driver, old, uidb, address, mac);
+            return Ok(None);
+        }
+        let new = self.numbers.take()?;
+        self.complete(driver, new, uidb, address, mac);
+        Ok(Some(Move { key, old, new }))
+    }
+
+    /// Gives up the new rows, to which no group points any more.
+    pub(crate) fn cancel(&mut self, driver: &mut Driver, moves: Vec<Move>) {
+        for moved in moves {
+            self.forget(driver, moved.new);
+        }
+    }
+
+    /// Gives up the old rows, to which no group points any more.
+    pub(crate) fn finish(&mut self, driver: &mut Driver, moves: Vec<Move>) {
+        for moved in moves {
+            self.by_key.insert(moved.key, moved.new);
+            self.forget(driver, moved.old);
+        }
+    }
+
+    /// Removes all adjacencies that are not among `used`.
+    pub(crate) fn purge(&mut self, driver: &mut Driver, used: &HashSet<u32>) {
+        let gone: Vec<u32> =
+            self.by_key.extract_if(|_, number| !used.contains(number)).map(|(_, n)| n).collect();
+        for number in gone {
+            self.forget(driver, number);
+        }
+    }
+
+    /// How many are in use, those that wait for readers included.
+    pub(crate) fn in_use(&self) -> u32 {
+        self.numbers.in_use(1)
     }
 
     fn image(&self, uidb: UidbIndex, address: IpAddr, mac: [u8; 6]) -> Image {
@@ -239,6 +338,14 @@ impl AdjacencyAgent {
         }
         row.state.store(image.state.pack(), Release);
     }
+}
+
+/// A neighbour whose row has to change: from one to another, so that lcores see one or the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    key: AdjacencyKey,
+    pub(crate) old: u32,
+    pub(crate) new: u32,
 }
 
 /// A complete adjacency as it should stand in the table.

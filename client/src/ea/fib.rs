@@ -1,20 +1,23 @@
 //! Forwarding tables: prefixes to next-hop groups, groups to adjacencies.
 
-use std::collections::HashMap;
+mod write;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicU16, AtomicU32};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use driver::Driver;
 use ipnet::IpNet;
 use pal::publication::Grace;
 use pal::region::Block;
-use qfp_core::adjacency::{Group, GroupWord, Path};
-use qfp_core::fib::{FibError, Leaf, Line, Prefix, v4, v6};
+use qfp_core::adjacency::{Group, GroupClass, GroupWord, Path};
+use qfp_core::fib::{Line, v4, v6};
 use qfp_core::isa::Isa;
-use qfp_core::step::table_kind;
+use qfp_core::tables::table_kind;
+use qfp_core::uidb::UidbIndex;
 
 use crate::commit::{Capacity, CommitError};
-use crate::rm::Numbers;
+use crate::rm::{Numbers, Places};
 
 /// Members of a group and their weights, in a fixed order.
 pub(crate) type Members = Vec<(u32, u8)>;
@@ -27,6 +30,7 @@ struct Interned {
 }
 
 struct Blocks {
+    cover: Block<AtomicU64>,
     tbl24: Block<AtomicU16>,
     tbl8: Block<AtomicU16>,
     root6: Block<AtomicU32>,
@@ -41,6 +45,12 @@ pub(crate) struct FibAgent {
     blocks: Blocks,
     writer4: v4::Dir24Writer,
     writer6: v6::TrieWriter,
+    /// Blocks of the IPv4 table for routes longer than /24.
+    long_prefixes: u32,
+    /// Whether the tables have been filled once: from then on they are changed in place.
+    loaded: bool,
+    /// Whether the present commit still waits for readers.
+    patient: bool,
     /// What is in the tables now.
     routes: HashMap<IpNet, u16>,
     groups: HashMap<u16, Interned>,
@@ -70,6 +80,7 @@ struct Waiting {
 impl FibAgent {
     pub(crate) fn new(driver: &mut Driver, capacity: &Capacity) -> Result<Self, CommitError> {
         let blocks = Blocks {
+            cover: driver.alloc::<AtomicU64>(1)?.publish(),
             tbl24: driver.alloc::<AtomicU16>(1 << 24)?.publish(),
             tbl8: driver.alloc::<AtomicU16>(256 * capacity.long_prefixes as usize)?.publish(),
             root6: driver.alloc::<AtomicU32>(1 << 16)?.publish(),
@@ -83,7 +94,8 @@ impl FibAgent {
             (v4::Dir24Writer::new(&fib4), v6::TrieWriter::new(&fib6))
         };
         driver.commit(|root| {
-            root.set(table_kind::FIB4_TBL24, blocks.tbl24)
+            root.set(table_kind::FIB4_COVER, blocks.cover)
+                .set(table_kind::FIB4_TBL24, blocks.tbl24)
                 .set(table_kind::FIB4_TBL8, blocks.tbl8)
                 .set(table_kind::FIB6_ROOT, blocks.root6)
                 .set(table_kind::FIB6_LINES, blocks.lines6)
@@ -97,6 +109,9 @@ impl FibAgent {
             blocks,
             writer4,
             writer6,
+            long_prefixes: capacity.long_prefixes,
+            loaded: false,
+            patient: true,
             routes: HashMap::new(),
             groups: HashMap::new(),
             by_members: HashMap::new(),
@@ -109,32 +124,43 @@ impl FibAgent {
     }
 
     /// The group of `members`, made when there is none. Its users are counted by routes.
-    pub(crate) fn group(&mut self, driver: &Driver, members: Members) -> Result<u16, CommitError> {
+    ///
+    /// `class` and `output` are those of the first member.
+    pub(crate) fn group(
+        &mut self,
+        driver: &Driver,
+        members: Members,
+        class: GroupClass,
+        output: UidbIndex,
+    ) -> Result<u16, CommitError> {
         if let Some(&leaf) = self.by_members.get(&members) {
             return Ok(leaf);
         }
-        let word = match members[..] {
-            [(adjacency, _)] => GroupWord { first: adjacency, places: 1 },
-            _ => {
-                let (first, places) = self.spread(driver, &members)?;
-                GroupWord { first, places }
-            }
+        let leaf = self.numbers.take()?;
+        let spread = match members[..] {
+            [(adjacency, _)] => Ok((adjacency, 1)),
+            _ => self.spread(driver, &members),
         };
-        let leaf = u16::try_from(self.numbers.take()?).unwrap_or(0);
+        // No lcore has seen the number: it is free again at once.
+        let (first, places) = spread.inspect_err(|_| self.numbers.give(leaf))?;
+        let word = GroupWord { first, output, class, places };
+        let leaf = u16::try_from(leaf).unwrap_or(0);
         if let Some(group) = driver.view(self.blocks.groups).get(usize::from(leaf)) {
             group.word.store(word.pack(), Release);
         }
-        let places = if members.len() == 1 { (0, 0) } else { (word.first, word.places) };
+        let places = if members.len() == 1 { (0, 0) } else { (first, u32::from(places)) };
         self.groups.insert(leaf, Interned { members: members.clone(), users: 0, places });
         self.by_members.insert(members, leaf);
         Ok(leaf)
     }
 
     /// Writes the members into the path table, each as often as its weight says.
-    fn spread(&mut self, driver: &Driver, members: &Members) -> Result<(u32, u32), CommitError> {
+    fn spread(&mut self, driver: &Driver, members: &Members) -> Result<(u32, u16), CommitError> {
         let divisor = members.iter().fold(0, |d, (_, weight)| gcd(d, *weight)).max(1);
-        let count: u32 = members.iter().map(|(_, w)| u32::from(w / divisor).max(1)).sum();
-        let first = self.places.take(count).ok_or(CommitError::PathsFull { wanted: count })?;
+        // At most 64 members of weight 255.
+        let count: u16 = members.iter().map(|(_, w)| u16::from(w / divisor).max(1)).sum();
+        let wanted = u32::from(count);
+        let first = self.places.take(wanted).ok_or(CommitError::PathsFull { wanted })?;
         let paths = driver.view(self.blocks.paths);
         let mut place = first as usize;
         for (adjacency, weight) in members {
@@ -146,66 +172,6 @@ impl FibAgent {
             }
         }
         Ok((first, count))
-    }
-
-    /// Makes the tables hold exactly `wanted`, changing only what differs.
-    pub(crate) fn replace(
-        &mut self,
-        driver: &mut Driver,
-        wanted: HashMap<IpNet, u16>,
-    ) -> Result<(), CommitError> {
-        if self.routes.is_empty() {
-            self.load(driver, &wanted)?;
-        } else {
-            for (prefix, leaf) in &wanted {
-                if self.routes.get(prefix) != Some(leaf) {
-                    self.write(driver, *prefix, Some(*leaf))?;
-                }
-            }
-            let gone: Vec<IpNet> =
-                self.routes.keys().filter(|p| !wanted.contains_key(*p)).copied().collect();
-            for prefix in gone {
-                self.write(driver, prefix, None)?;
-            }
-        }
-        for leaf in wanted.values() {
-            if let Some(group) = self.groups.get_mut(leaf) {
-                group.users += 1;
-            }
-        }
-        let old = std::mem::replace(&mut self.routes, wanted);
-        for leaf in old.values() {
-            self.release(driver, *leaf);
-        }
-        self.reclaim(driver);
-        Ok(())
-    }
-
-    /// Adds or replaces one route.
-    pub(crate) fn insert(
-        &mut self,
-        driver: &mut Driver,
-        prefix: IpNet,
-        leaf: u16,
-    ) -> Result<(), CommitError> {
-        self.write(driver, prefix, Some(leaf))?;
-        if let Some(group) = self.groups.get_mut(&leaf) {
-            group.users += 1;
-        }
-        if let Some(old) = self.routes.insert(prefix, leaf) {
-            self.release(driver, old);
-        }
-        Ok(())
-    }
-
-    /// Removes one route, if it is there.
-    pub(crate) fn remove(&mut self, driver: &mut Driver, prefix: IpNet) -> Result<(), CommitError> {
-        if let Some(&leaf) = self.routes.get(&prefix) {
-            self.write(driver, prefix, None)?;
-            self.routes.remove(&prefix);
-            self.release(driver, leaf);
-        }
-        Ok(())
     }
 
     pub(crate) fn contains(&self, prefix: &IpNet) -> bool {
@@ -221,110 +187,70 @@ impl FibAgent {
         self.groups.values().any(|g| g.users > 0 && g.members.iter().any(|m| m.0 == adjacency))
     }
 
-    /// Points every group that has adjacency `old` to `new`.
-    pub(crate) fn repoint(&mut self, driver: &Driver, old: u32, new: u32) {
+    /// Points the groups that have an adjacency among the keys of `moved` to its value.
+    pub(crate) fn repoint(&mut self, driver: &Driver, moved: &HashMap<u32, u32>) {
         let (groups, paths) = (driver.view(self.blocks.groups), driver.view(self.blocks.paths));
         for (leaf, interned) in &mut self.groups {
-            if !interned.members.iter().any(|member| member.0 == old) {
+            if !interned.members.iter().any(|member| moved.contains_key(&member.0)) {
                 continue;
             }
             self.by_members.remove(&interned.members);
-            for member in interned.members.iter_mut().filter(|member| member.0 == old) {
-                member.0 = new;
+            for (number, _) in &mut interned.members {
+                *number = moved.get(number).copied().unwrap_or(*number);
             }
+            // In the order in which a commit looks for it.
+            interned.members.sort_unstable();
             self.by_members.insert(interned.members.clone(), *leaf);
             let (first, count) = interned.places;
             if count == 0
                 && let Some(group) = groups.get(usize::from(*leaf))
             {
-                group.word.store(GroupWord { first: new, places: 1 }.pack(), Release);
+                let word = GroupWord::unpack(group.word.load(Relaxed));
+                let first = moved.get(&word.first).copied().unwrap_or(word.first);
+                group.word.store(GroupWord { first, ..word }.pack(), Release);
             }
             for path in paths.iter().skip(first as usize).take(count as usize) {
-                if path.adjacency.load(Relaxed) == old {
-                    path.adjacency.store(new, Release);
+                if let Some(new) = moved.get(&path.adjacency.load(Relaxed)) {
+                    path.adjacency.store(*new, Release);
                 }
             }
         }
-    }
-
-    fn load(&mut self, driver: &Driver, wanted: &HashMap<IpNet, u16>) -> Result<(), CommitError> {
-        let (fib4, fib6) = views(driver, &self.blocks)?;
-        let routes4 = wanted.iter().filter_map(|(prefix, leaf)| match prefix {
-            IpNet::V4(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
-            }
-            IpNet::V6(_) => None,
-        });
-        self.writer4.bulk_load(&fib4, routes4)?;
-        let routes6 = wanted.iter().filter_map(|(prefix, leaf)| match prefix {
-            IpNet::V6(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
-            }
-            IpNet::V4(_) => None,
-        });
-        self.writer6.bulk_load(&fib6, routes6)?;
-        Ok(())
-    }
-
-    /// One change; when memory that waits for readers would do, it is reclaimed first.
-    fn write(
-        &mut self,
-        driver: &mut Driver,
-        prefix: IpNet,
-        leaf: Option<u16>,
-    ) -> Result<(), CommitError> {
-        match self.try_write(driver, prefix, leaf) {
-            Err(CommitError::Fib(FibError::Full { .. })) => {
-                self.reclaim(driver);
-                self.try_write(driver, prefix, leaf)
-            }
-            result => result,
-        }
-    }
-
-    fn try_write(
-        &mut self,
-        driver: &Driver,
-        prefix: IpNet,
-        leaf: Option<u16>,
-    ) -> Result<(), CommitError> {
-        let (fib4, fib6) = views(driver, &self.blocks)?;
-        match prefix {
-            IpNet::V4(net) => {
-                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
-                    return Ok(());
-                };
-                match leaf {
-                    Some(leaf) => drop(self.writer4.insert(&fib4, p, Leaf(leaf))?),
-                    None => drop(self.writer4.remove(&fib4, p)),
-                }
-            }
-            IpNet::V6(net) => {
-                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
-                    return Ok(());
-                };
-                match leaf {
-                    Some(leaf) => drop(self.writer6.insert(&fib6, p, Leaf(leaf))?),
-                    None => drop(self.writer6.remove(&fib6, p)?),
-                }
-            }
-        }
-        Ok(())
     }
 
     /// One route less uses the group.
-    fn release(&mut self, _driver: &Driver, leaf: u16) {
+    fn release(&mut self, leaf: u16) {
         let Some(group) = self.groups.get_mut(&leaf) else { return };
         group.users = group.users.saturating_sub(1);
-        if group.users == 0
-            && let Some(group) = self.groups.remove(&leaf)
-        {
-            self.by_members.remove(&group.members);
-            self.freed.groups.push(leaf);
-            if group.places.1 > 0 {
-                self.freed.places.push(group.places);
-            }
+        if group.users == 0 {
+            self.remove_group(leaf);
         }
+    }
+
+    fn remove_group(&mut self, leaf: u16) {
+        let Some(group) = self.groups.remove(&leaf) else { return };
+        self.by_members.remove(&group.members);
+        self.freed.groups.push(leaf);
+        if group.places.1 > 0 {
+            self.freed.places.push(group.places);
+        }
+    }
+
+    /// Removes the groups that no route has come to use.
+    pub(crate) fn purge(&mut self) {
+        let unused = self.groups.iter().filter(|(_, group)| group.users == 0);
+        let unused: Vec<u16> = unused.map(|(leaf, _)| *leaf).collect();
+        unused.into_iter().for_each(|leaf| self.remove_group(leaf));
+    }
+
+    /// Adjacencies that lcores may come to.
+    pub(crate) fn used(&self) -> HashSet<u32> {
+        let groups = self.groups.values().filter(|group| group.users > 0);
+        groups.flat_map(|group| group.members.iter().map(|member| member.0)).collect()
+    }
+
+    /// Groups and places in use, those that wait for readers included.
+    pub(crate) fn in_use(&self) -> (u32, u32) {
+        (self.numbers.in_use(1), self.places.in_use())
     }
 
     /// Makes memory usable again whose last reader has passed. Does not wait.
@@ -370,58 +296,4 @@ fn views<'a>(
 
 fn gcd(a: u8, b: u8) -> u8 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Runs of places in the path table, first fit.
-struct Places {
-    free: Vec<(u32, u32)>,
-}
-
-impl Places {
-    fn new(total: u32) -> Self {
-        Self { free: vec![(0, total)] }
-    }
-
-    fn take(&mut self, count: u32) -> Option<u32> {
-        let at = self.free.iter().position(|(_, free)| *free >= count)?;
-        let (first, free) = self.free[at];
-        if free == count {
-            self.free.remove(at);
-        } else {
-            self.free[at] = (first + count, free - count);
-        }
-        Some(first)
-    }
-
-    fn give(&mut self, first: u32, count: u32) {
-        let at = self.free.partition_point(|(start, _)| *start < first);
-        self.free.insert(at, (first, count));
-        // Neighbours grow together.
-        if at + 1 < self.free.len() && first + count == self.free[at + 1].0 {
-            self.free[at].1 += self.free[at + 1].1;
-            self.free.remove(at + 1);
-        }
-        if at > 0 && self.free[at - 1].0 + self.free[at - 1].1 == first {
-            self.free[at - 1].1 += self.free[at].1;
-            self.free.remove(at);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_of_places_grow_together_again() {
-        let mut places = Places::new(10);
-        let runs: Vec<u32> = [3, 4, 3].map(|n| places.take(n).unwrap()).to_vec();
-        assert_eq!(runs, [0, 3, 7]);
-        assert_eq!(places.take(1), None);
-        places.give(0, 3);
-        places.give(7, 3);
-        assert_eq!(places.take(4), None);
-        places.give(3, 4);
-        assert_eq!(places.take(10), Some(0));
-    }
 }

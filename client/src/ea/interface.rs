@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use driver::{Driver, DriverError};
-use pal::region::Block;
+use pal::publication::RootDraft;
+use pal::region::{Block, Draft};
 use qfp_core::fia::Gate;
 use qfp_core::l2::{MacRow, PortClass, TagEntry};
 use qfp_core::punt;
-use qfp_core::step::table_kind;
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::{NO_PORT, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
-use crate::config::{InterfaceId, Interfaces, Tpid};
+use crate::config::{Interface, Interfaces, Tpid};
 use crate::rm::{Exhausted, Numbers};
 
 /// Values of a VLAN id.
@@ -26,12 +27,46 @@ struct Blocks {
     inner: Block<u16>,
 }
 
+impl Blocks {
+    fn name_in(&self, root: &mut RootDraft) {
+        root.set(table_kind::UIDB, self.uidbs)
+            .set(table_kind::PORT_CLASS, self.ports)
+            .set(table_kind::OUTER_TAG, self.outer)
+            .set(table_kind::INNER_TAG, self.inner);
+    }
+
+    fn clear(root: &mut RootDraft) {
+        root.clear(table_kind::UIDB)
+            .clear(table_kind::PORT_CLASS)
+            .clear(table_kind::OUTER_TAG)
+            .clear(table_kind::INNER_TAG);
+    }
+
+    fn retire(self, driver: &mut Driver) {
+        driver.retire(self.uidbs);
+        driver.retire(self.ports);
+        driver.retire(self.outer);
+        driver.retire(self.inner);
+    }
+}
+
+/// The tables that a publication replaced.
+#[must_use]
+pub(crate) struct Before(Option<Blocks>);
+
 /// The agent for interfaces.
 pub(crate) struct InterfaceAgent {
     numbers: Numbers,
     by_name: HashMap<String, UidbIndex>,
-    ids: Vec<UidbIndex>,
     blocks: Option<Blocks>,
+}
+
+/// Tables that nobody sees yet.
+pub(crate) struct Drafts {
+    uidbs: Draft<Uidb>,
+    ports: Draft<PortClass>,
+    outer: Draft<TagEntry>,
+    inner: Draft<u16>,
 }
 
 impl InterfaceAgent {
@@ -41,34 +76,28 @@ impl InterfaceAgent {
         Self {
             numbers: Numbers::new("interfaces", first, limit),
             by_name: HashMap::new(),
-            ids: Vec::new(),
             blocks: None,
         }
     }
 
-    /// Numbers for all interfaces: an interface keeps its number as long as it keeps its name.
+    /// Numbers for all interfaces, or for none: an interface keeps its number as long as the
+    /// process lives.
     ///
-    /// A number is not reused while the process lives, so that a stale one never names another
-    /// interface (ARC-22).
+    /// A number is not reused, so that a stale one never names another interface (ARC-22).
     pub(crate) fn number(&mut self, interfaces: &Interfaces<'_>) -> Result<(), Exhausted> {
-        self.ids.clear();
-        for interface in interfaces.all() {
-            let uidb = match self.by_name.get(interface.name()) {
-                Some(&uidb) => uidb,
-                None => {
-                    let number = self.numbers.take()?;
-                    let uidb = UidbIndex(u16::try_from(number).unwrap_or(UidbIndex::NONE.0));
-                    self.by_name.insert(interface.name().to_owned(), uidb);
-                    uidb
-                }
-            };
-            self.ids.push(uidb);
+        let names = interfaces.all().iter().map(Interface::name);
+        let fresh: Vec<&str> = names.filter(|name| !self.by_name.contains_key(*name)).collect();
+        self.numbers.need(fresh.len())?;
+        for name in fresh {
+            let uidb = u16::try_from(self.numbers.take()?).unwrap_or(UidbIndex::NONE.0);
+            self.by_name.insert(name.to_owned(), UidbIndex(uidb));
         }
         Ok(())
     }
 
-    pub(crate) fn uidb(&self, id: InterfaceId) -> UidbIndex {
-        self.ids.get(id.0).copied().unwrap_or(UidbIndex::NONE)
+    /// The number of an interface that has been numbered.
+    pub(crate) fn uidb(&self, interface: &Interface<'_>) -> UidbIndex {
+        self.named(interface.name()).unwrap_or(UidbIndex::NONE)
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<UidbIndex> {
@@ -80,14 +109,14 @@ impl InterfaceAgent {
         self.numbers.high_water() as usize
     }
 
-    /// Writes and publishes the tables of all interfaces.
-    pub(crate) fn commit(
-        &mut self,
-        driver: &mut Driver,
+    /// Writes the tables of all interfaces.
+    pub(crate) fn draft(
+        &self,
+        driver: &Driver,
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
         features: &HashMap<String, Features>,
-    ) -> Result<(), DriverError> {
+    ) -> Result<Drafts, DriverError> {
         let mut rows = driver.alloc::<Uidb>(self.high_water())?;
         for internal in [UidbIndex::RP, UidbIndex::RECYCLE, UidbIndex::CRYPTO] {
             rows[usize::from(internal.0)] =
@@ -102,8 +131,8 @@ impl InterfaceAgent {
         let mut inner = driver.alloc::<u16>((layout.outers.len() * TAGS).max(1))?;
         outer.fill(TagEntry::NONE);
         inner.fill(UidbIndex::NONE.0);
-        for (id, interface) in interfaces.all().iter().enumerate() {
-            let uidb = self.ids[id];
+        for interface in interfaces.all() {
+            let uidb = self.uidb(interface);
             let port = interface.port_index;
             let facts = ports.get(port);
             let own = features.get(interface.name()).copied().unwrap_or_default();
@@ -142,23 +171,53 @@ impl InterfaceAgent {
                 }
             }
         }
+        Ok(Drafts { uidbs: rows, ports: classes, outer, inner })
+    }
+
+    /// Publishes `drafts` and returns what was there before, for [`InterfaceAgent::keep`] or
+    /// [`InterfaceAgent::restore`].
+    pub(crate) fn publish(
+        &mut self,
+        driver: &mut Driver,
+        drafts: Drafts,
+    ) -> Result<Before, DriverError> {
         let new = Blocks {
-            uidbs: rows.publish(),
-            ports: classes.publish(),
-            outer: outer.publish(),
-            inner: inner.publish(),
+            uidbs: drafts.uidbs.publish(),
+            ports: drafts.ports.publish(),
+            outer: drafts.outer.publish(),
+            inner: drafts.inner.publish(),
         };
-        driver.commit(|root| {
-            root.set(table_kind::UIDB, new.uidbs)
-                .set(table_kind::PORT_CLASS, new.ports)
-                .set(table_kind::OUTER_TAG, new.outer)
-                .set(table_kind::INNER_TAG, new.inner);
-        })?;
-        if let Some(old) = self.blocks.replace(new) {
-            driver.retire(old.uidbs);
-            driver.retire(old.ports);
-            driver.retire(old.outer);
-            driver.retire(old.inner);
+        let published = driver.commit(|root| new.name_in(root));
+        if let Err(error) = published {
+            new.retire(driver);
+            return Err(error);
+        }
+        Ok(Before(self.blocks.replace(new)))
+    }
+
+    /// Gives back what was there before.
+    pub(crate) fn keep(driver: &mut Driver, before: Before) {
+        if let Some(old) = before.0 {
+            old.retire(driver);
+        }
+    }
+
+    /// Publishes again what was there before.
+    pub(crate) fn restore(
+        &mut self,
+        driver: &mut Driver,
+        before: Before,
+    ) -> Result<(), DriverError> {
+        let restored = driver.commit(|root| match &before.0 {
+            Some(old) => old.name_in(root),
+            None => Blocks::clear(root),
+        });
+        if let Err(error) = restored {
+            Self::keep(driver, before);
+            return Err(error);
+        }
+        if let Some(new) = std::mem::replace(&mut self.blocks, before.0) {
+            new.retire(driver);
         }
         Ok(())
     }
@@ -169,7 +228,7 @@ impl InterfaceAgent {
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
     ) -> Vec<punt::Interface> {
-        let describe = |(id, interface): (usize, &crate::config::Interface<'_>)| {
+        let describe = |interface: &Interface<'_>| {
             let nets = interface.addresses();
             let tag = |tpid: Tpid, vid| punt::VlanTag { tpid: tpid.ethertype(), vid };
             let tags = interface.vlan.map_or(Vec::new(), |vlan| match vlan.inner {
@@ -177,7 +236,7 @@ impl InterfaceAgent {
                 Some(inner) => vec![tag(vlan.tpid, vlan.id), tag(Tpid::Dot1q, inner)],
             });
             punt::Interface {
-                uidb: self.ids[id],
+                uidb: self.uidb(interface),
                 name: interface.name().to_owned(),
                 mac: ports.get(interface.port_index).map_or([0; 6], |facts| facts.mac),
                 mtu: interface.mtu(),
@@ -198,7 +257,7 @@ impl InterfaceAgent {
                 tags,
             }
         };
-        interfaces.all().iter().enumerate().map(describe).collect()
+        interfaces.all().iter().map(describe).collect()
     }
 }
 

@@ -43,6 +43,18 @@ impl Numbers {
         Ok(self.next - 1)
     }
 
+    /// Checks that `count` more can be taken.
+    ///
+    /// # Errors
+    /// Fewer are free.
+    pub fn need(&self, count: usize) -> Result<(), Exhausted> {
+        let free = (self.limit - self.next) as usize + self.free.len();
+        if count > free {
+            return Err(Exhausted { what: self.what, limit: self.limit });
+        }
+        Ok(())
+    }
+
     /// Gives a number back. Nobody may refer to it any more, lcores included.
     pub fn give(&mut self, number: u32) {
         debug_assert!(number < self.next, "{number} was never handed out");
@@ -75,5 +87,6 @@ mod tests {
         numbers.give(1);
         assert_eq!(numbers.take(), Ok(1));
         assert_eq!(numbers.in_use(1), 2);
+        assert!(numbers.need(0).is_ok() && numbers.need(1).is_err());
     }
 }

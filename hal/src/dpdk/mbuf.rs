@@ -7,6 +7,10 @@ use crate::packet::{BurstParts, HEADROOM, RawBuf};
 // Buffers are laid out for this headroom, and DPDK resets `data_off` to its own.
 const _: () = assert!(HEADROOM == sys::QFP_PKTMBUF_HEADROOM as usize);
 
+/// Bits between `data_off` and `nb_segs`, which `gather` reads as one word.
+const SEGMENTS_SHIFT: u32 = (sys::QFP_MBUF_NB_SEGS - sys::QFP_MBUF_DATA_OFF) * 8;
+const _: () = assert!(SEGMENTS_SHIFT <= 48 && sys::QFP_MBUF_DATA_OFF.is_multiple_of(8));
+
 /// Reads the field at `offset`.
 ///
 /// # Safety
@@ -92,24 +96,20 @@ pub(super) unsafe fn gather(parts: &mut BurstParts<'_>, first: usize, count: usi
     let slots = first..first + count;
     let bufs = &parts.buf[slots.clone()];
     let frames = parts.data[slots.clone()].iter_mut().zip(&mut parts.len[slots]);
-    // One segment each: the union of all counts is 1.
-    let mut union = 1;
+    // One segment each: the union of all counts is 1. Start and count lie in one word.
+    let mut union = 0;
     for (&buf, (data, len)) in bufs.iter().zip(frames) {
         // SAFETY: passed on from the caller.
-        let (data_off, data_len, segments) = unsafe {
-            (
-                get::<u16>(buf, sys::QFP_MBUF_DATA_OFF),
-                get::<u16>(buf, sys::QFP_MBUF_DATA_LEN),
-                get::<u16>(buf, sys::QFP_MBUF_NB_SEGS),
-            )
+        let (rearm, data_len) = unsafe {
+            (get::<u64>(buf, sys::QFP_MBUF_DATA_OFF), get::<u16>(buf, sys::QFP_MBUF_DATA_LEN))
         };
-        let start = buf_addr(buf).wrapping_add(usize::from(data_off));
+        let start = buf_addr(buf).wrapping_add((rearm & 0xffff) as usize);
         super::simd::prefetch(start);
         *data = start;
         *len = data_len;
-        union |= segments;
+        union |= rearm;
     }
-    union != 1
+    count > 0 && union >> SEGMENTS_SHIFT & 0xffff != 1
 }
 
 /// Makes the mbuf say what the burst says: where its frame starts, and how long it is.

@@ -250,7 +250,7 @@ impl Mempool {
 
     fn uncached_count(self) -> usize {
         // SAFETY: as above.
-        unsafe { sys::rte_mempool_ops_get_count(self.0.as_ptr()) as usize }
+        unsafe { sys::qfp_mempool_uncached_count(self.0.as_ptr()) as usize }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The port over capture files.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Seek};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,8 @@ pub struct PcapPort {
 
 impl PcapPort {
     /// Opens the files and reads the whole input once, so that a bad capture is refused before a
-    /// packet of it is forwarded. The output file is created.
+    /// packet of it is forwarded. The output file is created; what it held before stays until the
+    /// port is started.
     pub fn open(spec: &PcapSpec) -> Result<Self, PortError> {
         let mut input = None;
         let mut total_packets = None;
@@ -50,7 +51,9 @@ impl PcapPort {
             let reason = "tx would overwrite the rx file";
             return Err(PortError::BadSpec { spec: spec.to_string(), reason });
         }
-        let create = |path| File::create(path).map_err(|source| io_error(path, source));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let create = |path| options.open(path).map_err(|source| io_error(path, source));
         let output = spec.tx.as_deref().map(create).transpose()?;
         let info = PortInfo {
             spec: spec.to_string(),
@@ -85,17 +88,18 @@ impl PcapPort {
         Ok(vec![Box::new(MemoryRx::new(frames, missed))])
     }
 
-    fn tx_queues(&mut self, count: u16) -> Vec<Box<dyn TxQueue>> {
+    fn tx_queues(&mut self, count: u16) -> Result<Vec<Box<dyn TxQueue>>, PortError> {
         let queues;
         let (Some(path), Some(file)) = (&self.spec.tx, self.output.take()) else {
             (self.discarded, queues) = discard_queues(count);
-            return queues;
+            return Ok(queues);
         };
+        empty(&file).map_err(|source| io_error(path, source))?;
         let writer = Arc::new(Mutex::new(Writer::new(file)));
         let path: Arc<Path> = path.as_path().into();
         let queue =
             |_| Box::new(PcapTx { writer: writer.clone(), path: path.clone() }) as Box<dyn TxQueue>;
-        (0..count).map(queue).collect()
+        Ok((0..count).map(queue).collect())
     }
 }
 
@@ -110,7 +114,7 @@ impl Port for PcapPort {
             let port = self.info.spec.clone();
             return Err(PortError::TooManyQueues { port, wanted, available });
         }
-        Ok(Queues { rx: self.rx_queues(wanted)?, tx: self.tx_queues(config.tx_queues) })
+        Ok(Queues { rx: self.rx_queues(wanted)?, tx: self.tx_queues(config.tx_queues)? })
     }
 
     fn xstats(&self) -> Vec<(String, u64)> {
@@ -123,6 +127,11 @@ fn count(file: &File) -> Result<u64, CaptureError> {
     let mut reader = Reader::new(file)?;
     while reader.advance()? {}
     Ok(reader.packets())
+}
+
+/// Empties an output file. Pipes and devices have nothing to cut off.
+fn empty(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 fn io_error(path: &Path, source: io::Error) -> PortError {

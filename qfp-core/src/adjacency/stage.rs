@@ -2,59 +2,55 @@
 
 use hal::PacketMask;
 
-use crate::adjacency::{AdjacencyKind, AdjacencyTables};
+use crate::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
 use crate::packet::{DropReason, PuntCause, Vector};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbIndex, UidbTable};
 
 /// Row `next-hop`: from the leaf to the member of its group, and to the output interface.
 ///
-/// Three loads a packet; a hash only where the group has several members.
+/// One load a packet; a hash only where the group has several members.
 #[derive(Debug, Default)]
 pub struct NextHop;
 
 impl Step for NextHop {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = AdjacencyTables::open(&lcore.tables);
-        for slot in select {
-            let i = slot & 63;
-            let group = tables.group(vector.leaf[i]);
-            let adjacency = match group.places {
-                0 => {
-                    let reason = if vector.ipv4.contains(slot) {
-                        DropReason::Ipv4NoRoute
-                    } else {
-                        DropReason::Ipv6NoRoute
-                    };
-                    vector.drop(slot, reason);
-                    continue;
-                }
-                1 => group.first,
-                _ => tables.member(group, vector.flow_hash(slot)),
-            };
-            vector.adjacency[i] = adjacency;
-            let Some(row) = tables.adjacencies.get(adjacency as usize) else {
-                vector.drop(slot, DropReason::NoAdjacency);
-                continue;
-            };
-            vector.output[i] = row.output();
-            match row.state().kind {
-                AdjacencyKind::Plain | AdjacencyKind::Featured => {}
-                AdjacencyKind::Receive | AdjacencyKind::LocalGroup => vector.for_us.insert(slot),
-                AdjacencyKind::Null0 => {
-                    let reason = if vector.ipv4.contains(slot) {
-                        DropReason::Ipv4Null0
-                    } else {
-                        DropReason::Ipv6Null0
-                    };
-                    vector.drop(slot, reason);
-                }
-                AdjacencyKind::Absent => vector.drop(slot, DropReason::NoAdjacency),
-                AdjacencyKind::Incomplete | AdjacencyKind::Glean => {}
-            }
+        let simple = super::one_forward(&tables, vector, select);
+        for slot in select - simple {
+            choose(&tables, vector, slot);
         }
         // A link-local source may reach us, but not pass (RFC 4291 2.5.6).
-        vector.drop_all((vector.link_scope & select) - vector.for_us, DropReason::LinkLocalScope);
+        let strayed = (vector.link_scope & select) - vector.for_us;
+        if !strayed.is_empty() {
+            vector.drop_all(strayed, DropReason::LinkLocalScope);
+        }
+    }
+}
+
+/// One packet: no route, several members, for us, or Null0.
+fn choose(tables: &AdjacencyTables<'_>, vector: &mut Vector, slot: usize) {
+    let i = slot & 63;
+    let group = tables.group(vector.leaf[i]);
+    let by_family = |v4, v6| if vector.ipv4.contains(slot) { v4 } else { v6 };
+    let adjacency = match group.places {
+        0 => {
+            return vector.drop(slot, by_family(DropReason::Ipv4NoRoute, DropReason::Ipv6NoRoute));
+        }
+        1 => group.first,
+        _ => tables.member(group, vector.flow_hash(slot)),
+    };
+    match group.class {
+        GroupClass::Null0 => {
+            vector.drop(slot, by_family(DropReason::Ipv4Null0, DropReason::Ipv6Null0));
+        }
+        GroupClass::Receive => vector.for_us.insert(slot),
+        GroupClass::Forward => {}
+    }
+    vector.adjacency[i] = adjacency;
+    match tables.adjacencies.get(adjacency as usize) {
+        Some(row) => vector.output[i] = row.output(),
+        None => vector.drop(slot, DropReason::NoAdjacency),
     }
 }
 

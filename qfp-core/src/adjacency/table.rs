@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use crate::step::{Tables, table_kind};
+use crate::tables::{Tables, table_kind};
 use crate::uidb::UidbIndex;
 
 /// Longest rewrite string: Ethernet with two tags, and room for labels.
@@ -106,8 +106,7 @@ pal::plain_struct! {
     /// One next-hop group.
     #[derive(Debug, Default)]
     pub struct Group {
-        /// Low half: the adjacency of a group of one, else its first place in the path table.
-        /// Upper half: number of places; 0 for a group that does not exist.
+        /// [`GroupWord`], packed.
         pub word: AtomicU64,
     }
 
@@ -160,29 +159,66 @@ impl Adjacency {
     }
 }
 
+/// What all members of a group have in common, so that it can be told from the leaf alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GroupClass {
+    /// Packets are forwarded.
+    Forward = 0,
+    /// Packets are for this router.
+    Receive = 1,
+    /// Packets are discarded: Null0.
+    Null0 = 2,
+}
+
 /// What a leaf resolves to before a member is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupWord {
-    /// Adjacency, or first place in the path table.
+    /// Adjacency of a group of one, else the first place in the path table; below 2^24.
     pub first: u32,
-    /// Number of places.
-    pub places: u32,
+    /// Output interface of a group of one; the adjacencies of larger groups say it.
+    pub output: UidbIndex,
+    /// What becomes of packets.
+    pub class: GroupClass,
+    /// Number of places; 0 for a group that does not exist.
+    pub places: u16,
 }
 
 impl GroupWord {
-    /// As it is stored.
+    /// The word of a group that does not exist.
+    pub const NONE: u64 = 0;
+    /// Where the output interface stands in the word.
+    pub(super) const OUTPUT_SHIFT: u32 = 24;
+    /// Where class and number of places stand.
+    pub(super) const CLASS_SHIFT: u32 = 40;
+    /// The upper bits of a group with one member that is forwarded to.
+    pub(super) const ONE_FORWARD: u64 = 1 << 2;
+
+    /// As it is stored: 24 bits `first`, 16 bits output, 2 bits class, 16 bits places.
     #[inline]
     #[must_use]
     pub const fn pack(self) -> u64 {
-        self.first as u64 | (self.places as u64) << 32
+        (self.first & 0xff_ffff) as u64
+            | (self.output.0 as u64) << Self::OUTPUT_SHIFT
+            | (self.class as u64) << Self::CLASS_SHIFT
+            | (self.places as u64) << (Self::CLASS_SHIFT + 2)
     }
 
     /// Back from [`GroupWord::pack`].
     #[inline]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
+    #[expect(clippy::cast_possible_truncation, reason = "fields of the word")]
     pub const fn unpack(word: u64) -> Self {
-        Self { first: word as u32, places: (word >> 32) as u32 }
+        Self {
+            first: word as u32 & 0xff_ffff,
+            output: UidbIndex((word >> Self::OUTPUT_SHIFT) as u16),
+            class: match word >> Self::CLASS_SHIFT & 3 {
+                0 => GroupClass::Forward,
+                1 => GroupClass::Receive,
+                _ => GroupClass::Null0,
+            },
+            places: (word >> (Self::CLASS_SHIFT + 2)) as u16,
+        }
     }
 }
 
@@ -253,14 +289,33 @@ mod tests {
     }
 
     #[test]
+    fn the_group_word_survives_packing() {
+        for class in [GroupClass::Forward, GroupClass::Receive, GroupClass::Null0] {
+            let (first, output) = (0xab_cdef, UidbIndex(0x8765));
+            let word = GroupWord { first, output, class, places: 16_320 };
+            assert_eq!(GroupWord::unpack(word.pack()), word);
+        }
+        assert_eq!(GroupWord::unpack(GroupWord::NONE).places, 0);
+        let one =
+            GroupWord { first: 1, output: UidbIndex(2), class: GroupClass::Forward, places: 1 };
+        assert_eq!(one.pack() >> GroupWord::CLASS_SHIFT, GroupWord::ONE_FORWARD);
+    }
+
+    #[test]
     fn a_flow_stays_on_its_member_and_all_members_are_used() {
         let paths: Vec<Path> = (10..13).map(|a| Path { adjacency: AtomicU32::new(a) }).collect();
         let tables = AdjacencyTables { adjacencies: &[], groups: &[], paths: &paths };
-        let group = GroupWord { first: 0, places: 3 };
-        assert_eq!(tables.member(group, 0), 10);
-        assert_eq!(tables.member(group, u32::MAX / 2), 11);
-        assert_eq!(tables.member(group, u32::MAX), 12);
-        assert_eq!(tables.member(GroupWord { first: 7, places: 1 }, 99), 7);
-        assert_eq!(tables.member(GroupWord { first: 9, places: 2 }, u32::MAX), 0);
+        let group = |first, places| GroupWord {
+            first,
+            places,
+            output: UidbIndex(9),
+            class: GroupClass::Forward,
+        };
+        let three = group(0, 3);
+        assert_eq!(tables.member(three, 0), 10);
+        assert_eq!(tables.member(three, u32::MAX / 2), 11);
+        assert_eq!(tables.member(three, u32::MAX), 12);
+        assert_eq!(tables.member(group(7, 1), 99), 7);
+        assert_eq!(tables.member(group(9, 2), u32::MAX), 0);
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 use crate::fia::Gate;
-use crate::fib_stage::{Fib4Lookup, Fib6Lookup};
+use crate::fib::{Fib4Lookup, Fib6Lookup};
 use crate::ifib::IfibAct;
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};

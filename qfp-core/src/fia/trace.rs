@@ -1,6 +1,6 @@
 //! Packet trace: which rows a packet went through, and how its walk ended.
 //!
-//! Off by default and free when off: a traced walk is another function.
+//! Off by default, and free when off.
 
 use pal::clock::Nanos;
 

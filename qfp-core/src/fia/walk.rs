@@ -100,12 +100,16 @@ impl FiaBuilder {
         let rows: Vec<ActiveRow> = self
             .plan
             .iter()
-            .map(|plan| ActiveRow {
-                name: plan.name,
-                direction: plan.direction,
-                gate: plan.gate,
-                family: plan.family,
-                step: plan.make.as_ref().map(|make| make(isa)),
+            .enumerate()
+            .filter_map(|(number, plan)| {
+                Some(ActiveRow {
+                    number,
+                    name: plan.name,
+                    direction: plan.direction,
+                    gate: plan.gate,
+                    family: plan.family,
+                    step: plan.make.as_ref()?(isa),
+                })
             })
             .collect();
         let position = |name: &str| rows.iter().position(|row| row.name == name);
@@ -113,49 +117,62 @@ impl FiaBuilder {
             (Some(first), Some(last)) if self.fuse => Fusion::of(&rows, first, last),
             _ => None,
         };
-        let tx = position("tx");
-        Fia { rows, fusion, tx, isa }
+        let tx = self.plan.iter().position(|plan| plan.name == "tx");
+        Fia { names: self.names(), rows, fusion, tx, isa }
     }
 }
 
+/// A row that has a step.
 struct ActiveRow {
+    /// Its number in the order of operations, which is that of its counters.
+    number: usize,
     name: &'static str,
     direction: Direction,
     gate: Gate,
     family: Family,
-    step: Option<Box<dyn Step>>,
+    step: Box<dyn Step>,
 }
 
 /// The run of rows that the fused kernel serves, and what keeps a vector off it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Fusion {
+    /// First of its rows, and the first behind it, among those with steps.
     first: usize,
-    last: usize,
+    end: usize,
     /// Ingress features that stand inside the run, other than its own.
     blocked_by: u64,
+    /// Numbers of the rows that it does the work of.
+    counted: Vec<usize>,
+    /// Number of the row that its cycles are shown at.
+    shown_at: usize,
 }
 
 impl Fusion {
     fn of(rows: &[ActiveRow], first: usize, last: usize) -> Option<Self> {
-        let mut blocked_by = 0;
+        let mut fusion =
+            Self { first, end: last + 1, blocked_by: 0, counted: Vec::new(), shown_at: 0 };
         for row in &rows[first..=last] {
             let own = ROUTER.iter().any(|r| r.name == row.name && r.gate == Gate::Always)
                 || row.gate == Gate::TTL;
             match (row.direction, row.gate) {
-                _ if own => {}
+                _ if own => fusion.counted.push(row.number),
                 // A feature of the user's own that looks at every packet.
-                (_, Gate::Always) if row.step.is_some() => return None,
-                (Direction::Ingress, gate) if row.step.is_some() => blocked_by |= gate.mask(),
+                (_, Gate::Always) => return None,
+                (Direction::Ingress, gate) => fusion.blocked_by |= gate.mask(),
                 // Egress features show in the adjacency, which is then not plain.
-                _ => {}
+                (Direction::Egress, _) => {}
+            }
+            if row.name == "l2-rewrite" {
+                fusion.shown_at = row.number;
             }
         }
-        Some(Self { first, last, blocked_by })
+        Some(fusion)
     }
 }
 
 /// The feature invocation array of one lcore.
 pub struct Fia {
+    names: Vec<&'static str>,
     rows: Vec<ActiveRow>,
     fusion: Option<Fusion>,
     tx: Option<usize>,
@@ -166,7 +183,7 @@ impl Fia {
     /// Names of the rows, in order.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
-        self.rows.iter().map(|row| row.name).collect()
+        self.names.clone()
     }
 
     /// The instructions that the rows' kernels use.
@@ -184,13 +201,13 @@ impl Fia {
     /// Takes the vector through all rows. Afterwards its live packets are ready to be sent.
     #[inline]
     pub fn walk(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
-        self.run(lcore, vector, &mut Silent);
+        self.run(lcore, vector, &mut Observer::Nobody);
     }
 
     /// As [`Fia::walk`], and samples the cycles of each row into its counters.
-    #[inline(never)]
+    #[inline]
     pub fn walk_sampled(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
-        self.run(lcore, vector, &mut Sampler { last: rdtsc() });
+        self.run(lcore, vector, &mut Observer::Sampler { last: rdtsc() });
     }
 
     /// As [`Fia::walk`], and records what becomes of up to `limit` packets. Allocates.
@@ -201,7 +218,7 @@ impl Fia {
         vector: &mut Vector,
         limit: usize,
     ) -> TraceEntry {
-        let mut tracer = Tracer { last: rdtsc(), entry: TraceEntry::default() };
+        let mut entry = TraceEntry::default();
         for slot in vector.live.into_iter().take(limit) {
             let packet = TracedPacket {
                 at: vector.now,
@@ -212,10 +229,10 @@ impl Fia {
                 steps: Vec::new(),
                 outcome: TraceOutcome::Sent,
             };
-            tracer.entry.packets.push((slot, packet));
+            entry.packets.push((slot, packet));
         }
-        self.run(lcore, vector, &mut tracer);
-        for (slot, packet) in &mut tracer.entry.packets {
+        self.run(lcore, vector, &mut Observer::Tracer { last: rdtsc(), entry: &mut entry });
+        for (slot, packet) in &mut entry.packets {
             let i = *slot & 63;
             packet.input = vector.input[i];
             packet.after = vector.burst.frame(*slot).to_vec();
@@ -228,7 +245,7 @@ impl Fia {
             if packet.outcome == TraceOutcome::Sent {
                 packet.output = vector.output[i];
                 if let Some(tx) = self.tx {
-                    let name = self.rows[tx].name;
+                    let name = self.names[tx];
                     packet.steps.push(TraceStep {
                         row: name,
                         cycles: 0,
@@ -237,38 +254,43 @@ impl Fia {
                 }
             }
         }
-        tracer.entry
+        entry
     }
 
-    #[inline(always)]
-    fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut impl Observer) {
+    /// One function for all walks, so that a sampled walk runs the code that the others run.
+    #[inline(never)]
+    fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut Observer<'_>) {
+        let fused_first = match &self.fusion {
+            Some(fusion) => fusion.first,
+            None => usize::MAX,
+        };
         let mut n = 0;
         while n < self.rows.len() {
-            if let Some(fusion) = self.fusion
-                && n == fusion.first
+            if n == fused_first
+                && let Some(fusion) = &self.fusion
                 && vector.gates_in.all & Gate::TTL.mask() != 0
                 && vector.gates_in.any & fusion.blocked_by == 0
             {
                 let done = fused::egress(lcore, vector, vector.live);
                 let count = u64::from(done.count());
-                for (row, active) in self.rows.iter().enumerate().take(fusion.last + 1).skip(n) {
-                    if active.gate == Gate::Always || active.gate == Gate::TTL {
-                        lcore.counters.row(row, count);
-                    }
+                for row in &fusion.counted {
+                    lcore.counters.row(*row, count);
                 }
-                observer.fused(&self.rows[n..=fusion.last], n, lcore, done);
-                if (vector.live - vector.fused).is_empty() {
-                    n = fusion.last + 1;
+                if !matches!(observer, Observer::Nobody) {
+                    observer.fused(&self.rows, fusion, lcore, done);
+                }
+                if vector.live == vector.fused {
+                    n = fusion.end;
                     continue;
                 }
             }
             let row = &mut self.rows[n];
-            if let Some(step) = &mut row.step {
-                let select = select(row.direction, row.gate, row.family, lcore, vector);
-                if !select.is_empty() {
-                    step.process(lcore, vector, select);
-                    lcore.counters.row(n, u64::from(select.count()));
-                    observer.row(row.name, n, lcore, select);
+            let select = select(row.direction, row.gate, row.family, lcore, vector);
+            if !select.is_empty() {
+                row.step.process(lcore, vector, select);
+                lcore.counters.row(row.number, u64::from(select.count()));
+                if !matches!(observer, Observer::Nobody) {
+                    observer.row(row.name, row.number, lcore, select);
                 }
             }
             n += 1;
@@ -326,81 +348,63 @@ fn gated(
     on
 }
 
-/// What is told after each row.
-trait Observer {
-    fn row(&mut self, name: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask);
-    fn fused(&mut self, rows: &[ActiveRow], first: usize, lcore: &Lcore<'_>, done: PacketMask);
+/// Who is told after each row.
+enum Observer<'a> {
+    Nobody,
+    Sampler { last: u64 },
+    Tracer { last: u64, entry: &'a mut TraceEntry },
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    #[inline(always)]
-    fn row(&mut self, _: &'static str, _: usize, _: &Lcore<'_>, _: PacketMask) {}
-    #[inline(always)]
-    fn fused(&mut self, _: &[ActiveRow], _: usize, _: &Lcore<'_>, _: PacketMask) {}
-}
-
-struct Sampler {
-    last: u64,
-}
-
-impl Sampler {
-    fn lap(&mut self) -> u64 {
-        let now = rdtsc();
-        let cycles = now.wrapping_sub(self.last);
-        self.last = now;
-        cycles
-    }
-}
-
-impl Observer for Sampler {
-    fn row(&mut self, _: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask) {
-        let cycles = self.lap();
-        lcore.counters.row_sample(row, u64::from(select.count()), cycles);
-    }
-
-    /// The run's cycles are shown at its last row of two: the rewrite, which does the stores.
-    fn fused(&mut self, rows: &[ActiveRow], first: usize, lcore: &Lcore<'_>, done: PacketMask) {
-        let cycles = self.lap();
-        let rewrite = rows.iter().position(|row| row.name == "l2-rewrite").unwrap_or(0);
-        if !done.is_empty() {
-            lcore.counters.row_sample(first + rewrite, u64::from(done.count()), cycles);
+impl Observer<'_> {
+    fn row(&mut self, name: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask) {
+        match self {
+            Self::Nobody => {}
+            Self::Sampler { last } => {
+                let cycles = lap(last);
+                lcore.counters.row_sample(row, u64::from(select.count()), cycles);
+            }
+            Self::Tracer { last, entry } => record(entry, name, select, lap(last)),
         }
     }
-}
 
-struct Tracer {
-    last: u64,
-    entry: TraceEntry,
-}
-
-impl Tracer {
-    fn record(&mut self, row: &'static str, select: PacketMask, cycles: u64) {
-        for (slot, packet) in &mut self.entry.packets {
-            if select.contains(*slot) {
-                packet.steps.push(TraceStep { row, cycles, packets: select.count() });
+    /// The run's cycles are shown at its row `l2-rewrite`, which does the stores; its other rows
+    /// are sampled too, at no cost, so that their averages are over all packets.
+    fn fused(&mut self, rows: &[ActiveRow], fusion: &Fusion, lcore: &Lcore<'_>, done: PacketMask) {
+        if done.is_empty() {
+            return;
+        }
+        match self {
+            Self::Nobody => {}
+            Self::Sampler { last } => {
+                let cycles = lap(last);
+                for row in &fusion.counted {
+                    let cycles = if *row == fusion.shown_at { cycles } else { 0 };
+                    lcore.counters.row_sample(*row, u64::from(done.count()), cycles);
+                }
+            }
+            Self::Tracer { last, entry } => {
+                let cycles = lap(last);
+                for row in rows.iter().filter(|row| fusion.counted.contains(&row.number)) {
+                    let cycles = if row.number == fusion.shown_at { cycles } else { 0 };
+                    record(entry, row.name, done, cycles);
+                }
             }
         }
     }
 }
 
-impl Observer for Tracer {
-    fn row(&mut self, name: &'static str, _: usize, _: &Lcore<'_>, select: PacketMask) {
-        let now = rdtsc();
-        self.record(name, select, now.wrapping_sub(self.last));
-        self.last = now;
-    }
+/// TSC cycles since `last`, which becomes now.
+fn lap(last: &mut u64) -> u64 {
+    let now = rdtsc();
+    let cycles = now.wrapping_sub(*last);
+    *last = now;
+    cycles
+}
 
-    fn fused(&mut self, rows: &[ActiveRow], _: usize, _: &Lcore<'_>, done: PacketMask) {
-        let now = rdtsc();
-        let cycles = now.wrapping_sub(self.last);
-        self.last = now;
-        for row in rows {
-            if row.step.is_some() && matches!(row.gate, Gate::Always | Gate::TTL) {
-                let cycles = if row.name == "l2-rewrite" { cycles } else { 0 };
-                self.record(row.name, done, cycles);
-            }
+fn record(entry: &mut TraceEntry, row: &'static str, select: PacketMask, cycles: u64) {
+    for (slot, packet) in &mut entry.packets {
+        if select.contains(*slot) {
+            packet.steps.push(TraceStep { row, cycles, packets: select.count() });
         }
     }
 }

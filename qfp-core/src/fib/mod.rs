@@ -18,10 +18,10 @@
 //! A view trusts nothing it reads: every index is in range by construction or clamped, so a
 //! damaged image gives wrong leaves and never a wild read.
 
-mod arch;
 mod prefix;
 mod routes;
 mod slab;
+mod stage;
 mod tree;
 pub mod v4;
 pub mod v6;
@@ -29,8 +29,9 @@ pub mod v6;
 #[cfg(test)]
 mod tests;
 
-pub use arch::Isa;
+pub use crate::isa::Isa;
 pub use prefix::{Address, Prefix};
+pub use stage::{Fib4, Fib4Lookup, Fib6Lookup};
 pub use tree::Line;
 
 /// Lanes of one lookup vector.

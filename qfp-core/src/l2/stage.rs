@@ -3,16 +3,11 @@
 use hal::PacketMask;
 
 use crate::counters::LcoreCounters;
-use crate::l2::{MacRow, PortClass, TagTables};
+use crate::l2::{MacRow, PortClass, TagTables, simd};
 use crate::packet::{DropReason, Source, Vector};
-use crate::simd;
+use crate::simd::{same_interface, sum};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, Uidb, UidbIndex, UidbTable};
-
-/// EtherTypes that announce a VLAN tag: IEEE 802.1Q, 802.1ad, and the old QinQ number.
-const fn is_tag(ethertype: u16) -> bool {
-    matches!(ethertype, 0x8100 | 0x88a8 | 0x9100)
-}
 
 /// Row `if-classify`: finds the input interface and where the network header starts.
 ///
@@ -24,6 +19,8 @@ impl Step for IfClassify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let uidbs = UidbTable::open(&lcore.tables);
         vector.l3_offset = [14; hal::VECTOR];
+        // No route yet: what the vector before left here names other packets' interfaces.
+        vector.output = [UidbIndex::NONE; hal::VECTOR];
         let native = match vector.source {
             Source::Internal(uidb) => {
                 vector.input = [uidb; hal::VECTOR];
@@ -33,7 +30,7 @@ impl Step for IfClassify {
                 let tags = TagTables::open(&lcore.tables);
                 let class = tags.port(port);
                 vector.input = [UidbIndex(class.native); hal::VECTOR];
-                if class.outer != 0 && classify_tags(tags, class, vector, select) {
+                if classify_tags(tags, class, vector, select) {
                     return finish(lcore.counters, uidbs, vector, select, None);
                 }
                 UidbIndex(class.native)
@@ -44,58 +41,46 @@ impl Step for IfClassify {
 }
 
 /// Finds the interfaces of tagged frames; true when there were any.
+#[inline]
 fn classify_tags(
     tags: TagTables<'_>,
     class: PortClass,
     vector: &mut Vector,
     select: PacketMask,
 ) -> bool {
-    let mut tagged = PacketMask::EMPTY;
-    let mut group = PacketMask::EMPTY;
-    for slot in select {
-        let frame = vector.burst.frame(slot);
-        let Some(&[high, low, tci_high, tci_low]) =
-            frame.get(12..).and_then(|rest| rest.first_chunk())
-        else {
-            continue;
-        };
-        if !is_tag(u16::from_be_bytes([high, low])) {
-            continue;
-        }
-        tagged.insert(slot);
-        if frame[0] & 1 == 1 {
-            group.insert(slot);
-        }
-        let vid = u16::from_be_bytes([tci_high, tci_low]) & 0xfff;
-        let mut offset = 18;
-        let mut uidb = if vid == 0 {
-            // A priority tag: the frame belongs to the port itself (IEEE 802.1Q 6.9.1).
-            UidbIndex(class.native)
-        } else {
-            let outer = tags.outer(class, vid);
-            let mut uidb = UidbIndex(outer.uidb);
-            if let Some(&[high, low, tci_high, tci_low]) =
-                frame.get(16..).and_then(|rest| rest.first_chunk())
-                && is_tag(u16::from_be_bytes([high, low]))
-            {
-                let inner = tags.inner(outer, u16::from_be_bytes([tci_high, tci_low]));
-                if inner != UidbIndex::NONE {
-                    offset = 22;
-                    uidb = inner;
-                }
-            }
-            uidb
-        };
-        if frame.len() < offset {
-            uidb = UidbIndex::NONE;
-        }
+    let Some(outer) = tags.outer_tags(class) else { return false };
+    let tagged = simd::outer_tags(outer, vector, select);
+    for slot in tagged.other {
+        let (uidb, offset) = classify_tag(tags, class, vector.burst.frame(slot));
         vector.input[slot & 63] = uidb;
-        #[expect(clippy::cast_possible_truncation, reason = "18 or 22")]
-        let offset = offset as u8;
         vector.l3_offset[slot & 63] = offset;
     }
-    vector.tagged_group = group;
-    !tagged.is_empty()
+    !(tagged.single | tagged.other).is_empty()
+}
+
+/// The interface of one tagged frame, and the offset of its network header.
+fn classify_tag(tags: TagTables<'_>, class: PortClass, frame: &[u8]) -> (UidbIndex, u8) {
+    const NOWHERE: (UidbIndex, u8) = (UidbIndex::NONE, 18);
+    let vid = |at: usize| {
+        let tci = frame.get(at..).and_then(|rest| rest.first_chunk::<2>());
+        tci.map(|tci| u16::from_be_bytes(*tci) & 0xfff)
+    };
+    let Some(outer_vid) = vid(14).filter(|_| frame.len() >= 18) else { return NOWHERE };
+    if outer_vid == 0 {
+        // A priority tag: the frame belongs to the port itself (IEEE 802.1Q 6.9.1).
+        return (UidbIndex(class.native), 18);
+    }
+    let outer = tags.outer(class, outer_vid);
+    if let Some([0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00]) =
+        frame.get(16..).and_then(|rest| rest.first_chunk::<2>())
+        && let Some(inner_vid) = vid(18).filter(|_| frame.len() >= 22)
+    {
+        let inner = tags.inner(outer, inner_vid);
+        if inner != UidbIndex::NONE {
+            return (inner, 22);
+        }
+    }
+    (UidbIndex(outer.uidb), 18)
 }
 
 /// Counts the interfaces, drops what has none, and opens the gates of their features.
@@ -112,7 +97,7 @@ fn finish(
         let uidb = uniform.unwrap_or(vector.input[first & 63]);
         let same = match uniform {
             Some(_) => rest,
-            None => rest & simd::same_interface(&vector.input, uidb),
+            None => rest & same_interface(&vector.input, uidb),
         };
         rest -= same;
         let row = uidbs.get(uidb);
@@ -127,7 +112,12 @@ fn finish(
                 continue;
             }
         }
-        counters.interface_in(uidb, u64::from(same.count()), simd::sum(vector.burst.lens(), same));
+        let bytes = if same == vector.burst.owned() {
+            vector.bytes
+        } else {
+            sum(vector.burst.lens(), same)
+        };
+        counters.interface_in(uidb, u64::from(same.count()), bytes);
     }
     gates.all &= gates.any;
     vector.gates_in = gates;

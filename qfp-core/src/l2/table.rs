@@ -1,6 +1,6 @@
 //! Image of the interface classification.
 
-use crate::step::{Tables, table_kind};
+use crate::tables::{Tables, table_kind};
 use crate::uidb::UidbIndex;
 
 /// Tags of one table: all values of a 12-bit VLAN id.
@@ -77,6 +77,14 @@ impl<'a> TagTables<'a> {
     #[must_use]
     pub fn port(&self, port: u16) -> PortClass {
         self.ports.get(usize::from(port)).copied().unwrap_or(PortClass::NONE)
+    }
+
+    /// The outer tags of `class`; `None` when it has no sub-interfaces.
+    #[inline]
+    #[must_use]
+    pub(super) fn outer_tags(&self, class: PortClass) -> Option<&'a [TagEntry; TAGS]> {
+        let first = (class.outer as usize).checked_sub(1)?;
+        self.outer.get(first..)?.first_chunk()
     }
 
     /// The row of an outer tag of `class`. `vid` is taken modulo 4096.

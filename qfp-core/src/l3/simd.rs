@@ -12,7 +12,10 @@ use std::sync::OnceLock;
 
 use hal::{PacketMask, VECTOR};
 
-use crate::packet::Vector;
+use crate::packet::{DropReason, Vector};
+
+/// Bytes in front of the network header of a frame without tags.
+const UNTAGGED: u8 = 14;
 
 /// True when this CPU has what the kernel needs: AVX-512 with byte permutations.
 #[inline]
@@ -27,11 +30,12 @@ pub(super) fn available() -> bool {
     })
 }
 
-/// Parses the plain IPv4 and IPv6 unicast packets of `select` and returns them.
+/// Parses the plain IPv4 and IPv6 unicast packets of `select`, and returns those that need no other
+/// look: the good ones, and those that it has dropped.
 #[inline]
 pub(super) fn parse(vector: &mut Vector, select: PacketMask) -> PacketMask {
     // Slots that the burst does not own are never followed.
-    let select = (select & vector.burst.owned()) - vector.tagged_group;
+    let select = select & vector.burst.owned();
     if select.is_empty() || !available() {
         return PacketMask::EMPTY;
     }
@@ -43,9 +47,19 @@ pub(super) fn parse(vector: &mut Vector, select: PacketMask) -> PacketMask {
 /// The CPU has the features, and the burst owns every slot of `select`, which is not empty.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
 unsafe fn parse_owned(vector: &mut Vector, select: PacketMask) -> PacketMask {
+    if select == PacketMask::FULL && vector.l3_offset == [UNTAGGED; VECTOR] {
+        // A full vector of untagged frames: they start 14 bytes before their network headers.
+        // They are read where they stand: a copy would wait for the stores that made them.
+        let start: *const [*const u8; VECTOR] = vector.burst.data_ptrs().as_ptr().cast();
+        // SAFETY: as below, and every slot is owned; nothing here changes the array.
+        unsafe {
+            let found = columns::<false>(vector, start, 0b1111);
+            return finish(vector, start, select, &found);
+        }
+    }
+    let mut start = [std::ptr::null::<u8>(); VECTOR];
     // Each pointer goes 14 bytes before its network header, so that all frames look untagged;
     // slots outside of `select` look at some packet of it instead.
-    let mut start = [std::ptr::null::<u8>(); VECTOR];
     let any = select.0.trailing_zeros() as usize;
     let data = vector.burst.data_ptrs().as_ptr().cast::<i64>();
     let offsets = vector.l3_offset.as_ptr();
@@ -61,38 +75,106 @@ unsafe fn parse_owned(vector: &mut Vector, select: PacketMask) -> PacketMask {
             _mm512_storeu_si512(start.as_mut_ptr().add(i * 8).cast(), pointer);
         }
     }
-    let mut found = Found::default();
-    for group in 0..4 {
-        if select.0 >> (group * 16) & 0xffff == 0 {
-            continue;
-        }
-        // SAFETY: every pointer of `start` now lies 14 bytes before a network header inside an
-        // owned buffer, behind whose frame at least 64 bytes are readable (`hal::packet::SLACK`).
-        unsafe { sixteen(vector, &start, group, &mut found) };
+    let select = select - group_frames(vector, select);
+    let groups = [0, 16, 32, 48].map(|first| select.0 >> first & 0xffff != 0);
+    let groups = groups.iter().rev().fold(0, |mask, any| mask << 1 | u8::from(*any));
+    // SAFETY: every pointer of `start` now lies 14 bytes before a network header inside an owned
+    // buffer, behind whose frame at least 64 bytes are readable (`hal::packet::SLACK`).
+    let found = unsafe { columns::<true>(vector, &raw const start, groups) };
+    // SAFETY: the pointers are those of the packets of `select`.
+    unsafe { finish(vector, &raw const start, select, &found) }
+}
+
+/// Frames of `select` for a link-layer group.
+#[inline]
+fn group_frames(vector: &Vector, select: PacketMask) -> PacketMask {
+    let mut group = 0;
+    for slot in select {
+        // SAFETY: the caller's packets are owned, and no frame is empty that starts where a
+        // buffer starts.
+        let first = unsafe { *vector.burst.data_ptrs()[slot & 63] };
+        group |= u64::from(first & 1) << slot;
     }
+    PacketMask(group)
+}
+
+/// Notes what was found, and looks at the IPv6 headers.
+///
+/// # Safety
+/// The CPU has the features; every pointer has 64 readable bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
+unsafe fn finish(
+    vector: &mut Vector,
+    start: *const [*const u8; VECTOR],
+    select: PacketMask,
+    found: &Found,
+) -> PacketMask {
     let ipv4 = PacketMask(found.ipv4) & select;
     let mut plain = ipv4;
     vector.ipv4 |= ipv4;
     vector.ttl_expiring |= PacketMask(found.ttl_expiring) & ipv4;
+    // The common kinds of damage need no second look.
+    if found.bad_checksum | found.truncated != 0 {
+        let bad_checksum = PacketMask(found.bad_checksum) & select;
+        let truncated = PacketMask(found.truncated) & select;
+        vector.drop_all(bad_checksum, DropReason::Ipv4BadChecksum);
+        vector.drop_all(truncated, DropReason::Truncated);
+        plain |= bad_checksum | truncated;
+    }
     let ipv6 = PacketMask(found.maybe_ipv6) & select;
     if !ipv6.is_empty() {
         // SAFETY: as above.
-        plain |= unsafe { ipv6_headers(vector, &start, ipv6) };
+        plain |= unsafe { ipv6_headers(vector, start, ipv6) };
     }
     plain
 }
 
 /// Which packets are what, one bit a slot.
-#[derive(Default)]
 struct Found {
     ipv4: u64,
     ttl_expiring: u64,
     maybe_ipv6: u64,
+    /// Whole headers without options, but with a wrong checksum.
+    bad_checksum: u64,
+    /// Headers without options that announce more than there is.
+    truncated: u64,
 }
 
-/// Byte of the frame for each of the 32 bytes that the checks look at; bit 6 selects the second
-/// frame of a pair.
-const fn permutation() -> [u8; 64] {
+/// All groups of 16 that `groups` names.
+///
+/// # Safety
+/// The CPU has the features; `start` is readable, and so are 64 bytes behind every pointer of those
+/// groups.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
+unsafe fn columns<const ANY_OFFSET: bool>(
+    vector: &mut Vector,
+    start: *const [*const u8; VECTOR],
+    groups: u8,
+) -> Found {
+    let mut of = |group: usize| {
+        if groups >> group & 1 == 1 {
+            // SAFETY: passed on from the caller.
+            unsafe { sixteen::<ANY_OFFSET>(vector, start, group) }
+        } else {
+            [0; 5]
+        }
+    };
+    let (a, b, c, d) = (of(0), of(1), of(2), of(3));
+    let join = |n: usize| {
+        let low = _mm512_kunpackw(u32::from(b[n]), u32::from(a[n]));
+        let high = _mm512_kunpackw(u32::from(d[n]), u32::from(c[n]));
+        _mm512_kunpackd(u64::from(high), u64::from(low))
+    };
+    let (ipv4, ttl_expiring, maybe_ipv6) = (join(0), join(1), join(2));
+    let (bad_checksum, truncated) = (join(3), join(4));
+    Found { ipv4, ttl_expiring, maybe_ipv6, bad_checksum, truncated }
+}
+
+/// Where the 32 bytes that the checks look at stand in what is loaded of a frame from byte
+/// `loaded_from` on; bit 6 selects the second frame of a pair.
+const fn permutation(loaded_from: u8) -> [u8; 64] {
     const FIRST: [u8; 32] = [
         12, 13, 0, 1, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
         33, 2, 3, 4, 5, 6, 7, 8, 9,
@@ -100,39 +182,52 @@ const fn permutation() -> [u8; 64] {
     let mut index = [0; 64];
     let mut i = 0;
     while i < 32 {
-        index[i] = FIRST[i];
-        index[i + 32] = FIRST[i] | 64;
+        // What was not loaded is nobody's business: any byte will do.
+        let at = FIRST[i].saturating_sub(loaded_from);
+        index[i] = at;
+        index[i + 32] = at | 64;
         i += 1;
     }
     index
 }
 
-static PERMUTATION: [u8; 64] = permutation();
+/// Frames as they start, in one load of a whole cache line.
+static UNTAGGED_BYTES: [u8; 64] = permutation(0);
+/// Tagged frames from a little before the network header on, in a load that stays in the line.
+static TAGGED_BYTES: [u8; 64] = permutation(TAGGED_FROM);
+const TAGGED_FROM: u8 = 6;
 
-/// Frames `16 * group ..` in columns.
+/// Frames `16 * group ..` in columns; the masks in the order of [`Found`].
 ///
 /// # Safety
 /// The CPU has the features; each pointer of the group has 64 readable bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
-unsafe fn sixteen(
+unsafe fn sixteen<const ANY_OFFSET: bool>(
     vector: &mut Vector,
-    start: &[*const u8; VECTOR],
+    start: *const [*const u8; VECTOR],
     group: usize,
-    found: &mut Found,
-) {
+) -> [u16; 5] {
     let first = group * 16;
+    let index = if ANY_OFFSET { &TAGGED_BYTES } else { &UNTAGGED_BYTES };
     // SAFETY: a static of 64 bytes.
-    let index = unsafe { _mm512_loadu_si512(PERMUTATION.as_ptr().cast()) };
+    let index = unsafe { _mm512_loadu_si512(index.as_ptr().cast()) };
+    let load = |pointer: *const u8| {
+        // SAFETY: 64 readable bytes behind each pointer, by the caller.
+        unsafe {
+            if ANY_OFFSET {
+                let from = pointer.add(usize::from(TAGGED_FROM));
+                _mm512_castsi256_si512(_mm256_loadu_si256(from.cast()))
+            } else {
+                _mm512_loadu_si512(pointer.cast())
+            }
+        }
+    };
     let mut pair = [_mm512_setzero_si512(); 8];
     for (i, pair) in pair.iter_mut().enumerate() {
-        // SAFETY: 64 readable bytes each, by the caller.
-        let (low, high) = unsafe {
-            (
-                _mm512_loadu_si512(start[(first + i) & 63].cast()),
-                _mm512_loadu_si512(start[(first + i + 8) & 63].cast()),
-            )
-        };
+        // SAFETY: 64 pointers.
+        let (low, high) = unsafe { ((*start)[(first + i) & 63], (*start)[(first + i + 8) & 63]) };
+        let (low, high) = (load(low), load(high));
         *pair = _mm512_permutex2var_epi8(low, index, high);
     }
     // Each 256-bit half is an 8 by 8 matrix of words: frames 0..8 below, 8..16 above.
@@ -165,10 +260,9 @@ unsafe fn sixteen(
             _mm512_cvtepu8_epi32(_mm_loadu_si128(vector.l3_offset.as_ptr().add(first).cast())),
         )
     };
-    // EtherType 0x0800 with a clear group bit in one compare, version and length in another. In
-    // front of a tagged frame's header that bit is some other one: `tagged_group` has it.
-    let untagged = _mm512_cmpeq_epi32_mask(offset, _mm512_set1_epi32(14));
-    let looked_at = _mm512_mask_mov_epi32(low16, untagged, _mm512_set1_epi32(0x0001_ffff));
+    // EtherType 0x0800 with a clear group bit in one compare, version and length in another. The
+    // group bit of other frames was not loaded: `group_frames` has left them out already.
+    let looked_at = if ANY_OFFSET { low16 } else { _mm512_set1_epi32(0x0001_ffff) };
     let what = _mm512_and_si512(kind, looked_at);
     let is_ipv4 = _mm512_cmpeq_epi32_mask(what, _mm512_set1_epi32(0x0008))
         & _mm512_cmpeq_epi32_mask(_mm512_and_si512(length, byte), _mm512_set1_epi32(0x45));
@@ -179,20 +273,23 @@ unsafe fn sixteen(
     let length_host = _mm512_shuffle_epi8(length, swap32);
     let total_len = _mm512_and_si512(length_host, low16);
     let present = _mm512_sub_epi32(frame_len, offset);
-    let fits = _mm512_cmple_epi32_mask(total_len, present)
-        & _mm512_cmpge_epi32_mask(total_len, _mm512_set1_epi32(20));
+    let inside = _mm512_cmple_epi32_mask(total_len, present);
+    let holds_header = _mm512_cmpge_epi32_mask(total_len, _mm512_set1_epi32(20));
+    // With less than a fixed header there the other fields are not the packet's.
+    let whole_header = _mm512_cmpge_epi32_mask(present, _mm512_set1_epi32(20));
+    let fits = inside & holds_header;
 
-    // The one's complement sum does not care for byte order (RFC 1071 2 B).
+    // The one's complement sum does not care for byte order (RFC 1071 2 B). The multiply-add sums
+    // signed halves, so each goes in less 0x8000, and the start makes up for ten of them.
+    let bias = _mm512_set1_epi32(0x8000_8000_u32.cast_signed());
+    let one = _mm512_set1_epi16(1);
+    let mut sum = _mm512_set1_epi32(10 * 0x8000);
+    for word in [length, fragment, ttl, src, dst] {
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_xor_si512(word, bias), one));
+    }
     let halves = |word: __m512i| {
         _mm512_add_epi32(_mm512_and_si512(word, low16), _mm512_srli_epi32::<16>(word))
     };
-    let sum = _mm512_add_epi32(
-        _mm512_add_epi32(
-            _mm512_add_epi32(halves(length), halves(fragment)),
-            _mm512_add_epi32(halves(ttl), halves(src)),
-        ),
-        halves(dst),
-    );
     let sum = halves(halves(sum));
     let intact = _mm512_cmpeq_epi32_mask(sum, low16);
 
@@ -227,67 +324,130 @@ unsafe fn sixteen(
             _mm512_cvtepi32_epi16(total_len),
         );
     }
-    found.ipv4 |= u64::from(good) << first;
-    found.ttl_expiring |= u64::from(expiring) << first;
-    found.maybe_ipv6 |= u64::from(is_ipv6) << first;
+    [
+        good,
+        expiring,
+        is_ipv6,
+        is_ipv4 & fits & !intact,
+        is_ipv4 & whole_header & holds_header & !inside,
+    ]
 }
 
-/// Next headers behind which there is more to walk, as a bit set of 256.
-const EXTENSIONS: [u64; 4] = {
-    let mut set = [0; 4];
-    let headers = [0u8, 43, 44, 51, 60, 135, 139, 140];
-    let mut i = 0;
-    while i < headers.len() {
-        set[headers[i] as usize / 64] |= 1 << (headers[i] % 64);
-        i += 1;
+/// Where the words that the IPv6 checks look at stand in a frame, in host byte order: version to
+/// hop limit, upper half of the source, both halves of the destination.
+const fn ipv6_permutation() -> [u8; 64] {
+    const WORDS: [u8; 4] = [14, 22, 38, 46];
+    let mut index = [0; 64];
+    let mut word = 0;
+    while word < 4 {
+        let mut byte = 0;
+        while byte < 8 {
+            let at = WORDS[word] + 7 - byte;
+            index[word * 8 + byte as usize] = at;
+            index[32 + word * 8 + byte as usize] = at | 64;
+            byte += 1;
+        }
+        word += 1;
     }
-    set
-};
+    index
+}
+
+static IPV6_BYTES: [u8; 64] = ipv6_permutation();
+
+/// Next headers 0 to 63 behind which there is more to walk: hop-by-hop, routing, fragment,
+/// authentication, destination options.
+const WALKED_LOW: u64 = 1 | 1 << 43 | 1 << 44 | 1 << 51 | 1 << 60;
+/// Next headers 128 to 191, likewise: mobility, HIP, Shim6.
+const WALKED_HIGH: u64 = 1 << (135 - 128) | 1 << (139 - 128) | 1 << (140 - 128);
 
 /// The plain packets of `select`: version 6, whole, global or unique local addresses on both
 /// sides, and no extension headers.
 ///
 /// # Safety
-/// Each pointer of `select` has 64 readable bytes.
+/// The CPU has the features; every pointer has 64 readable bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
 unsafe fn ipv6_headers(
     vector: &mut Vector,
-    start: &[*const u8; VECTOR],
+    start: *const [*const u8; VECTOR],
     select: PacketMask,
 ) -> PacketMask {
-    let mut plain = PacketMask::EMPTY;
-    let mut expiring = PacketMask::EMPTY;
-    for slot in select {
-        let i = slot & 63;
-        let header = start[i].wrapping_add(14);
-        // SAFETY: bytes 0 to 40 of the network header are readable.
-        let [first, src, dst_hi, dst_lo] = unsafe {
-            [0, 8, 24, 32].map(|at| u64::from_be(header.add(at).cast::<u64>().read_unaligned()))
+    let mut plain = 0u64;
+    let mut expiring = 0u64;
+    // SAFETY: a static of 64 bytes.
+    let index = unsafe { _mm512_loadu_si512(IPV6_BYTES.as_ptr().cast()) };
+    let byte = _mm512_set1_epi64(0xff);
+    for lane in (0..VECTOR).step_by(8) {
+        let wanted = (select.0 >> lane) as __mmask8;
+        if wanted == 0 {
+            continue;
+        }
+        let pair = |i: usize| {
+            // SAFETY: 64 readable bytes each, by the caller.
+            let (low, high) = unsafe {
+                (
+                    _mm512_loadu_si512((*start)[(lane + i) & 63].cast()),
+                    _mm512_loadu_si512((*start)[(lane + i + 4) & 63].cast()),
+                )
+            };
+            _mm512_permutex2var_epi8(low, index, high)
         };
-        let payload_len = (first >> 16) as u16;
-        let next_header = (first >> 8) as u8;
-        let hop_limit = first as u8;
-        let total_len = u32::from(payload_len) + 40;
-        let present =
-            u32::from(vector.burst.lens()[i]).wrapping_sub(u32::from(vector.l3_offset[i]));
+        // Each 256-bit half is a 4 by 4 matrix of words: frames 0..4 below, 4..8 above.
+        let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3));
+        let (ab_even, ab_odd) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+        let (cd_even, cd_odd) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+        let low = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+        let high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+        let first = _mm512_permutex2var_epi64(ab_even, low, cd_even);
+        let dst_hi = _mm512_permutex2var_epi64(ab_even, high, cd_even);
+        let src = _mm512_permutex2var_epi64(ab_odd, low, cd_odd);
+        let dst_lo = _mm512_permutex2var_epi64(ab_odd, high, cd_odd);
+
+        let version = _mm512_cmpeq_epi64_mask(_mm512_srli_epi64::<60>(first), _mm512_set1_epi64(6));
+        let payload = _mm512_and_si512(_mm512_srli_epi64::<16>(first), _mm512_set1_epi64(0xffff));
+        let total = _mm512_add_epi64(payload, _mm512_set1_epi64(40));
+        // SAFETY: eight elements of 64-element arrays.
+        let present = unsafe {
+            let len = _mm_loadu_si128(vector.burst.lens().as_ptr().add(lane).cast());
+            let offset = _mm_loadl_epi64(vector.l3_offset.as_ptr().add(lane).cast());
+            _mm512_sub_epi64(_mm512_cvtepu16_epi64(len), _mm512_cvtepu8_epi64(offset))
+        };
+        let whole = _mm512_cmple_epi64_mask(total, present);
         // 2000::/3 and fc00::/7; all else has rules of its own.
-        let ordinary = |hi: u64| hi >> 61 == 1 || hi >> 57 == 0x7e;
-        let walk = EXTENSIONS[usize::from(next_header >> 6)] >> (next_header & 63) & 1;
-        let good = first >> 60 == 6
-            && total_len <= present
-            && present <= 0xffff
-            && ordinary(src)
-            && ordinary(dst_hi)
-            && walk == 0;
-        vector.dst6_hi[i] = dst_hi;
-        vector.dst6_lo[i] = dst_lo;
-        vector.ip_len[i] = total_len as u16;
-        vector.next_ttl[i] = u32::from(hop_limit.wrapping_sub(1));
-        plain.0 |= u64::from(good) << i;
-        expiring.0 |= u64::from(hop_limit <= 1) << i;
+        let ordinary = |hi: __m512i| {
+            _mm512_cmpeq_epi64_mask(_mm512_srli_epi64::<61>(hi), _mm512_set1_epi64(1))
+                | _mm512_cmpeq_epi64_mask(_mm512_srli_epi64::<57>(hi), _mm512_set1_epi64(0x7e))
+        };
+        let next = _mm512_and_si512(_mm512_srli_epi64::<8>(first), byte);
+        // A shift by 64 or more gives zero.
+        let walked = _mm512_or_si512(
+            _mm512_srlv_epi64(_mm512_set1_epi64(WALKED_LOW.cast_signed()), next),
+            _mm512_srlv_epi64(
+                _mm512_set1_epi64(WALKED_HIGH.cast_signed()),
+                _mm512_xor_si512(next, _mm512_set1_epi64(128)),
+            ),
+        );
+        let ends_here = _mm512_testn_epi64_mask(walked, _mm512_set1_epi64(1));
+        let good = wanted & version & whole & ordinary(src) & ordinary(dst_hi) & ends_here;
+        let hops = _mm512_and_si512(first, byte);
+        let last_hop = _mm512_cmple_epu64_mask(hops, _mm512_set1_epi64(1));
+        // SAFETY: eight elements of 64-element arrays; only IPv6 packets are written, so that
+        // the IPv4 ones keep what they have.
+        unsafe {
+            _mm512_mask_storeu_epi64(vector.dst6_hi.as_mut_ptr().add(lane).cast(), good, dst_hi);
+            _mm512_mask_storeu_epi64(vector.dst6_lo.as_mut_ptr().add(lane).cast(), good, dst_lo);
+            let hops = _mm512_and_si512(_mm512_sub_epi64(hops, _mm512_set1_epi64(1)), byte);
+            let next_ttl = vector.next_ttl.as_mut_ptr().add(lane).cast();
+            _mm256_mask_storeu_epi32(next_ttl, good, _mm512_cvtepi64_epi32(hops));
+            let ip_len = vector.ip_len.as_mut_ptr().add(lane).cast();
+            _mm_mask_storeu_epi16(ip_len, good, _mm512_cvtepi64_epi16(total));
+        }
+        plain |= u64::from(good) << lane;
+        expiring |= u64::from(good & last_hop) << lane;
     }
-    vector.ipv6 |= plain;
-    vector.ttl_expiring |= expiring & plain;
-    plain
+    vector.ipv6 |= PacketMask(plain);
+    vector.ttl_expiring |= PacketMask(expiring);
+    PacketMask(plain)
 }
 
 #[cfg(test)]

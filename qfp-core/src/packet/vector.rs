@@ -4,6 +4,7 @@ use hal::{Burst, Packet, PacketMask, VECTOR};
 use pal::clock::Nanos;
 
 use crate::packet::{Cold, DropReason, L3, PuntCause};
+use crate::simd;
 use crate::uidb::{Gates, UidbIndex};
 
 /// Where a vector came from.
@@ -37,8 +38,6 @@ pub struct Vector {
     pub burst: Burst,
     /// Packets that are still walking.
     pub(crate) live: PacketMask,
-    /// Tagged frames for a link-layer group; untagged ones are seen at `l3-parse`.
-    pub(crate) tagged_group: PacketMask,
     /// IPv4 packets (from `l3-parse` on).
     pub(crate) ipv4: PacketMask,
     /// IPv6 packets (from `l3-parse` on).
@@ -87,6 +86,8 @@ pub struct Vector {
     pub(crate) gates_out: Gates,
     pub(crate) source: Source,
     pub(crate) now: Nanos,
+    /// Bytes of all frames as they came.
+    pub(crate) bytes: u64,
 }
 
 impl Vector {
@@ -96,7 +97,6 @@ impl Vector {
         Self {
             burst: Burst::new(origin),
             live: PacketMask::EMPTY,
-            tagged_group: PacketMask::EMPTY,
             ipv4: PacketMask::EMPTY,
             ipv6: PacketMask::EMPTY,
             extended: PacketMask::EMPTY,
@@ -124,6 +124,7 @@ impl Vector {
             gates_out: Gates::default(),
             source: Source::Internal(UidbIndex::NONE),
             now: Nanos::ZERO,
+            bytes: 0,
         }
     }
 
@@ -131,7 +132,6 @@ impl Vector {
     #[inline]
     pub fn begin(&mut self, source: Source, now: Nanos) {
         self.live = self.burst.owned();
-        self.tagged_group = PacketMask::EMPTY;
         self.ipv4 = PacketMask::EMPTY;
         self.ipv6 = PacketMask::EMPTY;
         self.extended = PacketMask::EMPTY;
@@ -146,6 +146,7 @@ impl Vector {
         self.gates_out = Gates::default();
         self.source = source;
         self.now = now;
+        self.bytes = simd::sum(self.burst.lens(), self.live);
     }
 
     /// Packets that are still walking.

@@ -1,6 +1,6 @@
 //! The uIDB table: one row an interface, swapped whole with a generation.
 
-use crate::step::{Tables, table_kind};
+use crate::tables::{Tables, table_kind};
 use hal::PacketMask;
 
 /// Number of an interface in the uIDB table.
@@ -56,6 +56,15 @@ impl Uidb {
     pub const DOWN: u8 = 1;
     /// Forwarding.
     pub const UP: u8 = 2;
+    /// An interface that does not exist: nothing comes in, and there is no port to leave through.
+    pub const NONE: Self = Self {
+        features_in: 0,
+        features_out: 0,
+        port: NO_PORT,
+        mtu: 0,
+        state: Self::ABSENT,
+        reserved: [0; 3],
+    };
 }
 
 /// The uIDB table of a generation.
@@ -70,11 +79,14 @@ impl<'a> UidbTable<'a> {
         Self(tables.view(table_kind::UIDB))
     }
 
-    /// The row of `index`; an absent interface for a stale or wrong number.
+    /// The row of `index`; for a stale or wrong number an absent interface without a port.
     #[inline]
     #[must_use]
     pub fn get(self, index: UidbIndex) -> Uidb {
-        self.0.get(usize::from(index.0)).copied().unwrap_or_default()
+        match self.0.get(usize::from(index.0)) {
+            Some(row) if row.state != Uidb::ABSENT => *row,
+            _ => Uidb::NONE,
+        }
     }
 
     /// All rows.

@@ -98,6 +98,18 @@ fn what_is_sent_on_any_queue_is_in_the_file() {
 }
 
 #[test]
+fn an_output_file_keeps_what_it_holds_until_the_port_starts() {
+    let b = bench(8);
+    std::fs::write(b.path("out"), [7; 1000]).unwrap();
+    let mut port = b.open("pcap:tx=out").unwrap();
+    assert_eq!(std::fs::read(b.path("out")).unwrap(), [7; 1000]);
+    let mut queues = port.start(&CONFIG).unwrap();
+    queues.tx[0].finish().unwrap();
+    drop(queues);
+    assert_eq!(std::fs::read(b.path("out")).unwrap().len(), 24);
+}
+
+#[test]
 fn a_full_disk_is_reported_and_its_packets_are_unsent() {
     if !Path::new("/dev/full").exists() {
         eprintln!("skipped: no /dev/full");

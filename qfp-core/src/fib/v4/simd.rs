@@ -108,7 +108,12 @@ fn dir24_avx512(table: &Dir24<'_>, keys: &[u32; LANES], select: u64, out: &mut [
                 let deep = _mm512_and_si512(_mm512_srlv_epi32(pair, shift), low16);
                 leaf = _mm512_mask_mov_epi32(leaf, blocks, deep);
             }
-            _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), live, leaf);
+            // A masked store cannot be forwarded to the loads that soon follow it.
+            if live == u16::MAX {
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), leaf);
+            } else {
+                _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), live, leaf);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{available, parse};
 use crate::l3::scalar::{self, Arrived, Parsed, tests::ipv4, tests::ipv6};
-use crate::packet::{Source, Vector};
+use crate::packet::{End, Source, Vector};
 use pal::clock::Nanos;
 
 /// A frame that is mostly right, with some bytes overwritten.
@@ -64,11 +64,8 @@ proptest! {
             prop_assert!(cache.append(&mut vector.burst, frame));
         }
         vector.begin(Source::Port(0), Nanos::ZERO);
-        for (slot, (frame, offset)) in frames.iter().enumerate() {
+        for (slot, (_, offset)) in frames.iter().enumerate() {
             vector.l3_offset[slot] = *offset;
-            if *offset > 14 && frame.first().is_some_and(|b| b & 1 == 1) {
-                vector.tagged_group.insert(slot);
-            }
         }
         let select = vector.live & PacketMask(holes | 1);
         let plain = parse(&mut vector, select);
@@ -87,6 +84,11 @@ proptest! {
                 if let Parsed::Ipv4(_) = scalar {
                     prop_assert!(frame[offset] != 0x45, "slot {} left: {:02x?}", slot, frame);
                 }
+                continue;
+            }
+            if !vector.live.contains(slot) {
+                let End::Drop(reason) = vector.end[slot] else { panic!("dropped without a reason") };
+                prop_assert_eq!(scalar, Parsed::Drop(reason), "{:02x?}", frame);
                 continue;
             }
             match scalar {

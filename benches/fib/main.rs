@@ -1,0 +1,106 @@
+//! Forwarding tables against DPDK's, on full Internet tables.
+//!
+//! `cargo bench --bench fib --features dpdk [-- quick] [-- lpm]`
+//!
+//! - Ours: `Dir24` as the pipeline uses it (a prefetch pass and a lookup pass for each vector of
+//!   64), `Dir24` with the next vector prefetched, `Compact`, `Trie`.
+//! - Peers, with feature `dpdk`: `rte_fib` (DIR-24-8, two bytes) and `rte_fib6` (trie, four bytes)
+//!   with their AVX-512 lookups; with `lpm` also `rte_lpm`, which takes minutes to load a full
+//!   table, and `rte_lpm6`.
+//! - Tables: `QFP_RIB_V4`, `QFP_RIB_V6` (`prefix nexthop` lines, plain or zstd), updates:
+//!   `QFP_UPDATES_V4`, `QFP_UPDATES_V6` (`A prefix nexthop`, `W prefix`); the default is the
+//!   folder `../shared/data/rib`.
+//!
+//! Everything runs in one process on one pinned thread, contestants in turn; time is CPU time of
+//! the thread. Every result is checked. Writes `target/qfp-bench/fib.json`.
+
+#![deny(unsafe_code)]
+
+mod allowed;
+mod cases;
+mod cpu_time;
+mod family;
+mod input;
+mod layout;
+#[cfg(feature = "dpdk")]
+mod peers;
+mod race;
+mod reference;
+mod replay;
+mod report;
+mod rivals;
+mod table;
+mod traffic;
+
+use std::process::ExitCode;
+
+use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
+
+use cases::Bench;
+use input::BenchError;
+use report::Report;
+use rivals::Peers;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// Rounds of a race.
+    rounds: usize,
+    /// Loads of a table.
+    loads: usize,
+    /// Updates replayed at most.
+    updates: usize,
+    /// Addresses that readers look up during a replay.
+    replay_keys: usize,
+    /// Whether `rte_lpm` and `rte_lpm6` take part.
+    lpm: bool,
+}
+
+fn main() -> ExitCode {
+    let mut effort =
+        Effort { rounds: 31, loads: 3, updates: usize::MAX, replay_keys: 1 << 20, lpm: false };
+    for arg in std::env::args().skip(1) {
+        match arg.as_str() {
+            "quick" => {
+                effort =
+                    Effort { rounds: 7, loads: 1, updates: 200_000, replay_keys: 1 << 18, ..effort }
+            }
+            "lpm" => effort.lpm = true,
+            "--bench" => {}
+            _ => {
+                eprintln!("{arg}: not known; there are `quick` and `lpm`");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    match pinned(effort) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(wrong) => {
+            eprintln!("{wrong} wrong results");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the bench on the last CPU there is and returns how many results were wrong.
+fn pinned(effort: Effort) -> Result<usize, BenchError> {
+    let cpus = allowed_cpus()?.cpus().to_vec();
+    let cpu = cpus[cpus.len() - 1];
+    let spec = LcoreSpec { id: LcoreId(0), cpu, name: "bench".to_owned() };
+    let wrong = launch(vec![spec], move |_| run(effort, &cpus))?.join()?;
+    wrong.into_iter().sum()
+}
+
+fn run(effort: Effort, cpus: &[CpuId]) -> Result<usize, BenchError> {
+    let mut report = Report::default();
+    let peers = Peers::start(effort.lpm);
+    let bench = Bench { effort, cpus, peers: &peers };
+    bench.v4(&mut report)?;
+    bench.v6(&mut report)?;
+    report.finish()?;
+    Ok(report.wrong)
+}

@@ -1,0 +1,107 @@
+//! Contestants take turns on the same destinations, so that noise hits all alike.
+
+use std::hint::black_box;
+
+use qfp::core::fib::LANES;
+
+use crate::cpu_time::thread_ns;
+use crate::family::Family;
+use crate::table::Reader;
+
+/// A loaded table that takes part.
+pub(crate) struct Contestant<A: Family> {
+    pub(crate) name: &'static str,
+    /// What sets its cases apart from those of the pipeline's table.
+    pub(crate) label: &'static str,
+    /// Bytes in use.
+    pub(crate) bytes: usize,
+    reader: Box<dyn Runner<A>>,
+}
+
+/// A [`Reader`] of any kind.
+trait Runner<A: Family> {
+    /// Looks all up and uses of each vector the first and the last result.
+    fn run(&self, vectors: &[A::Vector]) -> u32;
+    /// Appends all results.
+    fn collect(&self, vectors: &[A::Vector], leaves: &mut Vec<u32>);
+}
+
+impl<A: Family, R: Reader<A>> Runner<A> for R {
+    fn run(&self, vectors: &[A::Vector]) -> u32 {
+        let mut sum = 0u32;
+        self.look_up(vectors, |raw| {
+            sum = sum.wrapping_add(R::leaf(raw[0]) ^ R::leaf(raw[LANES - 1]));
+        });
+        sum
+    }
+
+    fn collect(&self, vectors: &[A::Vector], leaves: &mut Vec<u32>) {
+        self.look_up(vectors, |raw| leaves.extend(raw.iter().map(|&raw| R::leaf(raw))));
+    }
+}
+
+impl<A: Family> Contestant<A> {
+    pub(crate) fn new<R: Reader<A> + 'static>(
+        name: &'static str,
+        label: &'static str,
+        bytes: usize,
+        reader: R,
+    ) -> Self {
+        Self { name, label, bytes, reader: Box::new(reader) }
+    }
+
+    /// How many results differ from `expected`.
+    pub(crate) fn wrong(&self, vectors: &[A::Vector], expected: &[u32]) -> usize {
+        let mut leaves = Vec::with_capacity(vectors.len() * LANES);
+        self.reader.collect(vectors, &mut leaves);
+        let missing = expected.len().saturating_sub(leaves.len());
+        missing + leaves.iter().zip(expected).filter(|(leaf, right)| leaf != right).count()
+    }
+}
+
+/// A median with the tenth and the ninetieth percentile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(samples: impl IntoIterator<Item = f64>) -> Self {
+        let mut samples: Vec<f64> = samples.into_iter().filter(|x| x.is_finite()).collect();
+        samples.sort_by(f64::total_cmp);
+        let at = |tenths: usize| {
+            let place = (samples.len() * tenths / 10).min(samples.len().saturating_sub(1));
+            samples.get(place).copied().unwrap_or(f64::NAN)
+        };
+        Self { median: at(5), low: at(1), high: at(9) }
+    }
+}
+
+/// Million lookups a second of CPU time: for each contestant, one sample a round.
+pub(crate) fn race<A: Family>(
+    contestants: &[Contestant<A>],
+    vectors: &[A::Vector],
+    rounds: usize,
+) -> Vec<Vec<f64>> {
+    let mut samples = vec![Vec::with_capacity(rounds); contestants.len()];
+    for contestant in contestants {
+        black_box(contestant.reader.run(vectors));
+    }
+    let half = vectors.len() / 2;
+    for round in 0..rounds {
+        let vectors = &vectors[round % 2 * half..][..half];
+        for turn in 0..contestants.len() {
+            // Who comes first changes; everybody warms up, for the one before had the caches.
+            let who = (turn + round) % contestants.len();
+            let reader = &contestants[who].reader;
+            black_box(reader.run(&vectors[..half / 4]));
+            let start = thread_ns();
+            black_box(reader.run(vectors));
+            let ns = thread_ns() - start;
+            samples[who].push((half * LANES) as f64 / ns as f64 * 1e3);
+        }
+    }
+    samples
+}

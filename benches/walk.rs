@@ -1,0 +1,281 @@
+//! Cycles of the whole walk and of each row, by vector size and kind of traffic.
+//!
+//! Frames lie in memory and vectors are as full as the case says; receive and transmit queues
+//! cost next to nothing and are not counted. Two routes, two ports. Prints a table of TSC cycles a
+//! packet (median and range over the rounds) and writes `target/qfp-bench/walk.json`.
+//!
+//! `cargo bench --bench walk [-- FILTER]`
+#![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
+#![expect(clippy::panic, reason = "a bench that cannot start says why")]
+
+use std::fmt::Write as _;
+
+use qfp::client::config::{Config, RouteTable};
+use qfp::client::{Capacity, Client, PortFacts};
+use qfp::core::counters::{CounterLayout, CounterTotals, LoopEvent};
+use qfp::core::fia::FiaBuilder;
+use qfp::core::isa::Isa;
+use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp::hal::pool::NativePool;
+use qfp::hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
+use qfp::pal::clock::Nanos;
+
+/// Two ports, a route of each family to each of them.
+const PLAIN: &str = r#"
+    [[port]]
+    device = "sink"
+    mac = "02:00:00:00:00:01"
+    address = ["192.0.2.1/24", "2001:db8:1::1/64"]
+    [[port]]
+    device = "sink"
+    mac = "02:00:00:00:00:02"
+    address = ["198.51.100.1/24", "2001:db8:2::1/64"]
+    [[route]]
+    prefix = "198.18.0.0/24"
+    via = "192.0.2.2"
+    [[route]]
+    prefix = "198.18.1.0/24"
+    via = "198.51.100.2"
+    [[route]]
+    prefix = "2001:db8:100::/48"
+    via = "2001:db8:1::2"
+    [[route]]
+    prefix = "2001:db8:200::/48"
+    via = "2001:db8:2::2"
+    [[neighbor]]
+    address = "192.0.2.2"
+    mac = "02:00:00:00:01:01"
+    [[neighbor]]
+    address = "198.51.100.2"
+    mac = "02:00:00:00:01:02"
+    [[neighbor]]
+    address = "2001:db8:1::2"
+    mac = "02:00:00:00:01:05"
+    [[neighbor]]
+    address = "2001:db8:2::2"
+    mac = "02:00:00:00:01:06"
+"#;
+
+/// The same with a sub-interface on each port and the routes between them.
+const VLAN: &str = r#"
+    [[port]]
+    device = "sink"
+    mac = "02:00:00:00:00:01"
+    address = ["192.0.2.1/24"]
+    [[port.vlan]]
+    id = 10
+    address = ["192.0.3.1/24"]
+    [[port]]
+    device = "sink"
+    mac = "02:00:00:00:00:02"
+    address = ["198.51.100.1/24"]
+    [[port.vlan]]
+    id = 20
+    address = ["198.51.101.1/24"]
+    [[route]]
+    prefix = "198.18.0.0/24"
+    via = "192.0.3.2"
+    [[route]]
+    prefix = "198.18.1.0/24"
+    via = "198.51.101.2"
+    [[neighbor]]
+    address = "192.0.3.2"
+    mac = "02:00:00:00:01:03"
+    [[neighbor]]
+    address = "198.51.101.2"
+    mac = "02:00:00:00:01:04"
+"#;
+
+/// Frames a case cycles through.
+const FRAMES: usize = 4096;
+/// Vectors of a round.
+const VECTORS: usize = 1 << 15;
+const ROUNDS: usize = 7;
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let mut json = Vec::new();
+    let mut table = String::new();
+    for (case, config, frames) in cases() {
+        for size in [1, 4, 16, 32, 64] {
+            let name = format!("{case}/{size}");
+            if filter.as_ref().is_some_and(|wanted| !name.contains(wanted.as_str())) {
+                continue;
+            }
+            let mut rounds: Vec<Round> =
+                (0..ROUNDS).map(|_| round(config, &frames, size)).collect();
+            rounds.sort_by(|a, b| a.walk.total_cmp(&b.walk));
+            let middle = &rounds[ROUNDS / 2];
+            let (low, high) = (rounds[0].walk, rounds[ROUNDS - 1].walk);
+            let _ = writeln!(table, "{name:14} {:6.1}  ({low:.1} to {high:.1})", middle.walk);
+            for (row, cycles) in middle.rows.iter().filter(|(_, cycles)| *cycles > 0.0) {
+                let _ = writeln!(table, "    {row:14} {cycles:6.2}");
+            }
+            json.push(serde_json::json!({
+                "case": name, "cycles": middle.walk, "low": low, "high": high,
+                "rows": middle.rows.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            }));
+        }
+    }
+    print!("{table}");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
+    let path = folder.join("walk.json");
+    let text = serde_json::to_string_pretty(&json).unwrap_or_default();
+    if let Err(error) = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text))
+    {
+        eprintln!("{}: {error}", path.display());
+    }
+}
+
+/// Kinds of traffic: name, configuration and frames.
+fn cases() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
+    let v4 = |n: usize| ipv4(n, (n % 2) as u8, &[]);
+    let v6 = |n: usize| ipv6(n);
+    let tagged = |n: usize| ipv4(n, (n % 2) as u8, &[0x81, 0, 0, 10]);
+    let bad = |n: usize| {
+        let mut frame = v4(n);
+        if n % 33 == 7 {
+            frame[24] ^= 0x40;
+        }
+        frame
+    };
+    let mixed = |n: usize| if n.is_multiple_of(2) { v4(n / 2) } else { v6(n / 2) };
+    vec![
+        ("ipv4", PLAIN, (0..FRAMES).map(v4).collect()),
+        ("ipv6", PLAIN, (0..FRAMES).map(v6).collect()),
+        ("vlan", VLAN, (0..FRAMES).map(tagged).collect()),
+        ("bad3", PLAIN, (0..FRAMES).map(bad).collect()),
+        ("mixed", PLAIN, (0..FRAMES).map(mixed).collect()),
+    ]
+}
+
+fn ethernet(tags: &[u8], ethertype: [u8; 2]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9];
+    frame.extend(tags);
+    frame.extend(ethertype);
+    frame
+}
+
+fn ipv4(n: usize, network: u8, tags: &[u8]) -> Vec<u8> {
+    let mut frame = ethernet(tags, [8, 0]);
+    let start = frame.len();
+    frame.extend([0x45, 0, 0, 46, (n >> 8) as u8, n as u8, 0, 0, 64, 17, 0, 0]);
+    frame.extend([10, 1, (n >> 8) as u8, n as u8, 198, 18, network, (n * 7) as u8]);
+    let sum: u32 = frame[start..]
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+        .sum();
+    let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+    frame[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
+    frame.extend([0x30, 0x39, 0, 53, 0, 26, 0, 0]);
+    frame.resize(start + 46, 0);
+    frame
+}
+
+fn ipv6(n: usize) -> Vec<u8> {
+    let mut frame = ethernet(&[], [0x86, 0xdd]);
+    frame.extend([0x60, 0, 0, 0, 0, 8, 17, 64]);
+    frame.extend([0x20, 1, 0x0d, 0xb8, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, (n >> 8) as u8, n as u8]);
+    let network = if n.is_multiple_of(2) { 1 } else { 2 };
+    frame.extend([
+        0x20,
+        1,
+        0x0d,
+        0xb8,
+        network,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        (n >> 8) as u8,
+        n as u8,
+    ]);
+    frame.extend([0x30, 0x39, 0, 53, 0, 8, 0, 0]);
+    frame
+}
+
+/// Cycles a packet.
+struct Round {
+    walk: f64,
+    rows: Vec<(String, f64)>,
+}
+
+fn round(config: &str, frames: &[Vec<u8>], size: usize) -> Round {
+    let config = Config::parse(config, "walk.toml").unwrap_or_else(|error| panic!("{error}"));
+    let facts = [1u8, 2].map(|n| PortFacts { mac: [2, 0, 0, 0, 0, n], filter_mac: false });
+    let mut client = Client::new(&Capacity::SMALL).unwrap_or_else(|error| panic!("{error}"));
+    let committed = client.commit(&config, &RouteTable::default(), &facts);
+    committed.unwrap_or_else(|error| panic!("{error}"));
+    let fia = FiaBuilder::router();
+    let names = fia.names();
+    let mut totals = CounterTotals::new(CounterLayout::new(names.len(), 2, client.uidb_limit()));
+    let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
+    let pool = Pool::Native(NativePool::new(1024, 2048));
+    let mut ppe = Ppe::new(PpeParts {
+        fia: fia.build(Isa::detect()),
+        rx: vec![PolledQueue::new(0, Box::new(Replay { frames: frames.to_vec(), next: 0, size }))],
+        tx: vec![Box::new(Discard), Box::new(Discard)],
+        pool: pool.cache(0),
+        region: attached.1,
+        reader: attached.0,
+        counters: totals.add_lcore(),
+        punt: PuntRates::default(),
+    });
+    let mut work: Vec<SlowWork> = Vec::new();
+    for vector in 0..VECTORS {
+        if vector == VECTORS / 8 {
+            // Caches and predictors are warm.
+            totals.clear();
+        }
+        ppe.poll_queue(0, Nanos(vector as u64 * 1000), &mut work);
+        work.clear();
+    }
+    let packets = totals.event(LoopEvent::WalkPackets).max(1) as f64;
+    let rows = names.iter().enumerate().map(|(n, name)| {
+        let row = totals.row(n);
+        ((*name).to_owned(), row.sampled_cycles as f64 / row.sampled_packets.max(1) as f64)
+    });
+    Round { walk: totals.event(LoopEvent::WalkCycles) as f64 / packets, rows: rows.collect() }
+}
+
+/// Copies frames from memory.
+struct Replay {
+    frames: Vec<Vec<u8>>,
+    next: usize,
+    size: usize,
+}
+
+impl RxQueue for Replay {
+    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
+        for _ in 0..self.size {
+            let frame = &self.frames[self.next];
+            self.next = (self.next + 1) % self.frames.len();
+            if !pool.append(burst, frame) {
+                break;
+            }
+        }
+        *burst.parts().resized = PacketMask::EMPTY;
+        burst.count()
+    }
+}
+
+/// Gives the buffers back.
+struct Discard;
+
+impl TxQueue for Discard {
+    fn tx_burst(
+        &mut self,
+        burst: &mut Burst,
+        select: PacketMask,
+        pool: &mut PoolCache,
+        _: Nanos,
+    ) -> PacketMask {
+        pool.free(burst, select);
+        select
+    }
+}

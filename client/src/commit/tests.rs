@@ -1,0 +1,8 @@
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
+
+mod limits;
+mod neighbours;
+mod oracle;
+mod readers;
+mod routes;
+mod world;

@@ -1,0 +1,6 @@
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
+
+pub(crate) mod bench;
+mod features;
+pub(crate) mod fused;
+mod order;

@@ -1,0 +1,377 @@
+//! A router's tables in memory of their own, and vectors through them: what the tests of the walk
+//! stand on. Tables are said as plain lists and written as the client writes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use hal::pool::NativePool;
+use hal::{PacketMask, PoolCache, VECTOR};
+use ipnet::IpNet;
+use pal::clock::Nanos;
+use pal::publication::{Publisher, Reader};
+use pal::region::{HugePages, Plain, ReadOnly, Region};
+
+use crate::adjacency::{
+    Adjacency, AdjacencyKind, AdjacencyState, Group, GroupClass, GroupWord, Path,
+};
+use crate::counters::{CounterLayout, CounterTotals, LcoreCounters};
+use crate::fia::{Fia, Gate, TracedPacket};
+use crate::fib::{Leaf, Line, Prefix, v4, v6};
+use crate::isa::Isa;
+use crate::l2::{MacRow, PortClass, TagEntry};
+use crate::l3::scalar::tests::{ipv4, ipv6};
+use crate::packet::{End, Source, Vector};
+use crate::step::{Lcore, Step};
+use crate::tables::{Tables, table_kind};
+use crate::uidb::{NO_PORT, Uidb, UidbIndex};
+
+/// MAC address of every port.
+pub(crate) const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// One row of the adjacency table.
+#[derive(Clone, Debug)]
+pub(crate) struct Hop {
+    pub(crate) kind: AdjacencyKind,
+    pub(crate) output: u16,
+    pub(crate) mtu: u16,
+    pub(crate) rewrite: Vec<u8>,
+}
+
+impl Hop {
+    pub(crate) fn new(kind: AdjacencyKind, output: u16, rewrite_len: u8) -> Self {
+        // Bytes that tell hops apart; EtherTypes do not matter behind the rewrite.
+        let rewrite = (0..rewrite_len).map(|n| n ^ (output as u8) << 4).collect();
+        Self { kind, output, mtu: 1500, rewrite }
+    }
+
+    pub(crate) fn mtu(mut self, mtu: u16) -> Self {
+        self.mtu = mtu;
+        self
+    }
+}
+
+/// What the tables say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) uidbs: Vec<Uidb>,
+    pub(crate) ports: Vec<PortClass>,
+    pub(crate) outer: Vec<TagEntry>,
+    pub(crate) inner: Vec<u16>,
+    /// By number; number 0 is overwritten as absent.
+    pub(crate) hops: Vec<Hop>,
+    /// By leaf; leaf 0 is "no route".
+    pub(crate) groups: Vec<Vec<u32>>,
+    pub(crate) routes: Vec<(IpNet, u16)>,
+    /// Whether the group table has a row for every leaf there can be.
+    pub(crate) all_leaves: bool,
+}
+
+/// An interface of `port`, up, with the rows every configured interface has switched on.
+pub(crate) fn interface(port: u16) -> Uidb {
+    Uidb { features_in: Gate::TTL.mask(), port, mtu: 1500, state: Uidb::UP, ..Uidb::default() }
+}
+
+impl Plan {
+    /// `ports` ports, each with one interface numbered from 3, and no routes.
+    pub(crate) fn with_ports(ports: u16) -> Self {
+        let internal = Uidb { port: NO_PORT, mtu: u16::MAX, state: Uidb::UP, ..Uidb::default() };
+        let mac = MacRow::from(OWN_MAC).0;
+        Self {
+            uidbs: [internal; 3].into_iter().chain((0..ports).map(interface)).collect(),
+            ports: (3..)
+                .take(ports.into())
+                .map(|native| PortClass { native, mac, ..PortClass::NONE })
+                .collect(),
+            hops: vec![Hop::new(AdjacencyKind::Absent, UidbIndex::NONE.0, 0)],
+            groups: vec![Vec::new()],
+            all_leaves: true,
+            ..Self::default()
+        }
+    }
+
+    /// A port with sub-interfaces behind tags: `(outer, inner)` to interface.
+    pub(crate) fn tags(&mut self, port: usize, tags: &[(u16, Option<u16>, u16)]) {
+        let base = self.outer.len();
+        self.ports[port].outer = base as u32 + 1;
+        self.outer.resize(base + 4096, TagEntry::NONE);
+        for &(outer, inner, uidb) in tags {
+            let entry = &mut self.outer[base + usize::from(outer)];
+            let Some(inner) = inner else {
+                entry.uidb = uidb;
+                continue;
+            };
+            if entry.inner == 0 {
+                entry.inner = (self.inner.len() / 4096 + 1) as u16;
+                self.inner.resize(self.inner.len() + 4096, UidbIndex::NONE.0);
+            }
+            let table = usize::from(entry.inner - 1) * 4096;
+            self.inner[table + usize::from(inner)] = uidb;
+        }
+    }
+
+    /// Adds a hop, a group of it alone, and a route; returns the hop's number.
+    pub(crate) fn route(&mut self, prefix: &str, hop: Hop) -> u32 {
+        let number = self.hops.len() as u32;
+        self.hops.push(hop);
+        self.group(prefix, vec![number]);
+        number
+    }
+
+    /// Adds a group and a route to it.
+    pub(crate) fn group(&mut self, prefix: &str, members: Vec<u32>) {
+        self.routes.push((prefix.parse().unwrap(), self.groups.len() as u16));
+        self.groups.push(members);
+    }
+}
+
+/// The tables of a plan, published.
+pub(crate) struct Router {
+    region: Region,
+    publisher: Publisher,
+}
+
+impl Router {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let region = Region::anonymous(8 << 20, HugePages::Never).unwrap();
+        let mut router = Self { region, publisher: Publisher::new() };
+        router.publish(plan);
+        router
+    }
+
+    pub(crate) fn attach(&mut self) -> (Reader, ReadOnly) {
+        let reader = self.publisher.register_reader("test").unwrap();
+        (reader, self.region.map_read_only().unwrap())
+    }
+
+    /// Replaces all tables by those of `plan`. Memory is not reused.
+    pub(crate) fn publish(&mut self, plan: &Plan) {
+        let region = &self.region;
+        let mut root = self.publisher.draft();
+        root.set(table_kind::UIDB, table(region, &plan.uidbs))
+            .set(table_kind::PORT_CLASS, table(region, &plan.ports))
+            .set(table_kind::OUTER_TAG, table(region, &plan.outer))
+            .set(table_kind::INNER_TAG, table(region, &plan.inner));
+        let mut hops = region.alloc::<Adjacency>(plan.hops.len()).unwrap();
+        for (row, hop) in hops.iter_mut().zip(&plan.hops).skip(1) {
+            let rewrite_len = hop.rewrite.len() as u8;
+            let state = AdjacencyState { kind: hop.kind, rewrite_len, mtu: hop.mtu };
+            row.state.store(state.pack(), Relaxed);
+            row.output.store(hop.output, Relaxed);
+            let mut bytes = [0; 32];
+            bytes[..hop.rewrite.len()].copy_from_slice(&hop.rewrite);
+            for (word, chunk) in row.rewrite.iter().zip(bytes.as_chunks::<8>().0) {
+                word.store(u64::from_ne_bytes(*chunk), Relaxed);
+            }
+        }
+        // Tables of all leaves are read by a kernel, shorter ones packet by packet.
+        let leaves = if plan.all_leaves { 1 << 16 } else { plan.groups.len() };
+        let mut groups = region.alloc::<Group>(leaves).unwrap();
+        let mut paths: Vec<u32> = Vec::new();
+        for (group, members) in groups.iter_mut().zip(&plan.groups) {
+            let class = |member: u32| match plan.hops.get(member as usize).map(|hop| hop.kind) {
+                Some(AdjacencyKind::Receive | AdjacencyKind::LocalGroup) => GroupClass::Receive,
+                Some(AdjacencyKind::Null0) => GroupClass::Null0,
+                _ => GroupClass::Forward,
+            };
+            let Some(&first) = members.first() else { continue };
+            // All members of a group are of one class.
+            let members: Vec<u32> =
+                members.iter().copied().filter(|member| class(*member) == class(first)).collect();
+            let output = plan.hops.get(first as usize).map_or(UidbIndex::NONE.0, |hop| hop.output);
+            let mut word = GroupWord {
+                first,
+                output: UidbIndex(output),
+                class: class(first),
+                places: members.len() as u16,
+            };
+            if members.len() > 1 {
+                word.first = paths.len() as u32;
+                paths.extend(members);
+            }
+            group.word.store(word.pack(), Relaxed);
+        }
+        let mut places = region.alloc::<Path>(paths.len()).unwrap();
+        for (place, adjacency) in places.iter_mut().zip(paths) {
+            place.adjacency.store(adjacency, Relaxed);
+        }
+        root.set(table_kind::ADJACENCY, hops.publish())
+            .set(table_kind::GROUP, groups.publish())
+            .set(table_kind::PATH, places.publish());
+        let root4 = region.alloc::<AtomicU32>(1 << 16).unwrap();
+        let lines4 = region.alloc::<Line>(1 << 9).unwrap();
+        let image = v4::Compact::new(&root4, &lines4, Isa::Portable).unwrap();
+        let routes = plan.routes.iter().filter_map(|&(prefix, leaf)| match prefix {
+            IpNet::V4(net) => {
+                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf)))
+            }
+            IpNet::V6(_) => None,
+        });
+        v4::CompactWriter::new(&image).bulk_load(&image, routes).unwrap();
+        root.set(table_kind::FIB4_ROOT, root4.publish())
+            .set(table_kind::FIB4_LINES, lines4.publish());
+        let root6 = region.alloc::<AtomicU32>(1 << 16).unwrap();
+        let lines6 = region.alloc::<Line>(1 << 9).unwrap();
+        let deep6 = region.alloc::<AtomicU32>(64).unwrap();
+        let image = v6::Trie::new(&root6, &lines6, &deep6, Isa::Portable).unwrap();
+        let routes = plan.routes.iter().filter_map(|&(prefix, leaf)| match prefix {
+            IpNet::V6(net) => {
+                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf)))
+            }
+            IpNet::V4(_) => None,
+        });
+        v6::TrieWriter::new(&image).bulk_load(&image, routes).unwrap();
+        root.set(table_kind::FIB6_ROOT, root6.publish())
+            .set(table_kind::FIB6_LINES, lines6.publish())
+            .set(table_kind::FIB6_DEEP, deep6.publish());
+        self.publisher.publish(&root).unwrap();
+    }
+}
+
+fn table<T: Plain + Copy>(region: &Region, rows: &[T]) -> pal::region::Block<T> {
+    let mut draft = region.alloc::<T>(rows.len()).unwrap();
+    draft.copy_from_slice(rows);
+    draft.publish()
+}
+
+/// What became of the packets of one vector.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Walked {
+    pub(crate) live: PacketMask,
+    pub(crate) ends: Vec<End>,
+    /// Output interfaces of the packets that live.
+    pub(crate) outputs: Vec<Option<UidbIndex>>,
+    pub(crate) inputs: Vec<UidbIndex>,
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// Packets of each row, in order.
+    pub(crate) rows: Vec<u64>,
+}
+
+/// One lcore without ports: frames are put into its vector by hand.
+pub(crate) struct Walker {
+    fia: Fia,
+    reader: Reader,
+    tables: ReadOnly,
+    totals: CounterTotals,
+    counters: LcoreCounters,
+    cache: PoolCache,
+    vector: Box<Vector>,
+    /// Packets that the fused kernel has served in the last walk.
+    pub(crate) fused: PacketMask,
+}
+
+impl Walker {
+    pub(crate) fn new(router: &mut Router, fia: Fia) -> Self {
+        let (reader, tables) = router.attach();
+        let layout = CounterLayout::new(fia.names().len(), 4, 16);
+        let mut totals = CounterTotals::new(layout);
+        let counters = totals.add_lcore();
+        let cache = PoolCache::Native(NativePool::new(VECTOR, 2048).cache());
+        let vector = Box::new(Vector::new(cache.origin()));
+        let fused = PacketMask::EMPTY;
+        Self { fia, reader, tables, totals, counters, cache, vector, fused }
+    }
+
+    fn begin(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) {
+        for frame in frames {
+            assert!(self.cache.append(&mut self.vector.burst, frame));
+        }
+        // As a device hands them over: the frames lie where their buffers say.
+        *self.vector.burst.parts().resized = moved & PacketMask::first(frames.len());
+        self.vector.begin(source, Nanos::from_secs(1));
+    }
+
+    /// Takes `frames` through all rows; the frames of `moved` count as moved since they came in.
+    pub(crate) fn walk(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) -> Walked {
+        self.begin(frames, moved, source);
+        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut lcore = Lcore { tables, counters: &self.counters };
+        self.fia.walk(&mut lcore, &mut self.vector);
+        self.end(frames.len())
+    }
+
+    /// As [`Walker::walk`] from port 0, and tells what each packet went through.
+    pub(crate) fn trace(&mut self, frames: &[Vec<u8>]) -> Vec<TracedPacket> {
+        self.begin(frames, PacketMask::EMPTY, Source::Port(0));
+        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut lcore = Lcore { tables, counters: &self.counters };
+        let entry = self.fia.walk_traced(&mut lcore, &mut self.vector, VECTOR);
+        self.end(frames.len());
+        entry.into_packets().collect()
+    }
+
+    fn end(&mut self, count: usize) -> Walked {
+        let vector = &mut self.vector;
+        self.fused = vector.fused;
+        let slots = || 0..count;
+        let walked = Walked {
+            live: vector.live(),
+            ends: slots()
+                .map(
+                    |slot| {
+                        if vector.live().contains(slot) { End::Walking } else { vector.end[slot] }
+                    },
+                )
+                .collect(),
+            outputs: slots()
+                .map(|slot| vector.live().contains(slot).then(|| vector.output(slot)))
+                .collect(),
+            inputs: slots().map(|slot| vector.input(slot)).collect(),
+            frames: slots().map(|slot| vector.burst.frame(slot).to_vec()).collect(),
+            rows: (0..self.fia.names().len()).map(|row| self.totals.row(row).packets).collect(),
+        };
+        self.totals.clear();
+        self.cache.free(&mut vector.burst, PacketMask::FULL);
+        vector.burst.clear();
+        self.reader.quiescent();
+        walked
+    }
+
+    /// What the row called `name` has counted in `walked`.
+    pub(crate) fn row(&self, walked: &Walked, name: &str) -> u64 {
+        walked.rows[self.fia.names().iter().position(|row| *row == name).unwrap()]
+    }
+}
+
+/// Remembers the slots it was shown in all vectors since it was last asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Arc<AtomicU64>);
+
+impl Seen {
+    pub(crate) fn take(&self) -> PacketMask {
+        PacketMask(self.0.swap(0, Relaxed))
+    }
+
+    /// A feature that remembers and does nothing else.
+    pub(crate) fn step(&self) -> Box<dyn Step> {
+        Box::new(self.clone())
+    }
+}
+
+impl Step for Seen {
+    fn process(&mut self, _: &mut Lcore<'_>, _: &mut Vector, select: PacketMask) {
+        self.0.fetch_or(select.0, Relaxed);
+    }
+}
+
+/// An Ethernet frame to us with these tags around an IPv4 or IPv6 packet.
+pub(crate) fn frame(tags: &[(u16, u16)], packet: &[u8]) -> Vec<u8> {
+    let mut frame = [OWN_MAC, [2, 0, 0, 0, 0, 9]].concat();
+    for (tpid, vid) in tags {
+        frame.extend(tpid.to_be_bytes());
+        frame.extend(vid.to_be_bytes());
+    }
+    let version = packet.first().map_or(0, |first| first >> 4);
+    frame.extend(if version == 6 { [0x86, 0xdd] } else { [0x08, 0x00] });
+    frame.extend(packet);
+    frame
+}
+
+/// A UDP-like packet to `dst`, untagged, with a TTL of 64.
+pub(crate) fn to(dst: &str) -> Vec<u8> {
+    match dst.parse().unwrap() {
+        std::net::IpAddr::V4(dst) => {
+            frame(&[], &ipv4([198, 51, 100, 9], dst.octets(), 64, &[], &[7; 26]))
+        }
+        std::net::IpAddr::V6(_) => frame(&[], &ipv6("2001:db8:ffff::9", dst, 17, 64, &[7; 26])),
+    }
+}

@@ -1,0 +1,69 @@
+//! The tables of a generation, as lcores see them.
+
+use pal::publication::{Generation, Root, TableKind};
+use pal::region::{Plain, ReadOnly};
+
+/// The tables of one generation, for the time of one vector.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    root: Root<'a>,
+    region: &'a ReadOnly,
+}
+
+impl<'a> Tables<'a> {
+    /// The tables that `root` names in `region`.
+    #[inline]
+    #[must_use]
+    pub const fn new(root: Root<'a>, region: &'a ReadOnly) -> Self {
+        Self { root, region }
+    }
+
+    /// The table of a kind; empty when the generation has none. A few loads.
+    #[inline]
+    #[must_use]
+    pub fn view<T: Plain>(&self, kind: TableKind) -> &'a [T] {
+        self.root.view(self.region, kind).unwrap_or(&[])
+    }
+
+    /// The generation.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.root.generation()
+    }
+}
+
+/// Kinds of tables in the root block.
+pub mod table_kind {
+    use pal::publication::TableKind;
+
+    /// [`Uidb`](crate::uidb::Uidb) rows.
+    pub const UIDB: TableKind = TableKind::new(0);
+    /// [`PortClass`](crate::l2::PortClass) rows, by port.
+    pub const PORT_CLASS: TableKind = TableKind::new(1);
+    /// Outer VLAN tags, 4096 a port.
+    pub const OUTER_TAG: TableKind = TableKind::new(2);
+    /// Inner VLAN tags, 4096 an outer tag.
+    pub const INNER_TAG: TableKind = TableKind::new(3);
+    /// [`Adjacency`](crate::adjacency::Adjacency) rows.
+    pub const ADJACENCY: TableKind = TableKind::new(4);
+    /// [`Group`](crate::adjacency::Group) rows, by leaf.
+    pub const GROUP: TableKind = TableKind::new(5);
+    /// [`Path`](crate::adjacency::Path) rows.
+    pub const PATH: TableKind = TableKind::new(6);
+    /// IPv4, DIR-24-8: a leaf for each /24.
+    pub const FIB4_TBL24: TableKind = TableKind::new(8);
+    /// IPv4, DIR-24-8: blocks of 256 leaves.
+    pub const FIB4_TBL8: TableKind = TableKind::new(9);
+    /// IPv4: how many /24s routes cover, counted once a route, as one 64-bit word.
+    pub const FIB4_COVER: TableKind = TableKind::new(7);
+    /// IPv4, compact: roots.
+    pub const FIB4_ROOT: TableKind = TableKind::new(10);
+    /// IPv4, compact: lines.
+    pub const FIB4_LINES: TableKind = TableKind::new(11);
+    /// IPv6: roots.
+    pub const FIB6_ROOT: TableKind = TableKind::new(12);
+    /// IPv6: lines.
+    pub const FIB6_LINES: TableKind = TableKind::new(13);
+    /// IPv6: spans below a /48.
+    pub const FIB6_DEEP: TableKind = TableKind::new(14);
+}

@@ -1,0 +1,201 @@
+//! Every packet has exactly one fate, and every run of the same packets is the same.
+
+use qfp::Forwarder;
+use qfp::client::config::Config;
+use qfp::core::fia::{FiaBuilder, Gate};
+use qfp::core::packet::{DropReason, PuntCause, Vector};
+use qfp::core::ppe::PuntRates;
+use qfp::core::punt::Rate;
+use qfp::core::step::{Lcore, Step};
+use qfp::hal::PacketMask;
+
+use crate::capture::{self, Timed};
+use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
+use crate::router::{Run, TWO_NETWORKS, route_with};
+
+/// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, and one that only takes
+/// frames for itself.
+fn config() -> String {
+    format!(
+        "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
+         [[route]]\nprefix = \"2001:2::/48\"\ndrop = true\n\
+         [[port]]\nshutdown = true\n[[port]]\nmac_filter = true\n"
+    )
+}
+
+const V4: (&str, &str) = ("10.1.0.2", "203.0.113.9");
+const V6: (&str, &str) = ("2001:db8:1::2", "2001:db8:ff::9");
+
+fn from_west(ip: &[u8]) -> Vec<u8> {
+    frame(mac(1, 1), mac(1, 2), &[], ip)
+}
+
+fn plain((src, dst): (&str, &str)) -> Vec<u8> {
+    udp(src, dst, 64, (1, 2), &payload(40))
+}
+
+/// `ip` with one byte changed.
+fn with(mut ip: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+    ip[at] = byte;
+    ip
+}
+
+/// A step of a user who lets no packet to UDP port 666 through.
+struct NoPort666;
+
+impl Step for NoPort666 {
+    fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        for slot in select {
+            if vector.network(slot).get(22..24) == Some(&[2, 0x9a]) {
+                vector.drop(slot, DropReason::Feature);
+            }
+        }
+    }
+}
+
+/// Reasons to drop, and a packet for each with the port it comes in by.
+fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
+    use DropReason as R;
+    let v4 = || plain(V4);
+    let to = |dst: &str| from_west(&plain((V4.0, dst)));
+    let to6 = |dst: &str| from_west(&plain((V6.0, dst)));
+    vec![
+        (R::BadUidbIdx, 0, frame(mac(1, 1), mac(1, 2), &[Tag(DOT1Q, 5)], &v4())),
+        (R::UidbDown, 2, from_west(&v4())),
+        (R::MacFilter, 3, from_west(&v4())),
+        (R::Truncated, 0, from_west(&v4()[..30])),
+        (R::UnknownEthertype, 0, link(mac(1, 1), mac(1, 2), &[], 0x88b5, &payload(46))),
+        (R::Ipv4FormatErr, 0, from_west(&with(v4(), 0, 0x44))),
+        (R::Ipv4BadChecksum, 0, from_west(&with(v4(), 10, v4()[10] ^ 1))),
+        (R::Ipv4Martian, 0, from_west(&plain(("127.0.0.1", V4.1)))),
+        // A hop-by-hop header that announces more than there is.
+        (R::Ipv6FormatErr, 0, from_west(&with(with(plain(V6), 6, 0), 41, 255))),
+        (R::Ipv6Martian, 0, from_west(&plain(("ff02::1", V6.1)))),
+        (R::Ipv4NoRoute, 0, to("192.0.2.1")),
+        (R::Ipv6NoRoute, 0, to6("2001:db8:dead::1")),
+        (R::Ipv4Null0, 0, to("198.19.0.1")),
+        (R::Ipv6Null0, 0, to6("2001:2::1")),
+        (R::L2GroupUnicast, 0, frame([0xff; 6], mac(1, 2), &[], &v4())),
+        (R::Ipv4McastNoRoute, 0, to("239.1.2.3")),
+        (R::Ipv6McastNoRoute, 0, to6("ff05::99")),
+        (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
+        (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
+    ]
+}
+
+/// Reasons that no configuration and no packet of today can bring about here, and why.
+const OUT_OF_REACH: [(DropReason, &str); 5] = [
+    (DropReason::NoAdjacency, "groups and adjacencies are written together"),
+    (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
+    (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
+    (DropReason::Ipv4Acl, "there are no access lists yet"),
+    (DropReason::Policer, "there are no policers yet"),
+];
+
+/// Reasons that have a test of their own below.
+const ELSEWHERE: [DropReason; 2] = [DropReason::PuntPerCausePolicer, DropReason::TxQueueFull];
+
+fn run_all(received: &[Vec<Timed>]) -> Run {
+    let received: Vec<&[Timed]> = received.iter().map(Vec::as_slice).collect();
+    let fia = FiaBuilder::router();
+    let fia = fia.insert_after("l3-parse", "no-666", Gate::Always, || Box::new(NoPort666)).unwrap();
+    route_with(&config(), &received, |forwarder| forwarder.fia(fia))
+}
+
+#[test]
+fn every_drop_reason_counts_its_packet_and_no_other() {
+    for (reason, port, bytes) in cases() {
+        let mut received = vec![Vec::new(); 4];
+        received[port].push((0, bytes));
+        let run = run_all(&received);
+        assert_eq!(run.report.drops, [(reason.name(), 1)]);
+        assert_eq!((run.report.received(), run.report.punted()), (1, 0), "{reason:?}");
+    }
+}
+
+#[test]
+fn every_drop_reason_there_is_has_a_case() {
+    let mut known: Vec<DropReason> = cases().into_iter().map(|(reason, ..)| reason).collect();
+    known.extend(OUT_OF_REACH.map(|(reason, _)| reason));
+    known.extend(ELSEWHERE);
+    known.sort_unstable();
+    assert_eq!(known, DropReason::ALL);
+}
+
+/// All of the cases in one vector, among packets that are forwarded.
+fn mixture() -> Vec<Vec<Timed>> {
+    let mut received = vec![Vec::new(); 4];
+    for (n, (_, port, bytes)) in (0..).zip(cases()) {
+        received[port].push((n / 30 * 1_000, bytes));
+        received[0].push((n / 30 * 1_000, from_west(&plain(if n % 2 == 0 { V4 } else { V6 }))));
+    }
+    received
+}
+
+#[test]
+fn reasons_do_not_mix_within_a_vector() {
+    let run = run_all(&mixture());
+    let mut wanted: Vec<_> = cases().iter().map(|(reason, ..)| (reason.name(), 1)).collect();
+    let mut drops = run.report.drops.clone();
+    drops.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(drops, wanted);
+    assert_eq!(run.sent[1].len(), cases().len());
+}
+
+#[test]
+fn the_same_packets_give_the_same_output_every_time() {
+    let mut received = mixture();
+    // Punts of every kind as well.
+    let request = arp(false, (mac(1, 9), "10.1.0.9"), ([0; 6], "10.1.0.1"));
+    received[0].push((2_000, link([0xff; 6], mac(1, 9), &[], 0x0806, &request)));
+    received[0].push((2_000, from_west(&udp(V4.0, V4.1, 1, (1, 2), &payload(40)))));
+    received[0].push((3_000, from_west(&udp(V4.0, "10.2.0.77", 9, (1, 2), &payload(40)))));
+    received[0].push((3_000, from_west(&udp(V4.0, V4.1, 9, (1, 2), &payload(3000)))));
+    received[1].push((9_000_000_000, from_west(&udp(V4.1, V4.0, 9, (1, 2), &payload(300)))));
+    let (first, second) = (run_all(&received), run_all(&received));
+    assert_eq!(first.sent, second.sent);
+    assert!(first.sent[0].len() > 3 && first.sent[1].len() > 20);
+    assert_eq!(first.report.drops, second.report.drops);
+    assert_eq!(first.report.punts, second.report.punts);
+    assert_eq!(first.report.slow_path, second.report.slow_path);
+}
+
+#[test]
+fn punts_beyond_the_rate_of_their_cause_are_dropped_and_those_of_others_are_not() {
+    let mut rates = PuntRates::default();
+    rates.causes[PuntCause::IpTtlExceeded as usize] = Rate { per_second: 10, burst: 3 };
+    let expired = from_west(&udp(V4.0, V4.1, 1, (1, 2), &payload(40)));
+    let for_us = from_west(&udp(V4.0, "10.1.0.1", 1, (1, 2), &payload(40)));
+    let mut received: Vec<Timed> = vec![(0, expired.clone()); 5];
+    received.extend(vec![(0, for_us); 5]);
+    // In half a second three are earned again.
+    received.extend(vec![(500_000_000, expired); 5]);
+    let run = route_with(TWO_NETWORKS, &[&received], |forwarder| forwarder.punt_rates(rates));
+    assert_eq!(run.report.drops, [("PuntPerCausePolicer", 4)]);
+    assert_eq!(run.report.punts, [("Ipv4ForUs", 5), ("IpTtlExceeded", 6)]);
+}
+
+#[test]
+fn packets_that_an_output_does_not_take_are_drops_of_its_queue() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return eprintln!("skipped: no /dev/full");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in.pcap");
+    // More than what is gathered before the file is written to.
+    let packet = from_west(&udp(V4.0, V4.1, 64, (1, 2), &payload(1400)));
+    capture::write(&input, &(0..2000).map(|n| (n, packet.clone())).collect::<Vec<_>>());
+    let mut config = Config::parse(TWO_NETWORKS, "test.toml").unwrap();
+    config.ports[0].device = Some(format!("pcap:rx={}", input.display()));
+    config.ports[1].device = Some("pcap:tx=/dev/full".to_owned());
+    let running = Forwarder::new(config).start().unwrap();
+    assert!(running.wait(std::time::Duration::from_secs(60)));
+    let report = running.report();
+    assert!(report.conserved);
+    let [(reason, lost)] = report.drops[..] else { panic!("{:?}", report.drops) };
+    assert_eq!(reason, "TxQueueFull");
+    assert!(lost > 500 && lost + report.ports[1].tx_packets == 2000);
+    assert_eq!(report.ports[1].tx_dropped, lost);
+    assert!(running.join().unwrap_err().to_string().contains("/dev/full"));
+}

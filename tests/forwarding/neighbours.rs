@@ -1,0 +1,136 @@
+//! Neighbours: asked for, answered, and given up, as far as a capture can show it.
+
+use etherparse::PacketBuilder;
+
+use super::errors::message;
+use crate::capture::Timed;
+use crate::packets::{DOT1Q, Mac, Tag, arp, frame, link, mac, payload, udp};
+use crate::router::{TWO_NETWORKS, route};
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+const BROADCAST: Mac = [0xff; 6];
+
+/// `sent` begins with `wanted`, and only the zeros that a short frame needs follow.
+fn assert_frame(sent: &[u8], wanted: &[u8]) {
+    assert_eq!(&sent[..wanted.len().min(sent.len())], wanted);
+    assert!(sent[wanted.len()..].iter().all(|byte| *byte == 0));
+    assert!(sent.len() <= wanted.len().max(64));
+}
+
+#[test]
+fn an_arp_request_for_an_own_address_is_answered() {
+    let tagged = TWO_NETWORKS
+        .replace("address = [\"10.1.0.1/24\"", "[[port.vlan]]\nid = 9\naddress = [\"10.1.0.1/24\"");
+    let none: &[Tag] = &[];
+    for (config, tags) in [(TWO_NETWORKS, none), (tagged.as_str(), &[Tag(DOT1Q, 9)])] {
+        let request = arp(false, (mac(1, 9), "10.1.0.9"), ([0; 6], "10.1.0.1"));
+        let run = route(config, &[&[(3, link(BROADCAST, mac(1, 9), tags, 0x0806, &request))]]);
+        let [sent] = run.frames(0)[..] else { panic!("{} frames", run.sent[0].len()) };
+        let reply = arp(true, (mac(1, 1), "10.1.0.1"), (mac(1, 9), "10.1.0.9"));
+        assert_frame(sent, &link(mac(1, 9), mac(1, 1), tags, 0x0806, &reply));
+        assert_eq!(run.report.punts, [("Arp", 1)]);
+    }
+}
+
+#[test]
+fn an_arp_request_for_somebody_else_is_not_answered() {
+    for target in ["10.1.0.77", "10.2.0.1", "192.0.2.1"] {
+        let request = arp(false, (mac(1, 9), "10.1.0.9"), ([0; 6], target));
+        let run = route(TWO_NETWORKS, &[&[(3, link(BROADCAST, mac(1, 9), &[], 0x0806, &request))]]);
+        assert_eq!(run.report.forwarded(), 0, "{target}");
+    }
+}
+
+/// A neighbour solicitation (RFC 4861 4.3) or, with `flags`, an advertisement (4.4).
+fn discovery(src: &str, dst: &str, target: &str, flags: Option<u8>, option: (u8, Mac)) -> Vec<u8> {
+    let octets = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let data = [&octets(target)[..], &[option.0, 1], &option.1].concat();
+    let mut bytes = Vec::new();
+    let kind = if flags.is_some() { 136 } else { 135 };
+    let packet = PacketBuilder::ipv6(octets(src), octets(dst), 255);
+    packet.icmpv6_raw(kind, 0, [flags.unwrap_or(0), 0, 0, 0]).write(&mut bytes, &data).unwrap();
+    bytes
+}
+
+/// The Ethernet group of an IPv6 group that ends with these bytes (RFC 2464 7).
+fn group(end: [u8; 4]) -> Mac {
+    [0x33, 0x33, end[0], end[1], end[2], end[3]]
+}
+
+#[test]
+fn a_solicitation_for_an_own_address_is_answered() {
+    let (host, own) = ("2001:db8:1::9", "2001:db8:1::1");
+    let ask = discovery(host, "ff02::1:ff00:1", own, None, (1, mac(1, 9)));
+    let run = route(TWO_NETWORKS, &[&[(3, frame(group([0xff, 0, 0, 1]), mac(1, 9), &[], &ask))]]);
+    let [sent] = run.frames(0)[..] else { panic!("{} frames", run.sent[0].len()) };
+    // Router, solicited, override.
+    let answer = discovery(own, host, own, Some(0xe0), (2, mac(1, 1)));
+    assert_eq!(sent, frame(mac(1, 9), mac(1, 1), &[], &answer));
+}
+
+#[test]
+fn an_unknown_ipv4_neighbour_is_asked_for_and_what_waits_is_sent_when_it_answers() {
+    let packet = |ttl, n: u16| udp("10.1.0.2", "10.2.0.9", ttl, (n, 2), &payload(40));
+    let from_west = |n| frame(mac(1, 1), mac(1, 2), &[], &packet(64, n));
+    let reply = arp(true, (mac(2, 9), "10.2.0.9"), (mac(2, 1), "10.2.0.1"));
+    let west: Vec<Timed> = vec![(0, from_west(1)), (MS, from_west(2)), (9 * MS, from_west(3))];
+    let east: Vec<Timed> = vec![(5 * MS, link(mac(2, 1), mac(2, 9), &[], 0x0806, &reply))];
+    let run = route(TWO_NETWORKS, &[&west, &east]);
+
+    let [asked, rest @ ..] = &run.sent[1][..] else { panic!("nothing was sent") };
+    assert_eq!(asked.0, 0);
+    let request = arp(false, (mac(2, 1), "10.2.0.1"), ([0; 6], "10.2.0.9"));
+    assert_frame(&asked.1, &link(BROADCAST, mac(2, 1), &[], 0x0806, &request));
+    let to_east = |n| frame(mac(2, 9), mac(2, 1), &[], &packet(63, n));
+    assert_eq!(rest, [(5 * MS, to_east(1)), (5 * MS, to_east(2)), (9 * MS, to_east(3))]);
+    // The third did not need the slow path.
+    assert_eq!(run.report.punts, [("Arp", 1), ("Glean", 2)]);
+}
+
+#[test]
+fn an_unknown_ipv6_neighbour_is_asked_for_and_what_waits_is_sent_when_it_answers() {
+    let packet = |ttl| udp("2001:db8:1::2", "2001:db8:2::9", ttl, (1, 2), &payload(40));
+    let west = [(0, frame(mac(1, 1), mac(1, 2), &[], &packet(64)))];
+    // Sent by the neighbour to the address that asked.
+    let asker = "2001:db8:2::1";
+    let answer = discovery("2001:db8:2::9", asker, "2001:db8:2::9", Some(0x60), (2, mac(2, 9)));
+    let east = [(5 * MS, frame(mac(2, 1), mac(2, 9), &[], &answer))];
+    let run = route(TWO_NETWORKS, &[&west, &east]);
+    let [asked, rest @ ..] = &run.sent[1][..] else { panic!("nothing was sent") };
+    let group_address = "ff02::1:ff00:9";
+    let ask = discovery(asker, group_address, "2001:db8:2::9", None, (1, mac(2, 1)));
+    assert_eq!(*asked, (0, frame(group([0xff, 0, 0, 9]), mac(2, 1), &[], &ask)));
+    assert_eq!(rest, [(5 * MS, frame(mac(2, 9), mac(2, 1), &[], &packet(63)))]);
+}
+
+#[test]
+fn a_next_hop_behind_a_route_is_resolved_as_well() {
+    let config =
+        format!("{TWO_NETWORKS}[[route]]\nprefix = \"192.0.2.0/24\"\nvia = \"10.2.0.9\"\n");
+    let packet = |ttl| udp("10.1.0.2", "192.0.2.7", ttl, (1, 2), &payload(40));
+    let west = [(0, frame(mac(1, 1), mac(1, 2), &[], &packet(64)))];
+    let reply = arp(true, (mac(2, 9), "10.2.0.9"), (mac(2, 1), "10.2.0.1"));
+    let east = [(5 * MS, link(mac(2, 1), mac(2, 9), &[], 0x0806, &reply))];
+    let run = route(&config, &[&west, &east]);
+    assert_eq!(run.sent[1].last(), Some(&(5 * MS, frame(mac(2, 9), mac(2, 1), &[], &packet(63)))));
+    assert_eq!(run.report.punts, [("Arp", 1), ("IncompleteAdjacency", 1)]);
+}
+
+#[test]
+fn a_neighbour_that_never_answers_is_asked_three_times_and_then_unreachable() {
+    let families =
+        [("10.1.0.2", "10.2.0.9", (3, 1, 0)), ("2001:db8:1::2", "2001:db8:2::9", (1, 3, 0))];
+    for (host, absent, kind) in families {
+        let ip = udp(host, absent, 64, (1, 2), &payload(40));
+        let from_west = |time| (time, frame(mac(1, 1), mac(1, 2), &[], &ip));
+        // The last one comes when the neighbour is still known to be absent.
+        let run = route(TWO_NETWORKS, &[&[from_west(0), from_west(4 * SECOND)]]);
+        let asked: Vec<u64> = run.sent[1].iter().map(|(time, _)| *time).collect();
+        assert_eq!(asked, [0, SECOND, 2 * SECOND]);
+        let (time, sent) = &run.sent[0][0];
+        assert_eq!((*time, message(sent).kind), (3 * SECOND, kind));
+        // RFC 792: the quoted packet is the one that was received.
+        assert_eq!(message(sent).body.len(), ip.len());
+    }
+}
