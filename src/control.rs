@@ -88,7 +88,7 @@ impl Control {
     fn apply(&mut self, injected: &mut Vec<Injected>) {
         for action in self.actions.drain(..) {
             match action {
-                Action::Inject(packet) => injected.push(Injected::Route(packet)),
+                Action::Inject { table, packet } => injected.push(Injected::Route(table, packet)),
                 Action::Transmit { uidb, packet } => {
                     injected.push(Injected::Transmit(uidb, packet));
                 }

@@ -110,14 +110,19 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         client.set_features(interface, *features);
     }
     let lcore_count = u16::try_from(cpus.cpus().len()).unwrap_or(u16::MAX);
-    let mut queues = Vec::new();
+    let mut port_configs = Vec::new();
     let mut facts = Vec::new();
-    for (n, port) in ports.iter_mut().enumerate() {
+    for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
-        queues.push(port.start(&config)?);
+        port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
+    // Links come up last: what they bring in from then on finds complete tables.
+    let mut queues = Vec::new();
+    for (port, config) in ports.iter_mut().zip(&port_configs) {
+        queues.push(port.start(config)?);
+    }
 
     let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit());
     let mut totals = CounterTotals::new(layout);

@@ -2,6 +2,7 @@
 //! accounted for and nothing panics. Skipped aloud where the collection is not there.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 

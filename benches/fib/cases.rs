@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use qfp::core::fib::Leaf;
 use qfp::pal::lcore::CpuId;
+use qfp::pal::region::HugePages;
 
 use crate::Effort;
 use crate::allowed::Allowed;
@@ -17,7 +18,7 @@ use crate::replay::replay;
 use crate::report::{Report, Score};
 use crate::rivals::{Maker, Peers};
 use crate::table::{Room, Table};
-use crate::traffic::{hosts, patterns, vectors};
+use crate::traffic::{Keys, hosts, patterns};
 
 /// How and against whom.
 pub(crate) struct Bench<'a> {
@@ -38,15 +39,16 @@ struct Stream<A: Family> {
     keys: Arc<Vec<A::Vector>>,
     allowed: Arc<Allowed>,
     /// Addresses with their leaves, before and after.
-    before: (Vec<A::Vector>, Vec<u32>),
-    after: (Vec<A::Vector>, Vec<u32>),
+    before: (Keys<A>, Vec<u32>),
+    after: (Keys<A>, Vec<u32>),
 }
 
 impl Bench<'_> {
     /// All cases of IPv4.
     pub(crate) fn v4(&self, report: &mut Report) -> Result<(), BenchError> {
         let input = self.input::<u32>("QFP_RIB_V4", "rib-v4", "QFP_UPDATES_V4", "updates-v4")?;
-        let room = Room::new(&input.rib, &input.updates);
+        let long = input::with_long_routes(&input.rib);
+        let room = Room::new(&long, &input.updates, self.pages());
         let makers = &self.peers.v4;
         self.loads::<Dir24>(&input.rib, room, makers, report)?;
         self.loads::<Compact>(&input.rib, room, &[], report)?;
@@ -63,9 +65,11 @@ impl Bench<'_> {
             ])
         };
         self.lookups("", &input.rib, ours(&input.rib)?, makers, room, report);
-        let random = input::with_random_leaves(&input.rib);
         let measure = &makers[..makers.len().min(1)];
-        self.lookups("-random-nh", &random, ours(&random)?, measure, room, report);
+        let random = input::with_random_leaves(&input.rib);
+        for (variant, rib) in [("-random-nh", &random), ("-long", &long)] {
+            self.lookups(variant, rib, ours(rib)?, measure, room, report);
+        }
         if let Some(stream) = self.stream(&input) {
             self.replay::<Dir24>(&input.rib, room, &stream, report)?;
             self.replay::<Compact>(&input.rib, room, &stream, report)?;
@@ -76,7 +80,8 @@ impl Bench<'_> {
     /// All cases of IPv6.
     pub(crate) fn v6(&self, report: &mut Report) -> Result<(), BenchError> {
         let input = self.input::<u128>("QFP_RIB_V6", "rib-v6", "QFP_UPDATES_V6", "updates-v6")?;
-        let room = Room::new(&input.rib, &input.updates);
+        let long = input::with_long_routes(&input.rib);
+        let room = Room::new(&long, &input.updates, self.pages());
         let makers = &self.peers.v6;
         self.loads::<Trie>(&input.rib, room, makers, report)?;
         let ours = |rib: &Rib<u128>| -> Result<Vec<Contestant<u128>>, BenchError> {
@@ -85,13 +90,19 @@ impl Bench<'_> {
             Ok(vec![trie.contestant()?])
         };
         self.lookups("", &input.rib, ours(&input.rib)?, makers, room, report);
-        let random = input::with_random_leaves(&input.rib);
         let measure = &makers[..makers.len().min(1)];
-        self.lookups("-random-nh", &random, ours(&random)?, measure, room, report);
+        let random = input::with_random_leaves(&input.rib);
+        for (variant, rib) in [("-random-nh", &random), ("-long", &long)] {
+            self.lookups(variant, rib, ours(rib)?, measure, room, report);
+        }
         if let Some(stream) = self.stream(&input) {
             self.replay::<Trie>(&input.rib, room, &stream, report)?;
         }
         Ok(())
+    }
+
+    fn pages(&self) -> HugePages {
+        if self.peers.ordinary_pages { HugePages::Never } else { HugePages::Try }
     }
 
     fn input<A: Family>(
@@ -167,10 +178,14 @@ impl Bench<'_> {
             }
         }
         let reference = Intervals::new(rib);
+        let rounds = if variant.is_empty() { self.effort.rounds } else { self.effort.rounds / 3 };
         for (pattern, keys) in patterns(rib) {
+            if self.effort.quick && !variant.is_empty() && pattern != "P" {
+                continue;
+            }
             let expected: Vec<u32> = keys.iter().map(|&key| reference.leaf(key)).collect();
-            let keys = vectors(&keys);
-            let samples = race(&all, &keys, self.effort.rounds);
+            let keys = Keys::new(&keys);
+            let samples = race(&all, &keys, rounds);
             let score = |i: usize| Score {
                 name: all[i].name,
                 samples: &samples[i],
@@ -211,14 +226,14 @@ impl Bench<'_> {
             // Whole vectors.
             probes.truncate(probes.len() / 64 * 64);
             let leaves = probes.iter().map(|&key| reference.leaf(key)).collect();
-            (vectors(&probes), leaves)
+            (Keys::new(&probes), leaves)
         };
         Some(Stream {
             updates: updates.clone(),
             before: check(rib),
             after: check(&last),
             allowed: Arc::new(Allowed::new(&keys, rib, updates)),
-            keys: Arc::new(vectors(&keys)),
+            keys: Arc::new(Keys::new(&keys).vectors),
         })
     }
 

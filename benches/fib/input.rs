@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::family::Family;
+use crate::traffic::hosts;
 
 /// Routes by address and length.
 pub(crate) type Rib<A> = BTreeMap<Prefix<A>, Leaf>;
@@ -98,14 +99,20 @@ fn read<T>(
 
 /// As many routes as the Internet has, of about its lengths, and some longer ones.
 fn generated<A: Family>() -> Rib<A> {
-    // Length and share in a thousand; routes lie in a few thousand allocations.
-    let (routes, allocated, lengths): (_, _, &[(u8, u32)]) = if A::BITS == 32 {
-        (1_000_000, 14, &[(16, 30), (20, 80), (22, 180), (23, 110), (24, 595), (28, 3), (32, 2)])
+    // Length and share in a thousand; routes lie in a few thousand allocations, those of IPv6 in
+    // a few dozen /16.
+    let (routes, region, allocated, lengths): (_, _, _, &[(u8, u32)]) = if A::BITS == 32 {
+        (1_000_000, 0, 14, &[(16, 30), (20, 80), (22, 180), (23, 110), (24, 595), (28, 3), (32, 2)])
     } else {
-        (240_000, 28, &[(32, 120), (40, 130), (44, 150), (48, 595), (64, 3), (128, 2)])
+        (240_000, 16, 28, &[(32, 120), (40, 130), (44, 150), (48, 595), (64, 3), (128, 2)])
     };
     let mut rng = StdRng::seed_from_u64(1);
-    let allocations: Vec<A> = (0..6000).map(|_| A::uniform(&mut rng)).collect();
+    let regions: Vec<A> = (0..48).map(|_| A::uniform(&mut rng)).collect();
+    let inside = |region: A, len: u8, rng: &mut StdRng| {
+        region & !A::host_mask(len) | A::random(rng) & A::host_mask(len)
+    };
+    let allocations: Vec<A> =
+        regions.iter().cycle().take(6000).map(|&of| inside(of, region, &mut rng)).collect();
     let mut rib = Rib::new();
     while rib.len() < routes {
         let mut dice = rng.random_range(0..1000);
@@ -116,8 +123,7 @@ fn generated<A: Family>() -> Rib<A> {
         });
         let len = long.map_or(24, |&(len, _)| len);
         let place = rng.random_range(0..allocations.len());
-        let inside = A::random(&mut rng) & A::host_mask(allocated);
-        let address = allocations[place] & !A::host_mask(allocated) | inside;
+        let address = inside(allocations[place], allocated, &mut rng);
         // Neighbours often share their next hop.
         let leaf = if rng.random_bool(0.6) { place % 192 + 1 } else { rng.random_range(1..=192) };
         let leaf = Leaf(u16::try_from(leaf).unwrap_or(1));
@@ -130,6 +136,21 @@ fn generated<A: Family>() -> Rib<A> {
 pub(crate) fn with_random_leaves<A: Family>(rib: &Rib<A>) -> Rib<A> {
     let mut rng = StdRng::seed_from_u64(2);
     rib.keys().map(|&prefix| (prefix, Leaf(rng.random_range(1..=192)))).collect()
+}
+
+/// The same routes with a default route and, inside of them, routes of every longer length.
+pub(crate) fn with_long_routes<A: Family>(rib: &Rib<A>) -> Rib<A> {
+    let mut rng = StdRng::seed_from_u64(8);
+    let shortest = if A::BITS == 32 { 25 } else { 49 };
+    let hosts = hosts(rib.keys().copied(), 1024, 9);
+    let any = |address| {
+        let leaf = Leaf(rng.random_range(1..=192));
+        Prefix::new(address, rng.random_range(shortest..=A::BITS)).map(|prefix| (prefix, leaf))
+    };
+    let mut longer = rib.clone();
+    longer.extend(hosts.into_iter().filter_map(any));
+    longer.extend(Prefix::new(A::zero(), 0).map(|prefix| (prefix, Leaf(1))));
+    longer
 }
 
 /// Any error of the bench.

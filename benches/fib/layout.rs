@@ -8,6 +8,7 @@ use qfp::pal::region::{Block, Plain, Region, RegionError, ViewError};
 
 use crate::family::Family;
 use crate::table::{Map, Ours, Reader, Results, Room, Vector};
+use crate::traffic::Keys;
 
 /// Why an image cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +140,12 @@ impl Layout for Dir24 {
 pub(crate) struct Dir24Ahead(pub(crate) Ours<Dir24>);
 
 impl Reader<u32> for Dir24Ahead {
+    type Vector = Vector<Dir24>;
     type Raw = u32;
+
+    fn form(keys: &Keys<u32>) -> &[Vector<Dir24>] {
+        &keys.vectors
+    }
 
     fn look_up(&self, vectors: &[Vector<Dir24>], mut each: impl FnMut(&[u32; LANES])) {
         let Ok(view) = self.0.image.open(&self.0.map) else { return };

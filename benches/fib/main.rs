@@ -52,18 +52,32 @@ struct Effort {
     updates: usize,
     /// Addresses that readers look up during a replay.
     replay_keys: usize,
+    /// Whether variants of a table are measured on one pattern only.
+    quick: bool,
     /// Whether `rte_lpm` and `rte_lpm6` take part.
     lpm: bool,
 }
 
 fn main() -> ExitCode {
-    let mut effort =
-        Effort { rounds: 31, loads: 3, updates: usize::MAX, replay_keys: 1 << 20, lpm: false };
+    let mut effort = Effort {
+        rounds: 31,
+        loads: 3,
+        updates: usize::MAX,
+        replay_keys: 1 << 20,
+        quick: false,
+        lpm: false,
+    };
     for arg in std::env::args().skip(1) {
         match arg.as_str() {
             "quick" => {
-                effort =
-                    Effort { rounds: 7, loads: 1, updates: 200_000, replay_keys: 1 << 18, ..effort }
+                effort = Effort {
+                    rounds: 9,
+                    loads: 1,
+                    updates: 200_000,
+                    replay_keys: 1 << 18,
+                    quick: true,
+                    ..effort
+                }
             }
             "lpm" => effort.lpm = true,
             "--bench" => {}

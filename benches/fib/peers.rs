@@ -8,13 +8,14 @@ use dpdk_sys as sys;
 use qfp::core::fib::{LANES, Leaf, Prefix};
 use qfp::hal::dpdk::{Eal, EalError};
 
-use crate::family::{Family, Vector4, Vector6};
+use crate::family::{Bytes6, Family, Vector4};
 use crate::input::Rib;
 use crate::race::Contestant;
 use crate::table::{Reader, Results, Room};
+use crate::traffic::Keys;
 
 /// Megabytes of DPDK's heap: the largest tables with their rules.
-const MEGABYTES: usize = 640;
+const MEGABYTES: usize = 768;
 /// Megabytes of huge pages that must be free for DPDK and for ours.
 const WITH_OURS: usize = MEGABYTES + 160;
 /// `rte_fib` puts a flag beside the next hop in its two bytes.
@@ -91,17 +92,21 @@ pub(crate) trait Peer: Reader<Self::Key> + Sized {
 
     /// A table with all routes of `rib`.
     fn loaded(rib: &Rib<Self::Key>, room: Room) -> Result<Self, PeerError> {
-        let mut table = Self::new(room)?;
+        Self::new(room)?.filled(rib)
+    }
+
+    /// The table with all routes of `rib`.
+    fn filled(mut self, rib: &Rib<Self::Key>) -> Result<Self, PeerError> {
         for (routes, (&prefix, &leaf)) in rib.iter().enumerate() {
             if leaf.0 > LEAF_MAX {
                 return Err(PeerError::Leaf { name: Self::NAME, leaf: leaf.0 });
             }
-            let code = table.add(prefix, leaf);
+            let code = self.add(prefix, leaf);
             if code != 0 {
                 return Err(PeerError::Add { name: Self::NAME, code, routes });
             }
         }
-        Ok(table)
+        Ok(self)
     }
 }
 
@@ -168,7 +173,12 @@ impl Peer for Fib4 {
 }
 
 impl Reader<u32> for Fib4 {
+    type Vector = Vector4;
     type Raw = u64;
+
+    fn form(keys: &Keys<u32>) -> &[Vector4] {
+        &keys.vectors
+    }
 
     fn look_up(&self, vectors: &[Vector4], mut each: impl FnMut(&[u64; LANES])) {
         let mut hops = Results([0u64; LANES]);
@@ -204,14 +214,7 @@ impl Drop for Fib4 {
 pub(crate) struct Fib6(NonNull<sys::rte_fib6>, usize);
 
 impl Fib6 {
-    const BLOCKS: usize = 1 << 18;
-}
-
-impl Peer for Fib6 {
-    type Key = u128;
-    const NAME: &'static str = "rte_fib6";
-
-    fn new(room: Room) -> Result<Self, PeerError> {
+    fn with_blocks(room: Room, number: usize) -> Result<Self, PeerError> {
         let mut conf = sys::rte_fib6_conf {
             type_: sys::RTE_FIB6_TRIE,
             default_nh: 0,
@@ -219,14 +222,29 @@ impl Peer for Fib6 {
             ..Default::default()
         };
         conf.__bindgen_anon_1.trie.nh_sz = sys::RTE_FIB6_TRIE_4B;
-        conf.__bindgen_anon_1.trie.num_tbl8 = blocks(Self::BLOCKS);
+        conf.__bindgen_anon_1.trie.num_tbl8 = blocks(number);
         // SAFETY: the name is a C string and the configuration is complete; both are copied.
         let table = unsafe { sys::rte_fib6_create(c"bench6".as_ptr(), 0, &raw mut conf) };
-        let table = Self(made(Self::NAME, table)?, 4 * ((1 << 24) + 256 * Self::BLOCKS));
+        let table = Self(made(Self::NAME, table)?, 4 * ((1 << 24) + 256 * number));
         let avx512 = sys::RTE_FIB6_LOOKUP_TRIE_VECTOR_AVX512;
         // SAFETY: the table is alive.
         let code = unsafe { sys::rte_fib6_select_lookup(table.0.as_ptr(), avx512) };
         selected(Self::NAME, code).map(|()| table)
+    }
+}
+
+impl Peer for Fib6 {
+    type Key = u128;
+    const NAME: &'static str = "rte_fib6";
+
+    fn new(room: Room) -> Result<Self, PeerError> {
+        Self::with_blocks(room, 1 << 18)
+    }
+
+    fn loaded(rib: &Rib<u128>, room: Room) -> Result<Self, PeerError> {
+        // Random next hops take more blocks; where fewer do, the table stays smaller.
+        let few = Self::new(room).and_then(|table| table.filled(rib));
+        few.or_else(|_| Self::with_blocks(room, 1 << 19)?.filled(rib))
     }
 
     fn add(&mut self, prefix: Prefix<u128>, leaf: Leaf) -> i32 {
@@ -244,12 +262,17 @@ impl Peer for Fib6 {
 }
 
 impl Reader<u128> for Fib6 {
+    type Vector = Bytes6;
     type Raw = u64;
 
-    fn look_up(&self, vectors: &[Vector6], mut each: impl FnMut(&[u64; LANES])) {
+    fn form(keys: &Keys<u128>) -> &[Bytes6] {
+        &keys.bytes
+    }
+
+    fn look_up(&self, vectors: &[Bytes6], mut each: impl FnMut(&[u64; LANES])) {
         let mut hops = Results([0u64; LANES]);
         for vector in vectors {
-            let keys = vector.bytes.as_ptr().cast_mut().cast();
+            let keys = vector.0.as_ptr().cast_mut().cast();
             // SAFETY: 64 keys, which are only read, and room for 64 results.
             unsafe {
                 sys::rte_fib6_lookup_bulk(
@@ -307,7 +330,12 @@ impl Peer for Lpm4 {
 }
 
 impl Reader<u32> for Lpm4 {
+    type Vector = Vector4;
     type Raw = u32;
+
+    fn form(keys: &Keys<u32>) -> &[Vector4] {
+        &keys.vectors
+    }
 
     fn look_up(&self, vectors: &[Vector4], mut each: impl FnMut(&[u32; LANES])) {
         let mut hops = Results([0u32; LANES]);
@@ -368,12 +396,17 @@ impl Peer for Lpm6 {
 }
 
 impl Reader<u128> for Lpm6 {
+    type Vector = Bytes6;
     type Raw = i32;
 
-    fn look_up(&self, vectors: &[Vector6], mut each: impl FnMut(&[i32; LANES])) {
+    fn form(keys: &Keys<u128>) -> &[Bytes6] {
+        &keys.bytes
+    }
+
+    fn look_up(&self, vectors: &[Bytes6], mut each: impl FnMut(&[i32; LANES])) {
         let mut hops = Results([0i32; LANES]);
         for vector in vectors {
-            let keys = vector.bytes.as_ptr().cast_mut().cast();
+            let keys = vector.0.as_ptr().cast_mut().cast();
             let (table, hops) = (self.0.as_ptr(), &mut hops.0);
             // SAFETY: 64 keys, which are only read, and room for 64 results.
             unsafe { sys::rte_lpm6_lookup_bulk_func(table, keys, hops.as_mut_ptr(), BATCH) };

@@ -123,9 +123,9 @@ impl Report {
             "visible_p50_us": round(seen[0]), "visible_p99_us": round(seen[1]),
             "published_p50_us": round(published[0]), "published_p99_us": round(published[1]),
             "apply_p50_us": round(applied[0]), "apply_p99_us": round(applied[1]),
-            "slower_percent": round(slower_paced.median),
+            "readers_slower_percent": round(slower_paced.median),
             "low": round(slower_paced.low), "high": round(slower_paced.high),
-            "slower_unpaced_percent": round(slower.median),
+            "readers_slower_unpaced_percent": round(slower.median),
             "checked_during": replay.checked, "wrong_during": replay.torn,
             "waits_for_readers": replay.waits, "wrong": wrong,
         });
@@ -140,10 +140,15 @@ impl Report {
 
     /// Prints everything and writes the file.
     pub(crate) fn finish(&self) -> std::io::Result<()> {
-        println!("\nmillion lookups a CPU second of one core, median [10 % - 90 %]; bytes in use");
+        println!(
+            "\nmillion lookups a CPU second of one core, median [10 % - 90 %]; bytes in use; peer; ratio"
+        );
         for line in &self.lines {
             println!("{line}");
         }
+        // Waiting times in the replays mean little when others want the CPUs, too.
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!("load of the machine: {}", load.trim());
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
         std::fs::create_dir_all(&folder)?;
         let path = folder.join("fib.json");

@@ -22,6 +22,8 @@ pub(crate) type Maker<A> = fn(&Rib<A>, Room) -> Result<Contestant<A>, PeerError>
 pub(crate) struct Peers {
     pub(crate) v4: Vec<Maker<u32>>,
     pub(crate) v6: Vec<Maker<u128>>,
+    /// Their memory is in ordinary pages.
+    pub(crate) ordinary_pages: bool,
     #[cfg(feature = "dpdk")]
     _eal: Option<qfp::hal::dpdk::Eal>,
 }
@@ -49,6 +51,7 @@ impl Peers {
         let mut all = Self {
             v4: vec![peers::contestant::<peers::Fib4>],
             v6: vec![peers::contestant::<peers::Fib6>],
+            ordinary_pages: !huge,
             _eal: Some(eal),
         };
         if lpm {

@@ -7,6 +7,7 @@ use crate::family::Family;
 use crate::input::{BenchError, Rib, Update};
 use crate::layout::Layout;
 use crate::race::Contestant;
+use crate::traffic::Keys;
 
 /// Results of one vector, aligned as the pipeline's are.
 #[repr(align(64))]
@@ -14,11 +15,15 @@ pub(crate) struct Results<T>(pub(crate) [T; LANES]);
 
 /// Looks vectors up.
 pub(crate) trait Reader<A: Family> {
+    /// 64 keys in the table's own form.
+    type Vector;
     /// A result in the table's own form.
     type Raw: Copy;
 
     /// Gives the results of each vector in turn to `each`.
-    fn look_up(&self, vectors: &[A::Vector], each: impl FnMut(&[Self::Raw; LANES]));
+    fn look_up(&self, vectors: &[Self::Vector], each: impl FnMut(&[Self::Raw; LANES]));
+    /// The keys in the table's own form.
+    fn form(keys: &Keys<A>) -> &[Self::Vector];
     /// A result as a leaf, 0 for none.
     fn leaf(raw: Self::Raw) -> u32;
 }
@@ -30,11 +35,13 @@ pub(crate) struct Room {
     pub(crate) routes: usize,
     /// Blocks for routes longer than /24, or spans below a /48.
     pub(crate) long: usize,
+    /// Whether to ask for huge pages; as the peers do.
+    pub(crate) pages: HugePages,
 }
 
 impl Room {
     /// Room for a table and what is announced later, with as much again to spare.
-    pub(crate) fn new<A: Family>(rib: &Rib<A>, updates: &[Update<A>]) -> Self {
+    pub(crate) fn new<A: Family>(rib: &Rib<A>, updates: &[Update<A>], pages: HugePages) -> Self {
         let (base, step) = if A::BITS == 32 { (24, 8) } else { (48, 16) };
         let mut spans: Vec<Prefix<A>> = rib
             .keys()
@@ -43,13 +50,13 @@ impl Room {
             .collect();
         spans.sort_unstable();
         spans.dedup();
-        let long = (2 * spans.len()).next_multiple_of(256).clamp(1024, 16 * 1024);
-        Self { routes: rib.len() + updates.len() / 4, long }
+        let long = (2 * spans.len()).next_multiple_of(256).clamp(1024, 48 * 1024);
+        Self { routes: rib.len() + updates.len() / 4, long, pages }
     }
 
     /// Lines of a compact image: about twice what random leaves take.
     pub(crate) fn lines(self) -> usize {
-        (self.routes / 4).next_power_of_two().max(1 << 17)
+        (self.routes / 8).next_power_of_two().max(1 << 18)
     }
 }
 
@@ -76,16 +83,18 @@ pub(crate) struct Table<L: Layout> {
     region: Region,
     image: L,
     writer: L::Writer,
+    /// Whether huge pages were asked for.
+    huge: bool,
 }
 
 impl<L: Layout> Table<L> {
     /// An empty table.
     pub(crate) fn new(room: Room) -> Result<Self, BenchError> {
         // Large arrays begin at a huge page of their own.
-        let region = Region::anonymous(L::memory(room) + 4 * (2 << 20), HugePages::Try)?;
+        let region = Region::anonymous(L::memory(room) + 4 * (2 << 20), room.pages)?;
         let image = L::alloc(&region, room)?;
         let writer = L::writer(&image.open(&region)?);
-        Ok(Self { region, image, writer })
+        Ok(Self { region, image, writer, huge: room.pages == HugePages::Try })
     }
 
     /// Writes all routes at once.
@@ -106,7 +115,7 @@ impl<L: Layout> Table<L> {
 
     /// The table as it takes part in a race, with a note when its pages are small.
     pub(crate) fn contestant(&self) -> Result<Contestant<L::Key>, BenchError> {
-        if !self.region.has_huge_pages() {
+        if self.huge && !self.region.has_huge_pages() {
             eprintln!("{}: no huge pages for this table", L::NAME);
         }
         Ok(Contestant::new(L::NAME, L::LABEL, self.bytes()?, self.reader()?))
@@ -150,7 +159,12 @@ pub(crate) struct Ours<L: Layout> {
 }
 
 impl<L: Layout> Reader<L::Key> for Ours<L> {
+    type Vector = Vector<L>;
     type Raw = u32;
+
+    fn form(keys: &Keys<L::Key>) -> &[Vector<L>] {
+        &keys.vectors
+    }
 
     fn look_up(&self, vectors: &[Vector<L>], mut each: impl FnMut(&[u32; LANES])) {
         let Ok(view) = self.image.open(&self.map) else { return };

@@ -57,9 +57,20 @@ fn ranks() -> Vec<usize> {
     (0..DESTINATIONS).map(|_| draw(&mut rng)).collect()
 }
 
-/// The keys in vectors; the last one is filled up with its first key.
-pub(crate) fn vectors<A: Family>(keys: &[A]) -> Vec<A::Vector> {
-    keys.chunks(LANES)
-        .map(|chunk| A::vector(&std::array::from_fn(|i| *chunk.get(i).unwrap_or(&chunk[0]))))
-        .collect()
+/// Keys in the forms that tables take.
+pub(crate) struct Keys<A: Family> {
+    pub(crate) vectors: Vec<A::Vector>,
+    #[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "only peers take bytes"))]
+    pub(crate) bytes: Vec<A::Bytes>,
+}
+
+impl<A: Family> Keys<A> {
+    /// Lays out `keys`; those beyond the last full vector are left out.
+    pub(crate) fn new(keys: &[A]) -> Self {
+        let chunks = keys.as_chunks::<LANES>().0;
+        Self {
+            vectors: chunks.iter().map(A::vector).collect(),
+            bytes: chunks.iter().map(A::bytes).collect(),
+        }
+    }
 }

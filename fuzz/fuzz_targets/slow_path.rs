@@ -9,13 +9,14 @@ use hal::pool::NativePool;
 use libfuzzer_sys::fuzz_target;
 use pal::clock::Nanos;
 use qfp_core::punt::{Interface, Limits, SlowPath, VlanTag, exercise};
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 
 const BUFFERS: usize = 512;
 
 fn interfaces() -> Vec<Interface> {
     let interface = |uidb, v4: &str, v6: &str, tags| Interface {
         uidb: UidbIndex(uidb),
+        table: TableId::GLOBAL,
         name: format!("port{uidb}"),
         mac: [2, 0, 0, 0, 0, uidb as u8],
         mtu: 1500,

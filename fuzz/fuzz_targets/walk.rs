@@ -15,6 +15,7 @@ use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::isa::Isa;
 use qfp_core::ppe::{Injected, PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp_core::uidb::TableId;
 
 const BUFFERS: usize = 1024;
 const CONFIG: &str = r#"
@@ -109,7 +110,8 @@ impl Router {
         let config = Config::parse(CONFIG, "fuzz.toml").expect("a good configuration");
         // Egress features on one interface: its packets are not fused.
         client.set_features("port1", Features { ingress: 0, egress: 1 << 40 });
-        let facts: Vec<_> = (0..3).map(|n| PortFacts { mac: [2, 0, 0, 0, 1, n], filter_mac: false }).collect();
+        let facts: Vec<_> =
+            (0..3).map(|n| PortFacts { mac: [2, 0, 0, 0, 1, n], filter_mac: false }).collect();
         client.commit(&config, &RouteTable::default(), &facts).expect("it fits");
         Self { client, config, pool: NativePool::new(BUFFERS, 2048) }
     }
@@ -130,7 +132,10 @@ impl Router {
             rest = tail;
             fed += 1;
             match usize::from(head >> 14) {
-                3 => work.extend(cache.packet(frame).map(Injected::Route)),
+                3 => {
+                    let packet = cache.packet(frame);
+                    work.extend(packet.map(|packet| Injected::Route(TableId::GLOBAL, packet)));
+                }
                 port => {
                     let count = 1 + 5 * usize::from(head >> 11 & 7);
                     feeds[port].0.push_back((count, frame.to_vec()));
@@ -140,7 +145,8 @@ impl Router {
         let (reader, region) = self.client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
         let fia = if knobs & 1 == 0 { fia } else { fia.without_fusion() };
-        let isa = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::detect()][usize::from(knobs >> 1 & 3)];
+        let isa =
+            [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::detect()][usize::from(knobs >> 1 & 3)];
         let fia = fia.build(isa.or_lower());
         let layout = CounterLayout::new(fia.names().len(), ports, self.client.uidb_limit());
         let mut totals = CounterTotals::new(layout);

@@ -17,11 +17,12 @@ use pal::region::ReadOnly;
 use crate::adjacency::AdjacencyTables;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, TracedPacket};
+use crate::isa::Isa;
 use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
 use crate::simd;
 use crate::step::Lcore;
 use crate::tables::Tables;
-use crate::uidb::{NO_PORT, UidbIndex, UidbTable};
+use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
 pub use punt_gate::{PuntGate, PuntRates};
 
@@ -37,8 +38,8 @@ pub enum SlowWork {
 /// Work from the slow path.
 #[derive(Debug)]
 pub enum Injected {
-    /// An IP packet to be routed, behind an Ethernet header without addresses.
-    Route(Packet),
+    /// An IP packet to be routed in a table, behind an Ethernet header without addresses.
+    Route(TableId, Packet),
     /// A complete frame for one interface.
     Transmit(UidbIndex, Packet),
 }
@@ -205,16 +206,16 @@ impl Ppe {
         now: Nanos,
         sink: &mut impl SlowPathSink,
     ) {
-        // Both kinds in the order they come: one vector as long as the kind stays the same.
-        let mut routing = true;
+        // Both kinds in the order they come: one vector as long as kind and table stay the same.
+        let mut routing = None;
         for item in work {
-            let (route, uidb, packet) = match item {
-                Injected::Route(packet) => (true, UidbIndex::RP, packet),
-                Injected::Transmit(uidb, packet) => (false, uidb, packet),
+            let (table, uidb, packet) = match item {
+                Injected::Route(table, packet) => (Some(table), UidbIndex::RP, packet),
+                Injected::Transmit(uidb, packet) => (None, uidb, packet),
             };
-            if route != routing || self.vector.burst.count() == VECTOR {
+            if table != routing || self.vector.burst.count() == VECTOR {
                 self.inject_vector(routing, now, sink);
-                routing = route;
+                routing = table;
             }
             if let Ok(slot) = self.vector.burst.push(packet) {
                 self.vector.output[slot & 63] = uidb;
@@ -223,23 +224,30 @@ impl Ppe {
         self.inject_vector(routing, now, sink);
     }
 
-    /// Routes or sends what was gathered in the vector.
-    fn inject_vector(&mut self, routing: bool, now: Nanos, sink: &mut impl SlowPathSink) {
+    /// Routes what was gathered in the vector in that table; without one, sends it.
+    fn inject_vector(
+        &mut self,
+        routing: Option<TableId>,
+        now: Nanos,
+        sink: &mut impl SlowPathSink,
+    ) {
         let count = self.vector.burst.count() as u64;
         if count == 0 {
             return;
         }
         self.counters.event(LoopEvent::Injected, count);
-        if routing {
-            self.process(Source::Internal(UidbIndex::RP), now, sink);
-        } else {
-            self.send_frames(now);
+        match routing {
+            Some(table) => {
+                self.process(Source::Internal { uidb: UidbIndex::RP, table }, now, sink);
+            }
+            None => self.send_frames(now),
         }
     }
 
     /// Sends complete frames, past all rows.
     fn send_frames(&mut self, now: Nanos) {
-        self.vector.begin(Source::Internal(UidbIndex::RP), now);
+        let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
+        self.vector.begin(source, now);
         let tables = Tables::new(self.reader.root(), &self.region);
         transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
         self.vector.burst.clear();
@@ -279,8 +287,12 @@ impl Ppe {
                 // The whole walk, without the clock in between.
                 let start = rdtsc();
                 self.fia.walk(&mut lcore, &mut self.vector);
-                self.counters.event(LoopEvent::WalkCycles, rdtsc().wrapping_sub(start));
-                self.counters.event(LoopEvent::WalkPackets, packets);
+                let cycles = rdtsc().wrapping_sub(start);
+                // Longer walks were interrupted.
+                if cycles < 1 << 18 {
+                    self.counters.event(LoopEvent::WalkCycles, cycles);
+                    self.counters.event(LoopEvent::WalkPackets, packets);
+                }
             } else {
                 self.fia.walk(&mut lcore, &mut self.vector);
             }
@@ -335,7 +347,6 @@ fn transmit(
         let same = rest & simd::same_interface(&vector.output, uidb);
         rest -= same;
         let port = uidbs.get(uidb).port;
-        let lens = *vector.burst.lens();
         let queue = if port == NO_PORT { None } else { queues.get_mut(usize::from(port)) };
         let (sent, lost) = match queue {
             Some(queue) => {
@@ -348,7 +359,8 @@ fn transmit(
             }
         };
         let count = u64::from(sent.count());
-        let bytes = simd::sum(&lens, sent);
+        // The lengths of what was sent stand where they stood.
+        let bytes = simd::sum(vector.burst.lens(), sent);
         counters.event(LoopEvent::Sent, count);
         counters.interface_out(uidb, count, bytes);
         counters.port(port, PortEvent::TxPackets, count);
@@ -386,6 +398,13 @@ fn hand_over(
         let End::Punt(cause) = vector.end[slot & 63] else { continue };
         if !gate.passes(cause, vector.now) {
             counters.drop(DropReason::PuntPerCausePolicer, 1);
+            continue;
+        }
+        // The slow path forwards packets with options, which no row has checked the source of.
+        if matches!(cause, PuntCause::Ipv4Options | PuntCause::Ipv6HopByHop)
+            && let Some(reason) = crate::fib::refuses(&tables, vector, slot, Isa::Portable)
+        {
+            counters.drop(reason, 1);
             continue;
         }
         let Some(punted) = punted(vector, slot, cause, tables) else { continue };
@@ -431,6 +450,7 @@ fn punted(
             .and_then(crate::adjacency::Adjacency::next_hop),
         _ => None,
     };
+    let table = vector.table(UidbTable::open(&tables), slot);
     let routed = matches!(
         cause,
         PuntCause::Glean | PuntCause::IncompleteAdjacency | PuntCause::IpMtuExceeded
@@ -441,6 +461,7 @@ fn punted(
         cause,
         input: vector.input[i],
         output,
+        table,
         l3_offset: vector.l3_offset[i],
         l3,
         next_hop,

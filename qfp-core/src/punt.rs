@@ -35,7 +35,7 @@ use hal::{Packet, PoolCache};
 use pal::clock::Nanos;
 
 use crate::packet::{DropReason, PuntCause, PuntedPacket};
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 use crate::wire::{Ethernet, is_group};
 
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
@@ -55,7 +55,12 @@ pub enum Action {
     /// An IP packet for the router to route, behind an Ethernet header without addresses. It
     /// enters the walk through [`UidbIndex::RP`], where TTLs are not decremented and options not
     /// looked at (ING-21).
-    Inject(Packet),
+    Inject {
+        /// The table to route it in.
+        table: TableId,
+        /// The packet.
+        packet: Packet,
+    },
     /// A complete frame for one interface's transmit queue, past all features (EGR-09).
     Transmit {
         /// The interface.
@@ -88,9 +93,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn inject(&mut self, ip: &[u8]) -> Result<(), SlowDrop> {
+    fn inject(&mut self, table: TableId, ip: &[u8]) -> Result<(), SlowDrop> {
         let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
-        self.actions.push(Action::Inject(packet));
+        self.actions.push(Action::Inject { table, packet });
         Ok(())
     }
 }
@@ -269,7 +274,7 @@ impl SlowPath {
         to: IpAddr,
     ) -> Result<(), SlowDrop> {
         if !interface::is_link_local(to) {
-            return turn.inject(ip);
+            return turn.inject(about.table, ip);
         }
         let link = self.interfaces.get(about.input).ok_or(SlowDrop::NoInterface)?;
         let frame = Ethernet::parse(about.packet.frame()).map_err(|_| SlowDrop::Malformed)?;

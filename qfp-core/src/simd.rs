@@ -29,9 +29,6 @@ pub(crate) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
     portable::sum(lens, select)
 }
 
-// SAFETY: `repr(C)`, one array of atomic integers: every bit pattern is a line.
-unsafe impl pal::region::Plain for crate::fib::Line {}
-
 mod portable {
     use super::{PacketMask, UidbIndex, VECTOR};
 

@@ -66,4 +66,16 @@ pub mod table_kind {
     pub const FIB6_LINES: TableKind = TableKind::new(13);
     /// IPv6: spans below a /48.
     pub const FIB6_DEEP: TableKind = TableKind::new(14);
+    /// [`Vrf`](crate::fib::Vrf) rows, by table number.
+    pub const VRF: TableKind = TableKind::new(15);
+    /// IPv4 of all VRFs, compact: roots.
+    pub const FIB4_VRF_ROOTS: TableKind = TableKind::new(16);
+    /// IPv4 of all VRFs, compact: lines.
+    pub const FIB4_VRF_LINES: TableKind = TableKind::new(17);
+    /// IPv6 of all VRFs: roots.
+    pub const FIB6_VRF_ROOTS: TableKind = TableKind::new(18);
+    /// IPv6 of all VRFs: lines.
+    pub const FIB6_VRF_LINES: TableKind = TableKind::new(19);
+    /// IPv6 of all VRFs: spans below a /48.
+    pub const FIB6_VRF_DEEP: TableKind = TableKind::new(20);
 }

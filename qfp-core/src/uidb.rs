@@ -4,6 +4,8 @@
 //! of one table. A packet carries the numbers of its input and output interface; features hang off
 //! the row as bits, one a row of the order of operations.
 
+mod rpf;
 mod table;
 
-pub use table::{Gates, NO_PORT, Uidb, UidbIndex, UidbTable};
+pub use rpf::{Rpf, RpfMode};
+pub use table::{Gates, NO_PORT, TableId, Uidb, UidbIndex, UidbTable};

@@ -84,12 +84,14 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 5] = [
+const OUT_OF_REACH: [(DropReason, &str); 7] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Ipv4Acl, "there are no access lists yet"),
     (DropReason::Policer, "there are no policers yet"),
+    (DropReason::Ipv4UnicastRpf, "the configuration cannot switch it on yet"),
+    (DropReason::Ipv6UnicastRpf, "the configuration cannot switch it on yet"),
 ];
 
 /// Reasons that have a test of their own below.

@@ -1,7 +1,8 @@
 //! The program `l3fwd`, as built for this test run.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// What a finished run has said.
 #[derive(Debug)]
@@ -27,8 +28,24 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Waits until the run has an lcore; false when it has none for long.
+pub(crate) fn is_running(child: &Child) -> bool {
+    // Signals are handled before the lcores start, so their thread is the sign to wait for.
+    let tasks = format!("/proc/{}/task", child.id());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+        let mut names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")));
+        if names.any(|name| name.is_ok_and(|name| name.starts_with("qfp-lcore"))) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
 /// Waits for the end of a run.
-pub(crate) fn finish(child: std::process::Child) -> Outcome {
+pub(crate) fn finish(child: Child) -> Outcome {
     let output = child.wait_with_output().unwrap();
     Outcome {
         status: output.status.code().unwrap_or(-1),

@@ -9,7 +9,7 @@ use qfp_core::fia::Gate;
 use qfp_core::l2::{MacRow, PortClass, TagEntry};
 use qfp_core::punt;
 use qfp_core::tables::table_kind;
-use qfp_core::uidb::{NO_PORT, Uidb, UidbIndex};
+use qfp_core::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
 use crate::config::{Interface, Interfaces, Tpid};
@@ -146,7 +146,7 @@ impl InterfaceAgent {
                 port: u16::try_from(port).unwrap_or(NO_PORT),
                 mtu: interface.mtu(),
                 state: if interface.port.shutdown { Uidb::DOWN } else { Uidb::UP },
-                reserved: [0; 3],
+                ..Uidb::default()
             };
             match interface.vlan {
                 None => {
@@ -237,6 +237,7 @@ impl InterfaceAgent {
             });
             punt::Interface {
                 uidb: self.uidb(interface),
+                table: TableId::GLOBAL,
                 name: interface.name().to_owned(),
                 mac: ports.get(interface.port_index).map_or([0; 6], |facts| facts.mac),
                 mtu: interface.mtu(),

@@ -86,13 +86,18 @@ pub(super) unsafe fn is_chain(buf: RawBuf) -> bool {
     unsafe { get::<u16>(buf, sys::QFP_MBUF_NB_SEGS) != 1 }
 }
 
-/// Notes start and length of the frames in slots `first..first + count`, prefetches their first
-/// bytes, and returns true when one of them is a chain.
+/// Notes start and length of the frames in slots `first..first + count`, and returns true when one
+/// of them is a chain. `PREFETCH` asks for their first bytes, which a device has written; what this
+/// CPU has just written itself is in its cache already.
 ///
 /// # Safety
 /// Those slots of `parts.buf` hold live mbufs with a frame each.
 #[inline]
-pub(super) unsafe fn gather(parts: &mut BurstParts<'_>, first: usize, count: usize) -> bool {
+pub(super) unsafe fn gather<const PREFETCH: bool>(
+    parts: &mut BurstParts<'_>,
+    first: usize,
+    count: usize,
+) -> bool {
     let slots = first..first + count;
     let bufs = &parts.buf[slots.clone()];
     let frames = parts.data[slots.clone()].iter_mut().zip(&mut parts.len[slots]);
@@ -104,7 +109,9 @@ pub(super) unsafe fn gather(parts: &mut BurstParts<'_>, first: usize, count: usi
             (get::<u64>(buf, sys::QFP_MBUF_DATA_OFF), get::<u16>(buf, sys::QFP_MBUF_DATA_LEN))
         };
         let start = buf_addr(buf).wrapping_add((rearm & 0xffff) as usize);
-        super::simd::prefetch(start);
+        if PREFETCH {
+            super::simd::prefetch(start);
+        }
         *data = start;
         *len = data_len;
         union |= rearm;

@@ -10,6 +10,10 @@ use super::queue::{DpdkRxQueue, DpdkTxQueue, InUse};
 use super::{device, error_text};
 use crate::port::{Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};
 
+/// Drivers that copy frames with this CPU.
+const SOFTWARE_DRIVERS: [&str; 5] =
+    ["net_pcap", "net_null", "net_ring", "net_af_packet", "net_tap"];
+
 /// Descriptors asked for on each ring; the driver has the last word.
 const RING: u16 = 1024;
 
@@ -255,7 +259,10 @@ impl Port for DpdkPort {
         // SAFETY: takes a port number only.
         self.check("start", unsafe { sys::rte_eth_dev_start(self.id) })?;
         let in_use = Arc::new(InUse);
-        let rx = |queue| Box::new(DpdkRxQueue::new(self.id, queue, &in_use)) as Box<dyn RxQueue>;
+        let software = SOFTWARE_DRIVERS.contains(&self.driver.as_str());
+        let rx = |queue| {
+            Box::new(DpdkRxQueue::new(self.id, queue, software, &in_use)) as Box<dyn RxQueue>
+        };
         let tx = |queue| Box::new(DpdkTxQueue::new(self.id, queue, &in_use)) as Box<dyn TxQueue>;
         let queues = Queues {
             rx: (0..config.rx_queues).map(rx).collect(),

@@ -88,15 +88,17 @@ pub struct DpdkRxQueue {
     driver: Driver,
     /// Most packets a call returns.
     limit: usize,
+    /// The frames were written by this CPU, not by a device.
+    software: bool,
     missed: u64,
 }
 
 impl DpdkRxQueue {
-    pub(super) fn new(port: u16, queue: u16, in_use: &Arc<InUse>) -> Self {
+    pub(super) fn new(port: u16, queue: u16, software: bool, in_use: &Arc<InUse>) -> Self {
         // SAFETY: reads a setting that was fixed when the EAL started.
         let huge_pages = unsafe { sys::rte_eal_has_hugepages() } != 0;
         let limit = if huge_pages { VECTOR } else { SMALL_PAGES_BURST };
-        Self { driver: Driver::new(port, queue, in_use), limit, missed: 0 }
+        Self { driver: Driver::new(port, queue, in_use), limit, software, missed: 0 }
     }
 
     /// Frees the chains among the `count` packets just received, closes the gaps, and returns how
@@ -142,7 +144,14 @@ impl RxQueue for DpdkRxQueue {
             }
         }
         // SAFETY: the driver has written `count` mbufs, each with a frame, from `first` on.
-        if unsafe { mbuf::gather(&mut parts, first, count) } {
+        let chains = unsafe {
+            if self.software {
+                mbuf::gather::<false>(&mut parts, first, count)
+            } else {
+                mbuf::gather::<true>(&mut parts, first, count)
+            }
+        };
+        if chains {
             count = self.discard_chains(burst, count);
         }
         // SAFETY: as above; the driver has given them up, and each is one segment.

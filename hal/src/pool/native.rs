@@ -129,7 +129,8 @@ impl NativeCache {
             *data = frame_start(*buf);
         }
         parts.len[slots].fill(0);
-        *parts.resized |= PacketMask::first(first + count) - PacketMask::first(first);
+        // Nothing differs from the header, which says nothing about start and length.
+        *parts.resized -= PacketMask::first(first + count) - PacketMask::first(first);
         count
     }
 

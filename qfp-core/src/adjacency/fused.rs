@@ -21,6 +21,7 @@ pub fn egress(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask) -> Pac
     let tables = AdjacencyTables::open(&lcore.tables);
     let done = rewrite(&tables, vector, select);
     vector.fused |= done;
+    vector.ahead = done;
     done
 }
 

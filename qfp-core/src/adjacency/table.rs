@@ -253,6 +253,13 @@ impl<'a> AdjacencyTables<'a> {
         GroupWord::unpack(word.unwrap_or(0))
     }
 
+    /// The adjacencies in the places of a group with several members.
+    pub fn members(&self, group: GroupWord) -> impl Iterator<Item = u32> + use<'a> {
+        let first = group.first as usize;
+        let paths = self.paths.get(first..first + usize::from(group.places)).unwrap_or(&[]);
+        paths.iter().map(|path| path.adjacency.load(Ordering::Acquire))
+    }
+
     /// The member of `group` for a flow's `hash`; adjacency 0 for an empty or wrong group.
     #[inline]
     #[must_use]

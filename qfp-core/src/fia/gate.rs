@@ -1,6 +1,9 @@
 //! Gates: which uIDB bit switches a row on.
 
 use crate::fia::Direction;
+use crate::uidb::Uidb;
+
+const _: () = assert!(Gate::VRF.mask() == Uidb::VRF && Gate::URPF.mask() == Uidb::URPF);
 
 /// When a row looks at a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +30,9 @@ impl Gate {
     pub const TTL: Self = Self::Bit(5);
     /// Ingress queueing.
     pub const QUEUE_IN: Self = Self::Bit(6);
+    /// Routing in another table than the global one ([`Uidb::VRF`]): no row of its own, but what
+    /// the rows that look routes up ask.
+    pub const VRF: Self = Self::Bit(7);
     /// Egress access list.
     pub const ACL_OUT: Self = Self::Bit(0);
     /// Egress service policy.

@@ -7,7 +7,7 @@
 
 use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 use crate::fia::Gate;
-use crate::fib::{Fib4Lookup, Fib6Lookup};
+use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
@@ -97,8 +97,8 @@ pub static ROUTER: &[Row] = order! {
         "policy-based routing lookup", "nothing", "ING-06".
     "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  None;
         "service policy class lookup", "nothing", "ING-04".
-    "urpf"             Ingress Gate::URPF,       Any,  None;
-        "source lookup", "drop", "ING-09".
+    "urpf"             Ingress Gate::URPF,       Any,  Some(|isa| Box::new(Urpf::new(isa)));
+        "source lookup", "drop Ipv4UnicastRpf, Ipv6UnicastRpf", "ING-09".
     "fib4-lookup"      Ingress Gate::Always,     Ipv4, Some(|isa| Box::new(Fib4Lookup::new(isa)));
         "longest prefix match", "nothing", "ING-07".
     "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|isa| Box::new(Fib6Lookup::new(isa)));

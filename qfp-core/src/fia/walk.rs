@@ -152,8 +152,7 @@ impl Fusion {
         let mut fusion =
             Self { first, end: last + 1, blocked_by: 0, counted: Vec::new(), shown_at: 0 };
         for row in &rows[first..=last] {
-            let own = ROUTER.iter().any(|r| r.name == row.name && r.gate == Gate::Always)
-                || row.gate == Gate::TTL;
+            let own = ROUTER.iter().any(|r| r.name == row.name);
             match (row.direction, row.gate) {
                 _ if own => fusion.counted.push(row.number),
                 // A feature of the user's own that looks at every packet.
@@ -260,9 +259,9 @@ impl Fia {
     /// One function for all walks, so that a sampled walk runs the code that the others run.
     #[inline(never)]
     fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut Observer<'_>) {
-        let fused_first = match &self.fusion {
-            Some(fusion) => fusion.first,
-            None => usize::MAX,
+        let (fused_first, fused_end) = match &self.fusion {
+            Some(fusion) => (fusion.first, fusion.end),
+            None => (usize::MAX, usize::MAX),
         };
         let mut n = 0;
         while n < self.rows.len() {
@@ -279,12 +278,16 @@ impl Fia {
                 if !matches!(observer, Observer::Nobody) {
                     observer.fused(&self.rows, fusion, lcore, done);
                 }
-                if vector.live == vector.fused {
+                if vector.live == vector.ahead {
                     n = fusion.end;
-                    continue;
                 }
             }
-            let row = &mut self.rows[n];
+            if n == fused_end && !vector.ahead.is_empty() {
+                // Behind the run its packets are like all others, but have no egress features.
+                vector.ahead = PacketMask::EMPTY;
+                vector.gates_out.all = 0;
+            }
+            let Some(row) = self.rows.get_mut(n) else { break };
             let select = select(row.direction, row.gate, row.family, lcore, vector);
             if !select.is_empty() {
                 row.step.process(lcore, vector, select);
@@ -307,7 +310,7 @@ fn select(
     lcore: &Lcore<'_>,
     vector: &Vector,
 ) -> PacketMask {
-    let walking = vector.live - vector.fused;
+    let walking = vector.live - vector.ahead;
     let of_family = match family {
         Family::Any => walking,
         Family::Ipv4 => walking & vector.ipv4,
@@ -361,7 +364,9 @@ impl Observer<'_> {
             Self::Nobody => {}
             Self::Sampler { last } => {
                 let cycles = lap(last);
-                lcore.counters.row_sample(row, u64::from(select.count()), cycles);
+                if cycles < INTERRUPTED {
+                    lcore.counters.row_sample(row, u64::from(select.count()), cycles);
+                }
             }
             Self::Tracer { last, entry } => record(entry, name, select, lap(last)),
         }
@@ -377,7 +382,8 @@ impl Observer<'_> {
             Self::Nobody => {}
             Self::Sampler { last } => {
                 let cycles = lap(last);
-                for row in &fusion.counted {
+                let counted = if cycles < INTERRUPTED { &fusion.counted[..] } else { &[] };
+                for row in counted {
                     let cycles = if *row == fusion.shown_at { cycles } else { 0 };
                     lcore.counters.row_sample(*row, u64::from(done.count()), cycles);
                 }
@@ -392,6 +398,9 @@ impl Observer<'_> {
         }
     }
 }
+
+/// A row that took longer was interrupted: its cycles say nothing about the row.
+const INTERRUPTED: u64 = 1 << 16;
 
 /// TSC cycles since `last`, which becomes now.
 fn lap(last: &mut u64) -> u64 {

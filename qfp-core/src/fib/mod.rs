@@ -23,16 +23,20 @@ mod routes;
 mod slab;
 mod stage;
 mod tree;
+mod urpf;
 pub mod v4;
 pub mod v6;
+mod vrf;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::isa::Isa;
 pub use prefix::{Address, Prefix};
-pub use stage::{Fib4, Fib4Lookup, Fib6Lookup};
+pub use stage::{Fib4, Fib4Lookup, Fib6, Fib6Lookup};
 pub use tree::Line;
+pub use urpf::{Urpf, refuses};
+pub use vrf::Vrf;
 
 /// Lanes of one lookup vector.
 pub const LANES: usize = 64;

@@ -1,17 +1,21 @@
-//! Rows `fib4-lookup` and `fib6-lookup`: the whole vector's addresses at once (ING-07).
+//! Rows `fib4-lookup` and `fib6-lookup`: the whole vector's addresses at once (ING-07), each
+//! routing table of the vector once.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hal::PacketMask;
 
-use crate::fib::{v4, v6};
+use crate::fib::vrf::ByTable;
+use crate::fib::{LANES, ShapeError, Vrf, v4, v6};
 use crate::isa::Isa;
 use crate::packet::Vector;
 use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
+use crate::uidb::TableId;
 
-/// Opens the generation's IPv4 table, DIR-24-8 or compact, whichever was built.
+/// An IPv4 table of the generation: the global one is DIR-24-8 or compact, whichever was built,
+/// those of VRFs are compact.
 pub enum Fib4<'a> {
     /// One leaf a /24.
     Dir24(v4::Dir24<'a>),
@@ -22,7 +26,16 @@ pub enum Fib4<'a> {
 }
 
 impl<'a> Fib4<'a> {
-    /// The generation's table.
+    /// The table number `table`.
+    #[must_use]
+    pub fn of(tables: &Tables<'a>, table: TableId, isa: Isa) -> Self {
+        match table {
+            TableId::GLOBAL => Self::open(tables, isa),
+            _ => Vrf::of(tables, table).ipv4(tables, isa),
+        }
+    }
+
+    /// The global table.
     #[inline]
     #[must_use]
     pub fn open(tables: &Tables<'a>, isa: Isa) -> Self {
@@ -34,6 +47,74 @@ impl<'a> Fib4<'a> {
         let root = tables.view(table_kind::FIB4_ROOT);
         let lines = tables.view(table_kind::FIB4_LINES);
         v4::Compact::new(root, lines, isa).map_or(Self::None, Self::Compact)
+    }
+
+    /// The leaf of one address.
+    #[must_use]
+    pub fn leaf(&self, key: u32) -> u32 {
+        match self {
+            Self::Dir24(fib) => fib.lookup(key),
+            Self::Compact(fib) => fib.lookup(key),
+            Self::None => 0,
+        }
+    }
+
+    /// Sets `out[i]` to the leaf of `keys[i]` for each slot `i` of `select`.
+    #[inline]
+    pub fn look_up(&self, keys: &[u32; LANES], select: PacketMask, out: &mut [u32; LANES]) {
+        match self {
+            Self::Dir24(fib) => fib.lookup_batch(keys, select.0, out),
+            Self::Compact(fib) => fib.lookup_batch(keys, select.0, out),
+            Self::None => select.into_iter().for_each(|slot| out[slot & 63] = 0),
+        }
+    }
+}
+
+/// An IPv6 table of the generation.
+pub struct Fib6<'a>(Option<v6::Trie<'a>>);
+
+impl<'a> Fib6<'a> {
+    pub(super) fn new(trie: Result<v6::Trie<'a>, ShapeError>) -> Self {
+        Self(trie.ok())
+    }
+
+    /// The table number `table`.
+    #[must_use]
+    pub fn of(tables: &Tables<'a>, table: TableId, isa: Isa) -> Self {
+        match table {
+            TableId::GLOBAL => Self::open(tables, isa),
+            _ => Vrf::of(tables, table).ipv6(tables, isa),
+        }
+    }
+
+    /// The global table.
+    #[inline]
+    #[must_use]
+    pub fn open(tables: &Tables<'a>, isa: Isa) -> Self {
+        let root = tables.view(table_kind::FIB6_ROOT);
+        let lines = tables.view(table_kind::FIB6_LINES);
+        Self::new(v6::Trie::new(root, lines, tables.view(table_kind::FIB6_DEEP), isa))
+    }
+
+    /// The leaf of the address `hi:lo`.
+    #[must_use]
+    pub fn leaf(&self, hi: u64, lo: u64) -> u32 {
+        self.0.map_or(0, |fib| fib.lookup(u128::from(hi) << 64 | u128::from(lo)))
+    }
+
+    /// Sets `out[i]` to the leaf of the address `hi[i]:lo[i]` for each slot `i` of `select`.
+    #[inline]
+    pub fn look_up(
+        &self,
+        hi: &[u64; LANES],
+        lo: &[u64; LANES],
+        select: PacketMask,
+        out: &mut [u32; LANES],
+    ) {
+        match &self.0 {
+            Some(fib) => fib.lookup_batch(hi, lo, select.0, out),
+            None => select.into_iter().for_each(|slot| out[slot & 63] = 0),
+        }
     }
 }
 
@@ -62,10 +143,22 @@ impl Fib4Lookup {
     pub fn new(isa: Isa) -> Self {
         Self { isa: isa.or_lower() }
     }
+
+    /// Packets of other tables than the global one are among them.
+    #[inline(never)]
+    fn by_table(&self, tables: &Tables<'_>, vector: &mut Vector, select: PacketMask) {
+        for (table, same) in ByTable::new(tables, vector, select) {
+            let fib = Fib4::of(tables, table, self.isa);
+            fib.look_up(&vector.dst4, same, &mut vector.leaf);
+        }
+    }
 }
 
 impl Step for Fib4Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        if !vector.is_global() {
+            return self.by_table(&lcore.tables, vector, select);
+        }
         // The dense kernel is faster than one with holes, and it runs first: what it writes for
         // other packets is overwritten by their own row, or never read.
         let select = if select.count() >= DENSE { PacketMask::FULL } else { select };
@@ -73,9 +166,7 @@ impl Step for Fib4Lookup {
             Fib4::Dir24(fib) if is_cached(&lcore.tables) => {
                 fib.lookup_ready(&vector.dst4, select.0, &mut vector.leaf);
             }
-            Fib4::Dir24(fib) => fib.lookup_batch(&vector.dst4, select.0, &mut vector.leaf),
-            Fib4::Compact(fib) => fib.lookup_batch(&vector.dst4, select.0, &mut vector.leaf),
-            Fib4::None => select.into_iter().for_each(|slot| vector.leaf[slot & 63] = 0),
+            fib => fib.look_up(&vector.dst4, select, &mut vector.leaf),
         }
     }
 }
@@ -92,18 +183,23 @@ impl Fib6Lookup {
     pub fn new(isa: Isa) -> Self {
         Self { isa: isa.or_lower() }
     }
+
+    /// Packets of other tables than the global one are among them.
+    #[inline(never)]
+    fn by_table(&self, tables: &Tables<'_>, vector: &mut Vector, select: PacketMask) {
+        for (table, same) in ByTable::new(tables, vector, select) {
+            let fib = Fib6::of(tables, table, self.isa);
+            fib.look_up(&vector.dst6_hi, &vector.dst6_lo, same, &mut vector.leaf);
+        }
+    }
 }
 
 impl Step for Fib6Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let root = lcore.tables.view(table_kind::FIB6_ROOT);
-        let lines = lcore.tables.view(table_kind::FIB6_LINES);
-        let deep = lcore.tables.view(table_kind::FIB6_DEEP);
-        match v6::Trie::new(root, lines, deep, self.isa) {
-            Ok(fib) => {
-                fib.lookup_batch(&vector.dst6_hi, &vector.dst6_lo, select.0, &mut vector.leaf);
-            }
-            Err(_) => select.into_iter().for_each(|slot| vector.leaf[slot & 63] = 0),
+        if !vector.is_global() {
+            return self.by_table(&lcore.tables, vector, select);
         }
+        let fib = Fib6::open(&lcore.tables, self.isa);
+        fib.look_up(&vector.dst6_hi, &vector.dst6_lo, select, &mut vector.leaf);
     }
 }

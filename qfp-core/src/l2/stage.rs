@@ -22,7 +22,7 @@ impl Step for IfClassify {
         // No route yet: what the vector before left here names other packets' interfaces.
         vector.output = [UidbIndex::NONE; hal::VECTOR];
         let native = match vector.source {
-            Source::Internal(uidb) => {
+            Source::Internal { uidb, .. } => {
                 vector.input = [uidb; hal::VECTOR];
                 return finish(lcore.counters, uidbs, vector, select, Some(uidb));
             }

@@ -6,7 +6,7 @@ use crate::fia::{FiaBuilder, Gate};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::ipv4;
 use crate::packet::{DropReason, End, Source};
-use crate::uidb::{Uidb, UidbIndex};
+use crate::uidb::{TableId, Uidb, UidbIndex};
 
 const BAD: End = End::Drop(DropReason::BadUidbIdx);
 const DOWN: End = End::Drop(DropReason::UidbDown);
@@ -110,7 +110,6 @@ fn every_combination_of_port_and_tags_finds_its_interface_or_none() {
 }
 
 #[test]
-#[ignore = "fails: a port without sub-interfaces takes a priority tag for a stranger's"]
 fn a_priority_tag_belongs_to_the_port_whether_it_has_sub_interfaces_or_not() {
     let mut router = Router::new(&routed(plan()));
     let mut walker = Walker::new(&mut router, FiaBuilder::router().build(Isa::detect()));
@@ -183,7 +182,10 @@ fn the_mac_filter_drops_frames_for_other_stations_where_it_is_on() {
         assert_eq!(walked.ends, [end, GOES_ON]);
     }
     // What the slow path puts in has no addresses.
-    let injected =
-        walker.walk(&[with_mac([0; 6])], PacketMask::EMPTY, Source::Internal(UidbIndex::RP));
+    let injected = walker.walk(
+        &[with_mac([0; 6])],
+        PacketMask::EMPTY,
+        Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL },
+    );
     assert_eq!(injected.ends, [GOES_ON]);
 }

@@ -41,8 +41,22 @@ fn plain(isa: Isa, vector: &mut Vector, select: PacketMask) -> PacketMask {
     PacketMask::EMPTY
 }
 
+/// Steps over the priority tag of a frame whose port has no sub-interfaces (IEEE 802.1Q 6.9.1);
+/// with sub-interfaces, `if-classify` has done it.
+fn skip_priority_tag(vector: &mut Vector, slot: usize) {
+    let i = slot & 63;
+    if vector.l3_offset[i] == 14
+        && let Some([0x81, 0x00, high, 0, _, _]) =
+            vector.burst.frame(slot).get(12..).and_then(|rest| rest.first_chunk::<6>())
+        && high & 0xf == 0
+    {
+        vector.l3_offset[i] = 18;
+    }
+}
+
 /// One packet, by the book.
 fn parse_one(vector: &mut Vector, slot: usize) {
+    skip_priority_tag(vector, slot);
     let offset = usize::from(vector.l3_offset[slot & 63]);
     let frame = vector.burst.frame(slot);
     let (Some(ethertype), Some(packet)) = (
@@ -54,7 +68,7 @@ fn parse_one(vector: &mut Vector, slot: usize) {
     let ethertype = u16::from_be_bytes(*ethertype);
     let arrived = Arrived {
         group: frame[0] & 1 == 1,
-        injected: matches!(vector.source, Source::Internal(_)),
+        injected: matches!(vector.source, Source::Internal { .. }),
     };
     match scalar::parse(ethertype, packet, arrived) {
         Parsed::Ipv4(fields) => {

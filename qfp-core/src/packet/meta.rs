@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hal::Packet;
 
 use crate::packet::PuntCause;
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 
 /// What the network layer of a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,6 +43,9 @@ pub struct PuntedPacket {
     pub input: UidbIndex,
     /// The interface it would leave through; [`UidbIndex::NONE`] before the route is known.
     pub output: UidbIndex,
+    /// The routing table it belongs to: that of its input interface, or the one it was injected
+    /// with. What is sent because of it is routed there.
+    pub table: TableId,
     /// Bytes in front of the network header.
     pub l3_offset: u8,
     /// What the network header is.

@@ -5,15 +5,21 @@ use pal::clock::Nanos;
 
 use crate::packet::{Cold, DropReason, L3, PuntCause};
 use crate::simd;
-use crate::uidb::{Gates, UidbIndex};
+use crate::uidb::{Gates, TableId, Uidb, UidbIndex, UidbTable};
 
 /// Where a vector came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A receive queue of this port: interfaces are found by VLAN tags.
     Port(u16),
-    /// An internal interface: the slow path, recirculation, a crypto engine.
-    Internal(UidbIndex),
+    /// An internal interface: the slow path, recirculation, a crypto engine. It has no VRF of its
+    /// own: `table` is where the packets are routed.
+    Internal {
+        /// The interface.
+        uidb: UidbIndex,
+        /// The routing table.
+        table: TableId,
+    },
 }
 
 /// How the walk of a packet ended, for its slot.
@@ -48,8 +54,10 @@ pub struct Vector {
     pub(crate) link_scope: PacketMask,
     /// Packets whose TTL or hop limit is at most 1.
     pub(crate) ttl_expiring: PacketMask,
-    /// Packets that the fused egress kernel has finished: only `tx` is left for them.
+    /// Packets that the fused egress kernel has taken through its run of rows.
     pub(crate) fused: PacketMask,
+    /// Those of them that are ahead of the rows, which pass them by until the run's end.
+    pub(crate) ahead: PacketMask,
     /// Packets that the forwarding lookup found to be for this router.
     pub(crate) for_us: PacketMask,
     /// Slots whose walk has ended other than by being sent.
@@ -103,6 +111,7 @@ impl Vector {
             link_scope: PacketMask::EMPTY,
             ttl_expiring: PacketMask::EMPTY,
             fused: PacketMask::EMPTY,
+            ahead: PacketMask::EMPTY,
             for_us: PacketMask::EMPTY,
             dropped: PacketMask::EMPTY,
             punted: PacketMask::EMPTY,
@@ -122,7 +131,7 @@ impl Vector {
             end: [End::Walking; VECTOR],
             gates_in: Gates::default(),
             gates_out: Gates::default(),
-            source: Source::Internal(UidbIndex::NONE),
+            source: Source::Internal { uidb: UidbIndex::NONE, table: TableId::GLOBAL },
             now: Nanos::ZERO,
             bytes: 0,
         }
@@ -138,6 +147,7 @@ impl Vector {
         self.link_scope = PacketMask::EMPTY;
         self.ttl_expiring = PacketMask::EMPTY;
         self.fused = PacketMask::EMPTY;
+        self.ahead = PacketMask::EMPTY;
         self.for_us = PacketMask::EMPTY;
         self.dropped = PacketMask::EMPTY;
         self.punted = PacketMask::EMPTY;
@@ -168,6 +178,24 @@ impl Vector {
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
+    }
+
+    /// True when all packets are routed in the global table (from `if-classify` on).
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_global(&self) -> bool {
+        self.gates_in.any & Uidb::VRF == 0
+            && !matches!(self.source, Source::Internal { table: TableId(1..), .. })
+    }
+
+    /// The table that the packet in `slot` is routed in (from `if-classify` on).
+    #[inline]
+    #[must_use]
+    pub(crate) fn table(&self, uidbs: UidbTable<'_>, slot: usize) -> TableId {
+        match self.source {
+            Source::Internal { table, .. } => table,
+            Source::Port(_) => uidbs.get(self.input[slot & 63]).routing_table(),
+        }
     }
 
     /// Input interface of the packet in `slot`.

@@ -63,6 +63,10 @@ reasons! {
         Ipv6McastNoRoute,
         /// Link-local addresses are not forwarded (RFC 3927 7, RFC 4291 2.5.6).
         LinkLocalScope,
+        /// Unicast RPF: no route to the IPv4 source that the input interface accepts (RFC 3704).
+        Ipv4UnicastRpf,
+        /// Unicast RPF: no route to the IPv6 source that the input interface accepts (RFC 3704).
+        Ipv6UnicastRpf,
         /// More punts of this cause than its policer passes (ING-23).
         PuntPerCausePolicer,
         /// The ring to the slow path is full.

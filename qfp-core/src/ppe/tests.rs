@@ -16,11 +16,11 @@ use crate::fia::tests::bench::{Hop, Plan, Router, frame, to};
 use crate::fia::tests::fused;
 use crate::fia::{FiaBuilder, Gate, TraceOutcome};
 use crate::isa::Isa;
-use crate::l3::scalar::tests::ipv4;
+use crate::l3::scalar::tests::{ipv4, ipv6};
 use crate::packet::{DropReason, PuntCause, Vector};
 use crate::punt::Rate;
 use crate::step::{Lcore, Step};
-use crate::uidb::{Uidb, UidbIndex};
+use crate::uidb::{Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
 const PORTS: u16 = 4;
 
@@ -241,7 +241,7 @@ proptest! {
         let mut cache = rig.pool.cache(0);
         let injected = works.len() as u64;
         let works = works.into_iter().map(|work| match work {
-            Work::Route(frame) => Injected::Route(cache.packet(&frame).unwrap()),
+            Work::Route(frame) => Injected::Route(TableId::GLOBAL, cache.packet(&frame).unwrap()),
             Work::Transmit(uidb, frame) => {
                 Injected::Transmit(UidbIndex(uidb), cache.packet(&frame).unwrap())
             }
@@ -341,6 +341,85 @@ fn a_route_whose_interface_is_gone_drops() {
     rig.settle(sink, 0, 0);
 }
 
+/// Port 0 and port 1 in a VRF each, which both have the same prefixes.
+fn two_vrfs() -> Plan {
+    let mut plan = Plan::with_ports(4);
+    for (uidb, table) in [(3, 1), (4, 2)] {
+        plan.uidbs[uidb].features_in |= Gate::VRF.mask();
+        plan.uidbs[uidb].table = table;
+        let output = 4 + table;
+        plan.vrf_route(table, "10.0.0.0/8", Hop::new(AdjacencyKind::Plain, output, 14));
+        plan.vrf_route(table, "10.1.0.0/16", Hop::new(AdjacencyKind::Glean, output, 14));
+    }
+    plan
+}
+
+#[test]
+fn injected_packets_are_routed_in_the_table_they_come_with() {
+    let mut rig = Rig::simple(&two_vrfs(), Vec::new());
+    let mut sink = Ring::new(10);
+    let mut cache = rig.pool.cache(0);
+    let work: Vec<_> = [(1, "10.0.0.1"), (2, "10.0.0.1"), (0, "10.0.0.1"), (2, "10.1.0.1")]
+        .map(|(table, dst)| Injected::Route(TableId(table), cache.packet(&to(dst)).unwrap()))
+        .into();
+    rig.ppe.inject(work, Nanos::from_secs(1), &mut sink);
+    drop(cache);
+    assert_eq!(rig.totals.port(2, PortEvent::TxPackets), 1);
+    assert_eq!(rig.totals.port(3, PortEvent::TxPackets), 1);
+    assert_eq!(rig.totals.drops(DropReason::Ipv4NoRoute), 1);
+    let tables = sink.punts.iter().chain(&sink.reports).map(table_of);
+    assert_eq!(tables.collect::<Vec<_>>(), [2, 0].map(TableId));
+    rig.settle(sink, 4, 0);
+}
+
+#[test]
+fn a_punted_packet_knows_its_table() {
+    let feed = |dsts: &[&str]| Feed { frames: dsts.iter().map(|dst| to(dst)).collect(), burst: 64 };
+    let feeds = vec![feed(&["10.1.0.1", "11.0.0.1"]), feed(&["10.1.0.1"]), feed(&["10.1.0.1"])];
+    let fia = FiaBuilder::router();
+    let mut rig = Rig::new(&two_vrfs(), &fia, feeds, u64::MAX, PuntRates::default(), 64);
+    let mut sink = Ring::new(10);
+    rig.run(&mut sink);
+    let tables = |work: &[SlowWork]| work.iter().map(table_of).collect::<Vec<_>>();
+    assert_eq!(tables(&sink.punts), [1, 2].map(TableId));
+    assert_eq!(tables(&sink.reports), [1, 0].map(TableId));
+    rig.settle(sink, 0, 0);
+}
+
+#[test]
+fn options_do_not_take_a_forged_source_past_unicast_rpf() {
+    let mut plan = Plan::with_ports(2);
+    plan.route("10.1.0.0/16", Hop::new(AdjacencyKind::Plain, 3, 14));
+    plan.route("2001:db8:1::/48", Hop::new(AdjacencyKind::Plain, 3, 14));
+    plan.uidbs[3].features_in |= Gate::URPF.mask();
+    let loose = Rpf { mode: RpfMode::Loose, allow_default: false };
+    plan.uidbs[3].urpf = Rpf::pack(loose, loose);
+    let alert4 = |src| frame(&[], &ipv4(src, [192, 0, 2, 1], 9, &[148, 4, 0, 0], &[7; 26]));
+    let header = [17, 0, 5, 2, 0, 0, 1, 0];
+    let alert6 = |src| frame(&[], &ipv6(src, "2001:db8:2::1", 0, 9, &header));
+    let frames = vec![
+        alert4([10, 1, 0, 1]),
+        alert4([10, 2, 0, 1]),
+        alert6("2001:db8:1::1"),
+        alert6("2001:db8:9::1"),
+        alert6("fe80::1"),
+    ];
+    let mut rig = Rig::simple(&plan, frames);
+    let mut sink = Ring::new(10);
+    rig.run(&mut sink);
+    assert_eq!(rig.totals.drops(DropReason::Ipv4UnicastRpf), 1);
+    assert_eq!(rig.totals.drops(DropReason::Ipv6UnicastRpf), 1);
+    assert_eq!(rig.totals.punts(PuntCause::Ipv4Options), 1);
+    assert_eq!(rig.totals.punts(PuntCause::Ipv6HopByHop), 2);
+    rig.settle(sink, 0, 0);
+}
+
+fn table_of(work: &SlowWork) -> TableId {
+    match work {
+        SlowWork::Punt(packet) | SlowWork::Unreachable(packet, _) => packet.table,
+    }
+}
+
 #[test]
 fn injected_packets_keep_their_ttl_and_their_order() {
     let mut plan = Plan::with_ports(2);
@@ -351,7 +430,7 @@ fn injected_packets_keep_their_ttl_and_their_order() {
     let mut cache = rig.pool.cache(0);
     // With router alert: the slow path has looked at it already.
     let packet = ipv4([198, 51, 100, 9], [192, 0, 2, 1], 1, &[148, 4, 0, 0], &[7; 26]);
-    let work = [Injected::Route(cache.packet(&frame(&[], &packet)).unwrap())];
+    let work = [Injected::Route(TableId::GLOBAL, cache.packet(&frame(&[], &packet)).unwrap())];
     rig.ppe.inject(work, Nanos::ZERO, &mut sink);
     drop(cache);
     let traced = rig.ppe.take_traces().remove(0);
@@ -362,7 +441,6 @@ fn injected_packets_keep_their_ttl_and_their_order() {
 }
 
 #[test]
-#[ignore = "fails: buffers of a native pool count as moved from the start"]
 fn the_fused_kernel_serves_ports_with_native_buffers() {
     if cfg!(not(target_arch = "x86_64")) {
         eprintln!("skipped: there is no fused kernel for this architecture");

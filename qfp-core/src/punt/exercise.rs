@@ -7,7 +7,7 @@ use pal::clock::Nanos;
 
 use super::{Action, SlowPath};
 use crate::packet::{DropReason, L3, PuntCause, PuntedPacket};
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 
 /// Bytes of `input` that become metadata rather than frame.
 const CONTROL: usize = 8;
@@ -37,6 +37,7 @@ pub fn exercise(
             cause: PuntCause::ALL[usize::from(cause) % PuntCause::COUNT],
             input: UidbIndex(u16::from(input % 8)),
             output: if output == 0 { UidbIndex::NONE } else { UidbIndex(u16::from(output % 8)) },
+            table: TableId::GLOBAL,
             l3_offset,
             l3: L3::Other,
             next_hop: (next_hop != 0).then(|| IpAddr::V4(Ipv4Addr::new(192, 0, 2, next_hop))),

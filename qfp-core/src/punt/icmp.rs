@@ -116,7 +116,7 @@ impl SlowPath {
         if ip.fragment_offset() != 0
             || (ip.protocol() == protocol::ICMP && !about_query)
             || in_group_frame(about)
-            || self.interfaces.is_group(dst)
+            || self.interfaces.is_group(about.table, dst)
             || !self.may_hear_errors(about, peer)
         {
             return Err(SlowDrop::ErrorForbidden);
@@ -175,16 +175,18 @@ impl SlowPath {
 
     /// True for a source that is one host, and not this router.
     fn may_hear_errors(&self, about: &PuntedPacket, peer: IpAddr) -> bool {
-        is_host(peer) && !self.interfaces.is_group(peer) && !self.interfaces.owns(about.input, peer)
+        is_host(peer)
+            && !self.interfaces.is_group(about.table, peer)
+            && !self.interfaces.owns(about, peer)
     }
 
     /// The address an error comes from: the one that was spoken to (RFC 4443 2.2 a), else one of
     /// the interface the packet came in through (ING-22).
     fn error_source(&self, about: &PuntedPacket, peer: IpAddr, dst: IpAddr) -> Option<IpAddr> {
-        if self.interfaces.owns(about.input, dst) {
+        if self.interfaces.owns(about, dst) {
             return Some(dst);
         }
-        self.interfaces.source_for(about.input, peer)
+        self.interfaces.source_for(about, peer)
     }
 
     fn allow(&mut self, turn: &Turn<'_>, kind: IcmpKind) -> Result<(), SlowDrop> {

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::uidb::UidbIndex;
+use crate::packet::PuntedPacket;
+use crate::uidb::{TableId, UidbIndex};
 
 /// A VLAN tag that every frame of an interface carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct VlanTag {
 pub struct Interface {
     /// Its number in the fast path.
     pub uidb: UidbIndex,
+    /// The table that what comes in is routed in, and that its addresses belong to.
+    pub table: TableId,
     /// Its configured name.
     pub name: String,
     /// Its MAC address.
@@ -97,23 +100,26 @@ impl Interface {
     }
 }
 
-/// All interfaces, by number, and the router's own addresses.
+/// All interfaces, by number, and the router's own addresses by routing table: what is ours in one
+/// VRF may be a host's in another.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     by_uidb: BTreeMap<UidbIndex, Interface>,
-    own: BTreeSet<IpAddr>,
-    broadcasts: BTreeSet<Ipv4Addr>,
+    own: BTreeSet<(TableId, IpAddr)>,
+    broadcasts: BTreeSet<(TableId, Ipv4Addr)>,
 }
 
 impl Interfaces {
     pub(super) fn new(interfaces: Vec<Interface>) -> Self {
         let mut this = Self::default();
         for interface in interfaces {
-            this.own.extend(interface.ipv4.iter().map(|net| IpAddr::V4(net.addr())));
+            let table = interface.table;
+            this.own.extend(interface.ipv4.iter().map(|net| (table, IpAddr::V4(net.addr()))));
             let global = interface.ipv6.iter().map(Ipv6Net::addr);
-            this.own.extend(global.filter(|own| !own.is_unicast_link_local()).map(IpAddr::V6));
+            let global = global.filter(|own| !own.is_unicast_link_local());
+            this.own.extend(global.map(|own| (table, IpAddr::V6(own))));
             let subnets = interface.ipv4.iter().filter(|net| net.prefix_len() <= 30);
-            this.broadcasts.extend(subnets.map(Ipv4Net::broadcast));
+            this.broadcasts.extend(subnets.map(|net| (table, net.broadcast())));
             this.by_uidb.insert(interface.uidb, interface);
         }
         this
@@ -123,29 +129,32 @@ impl Interfaces {
         self.by_uidb.get(&uidb)
     }
 
-    /// True when a packet to `address` that came in through `input` is for the router itself.
-    pub(super) fn owns(&self, input: UidbIndex, address: IpAddr) -> bool {
-        self.own.contains(&address)
-            || self.get(input).is_some_and(|interface| interface.has_address(address))
+    /// True when `address` is the router's own where `about` came in.
+    pub(super) fn owns(&self, about: &PuntedPacket, address: IpAddr) -> bool {
+        self.own.contains(&(about.table, address))
+            || self.get(about.input).is_some_and(|interface| interface.has_address(address))
     }
 
-    /// True for groups, the limited broadcast, and the broadcast of a connected network.
-    pub(super) fn is_group(&self, address: IpAddr) -> bool {
+    /// True for groups, the limited broadcast, and the broadcast of a network connected in `table`.
+    pub(super) fn is_group(&self, table: TableId, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => {
                 address.is_multicast()
                     || address.is_broadcast()
-                    || self.broadcasts.contains(&address)
+                    || self.broadcasts.contains(&(table, address))
             }
             IpAddr::V6(address) => address.is_multicast(),
         }
     }
 
-    /// The address that a message to `peer`, about a packet that came in through `input`, comes
-    /// from: one of that interface (ING-22), else any of the router's.
-    pub(super) fn source_for(&self, input: UidbIndex, peer: IpAddr) -> Option<IpAddr> {
-        let nearest = self.get(input).and_then(|interface| interface.source_for(peer));
-        nearest.or_else(|| self.own.iter().find(|own| own.is_ipv4() == peer.is_ipv4()).copied())
+    /// The address that a message to `peer` about `about` comes from: one of the interface that
+    /// packet came in through (ING-22), else any that the router has in its table.
+    pub(super) fn source_for(&self, about: &PuntedPacket, peer: IpAddr) -> Option<IpAddr> {
+        let nearest = self.get(about.input).and_then(|interface| interface.source_for(peer));
+        nearest.or_else(|| {
+            let mut own = self.own.iter().filter(|(table, _)| *table == about.table);
+            own.find(|(_, own)| own.is_ipv4() == peer.is_ipv4()).map(|(_, own)| *own)
+        })
     }
 }
 

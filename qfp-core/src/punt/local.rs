@@ -27,7 +27,7 @@ impl SlowPath {
             }
         }
         let dst = IpAddr::V4(ip.dst());
-        if self.interfaces.is_group(dst) {
+        if self.interfaces.is_group(punted.table, dst) {
             return Ok(Done::Consumed);
         }
         self.check_ends(punted, IpAddr::V4(ip.src()), dst)?;
@@ -82,10 +82,10 @@ impl SlowPath {
 
     /// Checks that the source is a host and the destination the router.
     fn check_ends(&self, punted: &PuntedPacket, src: IpAddr, dst: IpAddr) -> Result<(), SlowDrop> {
-        if !self.interfaces.owns(punted.input, dst) {
+        if !self.interfaces.owns(punted, dst) {
             return Err(SlowDrop::NotForUs);
         }
-        if !is_host(src) || self.interfaces.is_group(src) {
+        if !is_host(src) || self.interfaces.is_group(punted.table, src) {
             return Err(SlowDrop::BadSource);
         }
         Ok(())
@@ -128,7 +128,7 @@ impl SlowPath {
             return Err(SlowDrop::BadChecksum);
         }
         let dst = IpAddr::V6(ip.dst());
-        if !dst.is_multicast() && !self.interfaces.owns(punted.input, dst) {
+        if !dst.is_multicast() && !self.interfaces.owns(punted, dst) {
             return Err(SlowDrop::NotForUs);
         }
         match icmp.kind() {

@@ -25,7 +25,7 @@ impl SlowPath {
             }
         }
         let dst = IpAddr::V4(ip.dst());
-        if self.interfaces.owns(punted.input, dst) || self.interfaces.is_group(dst) {
+        if self.interfaces.owns(&punted, dst) || self.interfaces.is_group(punted.table, dst) {
             return self.local_v4(turn, &punted);
         }
         let (ttl, protocol) = (ip.ttl(), ip.protocol());
@@ -41,7 +41,7 @@ impl SlowPath {
         let ip = Ipv6::parse(network(&punted)).map_err(|_| SlowDrop::Malformed)?;
         ip.upper().map_err(|_| SlowDrop::Malformed)?;
         let dst = IpAddr::V6(ip.dst());
-        if self.interfaces.owns(punted.input, dst) || self.interfaces.is_group(dst) {
+        if self.interfaces.owns(&punted, dst) || self.interfaces.is_group(punted.table, dst) {
             return self.local_v6(turn, &punted);
         }
         let hop_limit = ip.hop_limit();

@@ -17,7 +17,7 @@ impl SlowPath {
         let next_hop = punted.next_hop.unwrap_or(dst);
         let link = self.interfaces.get(punted.output).ok_or(SlowDrop::NoInterface)?;
         if !interface::is_host(next_hop)
-            || self.interfaces.is_group(next_hop)
+            || self.interfaces.is_group(link.table, next_hop)
             || link.has_address(next_hop)
         {
             return Err(SlowDrop::BadNextHop);
@@ -113,6 +113,6 @@ pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
     if !packet.set_frame(&frame) {
         return Err(SlowDrop::NoBuffer);
     }
-    turn.actions.push(Action::Inject(packet));
+    turn.actions.push(Action::Inject { table: punted.table, packet });
     Ok(Done::Resent)
 }

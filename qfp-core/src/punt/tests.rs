@@ -9,6 +9,7 @@ mod local;
 mod nd;
 mod neighbours;
 mod options;
+mod tables;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,7 +20,7 @@ use pal::clock::Nanos;
 
 use super::{Action, Interface, Limits, SlowDrop, SlowPath, VlanTag};
 use crate::packet::{L3, PuntCause, PuntedPacket};
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 
 const LAN: UidbIndex = UidbIndex(3);
 const WAN: UidbIndex = UidbIndex(4);
@@ -42,6 +43,7 @@ const FAR_IP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x99);
 fn interfaces() -> Vec<Interface> {
     let interface = |uidb, name: &str, mac, ipv4: &str, ipv6: &[&str], tags| Interface {
         uidb,
+        table: TableId::GLOBAL,
         name: name.to_owned(),
         mac,
         mtu: 1500,
@@ -86,6 +88,7 @@ impl Rig {
             cause,
             input,
             output: UidbIndex::NONE,
+            table: TableId::GLOBAL,
             l3_offset: 14,
             l3: L3::Other,
             next_hop: None,
@@ -158,7 +161,7 @@ enum Seen {
 impl From<Action> for Seen {
     fn from(action: Action) -> Self {
         match action {
-            Action::Inject(packet) => {
+            Action::Inject { packet, .. } => {
                 verify(packet.frame());
                 assert_eq!(packet.frame()[..12], [0; 12]);
                 Self::Inject(packet.frame()[14..].to_vec())

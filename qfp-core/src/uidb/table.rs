@@ -27,6 +27,15 @@ impl Default for UidbIndex {
     }
 }
 
+/// Number of a routing table: each VRF has its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableId(pub u16);
+
+impl TableId {
+    /// The table of interfaces without VRF.
+    pub const GLOBAL: Self = Self(0);
+}
+
 /// Port number of interfaces that have no port.
 pub const NO_PORT: u16 = u16::MAX;
 
@@ -44,12 +53,20 @@ pal::plain_struct! {
         pub mtu: u16,
         /// What it is: [`Uidb::ABSENT`], [`Uidb::DOWN`] or [`Uidb::UP`].
         pub state: u8,
-        /// Reserved, zero.
-        pub reserved: [u8; 3],
+        /// Unicast RPF, as [`Rpf::pack`](crate::uidb::Rpf) puts it; read where the row `urpf` is on.
+        pub urpf: u8,
+        /// Number of the routing table ([`TableId`]); read where [`Uidb::VRF`] is set.
+        pub table: u16,
     }
 }
 
+const _: () = assert!(size_of::<Uidb>() == 24);
+
 impl Uidb {
+    /// Bit of [`Uidb::features_in`]: sources are checked as [`Uidb::urpf`] says.
+    pub const URPF: u64 = 1 << 4;
+    /// Bit of [`Uidb::features_in`]: packets are not routed in the global table.
+    pub const VRF: u64 = 1 << 7;
     /// There is no such interface.
     pub const ABSENT: u8 = 0;
     /// Shut down: what comes in is dropped.
@@ -63,8 +80,18 @@ impl Uidb {
         port: NO_PORT,
         mtu: 0,
         state: Self::ABSENT,
-        reserved: [0; 3],
+        urpf: 0,
+        table: TableId::GLOBAL.0,
     };
+}
+
+impl Uidb {
+    /// The table that packets which come in here are routed in.
+    #[inline]
+    #[must_use]
+    pub const fn routing_table(&self) -> TableId {
+        if self.features_in & Self::VRF == 0 { TableId::GLOBAL } else { TableId(self.table) }
+    }
 }
 
 /// The uIDB table of a generation.

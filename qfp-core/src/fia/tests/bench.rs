@@ -1,6 +1,7 @@
 //! A router's tables in memory of their own, and vectors through them: what the tests of the walk
 //! stand on. Tables are said as plain lists and written as the client writes them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -8,7 +9,7 @@ use hal::pool::NativePool;
 use hal::{PacketMask, PoolCache, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
-use pal::publication::{Publisher, Reader};
+use pal::publication::{Publisher, Reader, RootDraft};
 use pal::region::{HugePages, Plain, ReadOnly, Region};
 
 use crate::adjacency::{
@@ -16,7 +17,7 @@ use crate::adjacency::{
 };
 use crate::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use crate::fia::{Fia, Gate, TracedPacket};
-use crate::fib::{Leaf, Line, Prefix, v4, v6};
+use crate::fib::{Leaf, Line, Prefix, Vrf, v4, v6};
 use crate::isa::Isa;
 use crate::l2::{MacRow, PortClass, TagEntry};
 use crate::l3::scalar::tests::{ipv4, ipv6};
@@ -62,6 +63,8 @@ pub(crate) struct Plan {
     /// By leaf; leaf 0 is "no route".
     pub(crate) groups: Vec<Vec<u32>>,
     pub(crate) routes: Vec<(IpNet, u16)>,
+    /// Routes of VRFs by table number.
+    pub(crate) vrfs: BTreeMap<u16, Vec<(IpNet, u16)>>,
     /// Whether the group table has a row for every leaf there can be.
     pub(crate) all_leaves: bool,
 }
@@ -117,6 +120,13 @@ impl Plan {
         number
     }
 
+    /// As [`Plan::route`], in the table of a VRF.
+    pub(crate) fn vrf_route(&mut self, table: u16, prefix: &str, hop: Hop) -> u32 {
+        let number = self.route(prefix, hop);
+        self.vrfs.entry(table).or_default().extend(self.routes.pop());
+        number
+    }
+
     /// Adds a group and a route to it.
     pub(crate) fn group(&mut self, prefix: &str, members: Vec<u32>) {
         self.routes.push((prefix.parse().unwrap(), self.groups.len() as u16));
@@ -132,7 +142,7 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let region = Region::anonymous(8 << 20, HugePages::Never).unwrap();
+        let region = Region::anonymous((8 + plan.vrfs.len()) << 20, HugePages::Never).unwrap();
         let mut router = Self { region, publisher: Publisher::new() };
         router.publish(plan);
         router
@@ -200,31 +210,85 @@ impl Router {
         let root4 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines4 = region.alloc::<Line>(1 << 9).unwrap();
         let image = v4::Compact::new(&root4, &lines4, Isa::Portable).unwrap();
-        let routes = plan.routes.iter().filter_map(|&(prefix, leaf)| match prefix {
-            IpNet::V4(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf)))
-            }
-            IpNet::V6(_) => None,
-        });
-        v4::CompactWriter::new(&image).bulk_load(&image, routes).unwrap();
+        v4::CompactWriter::new(&image).bulk_load(&image, routes4(&plan.routes)).unwrap();
         root.set(table_kind::FIB4_ROOT, root4.publish())
             .set(table_kind::FIB4_LINES, lines4.publish());
         let root6 = region.alloc::<AtomicU32>(1 << 16).unwrap();
-        let lines6 = region.alloc::<Line>(1 << 9).unwrap();
-        let deep6 = region.alloc::<AtomicU32>(64).unwrap();
+        let lines6 = region.alloc::<Line>(1 << 10).unwrap();
+        let deep6 = region.alloc::<AtomicU32>(VRF_DEEP).unwrap();
         let image = v6::Trie::new(&root6, &lines6, &deep6, Isa::Portable).unwrap();
-        let routes = plan.routes.iter().filter_map(|&(prefix, leaf)| match prefix {
-            IpNet::V6(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf)))
-            }
-            IpNet::V4(_) => None,
-        });
-        v6::TrieWriter::new(&image).bulk_load(&image, routes).unwrap();
+        v6::TrieWriter::new(&image).bulk_load(&image, routes6(&plan.routes)).unwrap();
         root.set(table_kind::FIB6_ROOT, root6.publish())
             .set(table_kind::FIB6_LINES, lines6.publish())
             .set(table_kind::FIB6_DEEP, deep6.publish());
+        publish_vrfs(region, plan, &mut root);
         self.publisher.publish(&root).unwrap();
     }
+}
+
+/// Lines of each image of a VRF, and its spans below a /48. IPv6 takes 256 lines for a table.
+const VRF_LINES: usize = 1024;
+const VRF_DEEP: usize = 128;
+
+/// Writes the tables of VRFs, the last of them first, and the row of each table.
+fn publish_vrfs(region: &Region, plan: &Plan, root: &mut RootDraft) {
+    let count = plan.vrfs.len();
+    let roots = || region.alloc::<AtomicU32>(count << 16).unwrap();
+    let lines = || region.alloc::<Line>(count * VRF_LINES).unwrap();
+    let (roots4, lines4, roots6, lines6) = (roots(), lines(), roots(), lines());
+    let deep6 = region.alloc::<AtomicU32>(count * VRF_DEEP).unwrap();
+    let mut rows = vec![Vrf::default(); plan.vrfs.keys().max().map_or(1, |n| usize::from(*n) + 1)];
+    let default = |routes: &[(IpNet, u16)], v4| {
+        let route = routes.iter().find(|(p, _)| p.prefix_len() == 0 && p.addr().is_ipv4() == v4);
+        route.map_or(0, |(_, leaf)| *leaf)
+    };
+    let defaults = |routes: &[(IpNet, u16)]| Vrf {
+        default4: default(routes, true),
+        default6: default(routes, false),
+        ..Vrf::default()
+    };
+    rows[0] = defaults(&plan.routes);
+    for (at, (table, routes)) in plan.vrfs.iter().rev().enumerate() {
+        let root_of = |all| <[AtomicU32]>::chunks(all, 1 << 16).nth(at).unwrap();
+        let lines_of = |all| <[Line]>::chunks(all, VRF_LINES).nth(at).unwrap();
+        let image = v4::Compact::new(root_of(&roots4), lines_of(&lines4), Isa::Portable).unwrap();
+        v4::CompactWriter::new(&image).bulk_load(&image, routes4(routes)).unwrap();
+        let deep = deep6.chunks(VRF_DEEP).nth(at).unwrap();
+        let image = v6::Trie::new(root_of(&roots6), lines_of(&lines6), deep, Isa::Portable);
+        let image = image.unwrap();
+        v6::TrieWriter::new(&image).bulk_load(&image, routes6(routes)).unwrap();
+        rows[usize::from(*table)] = Vrf {
+            root4: at as u32,
+            first_line4: (at * VRF_LINES) as u32,
+            lines4: VRF_LINES as u32,
+            root6: at as u32,
+            first_line6: (at * VRF_LINES) as u32,
+            lines6: VRF_LINES as u32,
+            first_deep6: (at * VRF_DEEP) as u32,
+            deep6: VRF_DEEP as u32,
+            ..defaults(routes)
+        };
+    }
+    root.set(table_kind::VRF, table(region, &rows))
+        .set(table_kind::FIB4_VRF_ROOTS, roots4.publish())
+        .set(table_kind::FIB4_VRF_LINES, lines4.publish())
+        .set(table_kind::FIB6_VRF_ROOTS, roots6.publish())
+        .set(table_kind::FIB6_VRF_LINES, lines6.publish())
+        .set(table_kind::FIB6_VRF_DEEP, deep6.publish());
+}
+
+fn routes4(routes: &[(IpNet, u16)]) -> impl Iterator<Item = (Prefix<u32>, Leaf)> {
+    routes.iter().filter_map(|&(prefix, leaf)| match prefix {
+        IpNet::V4(net) => Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf))),
+        IpNet::V6(_) => None,
+    })
+}
+
+fn routes6(routes: &[(IpNet, u16)]) -> impl Iterator<Item = (Prefix<u128>, Leaf)> {
+    routes.iter().filter_map(|&(prefix, leaf)| match prefix {
+        IpNet::V6(net) => Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(leaf))),
+        IpNet::V4(_) => None,
+    })
 }
 
 fn table<T: Plain + Copy>(region: &Region, rows: &[T]) -> pal::region::Block<T> {

@@ -101,7 +101,6 @@ fn a_feature_that_is_always_on_sees_every_packet() {
 }
 
 #[test]
-#[ignore = "fails: rows behind the fused run are not shown what the kernel has served"]
 fn a_feature_behind_the_fused_run_sees_every_packet() {
     for after in ["mtu", "tx"] {
         assert_eq!(shown_behind(after), PacketMask::first(4), "behind {after}");

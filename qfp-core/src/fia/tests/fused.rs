@@ -9,6 +9,7 @@ use crate::fia::{FiaBuilder, Gate};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::{ipv4, ipv6};
 use crate::packet::Source;
+use crate::uidb::{TableId, UidbIndex};
 
 const KINDS: [AdjacencyKind; 8] = [
     AdjacencyKind::Absent,
@@ -142,7 +143,7 @@ proptest! {
         internal in prop::bool::weighted(0.1),
     ) {
         let source = match internal {
-            true => Source::Internal(crate::uidb::UidbIndex::RP),
+            true => Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL },
             false => Source::Port(0),
         };
         let mut short = Router::new(&Plan { all_leaves: false, ..plan.clone() });

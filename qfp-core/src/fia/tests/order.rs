@@ -83,6 +83,7 @@ fn a_trace_lists_classification_before_action_in_the_order_of_the_seed() {
             "acl-in?",
             "pbr-in?",
             "qos-in?",
+            "urpf",
             "urpf!",
             "fib4-lookup",
             "next-hop",

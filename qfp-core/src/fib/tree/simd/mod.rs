@@ -91,3 +91,7 @@ fn for_lanes(mask: u64, mut f: impl FnMut(usize)) {
         lanes(mask).for_each(&mut f);
     }
 }
+
+// SAFETY: `repr(C)`, one array of atomic integers: every bit pattern is a line.
+#[expect(unsafe_code, reason = "declares an image's line to be plain data")]
+unsafe impl pal::region::Plain for super::Line {}
