@@ -4,9 +4,15 @@
 //! cost next to nothing and are not counted. Two routes, two ports. Prints a table of TSC cycles a
 //! packet (median and range over the rounds) and writes `target/qfp-bench/walk.json`.
 //!
+//! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
+//! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
+//! skipped aloud without it.
+//!
 //! `cargo bench --bench walk [-- FILTER]`
 #![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
 #![expect(clippy::panic, reason = "a bench that cannot start says why")]
+
+mod internet;
 
 use std::fmt::Write as _;
 
@@ -94,16 +100,18 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wanted = |name: &str| filter.as_ref().is_none_or(|wanted| name.contains(wanted.as_str()));
     let mut json = Vec::new();
     let mut table = String::new();
-    for (case, config, frames) in cases() {
-        for size in [1, 4, 16, 32, 64] {
+    for Case { name: case, config, routes, frames, sizes } in cases(&wanted) {
+        let mut client = client(&config, &routes);
+        for size in sizes {
             let name = format!("{case}/{size}");
-            if filter.as_ref().is_some_and(|wanted| !name.contains(wanted.as_str())) {
+            if !wanted(&name) {
                 continue;
             }
             let mut rounds: Vec<Round> =
-                (0..ROUNDS).map(|_| round(config, &frames, size)).collect();
+                (0..ROUNDS).map(|_| round(&mut client, &frames, size)).collect();
             rounds.sort_by(|a, b| a.walk.total_cmp(&b.walk));
             let middle = &rounds[ROUNDS / 2];
             let (low, high) = (rounds[0].walk, rounds[ROUNDS - 1].walk);
@@ -127,11 +135,19 @@ fn main() {
     }
 }
 
-/// Kinds of traffic: name, configuration and frames.
-fn cases() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
-    let v4 = |n: usize| ipv4(n, (n % 2) as u8, &[]);
+/// A kind of traffic and the tables it meets.
+struct Case {
+    name: &'static str,
+    config: String,
+    routes: RouteTable,
+    frames: Vec<Vec<u8>>,
+    sizes: Vec<usize>,
+}
+
+fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+    let v4 = |n: usize| ipv4(n, [198, 18, (n % 2) as u8, (n * 7) as u8], &[]);
     let v6 = |n: usize| ipv6(n);
-    let tagged = |n: usize| ipv4(n, (n % 2) as u8, &[0x81, 0, 0, 10]);
+    let tagged = |n: usize| ipv4(n, [198, 18, (n % 2) as u8, (n * 7) as u8], &[0x81, 0, 0, 10]);
     let bad = |n: usize| {
         let mut frame = v4(n);
         if n % 33 == 7 {
@@ -140,13 +156,22 @@ fn cases() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
         frame
     };
     let mixed = |n: usize| if n.is_multiple_of(2) { v4(n / 2) } else { v6(n / 2) };
-    vec![
-        ("ipv4", PLAIN, (0..FRAMES).map(v4).collect()),
-        ("ipv6", PLAIN, (0..FRAMES).map(v6).collect()),
-        ("vlan", VLAN, (0..FRAMES).map(tagged).collect()),
-        ("bad3", PLAIN, (0..FRAMES).map(bad).collect()),
-        ("mixed", PLAIN, (0..FRAMES).map(mixed).collect()),
-    ]
+    let small = |name, config: &str, frame: &dyn Fn(usize) -> Vec<u8>| Case {
+        name,
+        config: config.to_owned(),
+        routes: RouteTable::default(),
+        frames: (0..FRAMES).map(frame).collect(),
+        sizes: vec![1, 4, 16, 32, 64],
+    };
+    let mut cases = vec![
+        small("ipv4", PLAIN, &v4),
+        small("ipv6", PLAIN, &v6),
+        small("vlan", VLAN, &tagged),
+        small("bad3", PLAIN, &bad),
+        small("mixed", PLAIN, &mixed),
+    ];
+    cases.extend(internet::cases(wanted));
+    cases
 }
 
 fn ethernet(tags: &[u8], ethertype: [u8; 2]) -> Vec<u8> {
@@ -156,11 +181,12 @@ fn ethernet(tags: &[u8], ethertype: [u8; 2]) -> Vec<u8> {
     frame
 }
 
-fn ipv4(n: usize, network: u8, tags: &[u8]) -> Vec<u8> {
+fn ipv4(n: usize, dst: [u8; 4], tags: &[u8]) -> Vec<u8> {
     let mut frame = ethernet(tags, [8, 0]);
     let start = frame.len();
     frame.extend([0x45, 0, 0, 46, (n >> 8) as u8, n as u8, 0, 0, 64, 17, 0, 0]);
-    frame.extend([10, 1, (n >> 8) as u8, n as u8, 198, 18, network, (n * 7) as u8]);
+    frame.extend([10, 1, (n >> 8) as u8, n as u8]);
+    frame.extend(dst);
     let sum: u32 = frame[start..]
         .chunks(2)
         .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
@@ -205,12 +231,18 @@ struct Round {
     rows: Vec<(String, f64)>,
 }
 
-fn round(config: &str, frames: &[Vec<u8>], size: usize) -> Round {
+/// A client that has committed the tables.
+fn client(config: &str, routes: &RouteTable) -> Client {
     let config = Config::parse(config, "walk.toml").unwrap_or_else(|error| panic!("{error}"));
     let facts = [1u8, 2].map(|n| PortFacts { mac: [2, 0, 0, 0, 0, n], filter_mac: false });
-    let mut client = Client::new(&Capacity::SMALL).unwrap_or_else(|error| panic!("{error}"));
-    let committed = client.commit(&config, &RouteTable::default(), &facts);
+    let capacity = if routes.is_empty() { Capacity::SMALL } else { Capacity::INTERNET };
+    let mut client = Client::new(&capacity).unwrap_or_else(|error| panic!("{error}"));
+    let committed = client.commit(&config, routes, &facts);
     committed.unwrap_or_else(|error| panic!("{error}"));
+    client
+}
+
+fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
     let fia = FiaBuilder::router();
     let names = fia.names();
     let mut totals = CounterTotals::new(CounterLayout::new(names.len(), 2, client.uidb_limit()));

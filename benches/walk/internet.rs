@@ -1,0 +1,114 @@
+//! The cases with a full Internet table.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::PathBuf;
+
+use qfp::client::config::RouteTable;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Case, ipv4};
+
+/// Next hops of the table: numbers from 1 on.
+const NEXT_HOPS: u8 = 192;
+
+/// Destinations: how many, and whether they are uniform over all addresses instead of hosts of
+/// routes.
+const CASES: [(&str, usize, bool); 3] =
+    [("full-4k", 4096, false), ("full-256k", 1 << 18, false), ("full-uniform", 1 << 18, true)];
+
+pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+    let wanted: Vec<_> = CASES.iter().filter(|(name, ..)| wanted(&format!("{name}/64"))).collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let Some(lines) = table() else {
+        eprintln!("skipped: full-*: no routing table at QFP_RIB_V4");
+        return Vec::new();
+    };
+    let prefixes: Vec<(u32, u8)> = lines.lines().filter_map(prefix).collect();
+    let cases = wanted.into_iter().map(|&(name, count, uniform)| Case {
+        name,
+        config: config(),
+        routes: routes(&lines),
+        frames: frames(&prefixes, count, uniform),
+        sizes: vec![64],
+    });
+    cases.collect()
+}
+
+/// The routing table as text.
+fn table() -> Option<String> {
+    let default =
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/rib/rib-v4.txt.zst");
+    let path = std::env::var_os("QFP_RIB_V4").map_or_else(default, PathBuf::from);
+    let mut text = String::new();
+    let file = std::fs::File::open(&path).ok()?;
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        zstd::Decoder::new(file).ok()?.read_to_string(&mut text).ok()?;
+    } else {
+        std::io::BufReader::new(file).read_to_string(&mut text).ok()?;
+    }
+    Some(text)
+}
+
+fn prefix(line: &str) -> Option<(u32, u8)> {
+    let (address, length) = line.split_whitespace().next()?.split_once('/')?;
+    Some((address.parse::<std::net::Ipv4Addr>().ok()?.to_bits(), length.parse().ok()?))
+}
+
+/// Two ports, half of the next hops on each.
+fn config() -> String {
+    let mut config = String::new();
+    for port in 0..2 {
+        let _ = writeln!(
+            config,
+            "[[port]]\ndevice = \"sink\"\nmac = \"02:00:00:00:00:0{}\"\naddress = [\"10.200.{port}.254/24\"]",
+            port + 1
+        );
+    }
+    for number in 1..=NEXT_HOPS {
+        let _ = writeln!(
+            config,
+            "[[neighbor]]\naddress = \"{}\"\nmac = \"02:00:00:00:01:{number:02x}\"",
+            next_hop(number)
+        );
+    }
+    config
+}
+
+fn next_hop(number: u8) -> String {
+    format!("10.200.{}.{number}", number % 2)
+}
+
+fn routes(lines: &str) -> RouteTable {
+    let mut text = String::with_capacity(lines.len() * 2);
+    for line in lines.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(prefix), Some(number)) = (words.next(), words.next()) {
+            let number: u8 = number.parse().unwrap_or(1);
+            let _ = writeln!(text, "{prefix} via {}", next_hop(number.clamp(1, NEXT_HOPS)));
+        }
+    }
+    RouteTable::read(text.as_bytes(), "routes").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn frames(prefixes: &[(u32, u8)], count: usize, uniform: bool) -> Vec<Vec<u8>> {
+    let mut random = SmallRng::seed_from_u64(42);
+    let mut frames = Vec::with_capacity(count);
+    while frames.len() < count {
+        let any: u32 = random.random();
+        let dst = if uniform {
+            any
+        } else {
+            let (first, length) = prefixes[random.random_range(0..prefixes.len())];
+            first | (any & u32::MAX.checked_shr(length.into()).unwrap_or(0))
+        };
+        // What may not be a destination on a wire would be dropped early, and flatter the figure.
+        if (1..224).contains(&(dst >> 24)) && dst >> 24 != 127 && dst >> 16 != 0x0ac8 {
+            frames.push(ipv4(frames.len(), dst.to_be_bytes(), &[]));
+        }
+    }
+    frames
+}
