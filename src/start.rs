@@ -104,7 +104,8 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         native(&parts)
     };
 
-    let capacity = parts.capacity.unwrap_or_else(|| fitting(&parts.routes));
+    let capacity =
+        parts.capacity.unwrap_or_else(|| Capacity::fitting(&parts.config, &parts.routes));
     let mut client = Client::new(&capacity)?;
     for (interface, features) in &parts.features {
         client.set_features(interface, *features);
@@ -226,11 +227,6 @@ fn mbufs(eal: &hal::dpdk::Eal, parts: &Parts, ports: &[Box<dyn Port>]) -> Result
         config.buffers = buffers;
     }
     Ok(Pool::Mbuf(MbufPool::create(eal, &config)?))
-}
-
-/// Table sizes for the routes given, with room to grow.
-fn fitting(routes: &RouteTable) -> Capacity {
-    if routes.len() > 4096 { Capacity::INTERNET } else { Capacity::SMALL }
 }
 
 /// How port number `n` is started, and the MAC address it will have.

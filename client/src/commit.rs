@@ -1,8 +1,10 @@
 //! The client: commits configurations and follows neighbours.
 
+mod capacity;
 mod routes;
+mod updates;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
@@ -11,13 +13,14 @@ use pal::publication::{Generation, Reader};
 use pal::region::ReadOnly;
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::punt;
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 
-use crate::config::{Config, ConfigError, Interfaces, RouteTable, Tpid};
-use routes::{Wanted, host, is_connected};
+use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
+use crate::ea::{AdjacencyAgent, AdjacencyKey, Drafts, FibAgent, InterfaceAgent, LinkFacts, Macs};
+use crate::rib::{Delta, Rib};
+use crate::rm::{Exhausted, Vrfs};
 
-use crate::ea::{AdjacencyAgent, AdjacencyKey, FibAgent, InterfaceAgent, LinkFacts, Macs};
-use crate::rm::Exhausted;
+pub use capacity::Capacity;
 
 /// Why a configuration cannot be committed.
 #[derive(Debug, thiserror::Error)]
@@ -37,48 +40,25 @@ pub enum CommitError {
     /// A forwarding table's memory has the wrong shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A size of the tables that cannot be.
+    #[error("{value} {what} are too many: there can be {limit} at most")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many were asked for.
+        value: u64,
+        /// Most allowed.
+        limit: u32,
+    },
+    /// A routing table that no interface uses.
+    #[error("there is no routing table {0}")]
+    NoTable(u16),
     /// The path table has no room for a group.
     #[error("no room for a next-hop group of {wanted} places")]
     PathsFull {
         /// Places it needs.
         wanted: u32,
     },
-}
-
-/// Sizes of the tables, fixed when the client starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    /// Adjacencies.
-    pub adjacencies: u32,
-    /// Places of next-hop groups with several members.
-    pub paths: u32,
-    /// /24s with routes longer than that, and spans below a /48: the same number of each, at most
-    /// 32,768. Together with the number of next-hop groups at most 65,535.
-    pub long_prefixes: u32,
-    /// Lines of the IPv6 table, 64 bytes each: about a line for two routes.
-    pub ipv6_lines: u32,
-}
-
-impl Capacity {
-    /// Room for the full Internet table twice over.
-    pub const INTERNET: Self =
-        Self { adjacencies: 1 << 17, paths: 1 << 18, long_prefixes: 8192, ipv6_lines: 1 << 19 };
-    /// Room for a few thousand routes.
-    pub const SMALL: Self =
-        Self { adjacencies: 1 << 13, paths: 1 << 13, long_prefixes: 4096, ipv6_lines: 1 << 15 };
-
-    /// Bytes of resource memory for tables of these sizes.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        // tbl24, groups, roots; then by row; then room for interfaces of two generations.
-        (32 << 20)
-            + (1 << 20)
-            + self.adjacencies as usize * 64
-            + self.paths as usize * 4
-            + self.long_prefixes as usize * (512 + 4)
-            + self.ipv6_lines as usize * 64
-            + (64 << 20)
-    }
 }
 
 /// What the client must know of a started port.
@@ -105,10 +85,12 @@ pub struct Client {
     interfaces: InterfaceAgent,
     adjacencies: AdjacencyAgent,
     fib: FibAgent,
+    rib: Rib,
+    vrfs: Vrfs,
     features: HashMap<String, Features>,
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
-    learnt: HashMap<IpNet, UidbIndex>,
+    learnt: HashMap<(TableId, IpNet), UidbIndex>,
     /// Static neighbours.
     given: Macs,
 }
@@ -132,6 +114,7 @@ impl Client {
     /// # Errors
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
+        capacity.check()?;
         let mut driver = Driver::new(capacity.bytes())?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
@@ -141,6 +124,8 @@ impl Client {
             interfaces,
             adjacencies,
             fib,
+            rib: Rib::default(),
+            vrfs: Vrfs::new(capacity.vrfs),
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
@@ -163,8 +148,9 @@ impl Client {
 
     /// Makes the tables say what `config` and `routes` say.
     ///
-    /// `ports` describes the ports in the order of the configuration. When there is not enough
-    /// memory at once, it waits some milliseconds for lcores to leave what they read.
+    /// `ports` describes the ports in the order of the configuration. Routes of other sources stay.
+    /// When there is not enough memory at once, it waits some milliseconds for lcores to leave what
+    /// they read.
     ///
     /// # Errors
     /// Invalid configuration, or a table that has no room; forwarding goes on as before (ARC-20).
@@ -178,15 +164,19 @@ impl Client {
         routes.validate(config)?;
         let interfaces = Interfaces::new(config);
         self.interfaces.number(&interfaces)?;
+        let names: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
+        let new_vrfs = self.vrfs.add(names.iter().copied())?;
         let links = self.links(&interfaces, ports);
         let before = self.adjacencies.set_links(links);
-        let result = self.replace(config, routes, ports, &interfaces);
+        let result = self.configure(config, routes, ports, &interfaces);
         if result.is_err() {
             self.adjacencies.set_links(before);
+            self.vrfs.retain(&mut self.driver, |name| !new_vrfs.iter().any(|new| new == name));
+        } else {
+            self.vrfs.retain(&mut self.driver, |name| names.contains(name));
         }
         // Of a commit that failed nothing is left, of one that did not what it replaced.
-        self.fib.purge();
-        self.adjacencies.purge(&mut self.driver, &self.fib.used());
+        self.purge();
         self.housekeeping();
         result?;
         Ok(self.driver.generation())
@@ -194,42 +184,81 @@ impl Client {
 
     /// Prepares everything where no lcore sees it, then lets them see it, step by step; a step
     /// that fails takes back those before it.
-    fn replace(
+    fn configure(
         &mut self,
         config: &Config,
         routes: &RouteTable,
         ports: &[PortFacts],
         interfaces: &Interfaces<'_>,
     ) -> Result<(), CommitError> {
-        let drafts = self.interfaces.draft(&self.driver, interfaces, ports, &self.features)?;
-        let mut wanted =
-            Wanted { routes: self.static_routes(config, routes, interfaces)?, ..Wanted::default() };
-        self.connected_routes(interfaces, &mut wanted)?;
-        let given = self.neighbour_routes(config, interfaces, &mut wanted)?;
+        let table = |vrf: Option<&str>| self.vrfs.table(vrf);
+        let drafts =
+            self.interfaces.draft(&self.driver, interfaces, ports, &self.features, table)?;
+        let wanted = self.configured_routes(config, routes, interfaces);
+        let delta = self.rib.settle();
+        let result = self.carry_out(&delta, drafts, &wanted.given);
+        if result.is_err() {
+            self.rib.undo(&delta);
+            return result;
+        }
+        let gone = self.rib.keep();
+        self.fib.remove(&gone);
+        self.connected = wanted.connected;
+        self.learnt = wanted.learnt;
+        self.given = wanted.given;
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        delta: &Delta,
+        drafts: Drafts,
+        given: &Macs,
+    ) -> Result<(), CommitError> {
         let gone = self.given.keys().filter(|neighbour| !given.contains_key(neighbour));
         let gone: Vec<_> = gone.copied().collect();
         let used = self.fib.used();
-        let moves = self.adjacencies.plan(&mut self.driver, &given, &gone, &used)?;
+        let plan = self.fib.prepare(&self.driver, &mut self.adjacencies, &self.rib, delta)?;
+        let moves = match self.adjacencies.plan(&mut self.driver, given, &gone, &used) {
+            Ok(moves) => moves,
+            Err(error) => {
+                self.fib.cancel(plan);
+                return Err(error.into());
+            }
+        };
         let before = match self.interfaces.publish(&mut self.driver, drafts) {
             Ok(before) => before,
             Err(error) => {
+                self.fib.cancel(plan);
                 self.adjacencies.cancel(&mut self.driver, moves);
                 return Err(error.into());
             }
         };
-        self.fib.repoint(&self.driver, &moves.iter().map(|m| (m.old, m.new)).collect());
-        if let Err(error) = self.fib.replace(&mut self.driver, wanted.routes) {
-            self.fib.repoint(&self.driver, &moves.iter().map(|m| (m.new, m.old)).collect());
+        let moved: HashMap<u32, u32> = moves.iter().map(|m| (m.old, m.new)).collect();
+        self.fib.repoint(&self.driver, &self.adjacencies, &moved);
+        if let Err(error) = self.fib.write(&mut self.driver, &mut self.rib, delta) {
+            let back = moved.iter().map(|(old, new)| (*new, *old)).collect();
+            self.fib.repoint(&self.driver, &self.adjacencies, &back);
+            self.fib.cancel(plan);
             self.adjacencies.cancel(&mut self.driver, moves);
             self.interfaces.restore(&mut self.driver, before)?;
             return Err(error);
         }
+        self.fib.apply(&self.driver, &self.adjacencies, plan, &moved);
         self.adjacencies.finish(&mut self.driver, moves);
         InterfaceAgent::keep(&mut self.driver, before);
-        self.connected = wanted.connected;
-        self.learnt = wanted.learnt;
-        self.given = given;
         Ok(())
+    }
+
+    /// Removes adjacencies and groups that nothing uses.
+    fn purge(&mut self) {
+        let mut used = self.fib.used();
+        let learnt = self.learnt.iter().map(|((_, prefix), uidb)| (*uidb, prefix.addr()));
+        let rows = learnt.filter_map(|(uidb, address)| {
+            self.adjacencies.number(AdjacencyKey::Neighbour(uidb, address))
+        });
+        used.extend(rows);
+        self.adjacencies.purge(&mut self.driver, &used);
     }
 
     /// What frames of each interface look like.
@@ -239,7 +268,7 @@ impl Client {
         ports: &[PortFacts],
     ) -> HashMap<UidbIndex, LinkFacts> {
         let mut links = HashMap::new();
-        for interface in interfaces.all() {
+        for interface in interfaces.all().iter().filter(|interface| interface.is_up()) {
             let tag = |tpid: Tpid, vid: u16| {
                 let [a, b] = tpid.ethertype().to_be_bytes();
                 let [c, d] = vid.to_be_bytes();
@@ -261,65 +290,18 @@ impl Client {
         links
     }
 
-    fn resolved(
-        &mut self,
-        uidb: UidbIndex,
-        address: IpAddr,
-        mac: [u8; 6],
-    ) -> Result<(), CommitError> {
-        let (new, old) = self.adjacencies.resolve(&mut self.driver, uidb, address, mac)?;
-        if let Some(old) = old {
-            self.fib.repoint(&self.driver, &HashMap::from([(old, new)]));
-        }
-        Ok(())
-    }
-
-    /// What the slow path found out about a neighbour.
-    ///
-    /// # Errors
-    /// A table has no room; forwarding goes on without the neighbour.
-    pub fn neighbour(
-        &mut self,
-        uidb: UidbIndex,
-        address: IpAddr,
-        mac: Option<[u8; 6]>,
-    ) -> Result<(), CommitError> {
-        let prefix = host(address);
-        match mac {
-            Some(mac) => {
-                // The interface may be gone by the time that its neighbour answers.
-                if !self.adjacencies.has_link(uidb) {
-                    return Ok(());
-                }
-                self.resolved(uidb, address, mac)?;
-                if is_connected(&self.connected, uidb, address) && !self.fib.contains(&prefix) {
-                    let leaf = self.single(AdjacencyKey::Neighbour(uidb, address))?;
-                    let inserted = self.fib.insert(&mut self.driver, prefix, leaf);
-                    inserted.inspect_err(|_| self.fib.purge())?;
-                    self.learnt.insert(prefix, uidb);
-                }
-            }
-            None => {
-                let lost = self.adjacencies.lose(&mut self.driver, uidb, address);
-                if self.learnt.get(&prefix) == Some(&uidb) {
-                    self.learnt.remove(&prefix);
-                    self.fib.remove(&mut self.driver, prefix)?;
-                }
-                // A next hop of routes keeps its row: whoever sends to it asks for it again.
-                if let Some(number) = lost
-                    && !self.fib.uses(number)
-                {
-                    self.adjacencies.remove(&mut self.driver, number);
-                }
-            }
-        }
-        Ok(())
+    /// Next hops of routes that were known once and are not now. Packets go to the other members of
+    /// their groups, so nobody but who calls this will ask for them.
+    #[must_use]
+    pub fn lost_next_hops(&self) -> Vec<(UidbIndex, IpAddr)> {
+        self.adjacencies.lost().filter(|(number, _)| self.fib.uses(*number)).map(|l| l.1).collect()
     }
 
     /// Frees what no lcore can be reading any more. Does not wait: to be called now and then.
     pub fn housekeeping(&mut self) {
         self.fib.reclaim(&mut self.driver);
         self.adjacencies.reclaim(&self.driver);
+        self.vrfs.reclaim(&self.driver);
         self.driver.reclaim();
     }
 
@@ -330,7 +312,8 @@ impl Client {
         config: &Config,
         ports: &[PortFacts],
     ) -> Vec<punt::Interface> {
-        self.interfaces.slow_path(&Interfaces::new(config), ports)
+        let table = |vrf: Option<&str>| self.vrfs.table(vrf);
+        self.interfaces.slow_path(&Interfaces::new(config), ports, table)
     }
 
     /// Static neighbours of `config`, after a commit.
@@ -351,9 +334,15 @@ impl Client {
         self.interfaces.high_water()
     }
 
+    /// The routing table of the VRF called `name`.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<TableId> {
+        self.vrfs.named(name)
+    }
+
     /// Routes in the forwarding tables.
     #[must_use]
-    pub fn routes(&self) -> usize {
+    pub fn route_count(&self) -> usize {
         self.fib.len()
     }
 

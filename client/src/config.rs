@@ -15,6 +15,7 @@ mod model;
 mod place;
 mod ports;
 mod read;
+mod recursion;
 mod routes;
 mod table;
 mod validate;
@@ -24,7 +25,7 @@ pub use error::{ConfigError, Problem};
 pub use interfaces::{Hop, Interface, InterfaceId, Interfaces};
 pub use mac::{MacAddr, NotMac};
 pub use model::{Config, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target, Tpid};
-pub use model::{VLAN_ID, Vlan, WEIGHT};
+pub use model::{Urpf, VLAN_ID, Vlan, WEIGHT};
 pub use place::{Origin, Place};
 pub use routes::{RouteEntry, RouteTable};
 

@@ -5,5 +5,5 @@ mod fib;
 mod interface;
 
 pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs};
-pub(crate) use fib::{FibAgent, Members};
-pub(crate) use interface::InterfaceAgent;
+pub(crate) use fib::FibAgent;
+pub(crate) use interface::{Drafts, InterfaceAgent};

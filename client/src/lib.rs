@@ -1,6 +1,7 @@
 //! Control: what the operator says, and how it becomes tables.
 //!
 //! - [`config`]: the configuration, one typed model with its TOML and route-file front ends
+//! - [`rib`]: the routes of all sources, and which of them count
 //! - [`rm`]: resource managers, which own numbers and shared objects
 //! - [`ea`]: execution agents, one a feature: interfaces, adjacencies, forwarding tables
 //! - [`Client`]: commits a configuration through the [`driver`], and takes neighbour events
@@ -10,6 +11,7 @@
 mod commit;
 pub mod config;
 pub mod ea;
+pub mod rib;
 pub mod rm;
 
 pub use commit::{Capacity, Client, CommitError, Features, PortFacts, Usage};

@@ -2,6 +2,8 @@
 
 mod numbers;
 mod places;
+mod vrfs;
 
 pub use numbers::{Exhausted, Numbers};
 pub(crate) use places::Places;
+pub(crate) use vrfs::Vrfs;

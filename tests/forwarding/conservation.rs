@@ -13,13 +13,14 @@ use crate::capture::{self, Timed};
 use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
 use crate::router::{Run, TWO_NETWORKS, route_with};
 
-/// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, and one that only takes
-/// frames for itself.
+/// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
+/// itself, and one that checks sources.
 fn config() -> String {
     format!(
         "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
          [[route]]\nprefix = \"2001:2::/48\"\ndrop = true\n\
-         [[port]]\nshutdown = true\n[[port]]\nmac_filter = true\n"
+         [[port]]\nshutdown = true\n[[port]]\nmac_filter = true\n\
+         [[port]]\nurpf = \"strict\"\n"
     )
 }
 
@@ -78,20 +79,20 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::L2GroupUnicast, 0, frame([0xff; 6], mac(1, 2), &[], &v4())),
         (R::Ipv4McastNoRoute, 0, to("239.1.2.3")),
         (R::Ipv6McastNoRoute, 0, to6("ff05::99")),
+        (R::Ipv4UnicastRpf, 4, from_west(&v4())),
+        (R::Ipv6UnicastRpf, 4, from_west(&plain(V6))),
         (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
         (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
     ]
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 7] = [
+const OUT_OF_REACH: [(DropReason, &str); 5] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Ipv4Acl, "there are no access lists yet"),
     (DropReason::Policer, "there are no policers yet"),
-    (DropReason::Ipv4UnicastRpf, "the configuration cannot switch it on yet"),
-    (DropReason::Ipv6UnicastRpf, "the configuration cannot switch it on yet"),
 ];
 
 /// Reasons that have a test of their own below.
@@ -107,7 +108,7 @@ fn run_all(received: &[Vec<Timed>]) -> Run {
 #[test]
 fn every_drop_reason_counts_its_packet_and_no_other() {
     for (reason, port, bytes) in cases() {
-        let mut received = vec![Vec::new(); 4];
+        let mut received = vec![Vec::new(); 5];
         received[port].push((0, bytes));
         let run = run_all(&received);
         assert_eq!(run.report.drops, [(reason.name(), 1)]);
@@ -126,7 +127,7 @@ fn every_drop_reason_there_is_has_a_case() {
 
 /// All of the cases in one vector, among packets that are forwarded.
 fn mixture() -> Vec<Vec<Timed>> {
-    let mut received = vec![Vec::new(); 4];
+    let mut received = vec![Vec::new(); 5];
     for (n, (_, port, bytes)) in (0..).zip(cases()) {
         received[port].push((n / 30 * 1_000, bytes));
         received[0].push((n / 30 * 1_000, from_west(&plain(if n % 2 == 0 { V4 } else { V6 }))));

@@ -16,3 +16,4 @@ mod neighbours;
 mod paths;
 mod routing;
 mod vlans;
+mod vrf;

@@ -1,172 +1,184 @@
-//! What the forwarding tables shall hold, from the configuration.
+//! What the configuration says about routes, given to the RIB.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 
-use super::{Client, CommitError};
-use crate::config::{Config, Hop, Interfaces, RouteTable};
-use crate::ea::{AdjacencyKey, Macs, Members};
+use super::Client;
+use crate::config::{Config, Hop, Interface, Interfaces, RouteTable, Target};
+use crate::ea::Macs;
+use crate::rib::{NextHop, Path, Source};
 
-/// What the forwarding tables shall hold.
+/// What the client knows beside the routes after a commit.
 #[derive(Default)]
 pub(super) struct Wanted {
-    pub(super) routes: HashMap<IpNet, u16>,
     pub(super) connected: Vec<(IpNet, UidbIndex)>,
-    pub(super) learnt: HashMap<IpNet, UidbIndex>,
+    pub(super) learnt: HashMap<(TableId, IpNet), UidbIndex>,
+    /// MAC addresses of static neighbours.
+    pub(super) given: Macs,
 }
 
 impl Client {
-    /// Configured routes and those of the route file.
-    pub(super) fn static_routes(
+    /// Gives all routes of the configuration to the RIB and removes those of the one before.
+    pub(super) fn configured_routes(
         &mut self,
         config: &Config,
         routes: &RouteTable,
         interfaces: &Interfaces<'_>,
-    ) -> Result<HashMap<IpNet, u16>, CommitError> {
-        let mut members: HashMap<IpNet, Members> = HashMap::new();
-        for route in &config.routes {
-            let hop = interfaces
-                .resolve(route.prefix, &route.target)
-                .map_err(|problem| problem.at(route.origin.at("prefix")))?;
-            let member = (self.adjacency(interfaces, hop)?, route.weight);
-            members.entry(route.prefix).or_default().push(member);
-        }
-        let mut wanted = HashMap::with_capacity(members.len() + routes.len());
-        let mut paths: Vec<Option<u32>> = vec![None; routes.paths().len()];
-        let v4 = routes.ipv4().map(|entries| {
-            (IpNet::V4(entries[0].prefix), entries.iter().map(|e| e.path).collect::<Vec<_>>())
-        });
-        let v6 = routes.ipv6().map(|entries| {
-            (IpNet::V6(entries[0].prefix), entries.iter().map(|e| e.path).collect::<Vec<_>>())
-        });
-        for (prefix, indices) in v4.chain(v6) {
-            let mut list = members.remove(&prefix).unwrap_or_default();
-            for index in indices {
-                let known = paths.get(index as usize).copied().flatten();
-                let adjacency = match known {
-                    Some(adjacency) => adjacency,
-                    None => {
-                        let hop = interfaces
-                            .resolve(prefix, routes.path(index))
-                            .map_err(|problem| problem.at(routes.place(0)))?;
-                        let adjacency = self.adjacency(interfaces, hop)?;
-                        paths[index as usize] = Some(adjacency);
-                        adjacency
-                    }
-                };
-                list.push((adjacency, 1));
+    ) -> Wanted {
+        let mut tables = HashSet::from([TableId::GLOBAL]);
+        let mut links = HashMap::new();
+        for interface in interfaces.all() {
+            let table = self.vrfs.table(interface.vrf());
+            tables.insert(table);
+            if interface.is_up() {
+                links.insert(self.interfaces.uidb(interface), table);
             }
-            wanted.insert(prefix, self.group(list)?);
         }
-        for (prefix, list) in members {
-            wanted.insert(prefix, self.group(list)?);
-        }
-        Ok(wanted)
+        self.rib.next_configuration(links);
+        let mut wanted = Wanted::default();
+        self.connected_routes(interfaces, &mut wanted);
+        self.static_routes(config, routes, interfaces);
+        self.neighbour_routes(config, interfaces, &mut wanted);
+        self.rib.sweep(&[Source::CONNECTED, Source::STATIC, Source::NEIGHBOUR]);
+        self.rib.sweep_tables(&tables);
+        wanted
     }
 
-    /// Connected networks, own addresses and broadcast addresses, before all static routes.
-    pub(super) fn connected_routes(
-        &mut self,
+    /// Configured routes and those of the route file.
+    fn static_routes(&mut self, config: &Config, routes: &RouteTable, interfaces: &Interfaces<'_>) {
+        let mut configured: HashMap<(TableId, IpNet), Vec<Path>> = HashMap::new();
+        for route in &config.routes {
+            let vrf = route.vrf.as_deref();
+            let hop = self.hop(interfaces, vrf, route.prefix, &route.target);
+            let paths = configured.entry((self.vrfs.table(vrf), route.prefix)).or_default();
+            paths.extend(hop.map(|hop| Path { hop, weight: route.weight }));
+        }
+        let mut known = vec![None; routes.paths().len()];
+        let v4 = routes.ipv4().map(|e| (IpNet::V4(e[0].prefix), e[0].path, e.len()));
+        let v6 = routes.ipv6().map(|e| (IpNet::V6(e[0].prefix), e[0].path, e.len()));
+        let mut several = Vec::new();
+        for (prefix, path, count) in v4.chain(v6) {
+            if count > 1 || configured.contains_key(&(TableId::GLOBAL, prefix)) {
+                several.push(prefix);
+                continue;
+            }
+            let slot = &mut known[path as usize];
+            let set = match *slot {
+                Some(set) => set,
+                None => {
+                    let hop = self.hop(interfaces, None, prefix, routes.path(path));
+                    let path = hop.map(|hop| Path { hop, weight: 1 });
+                    let set = self.rib.set(TableId::GLOBAL, path.as_slice());
+                    *slot = Some(set);
+                    set
+                }
+            };
+            self.rib.replace(TableId::GLOBAL, prefix, Source::STATIC, set);
+        }
+        for prefix in several {
+            let hops = routes.targets(prefix);
+            let hops = hops.filter_map(|target| self.hop(interfaces, None, prefix, target));
+            let hops: Vec<_> = hops.map(|hop| Path { hop, weight: 1 }).collect();
+            configured.entry((TableId::GLOBAL, prefix)).or_default().extend(hops);
+        }
+        for ((table, prefix), mut paths) in configured {
+            paths.sort_unstable();
+            let set = self.rib.set(table, &paths);
+            self.rib.replace(table, prefix, Source::STATIC, set);
+        }
+    }
+
+    /// A path as the RIB knows it. The configuration has been checked: there is one.
+    fn hop(
+        &self,
         interfaces: &Interfaces<'_>,
-        wanted: &mut Wanted,
-    ) -> Result<(), CommitError> {
-        let receive = self.single(AdjacencyKey::Receive)?;
-        let local_group = self.single(AdjacencyKey::LocalGroup)?;
-        for interface in interfaces.all() {
-            let uidb = self.interfaces.uidb(interface);
+        vrf: Option<&str>,
+        prefix: IpNet,
+        target: &Target,
+    ) -> Option<NextHop> {
+        let uidb = |id| self.interfaces.uidb(interfaces.get(id));
+        Some(match interfaces.resolve_in(vrf, prefix, target).ok()? {
+            Hop::Drop => NextHop::Drop,
+            Hop::OnLink(id) => NextHop::OnLink(uidb(id)),
+            Hop::Via { interface, address } => {
+                NextHop::Via { address, interface: Some(uidb(interface)) }
+            }
+            Hop::Recursive(address) => NextHop::Via { address, interface: None },
+        })
+    }
+
+    fn single(&mut self, table: TableId, prefix: IpNet, source: Source, hop: NextHop) {
+        let set = self.rib.set(table, &[Path { hop, weight: 1 }]);
+        self.rib.replace(table, prefix, source, set);
+    }
+
+    /// Connected networks, own addresses and broadcast addresses.
+    fn connected_routes(&mut self, interfaces: &Interfaces<'_>, wanted: &mut Wanted) {
+        let up = || interfaces.all().iter().filter(|interface| interface.is_up());
+        for interface in up() {
+            let (uidb, table) = (self.interfaces.uidb(interface), self.vrfs.table(interface.vrf()));
             for net in interface.addresses() {
-                let glean = self.single(AdjacencyKey::Glean(uidb))?;
                 let network = net.trunc();
                 wanted.connected.push((network, uidb));
-                wanted.routes.insert(network, glean);
-                match net {
+                self.single(table, network, Source::CONNECTED, NextHop::OnLink(uidb));
+                let (addresses, hop) = match net {
                     IpNet::V4(net) if net.prefix_len() <= 30 => {
-                        for address in [net.network(), net.broadcast()] {
-                            wanted.routes.insert(host(address.into()), local_group);
-                        }
+                        let ends: [IpAddr; 2] = [net.network().into(), net.broadcast().into()];
+                        (ends.to_vec(), NextHop::LocalGroup)
                     }
                     // The subnet-router anycast address (RFC 4291 2.6.1), but not on links
                     // between two routers (RFC 6164 5.1).
                     IpNet::V6(net) if net.prefix_len() <= 126 => {
-                        wanted.routes.insert(host(net.network().into()), receive);
+                        (vec![net.network().into()], NextHop::Receive)
                     }
-                    _ => {}
+                    _ => continue,
+                };
+                for address in addresses {
+                    self.single(table, host(address), Source::CONNECTED, hop);
                 }
             }
         }
-        for interface in interfaces.all() {
+        for interface in up() {
+            let table = self.vrfs.table(interface.vrf());
             for net in interface.addresses() {
-                wanted.routes.insert(host(net.addr()), receive);
+                self.single(table, host(net.addr()), Source::CONNECTED, NextHop::Receive);
             }
         }
-        Ok(())
     }
 
     /// Host routes to static neighbours, and to those found before that are still on a link.
-    /// Returns the MAC addresses of the static ones.
-    pub(super) fn neighbour_routes(
+    fn neighbour_routes(
         &mut self,
         config: &Config,
         interfaces: &Interfaces<'_>,
         wanted: &mut Wanted,
-    ) -> Result<Macs, CommitError> {
-        let mut given = Macs::new();
+    ) {
+        let mut neighbours = Vec::new();
         for (uidb, address, mac) in self.located(config, interfaces) {
-            given.insert((uidb, address), mac);
-            self.host_route(uidb, address, wanted)?;
-        }
-        let learnt: Vec<_> = self.learnt.iter().map(|(prefix, uidb)| (*prefix, *uidb)).collect();
-        for (prefix, uidb) in learnt {
-            if self.host_route(uidb, prefix.addr(), wanted)? {
-                wanted.learnt.insert(prefix, uidb);
+            if self.rib.table_of(uidb).is_some() {
+                wanted.given.insert((uidb, address), mac);
+                neighbours.push((uidb, address));
             }
         }
-        Ok(given)
-    }
-
-    fn adjacency(&mut self, interfaces: &Interfaces<'_>, hop: Hop) -> Result<u32, CommitError> {
-        let uidb = |id| self.interfaces.uidb(interfaces.get(id));
-        let key = match hop {
-            Hop::Drop => AdjacencyKey::Null0,
-            Hop::OnLink(id) => AdjacencyKey::Glean(uidb(id)),
-            Hop::Via { interface, address } => AdjacencyKey::Neighbour(uidb(interface), address),
-        };
-        Ok(self.adjacencies.get(&self.driver, key)?)
-    }
-
-    pub(super) fn single(&mut self, key: AdjacencyKey) -> Result<u16, CommitError> {
-        let adjacency = self.adjacencies.get(&self.driver, key)?;
-        self.group(vec![(adjacency, 1)])
-    }
-
-    /// The group of `list`; a path named twice counts twice.
-    fn group(&mut self, mut list: Members) -> Result<u16, CommitError> {
-        list.sort_unstable();
-        if let [(_, weight)] = &mut list[..] {
-            *weight = 1;
+        let given = neighbours.len();
+        neighbours.extend(self.learnt.iter().map(|((_, net), uidb)| (*uidb, net.addr())));
+        for (n, (uidb, address)) in neighbours.into_iter().enumerate() {
+            let Some(table) = self.rib.table_of(uidb) else { continue };
+            if !is_connected(&wanted.connected, uidb, address) {
+                continue;
+            }
+            if n >= given {
+                if wanted.given.contains_key(&(uidb, address)) {
+                    continue;
+                }
+                wanted.learnt.insert((table, host(address)), uidb);
+            }
+            let hop = NextHop::Via { address, interface: Some(uidb) };
+            self.single(table, host(address), Source::NEIGHBOUR, hop);
         }
-        let first = list.first().map_or(0, |(adjacency, _)| *adjacency);
-        let (class, output) = self.adjacencies.describe(&self.driver, first);
-        self.fib.group(&self.driver, list, class, output)
-    }
-
-    /// A route to a neighbour on a connected network, unless there is one. True when it was made.
-    fn host_route(
-        &mut self,
-        uidb: UidbIndex,
-        address: IpAddr,
-        wanted: &mut Wanted,
-    ) -> Result<bool, CommitError> {
-        let needed = is_connected(&wanted.connected, uidb, address)
-            && !wanted.routes.contains_key(&host(address));
-        if needed {
-            let leaf = self.single(AdjacencyKey::Neighbour(uidb, address))?;
-            wanted.routes.insert(host(address), leaf);
-        }
-        Ok(needed)
     }
 
     pub(super) fn located(
@@ -176,11 +188,19 @@ impl Client {
     ) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
         let located = config.neighbours.iter().filter_map(|neighbour| {
             let id = interfaces.locate(neighbour).ok()?;
-            let uidb = self.interfaces.uidb(interfaces.get(id));
-            Some((uidb, neighbour.address, neighbour.mac.0))
+            let interface: &Interface<'_> = interfaces.get(id);
+            Some((self.interfaces.uidb(interface), neighbour.address, neighbour.mac.0))
         });
         located.collect()
     }
+}
+
+/// A next hop of the other address family.
+pub(super) fn other_family(paths: &[Path], v4: bool) -> Option<IpAddr> {
+    paths.iter().find_map(|path| match path.hop {
+        NextHop::Via { address, .. } if address.is_ipv4() != v4 => Some(address),
+        _ => None,
+    })
 }
 
 pub(super) fn is_connected(

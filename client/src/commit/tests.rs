@@ -5,4 +5,7 @@ mod neighbours;
 mod oracle;
 mod readers;
 mod routes;
+mod speed;
+mod updates;
+mod vrfs;
 mod world;

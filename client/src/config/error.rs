@@ -84,6 +84,12 @@ pub enum Problem {
     /// Not a type of VLAN tag.
     #[error("tpid {0:?} is neither \"dot1q\" nor \"dot1ad\"")]
     BadTpid(String),
+    /// No way of checking sources.
+    #[error("urpf {0:?} is neither \"strict\" nor \"loose\"")]
+    BadUrpf(String),
+    /// A choice for a check that is not switched on.
+    #[error("\"urpf_allow_default\" means nothing without \"urpf\"")]
+    UrpfMissing,
     /// A name that could not be told from other words.
     #[error(
         "{0:?} is no interface name: it must not be empty or have spaces or control characters"
@@ -205,9 +211,23 @@ pub enum Problem {
     /// A link-local address that could be on any link.
     #[error("link-local {0} needs \"dev\"")]
     LinkLocalNeedsDev(IpAddr),
-    /// A next hop out of reach. Next hops behind other routes are not supported.
-    #[error("next hop {0} is on no connected network")]
-    NextHopNotConnected(IpAddr),
+    /// A VRF's name that could not be told from other words.
+    #[error("{0:?} is no name of a VRF: it must not be empty or have spaces or control characters")]
+    BadVrfName(String),
+    /// A route in a table that no interface uses.
+    #[error("no port or VLAN is in VRF {0:?}")]
+    UnknownVrf(String),
+    /// A route out of an interface of another table.
+    #[error("{interface} is not in {}, where the route is", table(.vrf))]
+    OtherVrf {
+        /// The interface.
+        interface: String,
+        /// The route's VRF.
+        vrf: Option<String>,
+    },
+    /// A next hop out of reach.
+    #[error("next hop {0} is on no connected network, and no other route leads to it")]
+    NextHopUnreachable(IpAddr),
     /// A neighbour out of reach.
     #[error("neighbour {0} is on no connected network, so it needs \"dev\"")]
     NeighbourNotConnected(IpAddr),
@@ -238,4 +258,9 @@ fn tags(id: u16, inner: Option<u16>) -> String {
 /// `, on line 7` where the line is known.
 fn seen(place: &Place) -> String {
     if place.line == 0 { String::new() } else { format!(", on line {}", place.line) }
+}
+
+/// `VRF "red"` or `the global table`.
+fn table(vrf: &Option<String>) -> String {
+    vrf.as_ref().map_or_else(|| "the global table".to_owned(), |vrf| format!("VRF {vrf:?}"))
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Config, MacAddr, Neighbour, Origin, Port, Problem, Target, Vlan};
+use super::{Config, MacAddr, Neighbour, Origin, Port, Problem, Target, Urpf, Vlan};
 
 /// Number of an interface: ports in order, each followed by its sub-interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,24 @@ impl<'c> Interface<'c> {
         self.port.mac
     }
 
+    /// The VRF whose table its packets are routed in.
+    #[must_use]
+    pub fn vrf(&self) -> Option<&'c str> {
+        self.vlan.map_or(&self.port.vrf, |vlan| &vlan.vrf).as_deref()
+    }
+
+    /// Which sources its packets may have.
+    #[must_use]
+    pub fn urpf(&self) -> Option<Urpf> {
+        self.vlan.map_or(self.port.urpf, |vlan| vlan.urpf)
+    }
+
+    /// Whether it is not shut down.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !self.port.shutdown
+    }
+
     /// Where it was configured.
     #[must_use]
     pub fn origin(&self) -> &'c Origin {
@@ -62,6 +80,8 @@ pub enum Hop {
         /// The router.
         address: IpAddr,
     },
+    /// To a router on no connected network: wherever the routes to it lead.
+    Recursive(IpAddr),
     /// To the destination itself, on the interface's link.
     OnLink(InterfaceId),
     /// Nowhere: discard.
@@ -75,8 +95,8 @@ pub enum Hop {
 pub struct Interfaces<'c> {
     list: Vec<Interface<'c>>,
     names: HashMap<&'c str, InterfaceId>,
-    own: HashMap<IpAddr, InterfaceId>,
-    networks: HashMap<IpNet, InterfaceId>,
+    own: HashMap<(Option<&'c str>, IpAddr), InterfaceId>,
+    networks: HashMap<(Option<&'c str>, IpNet), InterfaceId>,
     /// Prefix lengths in `networks`, longest first.
     lengths: Vec<u8>,
 }
@@ -99,11 +119,11 @@ impl<'c> Interfaces<'c> {
             let id = InterfaceId(index);
             names.entry(interface.name()).or_insert(id);
             for address in interface.addresses().iter().filter(|net| !is_link_local(net.addr())) {
-                own.entry(address.addr()).or_insert(id);
-                networks.entry(address.trunc()).or_insert(id);
+                own.entry((interface.vrf(), address.addr())).or_insert(id);
+                networks.entry((interface.vrf(), address.trunc())).or_insert(id);
             }
         }
-        let mut lengths: Vec<u8> = networks.keys().map(IpNet::prefix_len).collect();
+        let mut lengths: Vec<u8> = networks.keys().map(|(_, net)| net.prefix_len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
         Self { list, names, own, networks, lengths }
@@ -127,36 +147,61 @@ impl<'c> Interfaces<'c> {
         self.names.get(name).copied()
     }
 
-    /// The interface that has this address. Link-local addresses are nobody's in particular.
+    /// The interface that has this address in the table of `vrf`. Link-local addresses are
+    /// nobody's in particular.
     #[must_use]
-    pub fn owner(&self, address: IpAddr) -> Option<InterfaceId> {
-        self.own.get(&address).copied()
+    pub fn owner(&self, vrf: Option<&str>, address: IpAddr) -> Option<InterfaceId> {
+        self.own.get(&(vrf, address)).copied()
     }
 
-    /// The interface on whose network this address lies: longest prefix, link-local excepted.
+    /// The interface of `vrf` on whose network this address lies: longest prefix, link-local
+    /// excepted.
     #[must_use]
-    pub fn connected(&self, address: IpAddr) -> Option<InterfaceId> {
+    pub fn connected(&self, vrf: Option<&str>, address: IpAddr) -> Option<InterfaceId> {
         self.lengths.iter().find_map(|length| {
             let network = IpNet::new(address, *length).ok()?.trunc();
-            self.networks.get(&network).copied()
+            self.networks.get(&(vrf, network)).copied()
         })
     }
 
-    /// Where a path of `prefix` leads.
+    /// Where a path of `prefix` in the global table leads.
     ///
     /// # Errors
-    /// When the interface does not exist, or the next hop cannot be reached over it.
+    /// As [`Interfaces::resolve_in`].
     pub fn resolve(&self, prefix: IpNet, target: &Target) -> Result<Hop, Problem> {
+        self.resolve_in(None, prefix, target)
+    }
+
+    /// Where a path of `prefix` in the table of `vrf` leads.
+    ///
+    /// # Errors
+    /// When the interface does not exist or is in another table, or the next hop cannot be a
+    /// neighbour.
+    pub fn resolve_in(
+        &self,
+        vrf: Option<&str>,
+        prefix: IpNet,
+        target: &Target,
+    ) -> Result<Hop, Problem> {
         match target {
             Target::Drop => Ok(Hop::Drop),
-            Target::Dev(name) => self.need(name).map(Hop::OnLink),
+            Target::Dev(name) => self.need_in(vrf, name).map(Hop::OnLink),
             Target::Via { address, dev } => {
                 if address.is_ipv4() != prefix.addr().is_ipv4() {
                     return Err(Problem::FamilyMismatch { prefix, via: *address });
                 }
-                let interface =
-                    self.reach(*address, dev.as_deref(), Problem::NextHopNotConnected)?;
-                Ok(Hop::Via { interface, address: *address })
+                let interface = match dev {
+                    Some(name) => Some(self.need_in(vrf, name)?),
+                    None if is_link_local(*address) => {
+                        return Err(Problem::LinkLocalNeedsDev(*address));
+                    }
+                    None => self.connected(vrf, *address),
+                };
+                self.check_neighbour(vrf, interface, *address)?;
+                Ok(match interface {
+                    Some(interface) => Hop::Via { interface, address: *address },
+                    None => Hop::Recursive(*address),
+                })
             }
         }
     }
@@ -166,39 +211,48 @@ impl<'c> Interfaces<'c> {
     /// # Errors
     /// When the interface does not exist, or none can be told from the address.
     pub fn locate(&self, neighbour: &Neighbour) -> Result<InterfaceId, Problem> {
-        self.reach(neighbour.address, neighbour.dev.as_deref(), Problem::NeighbourNotConnected)
+        let address = neighbour.address;
+        let interface = match &neighbour.dev {
+            Some(name) => self.need(name)?,
+            None if is_link_local(address) => return Err(Problem::LinkLocalNeedsDev(address)),
+            None => self.connected(None, address).ok_or(Problem::NeighbourNotConnected(address))?,
+        };
+        self.check_neighbour(self.get(interface).vrf(), Some(interface), address)?;
+        Ok(interface)
     }
 
     fn need(&self, name: &str) -> Result<InterfaceId, Problem> {
         self.named(name).ok_or_else(|| Problem::UnknownInterface(name.to_owned()))
     }
 
-    /// The interface over which the host `address` is reached: `dev`, or the one connected to it.
-    fn reach(
+    /// The interface of this name, which must be of the table of `vrf`.
+    fn need_in(&self, vrf: Option<&str>, name: &str) -> Result<InterfaceId, Problem> {
+        let interface = self.need(name)?;
+        if self.get(interface).vrf() != vrf {
+            let (interface, vrf) = (name.to_owned(), vrf.map(str::to_owned));
+            return Err(Problem::OtherVrf { interface, vrf });
+        }
+        Ok(interface)
+    }
+
+    /// Checks that `address` can be the address of another host, at `interface` if that is known.
+    fn check_neighbour(
         &self,
+        vrf: Option<&str>,
+        interface: Option<InterfaceId>,
         address: IpAddr,
-        dev: Option<&str>,
-        not_connected: fn(IpAddr) -> Problem,
-    ) -> Result<InterfaceId, Problem> {
-        let interface = match dev {
-            Some(name) => self.need(name)?,
-            None if is_link_local(address) => return Err(Problem::LinkLocalNeedsDev(address)),
-            None => self.connected(address).ok_or_else(|| not_connected(address))?,
-        };
-        let mut networks = self.get(interface).addresses().iter();
-        let broadcast = networks.clone().any(|net| !is_host_of(address, *net));
+    ) -> Result<(), Problem> {
+        let networks = interface.map_or(&[][..], |id| self.get(id).addresses());
+        let broadcast = networks.iter().any(|net| !is_host_of(address, *net));
         if broadcast || !is_unicast(address) {
             return Err(Problem::NotNeighbourAddress(address));
         }
-        let own = networks
-            .any(|net| net.addr() == address)
-            .then_some(interface)
-            .or_else(|| self.owner(address));
-        if let Some(owner) = own {
+        let own = interface.filter(|_| networks.iter().any(|net| net.addr() == address));
+        if let Some(owner) = own.or_else(|| self.owner(vrf, address)) {
             let interface = self.get(owner).name().to_owned();
             return Err(Problem::OwnAddress { address, interface });
         }
-        Ok(interface)
+        Ok(())
     }
 }
 

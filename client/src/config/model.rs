@@ -47,8 +47,13 @@ pub struct Port {
     /// Whether to drop frames that are neither for its own MAC address nor for a group.
     /// Unset leaves the choice to the kind of device.
     pub mac_filter: Option<bool>,
-    /// Administratively down: everything received is dropped.
+    /// Administratively down: nothing is received, and no route leads out of it or of its
+    /// sub-interfaces.
     pub shutdown: bool,
+    /// The VRF whose table its packets are routed in; unset is the global table.
+    pub vrf: Option<String>,
+    /// Which sources packets may have.
+    pub urpf: Option<Urpf>,
     /// Sub-interfaces.
     pub vlans: Vec<Vlan>,
     /// Where this was said.
@@ -68,6 +73,8 @@ impl Port {
             promiscuous: false,
             mac_filter: None,
             shutdown: false,
+            vrf: None,
+            urpf: None,
             vlans: Vec::new(),
             origin: Origin::default(),
         }
@@ -97,8 +104,21 @@ pub struct Vlan {
     pub mtu: Option<u16>,
     /// Own addresses, each with the length of its network's prefix.
     pub addresses: Vec<IpNet>,
+    /// As of the port, which does not hand it down.
+    pub vrf: Option<String>,
+    /// As of the port, which does not hand it down.
+    pub urpf: Option<Urpf>,
     /// Where this was said.
     pub origin: Origin,
+}
+
+/// Unicast reverse path forwarding: which route the source of a packet must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Urpf {
+    /// Only one that leads back through the interface; else any but discard.
+    pub strict: bool,
+    /// Whether the default route is a route, too.
+    pub allow_default: bool,
 }
 
 impl Vlan {
@@ -115,6 +135,8 @@ impl Vlan {
             },
             mtu: None,
             addresses: Vec::new(),
+            vrf: None,
+            urpf: None,
             origin: Origin::default(),
         }
     }
@@ -158,6 +180,8 @@ pub struct Route {
     pub target: Target,
     /// Share of the prefix's traffic, relative to its other paths.
     pub weight: u8,
+    /// The VRF whose table it is in; unset is the global table.
+    pub vrf: Option<String>,
     /// Where this was said.
     pub origin: Origin,
 }
@@ -165,11 +189,11 @@ pub struct Route {
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// A router on a network we are connected to.
+    /// A router on a network we are connected to, or one that other routes lead to.
     Via {
         /// The router's address.
         address: IpAddr,
-        /// The interface; found from the connected networks if unset.
+        /// The interface; found from the connected networks and routes if unset.
         dev: Option<String>,
     },
     /// The destinations themselves are on this interface's link.
@@ -185,7 +209,7 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// Its MAC address.
     pub mac: MacAddr,
-    /// The interface; found from the connected networks if unset.
+    /// The interface; found from the connected networks of the global table if unset.
     pub dev: Option<String>,
     /// Where this was said.
     pub origin: Origin,

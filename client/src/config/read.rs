@@ -6,15 +6,28 @@ use toml::de::DeTable;
 
 use super::table::{Source, Table};
 use super::{
-    Config, ConfigError, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, VLAN_ID, Vlan,
-    WEIGHT,
+    Config, ConfigError, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf, VLAN_ID,
+    Vlan, WEIGHT,
 };
 
 const FILE: &[&str] = &["port", "route", "neighbor", "neighbour"];
-const PORT: &[&str] =
-    &["name", "device", "mac", "mtu", "address", "promiscuous", "mac_filter", "shutdown", "vlan"];
-const VLAN: &[&str] = &["id", "inner", "tpid", "name", "mtu", "address"];
-const ROUTE: &[&str] = &["prefix", "via", "dev", "drop", "weight"];
+const PORT: &[&str] = &[
+    "name",
+    "device",
+    "mac",
+    "mtu",
+    "address",
+    "promiscuous",
+    "mac_filter",
+    "shutdown",
+    "vrf",
+    "urpf",
+    "urpf_allow_default",
+    "vlan",
+];
+const VLAN: &[&str] =
+    &["id", "inner", "tpid", "name", "mtu", "address", "vrf", "urpf", "urpf_allow_default"];
+const ROUTE: &[&str] = &["prefix", "via", "dev", "drop", "weight", "vrf"];
 const NEIGHBOUR: &[&str] = &["address", "mac", "dev"];
 
 impl Config {
@@ -70,6 +83,8 @@ fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {
     port.promiscuous = table.flag("promiscuous")?.unwrap_or_default();
     port.mac_filter = table.flag("mac_filter")?;
     port.shutdown = table.flag("shutdown")?.unwrap_or_default();
+    port.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
+    port.urpf = urpf(&mut table)?;
     for table in table.tables("vlan", "[[port.vlan]]", VLAN)? {
         port.vlans.push(vlan(&port.name, table)?);
     }
@@ -92,12 +107,31 @@ fn vlan(port: &str, mut table: Table<'_>) -> Result<Vlan, ConfigError> {
     }
     vlan.mtu = table.number("mtu", &MTU)?;
     vlan.addresses = addresses(&mut table)?;
+    vlan.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
+    vlan.urpf = urpf(&mut table)?;
     vlan.origin = table.origin;
     Ok(vlan)
 }
 
 fn addresses(table: &mut Table<'_>) -> Result<Vec<IpNet>, ConfigError> {
     table.texts("address")?.iter().map(|text| text.parse(Problem::BadPrefix)).collect()
+}
+
+fn urpf(table: &mut Table<'_>) -> Result<Option<Urpf>, ConfigError> {
+    let mode = table.text("urpf")?;
+    let allow_default = table.flag("urpf_allow_default")?;
+    let Some(mode) = mode else {
+        return match allow_default {
+            None => Ok(None),
+            Some(_) => Err(Problem::UrpfMissing.at(table.origin.at("urpf_allow_default"))),
+        };
+    };
+    let strict = match mode.text {
+        "strict" => true,
+        "loose" => false,
+        other => return Err(Problem::BadUrpf(other.to_owned()).at(mode.place)),
+    };
+    Ok(Some(Urpf { strict, allow_default: allow_default.unwrap_or_default() }))
 }
 
 fn route(mut table: Table<'_>) -> Result<Route, ConfigError> {
@@ -112,7 +146,8 @@ fn route(mut table: Table<'_>) -> Result<Route, ConfigError> {
         (false, None, Some(dev)) => Target::Dev(dev),
         (false, None, None) => return Err(Problem::NoTarget(prefix).at(table.origin.place())),
     };
-    Ok(Route { prefix, target, weight: weight.unwrap_or(1), origin: table.origin })
+    let vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
+    Ok(Route { prefix, target, weight: weight.unwrap_or(1), vrf, origin: table.origin })
 }
 
 fn neighbour(mut table: Table<'_>) -> Result<Neighbour, ConfigError> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::recursion::Recursion;
 use super::validate::check_path;
-use super::{Config, ConfigError, Interfaces, Place, Problem, Target};
+use super::{Config, ConfigError, Hop, Interfaces, Place, Problem, Target};
 
 /// Longest line of a route file, bytes.
 const MAX_LINE: usize = 1024;
@@ -131,11 +132,21 @@ impl RouteTable {
     pub fn validate(&self, config: &Config) -> Result<(), ConfigError> {
         let interfaces = Interfaces::new(config);
         let mut configured: HashMap<IpNet, Vec<&Target>> = HashMap::new();
-        for route in &config.routes {
+        for route in config.routes.iter().filter(|route| route.vrf.is_none()) {
             configured.entry(route.prefix).or_default().push(&route.target);
         }
-        self.check(&self.ipv4, &interfaces, &configured)?;
-        self.check(&self.ipv6, &interfaces, &configured)
+        let mut recursion = Recursion::new(config, &interfaces, Some(self));
+        self.check(&self.ipv4, &interfaces, &configured, &mut recursion)?;
+        self.check(&self.ipv6, &interfaces, &configured, &mut recursion)
+    }
+
+    /// Where a prefix leads.
+    pub(crate) fn targets(&self, prefix: IpNet) -> impl Iterator<Item = &Target> {
+        let paths: Vec<u32> = match prefix {
+            IpNet::V4(net) => paths_of(&self.ipv4, net),
+            IpNet::V6(net) => paths_of(&self.ipv6, net),
+        };
+        paths.into_iter().map(|path| self.path(path))
     }
 
     fn check<P: Copy + PartialEq + Into<IpNet>>(
@@ -143,6 +154,7 @@ impl RouteTable {
         entries: &[RouteEntry<P>],
         interfaces: &Interfaces<'_>,
         configured: &HashMap<IpNet, Vec<&Target>>,
+        recursion: &mut Recursion<'_>,
     ) -> Result<(), ConfigError> {
         let mut resolved = vec![false; self.paths.len()];
         for paths in entries.chunk_by(|a, b| a.prefix == b.prefix) {
@@ -151,8 +163,12 @@ impl RouteTable {
             for entry in paths {
                 let target = self.path(entry.path);
                 let at = |problem: Problem| problem.at(self.place(entry.line));
-                if !std::mem::replace(&mut resolved[entry.path as usize], true) {
-                    interfaces.resolve(prefix, target).map_err(at)?;
+                if !std::mem::replace(&mut resolved[entry.path as usize], true)
+                    && let Hop::Recursive(address) =
+                        interfaces.resolve(prefix, target).map_err(at)?
+                    && !recursion.reaches(None, address)
+                {
+                    return Err(at(Problem::NextHopUnreachable(address)));
                 }
                 if paths.len() > 1 || !earlier.is_empty() {
                     check_path(prefix, &earlier, target).map_err(at)?;
@@ -217,6 +233,13 @@ fn sort<P: Ord>(entries: &mut Vec<RouteEntry<P>>) {
     entries.sort_by(|a, b| a.prefix.cmp(&b.prefix).then(a.path.cmp(&b.path)));
     entries.dedup_by(|b, a| a.prefix == b.prefix && a.path == b.path);
     entries.shrink_to_fit();
+}
+
+/// The paths of `prefix` among entries that are in order.
+fn paths_of<P: Ord>(entries: &[RouteEntry<P>], prefix: P) -> Vec<u32> {
+    let first = entries.partition_point(|entry| entry.prefix < prefix);
+    let own = entries[first..].iter().take_while(|entry| entry.prefix == prefix);
+    own.map(|entry| entry.path).collect()
 }
 
 fn network<P: FromStr>(text: &str) -> Result<P, Problem> {

@@ -74,10 +74,10 @@ fn interfaces_are_found_by_name_and_by_address() {
     assert_eq!(interfaces.named("port0.5"), Some(InterfaceId(1)));
     assert_eq!(interfaces.named("port1"), Some(InterfaceId(2)));
     assert_eq!(interfaces.get(InterfaceId(2)).port_index, 1);
-    assert_eq!(interfaces.connected("198.51.100.9".parse().unwrap()), Some(InterfaceId(1)));
-    assert_eq!(interfaces.connected("2001:db8::9".parse().unwrap()), Some(InterfaceId(0)));
-    assert_eq!(interfaces.connected("8.8.8.8".parse().unwrap()), None);
-    assert_eq!(interfaces.owner("203.0.113.1".parse().unwrap()), Some(InterfaceId(2)));
+    assert_eq!(interfaces.connected(None, "198.51.100.9".parse().unwrap()), Some(InterfaceId(1)));
+    assert_eq!(interfaces.connected(None, "2001:db8::9".parse().unwrap()), Some(InterfaceId(0)));
+    assert_eq!(interfaces.connected(None, "8.8.8.8".parse().unwrap()), None);
+    assert_eq!(interfaces.owner(None, "203.0.113.1".parse().unwrap()), Some(InterfaceId(2)));
     let address = "192.0.2.2".parse().unwrap();
     assert_eq!(
         interfaces.resolve(config.routes[0].prefix, &config.routes[0].target).unwrap(),
@@ -273,9 +273,9 @@ fn mistakes_of_meaning_name_their_line() {
             "next hop 2001:db8::2 is not of the same family as 9.0.0.0/8",
         ),
         (
-            "[[route]]\nprefix = \"9.0.0.0/8\"\nvia = \"10.1.1.1\"\n",
+            "[[route]]\nprefix = \"9.0.0.0/8\"\nvia = \"11.1.1.1\"\n",
             3,
-            "next hop 10.1.1.1 is on no connected network",
+            "next hop 11.1.1.1 is on no connected network, and no other route leads to it",
         ),
         (
             "[[route]]\nprefix = \"9.0.0.0/8\"\nvia = \"203.0.113.1\"\n",

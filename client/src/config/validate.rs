@@ -1,13 +1,14 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
 use super::interfaces::{is_host_of, is_link_local, is_unicast};
+use super::recursion::Recursion;
 use super::table::out_of_range;
 use super::{
-    Config, ConfigError, Interface, InterfaceId, Interfaces, MAX_PATHS, MIN_MTU_IPV6, MTU, MacAddr,
-    Origin, Port, Problem, Route, Target, VLAN_ID, WEIGHT,
+    Config, ConfigError, Hop, Interface, InterfaceId, Interfaces, MAX_PATHS, MIN_MTU_IPV6, MTU,
+    MacAddr, Origin, Port, Problem, Route, Target, VLAN_ID, WEIGHT,
 };
 
 impl Config {
@@ -32,10 +33,11 @@ impl Config {
     }
 
     fn check_routes(&self, interfaces: &Interfaces<'_>) -> Result<(), ConfigError> {
-        let mut paths: HashMap<IpNet, Vec<&Target>> = HashMap::new();
+        let mut paths: HashMap<_, Vec<&Target>> = HashMap::new();
+        let mut recursion = Recursion::new(self, interfaces, None);
         for route in &self.routes {
-            check_route(interfaces, route)?;
-            let earlier = paths.entry(route.prefix).or_default();
+            check_route(interfaces, &mut recursion, route)?;
+            let earlier = paths.entry((route.vrf.as_deref(), route.prefix)).or_default();
             check_path(route.prefix, earlier, &route.target)
                 .map_err(|problem| problem.at(route.origin.place()))?;
             earlier.push(&route.target);
@@ -98,8 +100,11 @@ fn check_interface(
     interface: &Interface<'_>,
 ) -> Result<(), ConfigError> {
     let (name, origin) = (interface.name(), interface.origin());
-    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if !is_name(name) {
         return Err(Problem::BadName(name.to_owned()).at(origin.at("name")));
+    }
+    if let Some(vrf) = interface.vrf().filter(|vrf| !is_name(vrf)) {
+        return Err(Problem::BadVrfName(vrf.to_owned()).at(origin.at("vrf")));
     }
     if let Some(first) = interfaces.named(name).filter(|first| *first != id) {
         let first = interfaces.get(first).origin().at("name");
@@ -113,7 +118,8 @@ fn check_interface(
             return Err(Problem::NotHostAddress(*net).at(at()));
         }
         let twice = addresses[..index].iter().any(|earlier| earlier.addr() == address);
-        let owner = if twice { id } else { interfaces.owner(address).unwrap_or(id) };
+        let owner =
+            if twice { id } else { interfaces.owner(interface.vrf(), address).unwrap_or(id) };
         if twice || owner != id {
             let interface = interfaces.get(owner).name().to_owned();
             return Err(Problem::DuplicateAddress { address, interface }.at(at()));
@@ -130,12 +136,21 @@ fn check_interface(
 /// Networks are nested or apart, so sorted by address and length, a network that overlaps others
 /// overlaps the last one that still encloses it.
 fn check_overlaps(interfaces: &Interfaces<'_>) -> Result<(), ConfigError> {
-    let mut networks: Vec<(IpNet, InterfaceId, usize)> = Vec::new();
+    let mut tables: BTreeMap<Option<&str>, Vec<(IpNet, InterfaceId, usize)>> = BTreeMap::new();
     for (index, interface) in interfaces.all().iter().enumerate() {
         let global = |net: &IpNet| !is_link_local(net.addr());
         let nets = interface.addresses().iter().enumerate().filter(|(_, net)| global(net));
-        networks.extend(nets.map(|(entry, net)| (net.trunc(), InterfaceId(index), entry)));
+        let nets = nets.map(|(entry, net)| (net.trunc(), InterfaceId(index), entry));
+        tables.entry(interface.vrf()).or_default().extend(nets);
     }
+    tables.into_values().try_for_each(|networks| check_overlaps_in(interfaces, networks))
+}
+
+/// As [`check_overlaps`], for the networks of one table.
+fn check_overlaps_in(
+    interfaces: &Interfaces<'_>,
+    mut networks: Vec<(IpNet, InterfaceId, usize)>,
+) -> Result<(), ConfigError> {
     networks.sort();
     let mut enclosing: Vec<(IpNet, InterfaceId, usize)> = Vec::new();
     for current in networks {
@@ -152,13 +167,26 @@ fn check_overlaps(interfaces: &Interfaces<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_route(interfaces: &Interfaces<'_>, route: &Route) -> Result<(), ConfigError> {
+fn check_route<'c>(
+    interfaces: &Interfaces<'_>,
+    recursion: &mut Recursion<'c>,
+    route: &'c Route,
+) -> Result<(), ConfigError> {
     let origin = &route.origin;
     if route.prefix != route.prefix.trunc() {
         return Err(Problem::HostBits(route.prefix).at(origin.at("prefix")));
     }
     check_range("weight", route.weight, &WEIGHT, origin)?;
-    match interfaces.resolve(route.prefix, &route.target) {
+    let vrf = route.vrf.as_deref();
+    if let Some(name) = vrf
+        && !interfaces.all().iter().any(|interface| interface.vrf() == vrf)
+    {
+        return Err(Problem::UnknownVrf(name.to_owned()).at(origin.at("vrf")));
+    }
+    match interfaces.resolve_in(vrf, route.prefix, &route.target) {
+        Ok(Hop::Recursive(address)) if !recursion.reaches(vrf, address) => {
+            Err(Problem::NextHopUnreachable(address).at(origin.at("via")))
+        }
         Ok(_) => Ok(()),
         Err(problem) => {
             let key = dev_or(&problem, "via");
@@ -180,13 +208,22 @@ pub(super) fn check_path(prefix: IpNet, earlier: &[&Target], next: &Target) -> R
     }
 }
 
+/// Whether a name can be told from other words.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
 fn is_drop(target: &Target) -> bool {
     matches!(target, Target::Drop)
 }
 
 /// The key that a problem of reaching a neighbour is about.
 fn dev_or(problem: &Problem, otherwise: &'static str) -> &'static str {
-    if matches!(problem, Problem::UnknownInterface(_)) { "dev" } else { otherwise }
+    if matches!(problem, Problem::UnknownInterface(_) | Problem::OtherVrf { .. }) {
+        "dev"
+    } else {
+        otherwise
+    }
 }
 
 fn check_mac(mac: Option<MacAddr>, origin: &Origin) -> Result<(), ConfigError> {

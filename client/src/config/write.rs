@@ -2,7 +2,7 @@ use std::fmt::{self, Display, Formatter};
 
 use ipnet::IpNet;
 
-use super::{Config, Neighbour, Port, Route, Target, Vlan};
+use super::{Config, Neighbour, Port, Route, Target, Urpf, Vlan};
 
 /// TOML that reads back as the same configuration.
 impl Display for Config {
@@ -48,6 +48,7 @@ fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
     if port.shutdown {
         writeln!(f, "shutdown = true")?;
     }
+    write_routing(f, port.vrf.as_deref(), port.urpf)?;
     port.vlans.iter().try_for_each(|vlan| write_vlan(f, vlan))
 }
 
@@ -62,11 +63,23 @@ fn write_vlan(f: &mut Formatter<'_>, vlan: &Vlan) -> fmt::Result {
     if let Some(mtu) = vlan.mtu {
         writeln!(f, "mtu = {mtu}")?;
     }
+    write_routing(f, vlan.vrf.as_deref(), vlan.urpf)?;
     write_addresses(f, &vlan.addresses)
+}
+
+fn write_routing(f: &mut Formatter<'_>, vrf: Option<&str>, urpf: Option<Urpf>) -> fmt::Result {
+    vrf.iter().try_for_each(|vrf| write_text(f, "vrf", vrf))?;
+    let Some(Urpf { strict, allow_default }) = urpf else { return Ok(()) };
+    writeln!(f, "urpf = \"{}\"", if strict { "strict" } else { "loose" })?;
+    if allow_default {
+        writeln!(f, "urpf_allow_default = true")?;
+    }
+    Ok(())
 }
 
 fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
     writeln!(f, "[[route]]\nprefix = \"{}\"", route.prefix)?;
+    route.vrf.iter().try_for_each(|vrf| write_text(f, "vrf", vrf))?;
     match &route.target {
         Target::Via { address, dev } => {
             writeln!(f, "via = \"{address}\"")?;
@@ -127,6 +140,10 @@ mod tests {
         vec(network(), 0..4)
     }
 
+    fn urpf() -> impl Strategy<Value = Option<Urpf>> {
+        of(any::<(bool, bool)>().prop_map(|(strict, allow_default)| Urpf { strict, allow_default }))
+    }
+
     prop_compose! {
         fn vlan()(
             id in VLAN_ID,
@@ -135,8 +152,10 @@ mod tests {
             name in any::<String>(),
             mtu in of(MTU),
             addresses in networks(),
+            vrf in of(any::<String>()),
+            urpf in urpf(),
         ) -> Vlan {
-            Vlan { id, inner, tpid, name, mtu, addresses, origin: Origin::default() }
+            Vlan { id, inner, tpid, name, mtu, addresses, vrf, urpf, origin: Origin::default() }
         }
     }
 
@@ -149,9 +168,11 @@ mod tests {
             addresses in networks(),
             (promiscuous, mac_filter, shutdown) in any::<(bool, Option<bool>, bool)>(),
             vlans in vec(vlan(), 0..3),
+            vrf in of(any::<String>()),
+            urpf in urpf(),
         ) -> Port {
-            let origin = Origin::default();
-            Port { name, device, mac, mtu, addresses, promiscuous, mac_filter, shutdown, vlans, origin }
+            let port = Port { name, device, mac, mtu, addresses, ..Port::new("") };
+            Port { promiscuous, mac_filter, shutdown, vrf, urpf, vlans, ..port }
         }
     }
 
@@ -162,10 +183,11 @@ mod tests {
             any::<String>().prop_map(Target::Dev),
         ];
         let target = prop_oneof![(path, WEIGHT), Just((Target::Drop, 1))];
-        (network(), target).prop_map(|(prefix, (target, weight))| Route {
+        (network(), target, of(any::<String>())).prop_map(|(prefix, (target, weight), vrf)| Route {
             prefix,
             target,
             weight,
+            vrf,
             origin: Origin::default(),
         })
     }

@@ -11,14 +11,14 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use driver::{Driver, DriverError};
 use pal::publication::Grace;
 use pal::region::Block;
-use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, GroupClass, REWRITE_MAX};
+use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX};
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
 use crate::rm::{Exhausted, Numbers};
 
 /// What an adjacency is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum AdjacencyKey {
     /// Packets for the router itself.
     Receive,
@@ -83,11 +83,6 @@ impl AdjacencyAgent {
         std::mem::replace(&mut self.links, links)
     }
 
-    /// Whether there is such an interface.
-    pub(crate) fn has_link(&self, uidb: UidbIndex) -> bool {
-        self.links.contains_key(&uidb)
-    }
-
     /// The adjacency for `key`, made when there is none: a neighbour's starts incomplete.
     pub(crate) fn get(&mut self, driver: &Driver, key: AdjacencyKey) -> Result<u32, Exhausted> {
         if let Some(&number) = self.by_key.get(&key) {
@@ -119,19 +114,6 @@ impl AdjacencyAgent {
             let mtu = link.map_or(u16::MAX, |link| link.mtu);
             row.state.store(AdjacencyState { kind, rewrite_len: 0, mtu }.pack(), Release);
         }
-    }
-
-    /// What becomes of packets of an adjacency, and the interface they leave through.
-    pub(crate) fn describe(&self, driver: &Driver, number: u32) -> (GroupClass, UidbIndex) {
-        let Some(row) = driver.view(self.table).get(number as usize) else {
-            return (GroupClass::Forward, UidbIndex::NONE);
-        };
-        let class = match row.state().kind {
-            AdjacencyKind::Receive | AdjacencyKind::LocalGroup => GroupClass::Receive,
-            AdjacencyKind::Null0 => GroupClass::Null0,
-            _ => GroupClass::Forward,
-        };
-        (class, row.output())
     }
 
     /// Completes a neighbour's adjacency. Returns its number, and the one it had before when the
@@ -178,6 +160,29 @@ impl AdjacencyAgent {
         let grace = driver.grace_period();
         self.lost.insert(number, grace);
         Some(number)
+    }
+
+    /// Which of the rows packets are to be sent to, by bit: not to neighbours that were lost, as
+    /// long as there is another that is known. Those never known are asked for by packets to them.
+    pub(crate) fn alive(&self, rows: impl Iterator<Item = (AdjacencyKey, u32)>) -> u64 {
+        let (mut alive, mut known) = (0, false);
+        for (bit, (key, number)) in rows.enumerate() {
+            known |= !matches!(key, AdjacencyKey::Neighbour(..)) || self.macs.contains_key(&number);
+            if !self.lost.contains_key(&number) {
+                alive |= 1 << bit;
+            }
+        }
+        if known { alive } else { u64::MAX }
+    }
+
+    /// Rows of neighbours that were lost and have not come back.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = (u32, (UidbIndex, IpAddr))> {
+        self.by_key.iter().filter_map(|(key, number)| match key {
+            AdjacencyKey::Neighbour(uidb, address) if self.lost.contains_key(number) => {
+                Some((*number, (*uidb, *address)))
+            }
+            _ => None,
+        })
     }
 
     /// Removes an adjacency that no group refers to any more; its number is free after a grace
@@ -287,6 +292,11 @@ impl AdjacencyAgent {
             self.by_key.insert(moved.key, moved.new);
             self.forget(driver, moved.old);
         }
+    }
+
+    /// The row of a key that has one.
+    pub(crate) fn number(&self, key: AdjacencyKey) -> Option<u32> {
+        self.by_key.get(&key).copied()
     }
 
     /// Removes all adjacencies that are not among `used`.

@@ -9,7 +9,7 @@ use qfp_core::fia::Gate;
 use qfp_core::l2::{MacRow, PortClass, TagEntry};
 use qfp_core::punt;
 use qfp_core::tables::table_kind;
-use qfp_core::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
+use qfp_core::uidb::{NO_PORT, Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
 use crate::config::{Interface, Interfaces, Tpid};
@@ -116,6 +116,7 @@ impl InterfaceAgent {
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
         features: &HashMap<String, Features>,
+        table: impl Fn(Option<&str>) -> TableId,
     ) -> Result<Drafts, DriverError> {
         let mut rows = driver.alloc::<Uidb>(self.high_water())?;
         for internal in [UidbIndex::RP, UidbIndex::RECYCLE, UidbIndex::CRYPTO] {
@@ -140,13 +141,25 @@ impl InterfaceAgent {
             if interface.port.mac_filter.unwrap_or(facts.is_some_and(|facts| facts.filter_mac)) {
                 features_in |= Gate::MAC_FILTER.mask();
             }
+            let table = table(interface.vrf());
+            if table != TableId::GLOBAL {
+                features_in |= Gate::VRF.mask();
+            }
+            if interface.urpf().is_some() {
+                features_in |= Gate::URPF.mask();
+            }
+            let rpf = interface.urpf().map_or(Rpf::default(), |urpf| Rpf {
+                mode: if urpf.strict { RpfMode::Strict } else { RpfMode::Loose },
+                allow_default: urpf.allow_default,
+            });
             rows[usize::from(uidb.0)] = Uidb {
                 features_in,
                 features_out: own.egress,
                 port: u16::try_from(port).unwrap_or(NO_PORT),
                 mtu: interface.mtu(),
                 state: if interface.port.shutdown { Uidb::DOWN } else { Uidb::UP },
-                ..Uidb::default()
+                urpf: Rpf::pack(rpf, rpf),
+                table: table.0,
             };
             match interface.vlan {
                 None => {
@@ -227,6 +240,7 @@ impl InterfaceAgent {
         &self,
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
+        table: impl Fn(Option<&str>) -> TableId,
     ) -> Vec<punt::Interface> {
         let describe = |interface: &Interface<'_>| {
             let nets = interface.addresses();
@@ -237,7 +251,7 @@ impl InterfaceAgent {
             });
             punt::Interface {
                 uidb: self.uidb(interface),
-                table: TableId::GLOBAL,
+                table: table(interface.vrf()),
                 name: interface.name().to_owned(),
                 mac: ports.get(interface.port_index).map_or([0; 6], |facts| facts.mac),
                 mtu: interface.mtu(),

@@ -26,6 +26,8 @@ pub(super) struct Oracle {
     /// MAC addresses of neighbours.
     macs: HashMap<(u8, IpAddr), [u8; 6]>,
     given: HashSet<(u8, IpAddr)>,
+    /// Neighbours that were known and are not any more.
+    lost: HashSet<(u8, IpAddr)>,
     /// Neighbours that have a host route because they were heard of.
     learnt: HashSet<(u8, IpAddr)>,
     connected: Vec<(IpNet, u8)>,
@@ -64,7 +66,7 @@ impl Oracle {
                 Target::Drop => Path::Null0,
                 Target::Dev(dev) => Path::Glean(number(dev)),
                 Target::Via { address, .. } => {
-                    let id = interfaces.connected(*address).unwrap();
+                    let id = interfaces.connected(None, *address).unwrap();
                     Path::Neighbour(number(interfaces.get(id).name()), *address)
                 }
             };
@@ -90,7 +92,7 @@ impl Oracle {
             self.host_route(key);
         }
         for key in std::mem::take(&mut self.learnt) {
-            if self.host_route(key) {
+            if !self.given.contains(&key) && self.host_route(key) {
                 self.learnt.insert(key);
             }
         }
@@ -104,41 +106,48 @@ impl Oracle {
         let prefix = host(address);
         let on_link =
             self.connected.iter().any(|(net, n)| *n == interface && net.contains(&address));
-        let needed = on_link && !self.routes.iter().any(|(known, _)| *known == prefix);
-        if needed {
+        if on_link {
             self.routes.push((prefix, vec![(Path::Neighbour(interface, address), 1)]));
         }
-        needed
+        on_link
     }
 
     pub(super) fn neighbour(&mut self, key: (u8, IpAddr), mac: Option<[u8; 6]>) {
         match mac {
             Some(mac) => {
                 self.macs.insert(key, mac);
-                if self.host_route(key) {
+                if !self.learnt.contains(&key) && self.host_route(key) {
                     self.learnt.insert(key);
                 }
+                self.lost.remove(&key);
             }
             None => {
-                self.macs.remove(&key);
+                if self.macs.remove(&key).is_some() {
+                    self.lost.insert(key);
+                }
                 if self.learnt.remove(&key) {
-                    self.routes.retain(|(prefix, _)| *prefix != host(key.1));
+                    let at = self.routes.iter().rposition(|(prefix, _)| *prefix == host(key.1));
+                    self.routes.remove(at.unwrap());
                 }
             }
         }
     }
 
+    /// The ways of a destination and the weight of each.
     fn lookup(&self, world: &World, dst: IpAddr) -> Verdict {
         let matching = self.routes.iter().filter(|(prefix, _)| prefix.contains(&dst));
         let longest = matching.clone().map(|(prefix, _)| prefix.prefix_len()).max()?;
         let (_, paths) = matching.clone().find(|(prefix, _)| prefix.prefix_len() == longest)?;
-        // Shares are the smallest whole numbers in the ratio of the weights; one way has one.
-        let divisor = match paths.len() {
-            1 => paths[0].1,
-            _ => paths.iter().fold(0, |a, (_, b)| gcd(a, *b)),
+        let is_lost = |path: &Path| match path {
+            Path::Neighbour(n, hop) => self.lost.contains(&(*n, *hop)),
+            _ => false,
         };
+        let all_lost = !paths.iter().any(|(path, _)| match path {
+            Path::Neighbour(n, hop) => self.macs.contains_key(&(*n, *hop)),
+            _ => true,
+        });
         let mut ways = BTreeMap::new();
-        for (path, weight) in paths {
+        for (path, weight) in paths.iter().filter(|(path, _)| all_lost || !is_lost(path)) {
             let way = match *path {
                 Path::Receive => Way::Receive,
                 Path::LocalGroup => Way::LocalGroup,
@@ -150,9 +159,20 @@ impl Oracle {
                     Way::Neighbour(world.uidb(n).0, hop, header)
                 }
             };
-            *ways.entry(way).or_insert(0) += weight / divisor;
+            *ways.entry(way).or_insert(0) += weight;
         }
         Some(ways)
+    }
+
+    /// Whether ways have the shares that they should, within a place or two.
+    fn same(is: &Verdict, wanted: &Verdict) -> bool {
+        let (Some(is), Some(wanted)) = (is, wanted) else {
+            return is.is_none() && wanted.is_none();
+        };
+        let sum = |ways: &BTreeMap<Way, u32>| f64::from(ways.values().sum::<u32>());
+        let share = |weight: u32| f64::from(weight) * sum(is) / sum(wanted);
+        is.keys().eq(wanted.keys())
+            && is.iter().all(|(way, n)| (f64::from(*n) - share(wanted[way])).abs() < 2.0)
     }
 
     /// Compares the tables with this at the edges of all prefixes and beside them.
@@ -171,14 +191,11 @@ impl Oracle {
             let (first, last) = (prefix.network(), prefix.broadcast());
             for dst in [step(first, -1), first, step(first, 1), step(last, -1), last, step(last, 1)]
             {
-                assert_eq!(world.lookup(dst), self.lookup(world, dst), "{dst}");
+                let (is, wanted) = (world.lookup(dst), self.lookup(world, dst));
+                assert!(Self::same(&is, &wanted), "{dst}: {is:?}, wanted {wanted:?}");
             }
         }
         let prefixes: HashSet<IpNet> = self.routes.iter().map(|(prefix, _)| *prefix).collect();
-        assert_eq!(world.client.routes(), prefixes.len());
+        assert_eq!(world.client.route_count(), prefixes.len());
     }
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

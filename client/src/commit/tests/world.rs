@@ -7,10 +7,11 @@ use ipnet::IpNet;
 use pal::publication::Reader;
 use pal::region::ReadOnly;
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
-use qfp_core::fib::{v4, v6};
+use qfp_core::fib::{Fib4, Fib6, LANES};
 use qfp_core::isa::Isa;
-use qfp_core::tables::{Tables, table_kind};
-use qfp_core::uidb::UidbIndex;
+use qfp_core::packet::PacketMask;
+use qfp_core::tables::Tables;
+use qfp_core::uidb::{TableId, UidbIndex};
 
 use crate::config::{Config, MacAddr, Neighbour, Origin, Port, Route, RouteTable, Target, Vlan};
 use crate::{Capacity, Client, CommitError, PortFacts, Usage};
@@ -21,8 +22,16 @@ pub(super) const PORTS: usize = 3;
 pub(super) const INTERFACES: u8 = 9;
 
 /// A table for few routes, so that each case is quick.
-pub(super) const TINY: Capacity =
-    Capacity { adjacencies: 256, paths: 128, long_prefixes: 256, ipv6_lines: 1 << 12 };
+pub(super) const TINY: Capacity = Capacity {
+    adjacencies: 256,
+    paths: 1 << 12,
+    long_prefixes: 256,
+    ipv6_lines: 1 << 12,
+    vrfs: 4,
+    vrf_ipv4_lines: 128,
+    vrf_ipv6_lines: 1 << 10,
+    vrf_long_prefixes: 16,
+};
 
 pub(super) fn facts() -> Vec<PortFacts> {
     (0..PORTS).map(|n| PortFacts { mac: port_mac(n), filter_mac: false }).collect()
@@ -79,7 +88,7 @@ pub(super) fn interfaces(present: u16) -> Config {
 }
 
 pub(super) fn route(prefix: IpNet, target: Target, weight: u8) -> Route {
-    Route { prefix, target, weight, origin: Origin::default() }
+    Route { prefix, target, weight, vrf: None, origin: Origin::default() }
 }
 
 pub(super) fn via(prefix: &str, hop: IpAddr) -> Route {
@@ -147,20 +156,13 @@ impl World {
 
     /// Walks the tables as an lcore does: leaf, group, adjacencies.
     pub(super) fn lookup(&self, dst: IpAddr) -> Verdict {
+        self.lookup_in(TableId::GLOBAL, dst)
+    }
+
+    /// As [`World::lookup`], in one routing table.
+    pub(super) fn lookup_in(&self, table: TableId, dst: IpAddr) -> Verdict {
         let tables = Tables::new(self.reader.root(), &self.tables);
-        let leaf = match dst {
-            IpAddr::V4(dst) => {
-                let tbl24 = tables.view(table_kind::FIB4_TBL24);
-                let tbl8 = tables.view(table_kind::FIB4_TBL8);
-                v4::Dir24::new(tbl24, tbl8, Isa::Portable).unwrap().lookup(dst.to_bits())
-            }
-            IpAddr::V6(dst) => {
-                let root = tables.view(table_kind::FIB6_ROOT);
-                let lines = tables.view(table_kind::FIB6_LINES);
-                let deep = tables.view(table_kind::FIB6_DEEP);
-                v6::Trie::new(root, lines, deep, Isa::Portable).unwrap().lookup(dst.to_bits())
-            }
-        };
+        let leaf = self.leaf(table, dst);
         let tables = AdjacencyTables::open(&tables);
         let group = tables.group(leaf);
         if group.places == 0 {
@@ -194,6 +196,38 @@ impl World {
             *ways.entry(way).or_insert(0) += 1;
         }
         Some(ways)
+    }
+
+    /// The number of the group that a destination's route has.
+    pub(super) fn leaf(&self, table: TableId, dst: IpAddr) -> u32 {
+        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut out = [0; LANES];
+        match dst {
+            IpAddr::V4(dst) => {
+                let keys = [dst.to_bits(); LANES];
+                let fib = Fib4::of(&tables, table, Isa::Portable);
+                fib.look_up(&keys, PacketMask(1), &mut out);
+            }
+            IpAddr::V6(dst) => {
+                let bits = dst.to_bits();
+                let (hi, lo) = ([(bits >> 64) as u64; LANES], [bits as u64; LANES]);
+                let fib = Fib6::of(&tables, table, Isa::Portable);
+                fib.look_up(&hi, &lo, PacketMask(1), &mut out);
+            }
+        }
+        out[0]
+    }
+
+    /// The member of each place of a destination's group, by the number of its row.
+    pub(super) fn members(&self, dst: IpAddr) -> Vec<u32> {
+        let tables = Tables::new(self.reader.root(), &self.tables);
+        let leaf = self.leaf(TableId::GLOBAL, dst);
+        let tables = AdjacencyTables::open(&tables);
+        let group = tables.group(leaf);
+        match group.places {
+            1 => vec![group.first],
+            _ => tables.members(group).collect(),
+        }
     }
 }
 

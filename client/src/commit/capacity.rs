@@ -1,0 +1,131 @@
+//! How large the tables are.
+
+use std::collections::HashSet;
+
+use ipnet::IpNet;
+
+use super::CommitError;
+use crate::config::{Config, Interface, Interfaces, RouteTable};
+
+/// Sizes of the tables, fixed when the client starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Adjacencies, below 2^24.
+    pub adjacencies: u32,
+    /// Places of next-hop groups with several members, below 2^24: a group has 64 to 1024.
+    pub paths: u32,
+    /// /24s with routes longer than that, and spans below a /48: the same number of each, at most
+    /// 32,768. Together with the number of next-hop groups at most 65,535.
+    pub long_prefixes: u32,
+    /// Lines of the IPv6 table, 64 bytes each: about a line for two routes.
+    pub ipv6_lines: u32,
+    /// VRFs; the global table is not one of them.
+    pub vrfs: u16,
+    /// Lines of each VRF's IPv4 table, 64 bytes each; at least 34.
+    pub vrf_ipv4_lines: u32,
+    /// Lines of each VRF's IPv6 table, 64 bytes each: 256 for each /16 with routes, and others.
+    pub vrf_ipv6_lines: u32,
+    /// Spans below a /48 of each VRF.
+    pub vrf_long_prefixes: u16,
+}
+
+impl Capacity {
+    /// Room for the full Internet table twice over.
+    pub const INTERNET: Self = Self {
+        adjacencies: 1 << 17,
+        paths: 1 << 20,
+        long_prefixes: 8192,
+        ipv6_lines: 1 << 19,
+        ..Self::SMALL
+    };
+    /// Room for a few thousand routes.
+    pub const SMALL: Self = Self {
+        adjacencies: 1 << 13,
+        paths: 1 << 15,
+        long_prefixes: 4096,
+        ipv6_lines: 1 << 15,
+        vrfs: 0,
+        vrf_ipv4_lines: 256,
+        vrf_ipv6_lines: 1 << 11,
+        vrf_long_prefixes: 64,
+    };
+
+    /// Room for this configuration, and for routes that come and go.
+    #[must_use]
+    pub fn fitting(config: &Config, routes: &RouteTable) -> Self {
+        let interfaces = Interfaces::new(config);
+        let mut vrfs: Vec<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
+        vrfs.sort_unstable();
+        vrfs.dedup();
+        let needs = vrfs.iter().map(|vrf| lines_of(config, &interfaces, vrf));
+        let (ipv4, ipv6) = needs.fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+        let lines = |least: u32, needed: usize| {
+            least.max(u32::try_from(needed).unwrap_or(u32::MAX).min(1 << 20))
+        };
+        let rest = if routes.len() > 4096 { Self::INTERNET } else { Self::SMALL };
+        Self {
+            vrfs: u16::try_from(vrfs.len()).unwrap_or(u16::MAX),
+            vrf_ipv4_lines: lines(Self::SMALL.vrf_ipv4_lines, ipv4),
+            vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
+            ..rest
+        }
+    }
+
+    /// Bytes of resource memory for tables of these sizes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        let vrfs = self.vrfs as usize + 1;
+        // tbl24, groups, roots; then by row; then room for interfaces of two generations.
+        (32 << 20)
+            + (1 << 20)
+            + self.adjacencies as usize * 64
+            + self.paths as usize * 4
+            + self.long_prefixes as usize * (512 + 4)
+            + self.ipv6_lines as usize * 64
+            + vrfs * (2 * (1 << 18) + 64)
+            + vrfs * 64 * (self.vrf_ipv4_lines as usize + self.vrf_ipv6_lines as usize)
+            + vrfs * 4 * self.vrf_long_prefixes as usize
+            + (64 << 20)
+    }
+
+    /// Checks what the formats of the tables can hold.
+    pub(super) fn check(&self) -> Result<(), CommitError> {
+        // Groups have numbers of 16 bits: two a table are for default routes.
+        let groups = 2 * (u64::from(self.vrfs) + 1) + u64::from(self.long_prefixes);
+        let spans = u64::from(self.long_prefixes);
+        for (what, value, limit) in [
+            ("adjacencies", self.adjacencies.into(), (1 << 24) - 1),
+            ("places of groups", self.paths.into(), (1 << 24) - 1),
+            ("blocks for long prefixes", spans, 32_768),
+            ("numbers for default routes and long prefixes", groups, 0xfffe),
+            ("lines of an IPv6 table", self.ipv6_lines.into(), 1 << 26),
+            ("lines of a VRF's IPv4 table", self.vrf_ipv4_lines.into(), 1 << 26),
+            ("lines of a VRF's IPv6 table", self.vrf_ipv6_lines.into(), 1 << 26),
+        ] {
+            if value > u64::from(limit) {
+                return Err(CommitError::TooMany { what, value, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lines for the configured routes of a VRF, IPv4 and IPv6: a route begins and ends an interval,
+/// in a node of its own at worst, and all of it is built twice when a default route comes.
+fn lines_of(config: &Config, interfaces: &Interfaces<'_>, vrf: &str) -> (usize, usize) {
+    let routes = config.routes.iter().filter(|route| route.vrf.as_deref() == Some(vrf));
+    let own = interfaces.all().iter().filter(|interface| interface.vrf() == Some(vrf));
+    // Each address has up to four prefixes, and neighbours.
+    let connected = own.flat_map(|i| i.addresses()).flat_map(|net| [*net; 8]);
+    let (mut ipv4, mut ipv6, mut roots) = (0, 0, HashSet::new());
+    for net in routes.map(|route| route.prefix).chain(connected) {
+        match net {
+            IpNet::V4(_) => ipv4 += 1,
+            IpNet::V6(net) => {
+                ipv6 += 1;
+                roots.insert(net.network().segments()[0]);
+            }
+        }
+    }
+    (ipv4 * 8, ipv6 * 8 + roots.len() * 512)
+}

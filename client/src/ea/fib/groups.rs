@@ -1,0 +1,346 @@
+//! Next-hop groups: made for sets of paths, changed in place when the sets lead elsewhere.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+use driver::Driver;
+use qfp_core::adjacency::{GroupClass, GroupWord};
+use qfp_core::uidb::UidbIndex;
+
+use super::spread::Spread;
+use super::{FibAgent, default_leaf};
+use crate::commit::CommitError;
+use crate::ea::{AdjacencyAgent, AdjacencyKey};
+use crate::rib::{Delta, Rib, SetId};
+
+/// Adjacencies of a group.
+#[derive(Clone, Debug)]
+pub(super) struct NextHops {
+    pub(super) set: SetId,
+    keys: Vec<AdjacencyKey>,
+    pub(super) numbers: Vec<u32>,
+    /// Its places and the first of them in the path table; none for a group of one.
+    spread: Option<(Spread, u32)>,
+}
+
+/// What a change of routes does to the groups, prepared where no lcore sees it.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Groups that no lcore can come to yet.
+    created: Vec<(u16, SetId)>,
+    /// Groups as they will be.
+    updates: Vec<(u16, NextHops)>,
+}
+
+impl NextHops {
+    fn word(&self) -> u64 {
+        let (key, number) = match (self.keys.first(), self.numbers.first()) {
+            (Some(key), Some(number)) => (*key, *number),
+            _ => return GroupWord::NONE,
+        };
+        let (class, output) = match key {
+            AdjacencyKey::Receive | AdjacencyKey::LocalGroup => {
+                (GroupClass::Receive, UidbIndex::RP)
+            }
+            AdjacencyKey::Null0 => (GroupClass::Null0, UidbIndex::NONE),
+            AdjacencyKey::Glean(uidb) | AdjacencyKey::Neighbour(uidb, _) => {
+                (GroupClass::Forward, uidb)
+            }
+        };
+        let (first, places) = match &self.spread {
+            None => (number, 1),
+            Some((spread, first)) => (*first, u16::try_from(spread.len()).unwrap_or(u16::MAX)),
+        };
+        GroupWord { first, output, class, places }.pack()
+    }
+
+    /// Lends the places of members that were lost to the others.
+    fn lend(&mut self, adjacencies: &AdjacencyAgent) {
+        if let Some((spread, _)) = &mut self.spread {
+            let rows = self.keys.iter().copied().zip(self.numbers.iter().copied());
+            spread.set_alive(adjacencies.alive(rows));
+        }
+    }
+
+    fn places(&self) -> Option<(u32, u32)> {
+        let (spread, first) = self.spread.as_ref()?;
+        Some((*first, u32::try_from(spread.len()).unwrap_or(u32::MAX)))
+    }
+}
+
+impl FibAgent {
+    /// Prepares the groups that `delta` needs. Nothing that an lcore can come to is written.
+    ///
+    /// # Errors
+    /// A table has no room; then nothing is left of it.
+    pub(crate) fn prepare(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &mut AdjacencyAgent,
+        rib: &Rib,
+        delta: &Delta,
+    ) -> Result<Plan, CommitError> {
+        let mut plan = Plan::default();
+        let prepared = self.plan(driver, adjacencies, rib, delta, &mut plan);
+        match prepared {
+            Ok(()) => Ok(plan),
+            Err(error) => {
+                self.cancel(plan);
+                Err(error)
+            }
+        }
+    }
+
+    fn plan(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &mut AdjacencyAgent,
+        rib: &Rib,
+        delta: &Delta,
+        plan: &mut Plan,
+    ) -> Result<(), CommitError> {
+        let mut last = SetId::NONE;
+        for change in &delta.changes {
+            if change.new == SetId::NONE {
+                continue;
+            }
+            if change.prefix.prefix_len() == 0 {
+                let leaf = default_leaf(change.table, change.prefix.addr().is_ipv6());
+                if !self.groups.contains_key(&leaf) {
+                    plan.created.push((leaf, SetId::NONE));
+                }
+                self.plan_one(driver, adjacencies, rib, change.new, Some(leaf), leaf, plan)?;
+                continue;
+            }
+            // Routes of one set often come in a row.
+            if change.new != last && !self.leaves.contains_key(&change.new) {
+                let like = self.leaves.get(&change.old).copied();
+                let leaf = u16::try_from(self.numbers.take()?).unwrap_or(0);
+                self.leaves.insert(change.new, leaf);
+                plan.created.push((leaf, change.new));
+                self.plan_one(driver, adjacencies, rib, change.new, like, leaf, plan)?;
+            }
+            last = change.new;
+        }
+        if delta.moved.is_empty() {
+            return Ok(());
+        }
+        let moved: HashSet<SetId> = delta.moved.iter().copied().collect();
+        let planned: HashSet<u16> = plan.updates.iter().map(|(leaf, _)| *leaf).collect();
+        let touched = self
+            .groups
+            .iter()
+            .filter(|(leaf, group)| moved.contains(&group.set) && !planned.contains(leaf));
+        let touched: Vec<_> = touched.map(|(leaf, group)| (*leaf, group.set)).collect();
+        for (leaf, set) in touched {
+            self.plan_one(driver, adjacencies, rib, set, Some(leaf), leaf, plan)?;
+        }
+        Ok(())
+    }
+
+    /// Prepares the group `leaf` for `set`, with flows where the group `like` has them. A group
+    /// that is there already is changed later.
+    #[expect(clippy::too_many_arguments, reason = "the agents that a group draws on")]
+    fn plan_one(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &mut AdjacencyAgent,
+        rib: &Rib,
+        set: SetId,
+        like: Option<u16>,
+        leaf: u16,
+        plan: &mut Plan,
+    ) -> Result<(), CommitError> {
+        let members = rib.members(set);
+        let keys: Vec<AdjacencyKey> = members.iter().map(|(key, _)| *key).collect();
+        let weights: Vec<u32> = members.iter().map(|(_, weight)| *weight).collect();
+        let mut numbers = Vec::with_capacity(keys.len());
+        for key in &keys {
+            numbers.push(adjacencies.get(driver, *key)?);
+        }
+        let spread =
+            self.places_for(adjacencies, &keys, weights, &numbers, like, like == Some(leaf))?;
+        let group = NextHops { set, keys, numbers, spread };
+        if self.groups.contains_key(&leaf) {
+            plan.updates.push((leaf, group));
+        } else {
+            self.store(driver, leaf, &group);
+            self.groups.insert(leaf, group);
+        }
+        Ok(())
+    }
+
+    /// The places of a group: those of the group `like` as far as possible. With `same`, it is
+    /// that group that changes, and its places are used again if there are as many.
+    fn places_for(
+        &mut self,
+        adjacencies: &AdjacencyAgent,
+        keys: &[AdjacencyKey],
+        weights: Vec<u32>,
+        numbers: &[u32],
+        like: Option<u16>,
+        same: bool,
+    ) -> Result<Option<(Spread, u32)>, CommitError> {
+        let like = like.and_then(|leaf| self.groups.get(&leaf));
+        let old = like.and_then(|group| Some((group, group.spread.as_ref()?)));
+        let derived = old.and_then(|(group, (spread, first))| {
+            let place = |key: &AdjacencyKey| group.keys.iter().position(|known| known == key);
+            let old: Vec<Option<usize>> = keys.iter().map(place).collect();
+            Some((spread.derive(weights.clone(), &old)?, *first))
+        });
+        if keys.len() <= 1 && !(same && derived.is_some()) {
+            return Ok(None);
+        }
+        let (mut spread, first) = match derived {
+            Some((spread, first)) => (spread, same.then_some(first)),
+            None => (Spread::new(weights), None),
+        };
+        spread.set_alive(adjacencies.alive(keys.iter().copied().zip(numbers.iter().copied())));
+        let wanted = u32::try_from(spread.len()).unwrap_or(u32::MAX);
+        let first = match first {
+            Some(first) => first,
+            None => self.places.take(wanted).ok_or(CommitError::PathsFull { wanted })?,
+        };
+        Ok(Some((spread, first)))
+    }
+
+    /// Gives up what was prepared.
+    pub(crate) fn cancel(&mut self, plan: Plan) {
+        for (leaf, set) in plan.created {
+            self.leaves.remove(&set);
+            match self.groups.remove(&leaf) {
+                // Some route still leads to it: it stays until that is put right.
+                Some(group) if self.stuck.values().any(|stuck| *stuck == leaf) => {
+                    self.groups.insert(leaf, NextHops { set: SetId::NONE, ..group });
+                }
+                Some(group) => self.freed.places.extend(group.places()),
+                None => {}
+            }
+            if !self.groups.contains_key(&leaf) {
+                self.freed.groups.push(leaf);
+            }
+        }
+        for (leaf, group) in plan.updates {
+            let kept = self.groups.get(&leaf).and_then(NextHops::places);
+            if kept != group.places() {
+                self.freed.places.extend(group.places());
+            }
+        }
+    }
+
+    /// Changes the groups as planned; `moved` are adjacencies that got another row meanwhile.
+    pub(crate) fn apply(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &AdjacencyAgent,
+        plan: Plan,
+        moved: &HashMap<u32, u32>,
+    ) {
+        for (leaf, mut group) in plan.updates {
+            for number in &mut group.numbers {
+                *number = moved.get(number).copied().unwrap_or(*number);
+            }
+            group.lend(adjacencies);
+            self.store(driver, leaf, &group);
+            let places = group.places();
+            if let Some(old) = self.groups.insert(leaf, group)
+                && old.places() != places
+            {
+                self.freed.places.extend(old.places());
+            }
+        }
+    }
+
+    /// Writes a group: its places, then the word that leads to them.
+    fn store(&self, driver: &Driver, leaf: u16, group: &NextHops) {
+        if let Some((spread, first)) = &group.spread {
+            let paths = driver.view(self.paths_block).iter().skip(*first as usize);
+            for (path, member) in paths.zip(spread.members()) {
+                let number = group.numbers.get(member).copied().unwrap_or(0);
+                if path.adjacency.load(Relaxed) != number {
+                    path.adjacency.store(number, Release);
+                }
+            }
+        }
+        let word = group.word();
+        if let Some(row) = driver.view(self.groups_block).get(usize::from(leaf))
+            && row.word.load(Relaxed) != word
+        {
+            row.word.store(word, Release);
+        }
+    }
+
+    /// The leaf of a set that has a group.
+    pub(super) fn leaf(&self, set: SetId) -> u16 {
+        self.leaves.get(&set).copied().unwrap_or(0)
+    }
+
+    /// Removes the groups of sets that no prefix has any more.
+    pub(crate) fn remove(&mut self, sets: &[SetId]) {
+        for set in sets {
+            if let Some(leaf) = self.leaves.remove(set) {
+                self.remove_group(leaf);
+            }
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, leaf: u16) {
+        let Some(group) = self.groups.remove(&leaf) else { return };
+        self.freed.groups.push(leaf);
+        self.freed.places.extend(group.places());
+    }
+
+    /// Whether a group has this adjacency.
+    pub(crate) fn uses(&self, adjacency: u32) -> bool {
+        self.groups.values().any(|group| group.numbers.contains(&adjacency))
+    }
+
+    /// Adjacencies that lcores may come to.
+    pub(crate) fn used(&self) -> HashSet<u32> {
+        self.groups.values().flat_map(|group| group.numbers.iter().copied()).collect()
+    }
+
+    /// Points the groups that have an adjacency among the keys of `moved` to its value.
+    pub(crate) fn repoint(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &AdjacencyAgent,
+        moved: &HashMap<u32, u32>,
+    ) {
+        if moved.is_empty() {
+            return;
+        }
+        self.rewrite(driver, adjacencies, |group| {
+            let mut touched = false;
+            for number in &mut group.numbers {
+                if let Some(new) = moved.get(number) {
+                    (*number, touched) = (*new, true);
+                }
+            }
+            touched
+        });
+    }
+
+    /// A neighbour was lost or is known: in groups with others that are known, the places of one
+    /// that was lost lead to them as long as it is away.
+    pub(crate) fn refresh(&mut self, driver: &Driver, adjacencies: &AdjacencyAgent, row: u32) {
+        self.rewrite(driver, adjacencies, |group| group.numbers.contains(&row));
+    }
+
+    /// Writes the groups again that `touched` has changed.
+    fn rewrite(
+        &mut self,
+        driver: &Driver,
+        adjacencies: &AdjacencyAgent,
+        touched: impl Fn(&mut NextHops) -> bool,
+    ) {
+        let mut groups = std::mem::take(&mut self.groups);
+        for (leaf, group) in &mut groups {
+            if touched(group) {
+                group.lend(adjacencies);
+                self.store(driver, *leaf, group);
+            }
+        }
+        self.groups = groups;
+    }
+}

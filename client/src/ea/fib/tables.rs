@@ -1,0 +1,258 @@
+//! The images of all routing tables, and their writers.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+
+use driver::Driver;
+use ipnet::IpNet;
+use pal::publication::RootDraft;
+use pal::region::Block;
+use qfp_core::fib::{Leaf, Line, Prefix, Vrf, v4, v6};
+use qfp_core::isa::Isa;
+use qfp_core::tables::table_kind;
+use qfp_core::uidb::TableId;
+
+use super::default_leaf;
+use crate::commit::{Capacity, CommitError};
+
+/// Elements of a root.
+const ROOT: usize = 1 << 16;
+
+/// Arrays of all tables. A VRF's number says which part of the VRFs' arrays is its own.
+pub(super) struct Blocks {
+    cover: Block<AtomicU64>,
+    tbl24: Block<AtomicU16>,
+    tbl8: Block<AtomicU16>,
+    root6: Block<AtomicU32>,
+    lines6: Block<Line>,
+    deep6: Block<AtomicU32>,
+    vrfs: Block<Vrf>,
+    vrf_roots4: Block<AtomicU32>,
+    vrf_lines4: Block<Line>,
+    vrf_roots6: Block<AtomicU32>,
+    vrf_lines6: Block<Line>,
+    vrf_deep6: Block<AtomicU32>,
+    /// Lines of each VRF.
+    each_lines4: usize,
+    each_lines6: usize,
+    /// Spans below a /48 of each VRF.
+    each_deep: usize,
+}
+
+impl Blocks {
+    pub(super) fn new(driver: &Driver, capacity: &Capacity) -> Result<Self, CommitError> {
+        let (vrfs, deep) = (usize::from(capacity.vrfs), usize::from(capacity.vrf_long_prefixes));
+        let lines4 = capacity.vrf_ipv4_lines as usize;
+        let lines6 = capacity.vrf_ipv6_lines as usize;
+        let mut rows = driver.alloc::<Vrf>(vrfs + 1)?;
+        for (table, row) in (0..).map(TableId).zip(rows.iter_mut()) {
+            let at = |each: usize| {
+                u32::try_from(usize::from(table.0).saturating_sub(1) * each).unwrap_or(u32::MAX)
+            };
+            let is_vrf = table != TableId::GLOBAL;
+            let count = |lines: u32| if is_vrf { lines } else { 0 };
+            *row = Vrf {
+                root4: at(1),
+                first_line4: at(lines4),
+                lines4: count(capacity.vrf_ipv4_lines),
+                root6: at(1),
+                first_line6: at(lines6),
+                lines6: count(capacity.vrf_ipv6_lines),
+                first_deep6: at(deep),
+                deep6: count(capacity.vrf_long_prefixes.into()),
+                default4: default_leaf(table, false),
+                default6: default_leaf(table, true),
+            };
+        }
+        Ok(Self {
+            cover: driver.alloc::<AtomicU64>(1)?.publish(),
+            tbl24: driver.alloc::<AtomicU16>(1 << 24)?.publish(),
+            tbl8: driver.alloc::<AtomicU16>(256 * capacity.long_prefixes as usize)?.publish(),
+            root6: driver.alloc::<AtomicU32>(ROOT)?.publish(),
+            lines6: driver.alloc::<Line>(capacity.ipv6_lines as usize)?.publish(),
+            deep6: driver.alloc::<AtomicU32>(capacity.long_prefixes as usize)?.publish(),
+            vrfs: rows.publish(),
+            vrf_roots4: driver.alloc::<AtomicU32>((vrfs * ROOT).max(1))?.publish(),
+            vrf_lines4: driver.alloc::<Line>((vrfs * lines4).max(1))?.publish(),
+            vrf_roots6: driver.alloc::<AtomicU32>((vrfs * ROOT).max(1))?.publish(),
+            vrf_lines6: driver.alloc::<Line>((vrfs * lines6).max(1))?.publish(),
+            vrf_deep6: driver.alloc::<AtomicU32>((vrfs * deep).max(1))?.publish(),
+            each_lines4: lines4,
+            each_lines6: lines6,
+            each_deep: deep,
+        })
+    }
+
+    pub(super) fn name_in(&self, root: &mut RootDraft) {
+        root.set(table_kind::FIB4_COVER, self.cover)
+            .set(table_kind::FIB4_TBL24, self.tbl24)
+            .set(table_kind::FIB4_TBL8, self.tbl8)
+            .set(table_kind::FIB6_ROOT, self.root6)
+            .set(table_kind::FIB6_LINES, self.lines6)
+            .set(table_kind::FIB6_DEEP, self.deep6)
+            .set(table_kind::VRF, self.vrfs)
+            .set(table_kind::FIB4_VRF_ROOTS, self.vrf_roots4)
+            .set(table_kind::FIB4_VRF_LINES, self.vrf_lines4)
+            .set(table_kind::FIB6_VRF_ROOTS, self.vrf_roots6)
+            .set(table_kind::FIB6_VRF_LINES, self.vrf_lines6)
+            .set(table_kind::FIB6_VRF_DEEP, self.vrf_deep6);
+    }
+
+    /// Says how many /24s are covered.
+    pub(super) fn set_cover(&self, driver: &Driver, cover: u64) {
+        driver.view(self.cover).iter().for_each(|word| word.store(cover, Relaxed));
+    }
+
+    fn dir24<'d>(&self, driver: &'d Driver) -> Result<v4::Dir24<'d>, CommitError> {
+        let (tbl24, tbl8) = (driver.view(self.tbl24), driver.view(self.tbl8));
+        Ok(v4::Dir24::new(tbl24, tbl8, Isa::Portable)?)
+    }
+
+    fn compact<'d>(&self, d: &'d Driver, table: TableId) -> Result<v4::Compact<'d>, CommitError> {
+        let root = part(d.view(self.vrf_roots4), table, ROOT);
+        let lines = part(d.view(self.vrf_lines4), table, self.each_lines4);
+        Ok(v4::Compact::new(root, lines, Isa::Portable)?)
+    }
+
+    fn trie<'d>(&self, d: &'d Driver, table: TableId) -> Result<v6::Trie<'d>, CommitError> {
+        let (root, lines, deep) = match table {
+            TableId::GLOBAL => (d.view(self.root6), d.view(self.lines6), d.view(self.deep6)),
+            _ => (
+                part(d.view(self.vrf_roots6), table, ROOT),
+                part(d.view(self.vrf_lines6), table, self.each_lines6),
+                part(d.view(self.vrf_deep6), table, self.each_deep),
+            ),
+        };
+        Ok(v6::Trie::new(root, lines, deep, Isa::Portable)?)
+    }
+}
+
+/// The part of an array with `each` elements a VRF.
+fn part<T>(all: &[T], table: TableId, each: usize) -> &[T] {
+    let first = usize::from(table.0).saturating_sub(1) * each;
+    all.get(first..first + each).unwrap_or(&[])
+}
+
+enum Writer4 {
+    Dir24(Box<v4::Dir24Writer>),
+    Compact(Box<v4::CompactWriter>),
+}
+
+/// The writers of one routing table.
+pub(super) struct Writers {
+    table: TableId,
+    v4: Writer4,
+    v6: v6::TrieWriter,
+    /// Whether the table has been filled once: from then on it is changed in place.
+    pub(super) loaded: bool,
+}
+
+impl Writers {
+    pub(super) fn new(
+        driver: &Driver,
+        blocks: &Blocks,
+        table: TableId,
+        epoch: u64,
+    ) -> Result<Self, CommitError> {
+        let v4 = match table {
+            TableId::GLOBAL => {
+                Writer4::Dir24(Box::new(v4::Dir24Writer::new(&blocks.dir24(driver)?)))
+            }
+            _ => {
+                let fib = blocks.compact(driver, table)?;
+                Writer4::Compact(Box::new(v4::CompactWriter::new(&fib)))
+            }
+        };
+        let v6 = v6::TrieWriter::new(&blocks.trie(driver, table)?);
+        let mut writers = Self { table, v4, v6, loaded: false };
+        writers.next_epoch(epoch, None);
+        Ok(writers)
+    }
+
+    pub(super) fn next_epoch(&mut self, epoch: u64, passed: Option<u64>) {
+        self.v6.set_generation(epoch);
+        match &mut self.v4 {
+            Writer4::Dir24(writer) => writer.set_generation(epoch),
+            Writer4::Compact(writer) => writer.set_generation(epoch),
+        }
+        let Some(passed) = passed else { return };
+        self.v6.reclaim(passed);
+        match &mut self.v4 {
+            Writer4::Dir24(writer) => writer.reclaim(passed),
+            Writer4::Compact(writer) => writer.reclaim(passed),
+        }
+    }
+
+    /// Sets the leaf of a prefix, or removes it with leaf 0.
+    pub(super) fn write(
+        &mut self,
+        driver: &Driver,
+        blocks: &Blocks,
+        prefix: IpNet,
+        leaf: Leaf,
+    ) -> Result<(), CommitError> {
+        match prefix {
+            IpNet::V4(net) => {
+                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
+                    return Ok(());
+                };
+                match &mut self.v4 {
+                    Writer4::Dir24(writer) => {
+                        let fib = blocks.dir24(driver)?;
+                        match leaf {
+                            Leaf::NONE => writer.remove(&fib, p),
+                            _ => writer.insert(&fib, p, leaf)?,
+                        }
+                    }
+                    Writer4::Compact(writer) => {
+                        let fib = blocks.compact(driver, self.table)?;
+                        match leaf {
+                            Leaf::NONE => writer.remove(&fib, p)?,
+                            _ => writer.insert(&fib, p, leaf)?,
+                        }
+                    }
+                };
+            }
+            IpNet::V6(net) => {
+                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
+                    return Ok(());
+                };
+                let trie = blocks.trie(driver, self.table)?;
+                match leaf {
+                    Leaf::NONE => self.v6.remove(&trie, p)?,
+                    _ => self.v6.insert(&trie, p, leaf)?,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the first routes of a table, all at once.
+    pub(super) fn load(
+        &mut self,
+        driver: &Driver,
+        blocks: &Blocks,
+        routes: &[(IpNet, u16)],
+    ) -> Result<(), CommitError> {
+        let routes6 = routes.iter().filter_map(|(prefix, leaf)| match prefix {
+            IpNet::V6(net) => {
+                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
+            }
+            IpNet::V4(_) => None,
+        });
+        let routes4 = routes.iter().filter_map(|(prefix, leaf)| match prefix {
+            IpNet::V4(net) => {
+                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
+            }
+            IpNet::V6(_) => None,
+        });
+        self.v6.bulk_load(&blocks.trie(driver, self.table)?, routes6)?;
+        match &mut self.v4 {
+            Writer4::Dir24(writer) => writer.bulk_load(&blocks.dir24(driver)?, routes4)?,
+            Writer4::Compact(writer) => {
+                writer.bulk_load(&blocks.compact(driver, self.table)?, routes4)?;
+            }
+        }
+        Ok(())
+    }
+}
