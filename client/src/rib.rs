@@ -6,8 +6,8 @@
 //! have it. A path to an address that no interface is named for is *recursive*: it leads where the
 //! longest route to that address leads, and follows it when it changes.
 //!
-//! Changes are collected, then [`Rib::settle`] says what they mean for the forwarding tables, and
-//! [`Rib::keep`] or [`Rib::undo`] ends them.
+//! Changes are collected, then `settle` says what they mean for the forwarding tables, and
+//! `keep` or `undo` ends them.
 
 mod family;
 mod resolve;
