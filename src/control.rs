@@ -101,10 +101,18 @@ impl Control {
         }
     }
 
-    /// Frees what no lcore reads any more, and lets reports see the counts.
-    fn housekeeping(&mut self, now: Nanos) {
+    /// Now and then: frees what no lcore reads any more, asks for lost members of groups, and lets
+    /// reports see the counts.
+    pub(crate) fn housekeeping(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+        if now.saturating_since(self.housekept) < HOUSEKEEPING_NS {
+            return;
+        }
         self.housekept = now;
         self.client.housekeeping();
+        for (uidb, address) in self.client.lost_next_hops() {
+            self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
+        }
+        self.apply(injected);
         self.show();
     }
 
@@ -157,11 +165,9 @@ impl ControlLoop {
             if self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
+            self.control.housekeeping(now, &mut injected);
             let busy = handled > 0 || !injected.is_empty();
             self.put_in(injected, &mut next_lcore);
-            if now.saturating_since(self.control.housekept) >= HOUSEKEEPING_NS {
-                self.control.housekeeping(now);
-            }
             // Ended inputs, empty rings and two quiet rounds in between: nothing is under way.
             let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
             let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());

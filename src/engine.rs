@@ -109,6 +109,7 @@ impl VirtualLoop {
                 }
             }
             now = now.max(at);
+            self.control.housekeeping(now, &mut injected);
             let received = self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
             if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {

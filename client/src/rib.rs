@@ -129,8 +129,8 @@ struct Table {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Hop {
     members: Members,
-    /// Whether other recursive next hops are on the way.
-    deep: bool,
+    /// Next hops on the longest way from here, this one included.
+    height: usize,
 }
 
 /// All routes.

@@ -18,7 +18,8 @@ fuzz_target!(|text: &str| {
                 assert_eq!(config.to_string(), again.to_string());
                 for route in &config.routes {
                     let interfaces = Interfaces::new(&config);
-                    assert!(interfaces.resolve(route.prefix, &route.target).is_ok());
+                    let vrf = route.vrf.as_deref();
+                    assert!(interfaces.resolve_in(vrf, route.prefix, &route.target).is_ok());
                 }
             }
         },

@@ -188,7 +188,7 @@ fn note(routes: &mut Routes, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn every_prefix_leads_where_a_search_of_all_routes_says(
         batches in prop::collection::vec(

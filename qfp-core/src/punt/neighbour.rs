@@ -145,6 +145,22 @@ impl Neighbours {
         Resolution::Held
     }
 
+    /// Asks for a neighbour that nothing is known about and nobody waits for. While it does not
+    /// answer, the table remembers that for as long as for any other.
+    pub(super) fn look_for(
+        &mut self,
+        now: Nanos,
+        key: Key,
+        limits: &Limits,
+        events: &mut Vec<Event>,
+    ) {
+        if !self.entries.contains_key(&key) && self.entries.len() < limits.neighbours {
+            let deadline = now.saturating_add(limits.retransmit_ns);
+            self.set(key, State::Incomplete { asked: 1 }, deadline);
+            events.push(Event::Ask(key, None));
+        }
+    }
+
     /// Takes in what a message says; true when the neighbour is in the table afterwards.
     pub(super) fn hear(
         &mut self,
@@ -287,5 +303,28 @@ impl Neighbours {
         self.timers.remove(&(entry.deadline, key));
         self.held -= entry.held.len();
         Some(entry.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_that_nobody_waits_for_is_asked_for_once_until_it_answers_or_is_absent() {
+        let limits = Limits::default();
+        let key = (UidbIndex(3), IpAddr::from([192, 0, 2, 2]));
+        let mut neighbours = Neighbours::default();
+        let mut asked = |now| {
+            let mut events = Vec::new();
+            neighbours.expire(now, &limits, &mut events);
+            neighbours.look_for(now, key, &limits, &mut events);
+            events.iter().filter(|event| matches!(event, Event::Ask(..))).count()
+        };
+        assert_eq!(asked(Nanos::ZERO), 1);
+        assert_eq!(asked(Nanos::from_millis(500)), 0);
+        let seconds: Vec<usize> = (1..8).map(|second| asked(Nanos::from_secs(second))).collect();
+        // Two more requests, three seconds of silence, and then anew.
+        assert_eq!(seconds, [1, 1, 0, 0, 0, 1, 1]);
     }
 }

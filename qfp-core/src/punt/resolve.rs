@@ -2,12 +2,16 @@
 
 use std::net::IpAddr;
 
+use hal::PoolCache;
+use pal::clock::Nanos;
+
 use super::counters::{Done, Fate, SlowDrop};
 use super::icmp::Problem;
 use super::interface;
 use super::neighbour::{Event, Key, Mac, Resolution};
 use super::{Action, SlowPath, Turn, frame, network};
 use crate::packet::PuntedPacket;
+use crate::uidb::UidbIndex;
 use crate::wire::{Ipv4, Ipv6};
 
 impl SlowPath {
@@ -32,6 +36,29 @@ impl SlowPath {
             Resolution::Refused(reason) => Err(reason),
             Resolution::Known(mac, punted) => self.resend_known(turn, key, mac, punted),
         }
+    }
+
+    /// Asks for a neighbour that no packet waits for: a lost member of a group whose packets go to
+    /// the others meanwhile. To be called now and then; a neighbour that is being asked for, or did
+    /// not answer a moment ago, is left alone.
+    pub fn look_for(
+        &mut self,
+        now: Nanos,
+        uidb: UidbIndex,
+        address: IpAddr,
+        pool: &mut PoolCache,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(link) = self.interfaces.get(uidb) else { return };
+        if !interface::is_host(address)
+            || link.has_address(address)
+            || link.asking_source(address).is_none()
+        {
+            return;
+        }
+        let mut events = Vec::new();
+        self.neighbours.look_for(now, (uidb, address), &self.limits, &mut events);
+        self.apply(&mut Turn { now, pool, actions }, events);
     }
 
     /// The fast path has not heard yet, or has lost what it knew: it is told again. The limit

@@ -98,7 +98,11 @@ fn readers_see_whole_headers_for_the_next_hops_of_the_route() {
                 _ => Vec::new(),
             };
             let facts = [PortFacts { mac: mac(round / 16), filter_mac: false }; PORTS];
-            world.client.commit(&config, &RouteTable::default(), &facts).unwrap();
+            while world.client.commit(&config, &RouteTable::default(), &facts).is_err() {
+                std::thread::yield_now();
+                world.reader.quiescent();
+                world.client.housekeeping();
+            }
         }
         world.reader.quiescent();
         world.client.housekeeping();
