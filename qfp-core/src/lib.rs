@@ -23,6 +23,7 @@ pub mod ifib;
 pub mod isa;
 pub mod l2;
 pub mod l3;
+mod named;
 pub mod packet;
 pub mod ppe;
 pub mod punt;

@@ -1,28 +1,8 @@
 //! How a packet's walk ends other than by being sent. Names follow IOS XE where it has one.
 
-macro_rules! reasons {
-    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
-        $(#[$outer])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
+use crate::named::named;
 
-        impl $name {
-            /// All of them, in the order of their counters.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-            /// How many there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The name that reports print.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant),)+ }
-            }
-        }
-    };
-}
-
-reasons! {
+named! {
     /// Why a packet was dropped. One counter each an lcore; a packet has exactly one (ING-19).
     DropReason {
         /// No interface stands for this port and these VLAN tags (ARC-22, ING-01).
@@ -84,7 +64,7 @@ reasons! {
     }
 }
 
-reasons! {
+named! {
     /// Why a packet left the fast path for the slow path (ING-10, ING-22, EGR-08).
     PuntCause {
         /// ARP request or reply.

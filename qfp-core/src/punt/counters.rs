@@ -1,27 +1,8 @@
 //! What became of the packets: every one that came in has exactly one fate.
 
-macro_rules! names {
-    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
-        $(#[$outer])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
+use crate::named::named;
 
-        impl $name {
-            /// All of them, in the order of their counters.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-            /// How many there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The name that reports print.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant),)+ }
-            }
-        }
-    };
-}
-
-names! {
+named! {
     /// Why the slow path dropped a packet.
     SlowDrop {
         /// Its headers contradict themselves.
@@ -82,7 +63,7 @@ names! {
     }
 }
 
-names! {
+named! {
     /// The kinds of ICMP error, each with a rate limit of its own.
     IcmpKind {
         /// IPv4 time exceeded, 11/0.
