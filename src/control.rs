@@ -19,6 +19,9 @@ const BURST: usize = 256;
 /// or an ICMP error is.
 const NAP: Duration = Duration::from_micros(100);
 
+/// Rounds without work, all inputs ended, after which a run is over.
+const QUIET_ROUNDS: u32 = 20;
+
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING_NS: u64 = 50 * Nanos::PER_MILLI;
 
@@ -168,11 +171,11 @@ impl ControlLoop {
             self.control.housekeeping(now, &mut injected);
             let busy = handled > 0 || !injected.is_empty();
             self.put_in(injected, &mut next_lcore);
-            // Ended inputs, empty rings and two quiet rounds in between: nothing is under way.
+            // Ended inputs, empty rings and some quiet rounds since: nothing is under way.
             let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
             let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
             quiet = if ended && drained && !busy { quiet + 1 } else { 0 };
-            if quiet > 20 {
+            if quiet > QUIET_ROUNDS {
                 break;
             }
             if !busy {

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use hal::{PacketMask, VECTOR};
 
 use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, Group, GroupWord};
+use crate::isa::Isa;
 use crate::packet::Vector;
 use crate::uidb::UidbIndex;
 
@@ -22,13 +23,6 @@ const TAGGED: u8 = 18;
 /// Leaves are 16-bit numbers: a table of this size needs no bounds check a packet.
 const LEAVES: usize = 1 << 16;
 
-fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512dq")
-}
-
 /// Resolves the packets of `select` whose group has one member that is forwarded to; returns them.
 #[inline]
 pub(super) fn one_forward(
@@ -37,7 +31,7 @@ pub(super) fn one_forward(
     select: PacketMask,
 ) -> PacketMask {
     let Some(groups) = tables.groups.first_chunk::<LEAVES>() else { return PacketMask::EMPTY };
-    if !available() {
+    if !Isa::Avx512.available() {
         return PacketMask::EMPTY;
     }
     // SAFETY: the CPU has the features.
@@ -105,7 +99,7 @@ pub(super) fn rewrite(
     vector: &mut Vector,
     select: PacketMask,
 ) -> PacketMask {
-    if !available() {
+    if !Isa::Avx512.available() {
         return PacketMask::EMPTY;
     }
     // Frames whose start has been moved already may lack headroom: the rows look at that. The
@@ -237,7 +231,7 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(vector: &Vector, slot: usize
 /// Slots whose byte is `wanted`.
 #[inline]
 fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
-    // SAFETY: `rewrite` has checked for the feature; 64 bytes are one register.
+    // SAFETY: `rewrite` has checked for the features; 64 bytes are one register.
     PacketMask(unsafe { equal_bytes_avx512(array, wanted) })
 }
 

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use hal::{PacketMask, VECTOR};
 
+use crate::isa::Isa;
 use crate::packet::{DropReason, Vector};
 
 /// Bytes in front of the network header of a frame without tags.
@@ -21,13 +22,7 @@ const UNTAGGED: u8 = 14;
 #[inline]
 pub(super) fn available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vbmi")
-    })
+    *AVAILABLE.get_or_init(|| Isa::Avx512.available() && is_x86_feature_detected!("avx512vbmi"))
 }
 
 /// Parses the plain IPv4 and IPv6 unicast packets of `select`, and returns those that need no other

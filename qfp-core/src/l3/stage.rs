@@ -34,7 +34,7 @@ impl Step for L3Parse {
 #[inline]
 fn plain(isa: Isa, vector: &mut Vector, select: PacketMask) -> PacketMask {
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 && super::simd::available() {
+    if isa == Isa::Avx512 {
         return super::simd::parse(vector, select);
     }
     let _ = (isa, vector, select);
