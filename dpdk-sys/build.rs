@@ -19,6 +19,7 @@ mod link {
     const NAMES: &[&str] = &[
         "qfp_.*",
         "QFP_.*",
+        "RTE_ACL_(FIELD_TYPE_.*|MAX_PRIORITY)",
         "rte_acl_(create|free|add_rules|build|classify|classify_alg|set_ctx_classify|reset)",
         "rte_dev_probe",
         "rte_eal_(cleanup|has_hugepages|init)",
@@ -33,6 +34,7 @@ mod link {
         "rte_eth_xstats_(get|get_names)",
         "rte_fib6?_(create|free|add|delete|lookup_bulk|select_lookup)",
         "rte_lpm6?_(create|free|add|delete|delete_all|lookup|lookup_bulk_func)",
+        "rte_malloc_(get_socket_stats|heap_create|heap_get_socket|heap_memory_add)",
         "rte_mempool_(avail_count|create_empty|free|in_use_count|obj_iter)",
         "rte_mempool_(populate_default|set_ops_byname)",
         "rte_mbuf_best_mempool_ops",

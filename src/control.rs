@@ -1,16 +1,21 @@
 //! The control side of a running forwarder: the slow path, the client, and how they are fed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use client::Client;
+use client::acl::Family;
+use client::ea::TcamUsage;
+use client::{Client, ListEdit, ListError};
 use hal::PoolCache;
 use pal::clock::{Clock, Nanos, TscClock};
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
+
+use crate::lists::{InUse, Lists};
 
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
@@ -34,34 +39,105 @@ pub(crate) struct ControlCounts {
     /// Neighbours that the tables had no room for.
     pub(crate) neighbours_refused: u64,
     pub(crate) generation: u64,
+    /// Access lists and route maps, as of the last look at them.
+    pub(crate) in_use: Arc<InUse>,
+    pub(crate) tcam: Option<TcamUsage>,
+}
+
+/// What somebody wants done by whoever owns the control side.
+pub(crate) type Command = Box<dyn FnOnce(&mut Control) + Send>;
+
+/// What others see of the control side.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) counts: Mutex<ControlCounts>,
+    /// Lists have changed since the counts were shown.
+    pub(crate) stale: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn counts(&self) -> ControlCounts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The slow path and the client, with one owner at a time.
 pub(crate) struct Control {
     slow: SlowPath,
     client: Client,
+    lists: Lists,
     pool: PoolCache,
+    commands: Option<Receiver<Command>>,
     actions: Vec<Action>,
     counts: ControlCounts,
-    shared: Arc<Mutex<ControlCounts>>,
+    shared: Arc<Shared>,
     housekept: Nanos,
+    tidied: Nanos,
 }
 
 impl Control {
     pub(crate) fn new(
         slow: SlowPath,
-        client: Client,
+        (client, lists): (Client, Lists),
         pool: PoolCache,
-        shared: Arc<Mutex<ControlCounts>>,
+        commands: Receiver<Command>,
+        shared: Arc<Shared>,
     ) -> Self {
+        // What is bound is to be shown the first time.
+        shared.stale.store(true, Ordering::Relaxed);
         Self {
             slow,
             client,
+            lists,
             pool,
+            commands: Some(commands),
             actions: Vec::new(),
             counts: ControlCounts::default(),
             shared,
             housekept: Nanos::ZERO,
+            tidied: Nanos::ZERO,
+        }
+    }
+
+    /// Does what others have asked for. Returns how much that was.
+    pub(crate) fn obey(&mut self) -> usize {
+        let mut done = 0;
+        while let Some(command) = self.commands.as_ref().and_then(|c| c.try_recv().ok()) {
+            command(self);
+            done += 1;
+        }
+        done
+    }
+
+    /// From here on nobody's commands are listened to; who waits for an answer hears so.
+    pub(crate) fn turn_away(&mut self) {
+        self.commands = None;
+    }
+
+    /// Edits an access list.
+    pub(crate) fn edit_list(
+        &mut self,
+        family: Family,
+        name: &str,
+        edits: &[ListEdit],
+    ) -> Result<(), ListError> {
+        self.lists.before_change(&mut self.client);
+        self.client.edit_list(&mut self.lists.document, family, name, edits)?;
+        self.shared.stale.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// What of the classifier is in use.
+    pub(crate) fn tcam_usage(&self) -> TcamUsage {
+        self.client.tcam_usage()
+    }
+
+    /// When there is nothing else to do, now and then: makes lists better that edits have made
+    /// worse.
+    pub(crate) fn tidy(&mut self, now: Nanos) {
+        if now.saturating_since(self.tidied) >= HOUSEKEEPING_NS {
+            self.tidied = now;
+            self.client.tidy_lists();
         }
     }
 
@@ -123,7 +199,12 @@ impl Control {
     pub(crate) fn show(&mut self) {
         self.counts.slow_path = self.slow.counters().clone();
         self.counts.generation = self.client.generation().0;
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counts);
+        self.counts.tcam = Some(self.client.tcam_usage());
+        if self.shared.stale.swap(false, Ordering::AcqRel) {
+            self.counts.in_use = Arc::new(self.lists.in_use(&self.client));
+        }
+        let mut shared = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.clone_from(&self.counts);
     }
 
     /// Ends it: what still waits is dropped and counted.
@@ -164,7 +245,7 @@ impl ControlLoop {
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
             let mut injected = Vec::new();
-            let handled = self.serve(now, &mut injected);
+            let handled = self.serve(now, &mut injected) + self.control.obey();
             if self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
@@ -179,10 +260,13 @@ impl ControlLoop {
                 break;
             }
             if !busy {
-                std::thread::sleep(NAP);
+                self.control.tidy(now);
+                // Whoever has a command wakes it.
+                std::thread::park_timeout(NAP);
             }
         }
         self.lcores_stop.stop();
+        self.control.turn_away();
         self
     }
 

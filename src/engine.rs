@@ -110,6 +110,8 @@ impl VirtualLoop {
             }
             now = now.max(at);
             self.control.housekeeping(now, &mut injected);
+            self.control.tidy(now);
+            self.control.obey();
             let received = self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
             if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {
@@ -118,6 +120,7 @@ impl VirtualLoop {
             }
         }
         self.ppe.count_missed();
+        self.control.turn_away();
         (self.ppe, self.control)
     }
 

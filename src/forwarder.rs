@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use client::acl::Family;
 use client::config::{Config, ConfigError, RouteTable};
-use client::{Capacity, CommitError, Features};
+use client::ea::TcamUsage;
+use client::{Capacity, CommitError, Features, ListEdit, ListError};
 use hal::PortError;
 use pal::lcore::{CpuList, LaunchError, LcoreError, StopFlag};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::ppe::PuntRates;
 use qfp_core::punt::Limits;
 
+use crate::explain::{ExplainError, Explanation, Probe, explain};
 use crate::report::RunReport;
 use crate::start::{Parts, start};
 
@@ -98,6 +101,17 @@ pub enum RunError {
     /// The control thread panicked.
     #[error("the control thread panicked")]
     Control,
+}
+
+/// Why a list of a running forwarder is not edited. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The edits themselves, or no room.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The run is over.
+    #[error("the run has ended")]
+    Ended,
 }
 
 /// A forwarder in the making.
@@ -195,6 +209,15 @@ impl Forwarder {
         self
     }
 
+    /// What would become of a packet. Opens no port and forwards nothing: devices need not be there,
+    /// and neighbours that are not configured are not known.
+    ///
+    /// # Errors
+    /// See [`ExplainError`].
+    pub fn explain(self, probe: &Probe) -> Result<Explanation, ExplainError> {
+        explain(self.parts, probe)
+    }
+
     /// Opens the ports, commits the configuration and starts to forward.
     ///
     /// # Errors
@@ -214,6 +237,31 @@ impl Running {
     #[must_use]
     pub fn report(&self) -> RunReport {
         self.inner.report()
+    }
+
+    /// Edits an access list while packets flow: all edits or none. A packet meets the list as it was
+    /// before the call or as it is after it, in each interface's direction. See
+    /// [`Client::edit_list`](client::Client::edit_list). In the time of captures the edit happens
+    /// between two vectors.
+    ///
+    /// # Errors
+    /// No such list or entry, no room, or a run that is over; then nothing has changed.
+    pub fn edit_list(
+        &self,
+        family: Family,
+        name: &str,
+        edits: &[ListEdit],
+    ) -> Result<(), EditError> {
+        let (name, edits) = (name.to_owned(), edits.to_vec());
+        let edit =
+            move |control: &mut crate::control::Control| control.edit_list(family, &name, &edits);
+        Ok(self.inner.ask(edit).ok_or(EditError::Ended)??)
+    }
+
+    /// What of the classifier is in use, and by whom; as it was last when the run has ended.
+    #[must_use]
+    pub fn tcam_usage(&self) -> Option<TcamUsage> {
+        self.inner.ask(|control| control.tcam_usage()).or_else(|| self.report().tcam)
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.

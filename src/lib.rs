@@ -5,6 +5,7 @@
 //!
 //! - [`Forwarder`]: a configuration, ports and an order of operations, ready to run
 //! - [`report`]: what a run did
+//! - [`explain`]: what would become of one packet
 //! - [`client`], [`driver`]: control; [`core`], [`hal`], [`pal`]: the data plane's parts
 //!
 //! ```
@@ -35,8 +36,10 @@
 
 mod control;
 mod engine;
+pub mod explain;
 mod forwarder;
 mod idle;
+mod lists;
 pub mod report;
 mod shared_files;
 mod start;
@@ -44,7 +47,7 @@ mod statistics;
 
 pub use client;
 pub use driver;
-pub use forwarder::{Forwarder, RunError, Running, StartError};
+pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};
 pub use hal;
 pub use pal;
 pub use qfp_core as core;

@@ -1,5 +1,11 @@
 //! What a run did, as plain numbers: for the report at the end and for the rates in between.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use client::acl::{Family, Kind};
+use client::ea::TcamUsage;
+
 /// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunReport {
@@ -25,8 +31,51 @@ pub struct RunReport {
     pub slow_path: Vec<(&'static str, u64)>,
     /// Lcores in the order of their numbers.
     pub lcores: Vec<LcoreReport>,
+    /// Access lists that interfaces are bound to, those of IPv4 first, in order of their names.
+    pub access_lists: Vec<AccessListReport>,
+    /// Route maps that interfaces are bound to, likewise.
+    pub route_maps: Vec<RouteMapReport>,
+    /// What of the classifier is in use.
+    pub tcam: Option<TcamUsage>,
     /// Generation of the configuration that is in force.
     pub generation: u64,
+}
+
+/// An access list that an interface is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessListReport {
+    /// Whose packets.
+    pub family: Family,
+    /// Its name or number.
+    pub name: String,
+    /// How much it looks at.
+    pub kind: Kind,
+    /// Its aces in order, and what follows the last.
+    pub rules: Vec<RuleReport>,
+}
+
+/// A route map that an interface is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteMapReport {
+    /// Whose packets.
+    pub family: Family,
+    /// Its name.
+    pub name: String,
+    /// The entries that packets of the family can match, in order.
+    pub entries: Vec<RuleReport>,
+}
+
+/// Counts of one rule: a packet is counted once for each lookup that it was the first match of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleReport {
+    /// Its sequence number; 0 for what follows the last ace.
+    pub sequence: u32,
+    /// What it says, without the number.
+    pub text: Arc<str>,
+    /// Packets that matched.
+    pub packets: u64,
+    /// Their bytes: frames without FCS.
+    pub bytes: u64,
 }
 
 /// Counts of one port.
@@ -117,7 +166,7 @@ impl RunReport {
 
     /// What happened after `earlier`, which was taken in the same run.
     ///
-    /// States (`queued`, `conserved`, `generation`) stay as they are now.
+    /// States (`queued`, `conserved`, `tcam`, `generation`) stay as they are now.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let elapsed_s = self.elapsed_s - earlier.elapsed_s;
@@ -143,6 +192,31 @@ impl RunReport {
                     ..*now
                 })
                 .collect(),
+            access_lists: self
+                .access_lists
+                .iter()
+                .map(|list| {
+                    let same = |then: &&AccessListReport| {
+                        (then.family, &then.name) == (list.family, &list.name)
+                    };
+                    let then = earlier.access_lists.iter().find(same);
+                    let rules = rules_since(&list.rules, then.map_or(&[], |then| &then.rules));
+                    AccessListReport { rules, ..list.clone() }
+                })
+                .collect(),
+            route_maps: self
+                .route_maps
+                .iter()
+                .map(|map| {
+                    let same = |then: &&RouteMapReport| {
+                        (then.family, &then.name) == (map.family, &map.name)
+                    };
+                    let then = earlier.route_maps.iter().find(same);
+                    let entries = rules_since(&map.entries, then.map_or(&[], |then| &then.entries));
+                    RouteMapReport { entries, ..map.clone() }
+                })
+                .collect(),
+            tcam: self.tcam.clone(),
             generation: self.generation,
         }
     }
@@ -175,6 +249,22 @@ impl StepReport {
             ),
         }
     }
+}
+
+/// Counts less the earlier counts of the same rule.
+fn rules_since(now: &[RuleReport], then: &[RuleReport]) -> Vec<RuleReport> {
+    let key = |rule: &RuleReport| (rule.sequence, Arc::clone(&rule.text));
+    let then: HashMap<_, _> = then.iter().map(|rule| (key(rule), rule)).collect();
+    let since = |rule: &RuleReport| {
+        let (packets, bytes) =
+            then.get(&key(rule)).map_or((0, 0), |then| (then.packets, then.bytes));
+        RuleReport {
+            packets: rule.packets.saturating_sub(packets),
+            bytes: rule.bytes.saturating_sub(bytes),
+            ..rule.clone()
+        }
+    };
+    now.iter().map(since).collect()
 }
 
 fn total<N>(counts: &[(N, u64)]) -> u64 {

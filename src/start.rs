@@ -1,6 +1,7 @@
 //! Start and end of a forwarder: ports, buffers, tables, lcores.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -21,9 +22,10 @@ use qfp_core::isa::Isa;
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates};
 use qfp_core::punt::{Limits, SlowPath};
 
-use crate::control::{Control, ControlCounts, ControlLoop, LcoreRings};
+use crate::control::{Command, Control, ControlLoop, LcoreRings, Shared};
 use crate::engine::{LiveLoop, SlowRing, VirtualLoop};
 use crate::forwarder::{RunError, StartError};
+use crate::lists::Lists;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
 
@@ -49,7 +51,7 @@ const RING: usize = 4096;
 const LINK_BYTES: usize = 38;
 
 /// Frames of captures and taps may be larger than any MTU here; they are received whole.
-const NATIVE_FRAME: usize = 9728;
+pub(crate) const NATIVE_FRAME: usize = 9728;
 
 /// Native buffers, unless told otherwise.
 const NATIVE_BUFFERS: usize = 8192;
@@ -61,7 +63,8 @@ pub(crate) struct Started {
     ports: Vec<Box<dyn Port>>,
     pool: Pool,
     statistics: Statistics,
-    counts: Arc<Mutex<ControlCounts>>,
+    shared: Arc<Shared>,
+    commands: Sender<Command>,
     total_packets: Option<u64>,
     /// DPDK stays up until its ports and buffers are gone.
     #[cfg(feature = "dpdk")]
@@ -125,7 +128,8 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         queues.push(port.start(config)?);
     }
 
-    let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit());
+    let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit())
+        .with_rules(capacity.rules as usize);
     let mut totals = CounterTotals::new(layout);
     let engines = engines(&parts, &cpus, queues, &pool, &mut client, &mut totals)?;
     let mut slow =
@@ -133,8 +137,12 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     for (uidb, address, mac) in client.static_neighbours(&parts.config) {
         slow.add_static_neighbour(uidb, address, mac);
     }
-    let counts = Arc::new(Mutex::new(ControlCounts::default()));
-    let mut control = Control::new(slow, client, pool.cache(0), Arc::clone(&counts));
+    let totals = Arc::new(totals);
+    let lists = Lists::new(&parts.config, Arc::clone(&totals));
+    let shared = Arc::new(Shared::default());
+    let (commands, commanded) = channel();
+    let (cache, shown) = (pool.cache(0), Arc::clone(&shared));
+    let mut control = Control::new(slow, (client, lists), cache, commanded, shown);
     control.show();
     let statistics = Statistics {
         totals,
@@ -161,7 +169,8 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         ports,
         pool,
         statistics,
-        counts,
+        shared,
+        commands,
         total_packets,
         #[cfg(feature = "dpdk")]
         _eal: eal,
@@ -233,11 +242,17 @@ fn mbufs(eal: &hal::dpdk::Eal, parts: &Parts, ports: &[Box<dyn Port>]) -> Result
 fn port_config(config: &Config, n: usize, port: &dyn Port, lcores: u16) -> (PortConfig, [u8; 6]) {
     let info = port.info();
     let configured = config.ports[n].mac.map(|mac| mac.0);
-    // Locally administered, and the same for the same port number every time.
-    let own = configured.or(info.mac).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]]);
+    let own = own_mac(config, n, info.mac);
     let rx_queues = lcores.clamp(1, info.max_rx_queues.max(1));
     let mac = configured.or(info.mac.is_none().then_some(own));
     (PortConfig { mac, mtu: config.ports[n].mtu, rx_queues, tx_queues: lcores }, own)
+}
+
+/// The MAC address of port number `n`, whose device has `device`.
+pub(crate) fn own_mac(config: &Config, n: usize, device: Option<[u8; 6]>) -> [u8; 6] {
+    let configured = config.ports[n].mac.map(|mac| mac.0);
+    // Locally administered, and the same for the same port number every time.
+    configured.or(device).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]])
 }
 
 /// An engine for each lcore. Receive queues are spread so that each lcore gets its share.
@@ -377,8 +392,27 @@ fn launch_live(
 
 impl Started {
     pub(crate) fn report(&self) -> RunReport {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.statistics.report(&counts, self.ports.iter().map(|port| port.xstats()).collect())
+        if self.shared.stale.load(Ordering::Acquire) {
+            // Without an answer the run has ended, and has shown all there is.
+            self.ask(Control::show);
+        }
+        let xstats = self.ports.iter().map(|port| port.xstats()).collect();
+        self.statistics.report(&self.shared.counts(), xstats)
+    }
+
+    /// Has `question` answered by whoever owns the control side; none when the run has ended.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Control) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = channel();
+        // Should nobody wait for the answer any more, nobody misses it.
+        let command: Command = Box::new(move |control| drop(answer.send(question(control))));
+        self.commands.send(command).ok()?;
+        if let Run::Live { control, .. } = &self.run {
+            control.thread().unpark();
+        }
+        answered.recv().ok()
     }
 
     pub(crate) fn total_packets(&self) -> Option<u64> {
@@ -421,9 +455,8 @@ impl Started {
             finished = finished.and(ppe.finish());
             traces.append(&mut ppe.take_traces());
         }
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let xstats = self.ports.iter().map(|port| port.xstats()).collect();
-        let report = self.statistics.report(&counts, xstats);
+        let report = self.statistics.report(&self.shared.counts(), xstats);
         for port in &mut self.ports {
             finished = finished.and(port.stop());
         }

@@ -1,5 +1,6 @@
 //! From counters to a report.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use qfp_core::counters::{CounterTotals, LoopEvent, PortEvent};
@@ -11,7 +12,7 @@ use crate::report::{LcoreReport, PortReport, RunReport, StepReport};
 
 /// What reports are made from.
 pub(crate) struct Statistics {
-    pub(crate) totals: CounterTotals,
+    pub(crate) totals: Arc<CounterTotals>,
     pub(crate) started: Instant,
     pub(crate) rows: Vec<&'static str>,
     /// Name and SPEC of each port.
@@ -28,7 +29,7 @@ impl Statistics {
         xstats: Vec<Vec<(String, u64)>>,
     ) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
-        let totals = &self.totals;
+        let totals = &*self.totals;
         let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
         let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
         RunReport {
@@ -43,6 +44,9 @@ impl Statistics {
             steps: self.steps(),
             slow_path: slow_path(control),
             lcores: self.lcores(),
+            access_lists: control.in_use.access_lists(totals),
+            route_maps: control.in_use.route_maps(totals),
+            tcam: control.tcam.clone(),
             generation: control.generation,
         }
     }

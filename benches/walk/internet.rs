@@ -38,6 +38,13 @@ pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
     cases.collect()
 }
 
+/// Configuration and routes of a full table, and `count` hosts of its routes.
+pub(super) fn tables(count: usize) -> Option<(String, RouteTable, Vec<u32>)> {
+    let lines = table()?;
+    let prefixes: Vec<(u32, u8)> = lines.lines().filter_map(prefix).collect();
+    Some((config(), routes(&lines), destinations(&prefixes, count, false)))
+}
+
 /// The routing table as text.
 fn table() -> Option<String> {
     let default =
@@ -95,9 +102,14 @@ fn routes(lines: &str) -> RouteTable {
 }
 
 fn frames(prefixes: &[(u32, u8)], count: usize, uniform: bool) -> Vec<Vec<u8>> {
+    let destinations = destinations(prefixes, count, uniform);
+    (0..).zip(destinations).map(|(n, dst)| ipv4(n, dst.to_be_bytes(), &[])).collect()
+}
+
+fn destinations(prefixes: &[(u32, u8)], count: usize, uniform: bool) -> Vec<u32> {
     let mut random = SmallRng::seed_from_u64(42);
-    let mut frames = Vec::with_capacity(count);
-    while frames.len() < count {
+    let mut destinations = Vec::with_capacity(count);
+    while destinations.len() < count {
         let any: u32 = random.random();
         let dst = if uniform {
             any
@@ -107,8 +119,8 @@ fn frames(prefixes: &[(u32, u8)], count: usize, uniform: bool) -> Vec<Vec<u8>> {
         };
         // What may not be a destination on a wire would be dropped early, and flatter the figure.
         if (1..224).contains(&(dst >> 24)) && dst >> 24 != 127 && dst >> 16 != 0x0ac8 {
-            frames.push(ipv4(frames.len(), dst.to_be_bytes(), &[]));
+            destinations.push(dst);
         }
     }
-    frames
+    destinations
 }

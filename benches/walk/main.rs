@@ -6,13 +6,14 @@
 //!
 //! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
 //! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
-//! skipped aloud without it.
+//! skipped aloud without it. `full-acl1` and `full-fw1` add an access list of a thousand rules.
 //!
 //! `cargo bench --bench walk [-- FILTER]`
 #![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
 #![expect(clippy::panic, reason = "a bench that cannot start says why")]
 
 mod internet;
+mod lists;
 
 use std::fmt::Write as _;
 
@@ -171,6 +172,7 @@ fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
         small("mixed", PLAIN, &mixed),
     ];
     cases.extend(internet::cases(wanted));
+    cases.extend(lists::cases(wanted));
     cases
 }
 
@@ -235,7 +237,7 @@ struct Round {
 fn client(config: &str, routes: &RouteTable) -> Client {
     let config = Config::parse(config, "walk.toml").unwrap_or_else(|error| panic!("{error}"));
     let facts = [1u8, 2].map(|n| PortFacts { mac: [2, 0, 0, 0, 0, n], filter_mac: false });
-    let capacity = if routes.is_empty() { Capacity::SMALL } else { Capacity::INTERNET };
+    let capacity = Capacity::fitting(&config, routes);
     let mut client = Client::new(&capacity).unwrap_or_else(|error| panic!("{error}"));
     let committed = client.commit(&config, routes, &facts);
     committed.unwrap_or_else(|error| panic!("{error}"));
@@ -245,7 +247,8 @@ fn client(config: &str, routes: &RouteTable) -> Client {
 fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
     let fia = FiaBuilder::router();
     let names = fia.names();
-    let mut totals = CounterTotals::new(CounterLayout::new(names.len(), 2, client.uidb_limit()));
+    let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 14);
+    let mut totals = CounterTotals::new(layout);
     let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
     let pool = Pool::Native(NativePool::new(1024, 2048));
     let mut ppe = Ppe::new(PpeParts {

@@ -1,6 +1,7 @@
 //! The client: commits configurations and follows neighbours.
 
 mod capacity;
+mod lists;
 mod routes;
 mod updates;
 
@@ -9,18 +10,22 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::IpNet;
-use pal::publication::{Generation, Reader};
+use pal::publication::{Generation, Reader, RootDraft};
 use pal::region::ReadOnly;
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::punt;
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
-use crate::ea::{AdjacencyAgent, AdjacencyKey, Drafts, FibAgent, InterfaceAgent, LinkFacts, Macs};
+use crate::ea::{
+    AclAgent, AclError, AclPlan, AdjacencyAgent, AdjacencyKey, Drafts, FibAgent, InterfaceAgent,
+    LinkFacts, Macs,
+};
 use crate::rib::{Delta, Rib};
 use crate::rm::{Exhausted, Vrfs};
 
 pub use capacity::Capacity;
+pub use lists::{ListEdit, ListError};
 
 /// Why a configuration cannot be committed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,9 @@ pub enum CommitError {
     /// A table has no more rows.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// Access lists and policies.
+    #[error(transparent)]
+    Acl(#[from] AclError),
     /// A forwarding table has no room.
     #[error(transparent)]
     Fib(#[from] FibError),
@@ -85,6 +93,7 @@ pub struct Client {
     interfaces: InterfaceAgent,
     adjacencies: AdjacencyAgent,
     fib: FibAgent,
+    acl: AclAgent,
     rib: Rib,
     vrfs: Vrfs,
     features: HashMap<String, Features>,
@@ -118,12 +127,14 @@ impl Client {
         let mut driver = Driver::new(capacity.bytes())?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
+        let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules)?;
         let interfaces = InterfaceAgent::new();
         Ok(Self {
             driver,
             interfaces,
             adjacencies,
             fib,
+            acl,
             rib: Rib::default(),
             vrfs: Vrfs::new(capacity.vrfs),
             features: HashMap::new(),
@@ -192,11 +203,23 @@ impl Client {
         interfaces: &Interfaces<'_>,
     ) -> Result<(), CommitError> {
         let table = |vrf: Option<&str>| self.vrfs.table(vrf);
-        let drafts =
-            self.interfaces.draft(&self.driver, interfaces, ports, &self.features, table)?;
+        let features = |interface: &Interface<'_>| self.features_of(interface);
+        let drafts = self.interfaces.draft(&self.driver, interfaces, ports, features, table)?;
+        let acl = self.acl.prepare(
+            &self.driver,
+            config,
+            interfaces,
+            |interface| self.interfaces.uidb(interface),
+            self.interfaces.high_water(),
+            |vrf| self.vrfs.named(vrf),
+        )?;
         let wanted = self.configured_routes(config, routes, interfaces);
         let delta = self.rib.settle();
-        let result = self.carry_out(&delta, drafts, &wanted.given);
+        let mut acl = Some(acl);
+        let result = self.carry_out(&delta, drafts, &mut acl, &wanted.given);
+        if let Some(acl) = acl {
+            self.acl.cancel(&self.driver, acl);
+        }
         if result.is_err() {
             self.rib.undo(&delta);
             return result;
@@ -213,6 +236,7 @@ impl Client {
         &mut self,
         delta: &Delta,
         drafts: Drafts,
+        acl: &mut Option<AclPlan>,
         given: &Macs,
     ) -> Result<(), CommitError> {
         let gone = self.given.keys().filter(|neighbour| !given.contains_key(neighbour));
@@ -226,9 +250,12 @@ impl Client {
                 return Err(error.into());
             }
         };
-        let before = match self.interfaces.publish(&mut self.driver, drafts) {
+        let (acl_before, acl) = self.acl.publish(acl);
+        let others = |root: &mut RootDraft| self.acl.name_in(root);
+        let before = match self.interfaces.publish(&mut self.driver, drafts, others) {
             Ok(before) => before,
             Err(error) => {
+                self.acl.restore(&mut self.driver, acl_before, acl);
                 self.fib.cancel(plan);
                 self.adjacencies.cancel(&mut self.driver, moves);
                 return Err(error.into());
@@ -241,12 +268,17 @@ impl Client {
             self.fib.repoint(&self.driver, &self.adjacencies, &back);
             self.fib.cancel(plan);
             self.adjacencies.cancel(&mut self.driver, moves);
-            self.interfaces.restore(&mut self.driver, before)?;
+            let undo = self.acl.restore_tables(acl_before);
+            let restored =
+                self.interfaces.restore(&mut self.driver, before, |root| self.acl.name_in(root));
+            self.acl.forget(&mut self.driver, undo, acl);
+            restored?;
             return Err(error);
         }
         self.fib.apply(&self.driver, &self.adjacencies, plan, &moved);
         self.adjacencies.finish(&mut self.driver, moves);
         InterfaceAgent::keep(&mut self.driver, before);
+        self.acl.keep(&mut self.driver, acl_before, acl);
         Ok(())
     }
 
@@ -259,6 +291,14 @@ impl Client {
         });
         used.extend(rows);
         self.adjacencies.purge(&mut self.driver, &used);
+    }
+
+    /// Rows that are on for an interface beyond the usual ones: a user's own, and those of what is
+    /// bound to it.
+    fn features_of(&self, interface: &Interface<'_>) -> Features {
+        let own = self.features.get(interface.name()).copied().unwrap_or_default();
+        let bound = AclAgent::features(interface);
+        Features { ingress: own.ingress | bound.ingress, egress: own.egress | bound.egress }
     }
 
     /// What frames of each interface look like.
@@ -278,7 +318,7 @@ impl Client {
                 None => vec![tag(vlan.tpid, vlan.id)],
                 Some(inner) => vec![tag(vlan.tpid, vlan.id), tag(Tpid::Dot1q, inner)],
             });
-            let own = self.features.get(interface.name()).copied().unwrap_or_default();
+            let own = self.features_of(interface);
             let facts = LinkFacts {
                 mac: ports.get(interface.port_index).map_or([0; 6], |port| port.mac),
                 tags,
@@ -301,6 +341,7 @@ impl Client {
     pub fn housekeeping(&mut self) {
         self.fib.reclaim(&mut self.driver);
         self.adjacencies.reclaim(&self.driver);
+        self.acl.reclaim(&self.driver);
         self.vrfs.reclaim(&self.driver);
         self.driver.reclaim();
     }

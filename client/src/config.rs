@@ -1,4 +1,4 @@
-//! What the operator wants: ports, routes and neighbours, as one typed model.
+//! What the operator wants: ports, routes, neighbours and access lists, as one typed model.
 //!
 //! The model is plain data and knows nothing of TOML. A [`Config`] is read from TOML
 //! ([`Config::from_toml`]) or put together in code, completed with ports from the command line
@@ -6,8 +6,13 @@
 //! [`Interfaces`] answers what names and addresses mean, and no later step needs to check again.
 //! Large route lists come from a file of their own, as a [`RouteTable`].
 //!
+//! Access lists and route maps are models of their own ([`crate::acl`], [`crate::pbr`]), which the
+//! TOML has as IOS text.
+//!
 //! Every error is one line: file, line, what is wrong.
 
+mod bindings;
+mod definitions;
 mod error;
 mod interfaces;
 mod mac;
@@ -18,14 +23,16 @@ mod read;
 mod recursion;
 mod routes;
 mod table;
+mod texts;
 mod validate;
 mod write;
 
+pub use definitions::{Definition, Definitions};
 pub use error::{ConfigError, Problem};
 pub use interfaces::{Hop, Interface, InterfaceId, Interfaces};
 pub use mac::{MacAddr, NotMac};
-pub use model::{Config, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target, Tpid};
-pub use model::{Urpf, VLAN_ID, Vlan, WEIGHT};
+pub use model::{Config, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target};
+pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
 pub use place::{Origin, Place};
 pub use routes::{RouteEntry, RouteTable};
 

@@ -1,9 +1,12 @@
 //! Execution agents: each turns its part of the configuration into the tables of one feature.
 
+mod acl;
 mod adjacency;
 mod fib;
 mod interface;
 
+pub(crate) use acl::{AclAgent, AclPlan, Touched, lines_for};
+pub use acl::{AclError, CounterName, ObjectName, RuleError, RuleName, TcamUsage};
 pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs};
 pub(crate) use fib::FibAgent;
 pub(crate) use interface::{Drafts, InterfaceAgent};

@@ -8,10 +8,14 @@
 
 #![deny(unsafe_code)]
 
+pub mod acl;
 mod commit;
 pub mod config;
 pub mod ea;
+pub mod flowspec;
+pub mod ios;
+pub mod pbr;
 pub mod rib;
 pub mod rm;
 
-pub use commit::{Capacity, Client, CommitError, Features, PortFacts, Usage};
+pub use commit::{Capacity, Client, CommitError, Features, ListEdit, ListError, PortFacts, Usage};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use qfp::client::config::{Config, ConfigError, RouteTable};
+use qfp::explain::Probe;
 use qfp::pal::lcore::CpuList;
 
 /// Routes IPv4 and IPv6 packets between ports.
@@ -37,6 +38,14 @@ pub(crate) struct Args {
     /// Trace this many packets through the steps
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) trace: u32,
+    /// Report what of the classifier's tables is in use
+    #[arg(long)]
+    pub(crate) tcam: bool,
+    /// Forward nothing; say what would become of a packet, such as
+    /// "in=port0 src=10.0.0.1 dst=192.0.2.1 proto=tcp dport=22"; also sport, icmp=TYPE/CODE, dscp,
+    /// len, ttl, flags=syn,ack, frag=first|later
+    #[arg(long, value_name = "PACKET")]
+    pub(crate) explain: Option<Probe>,
     /// Arguments for DPDK's EAL
     #[arg(last = true, value_name = "EAL args")]
     pub(crate) eal: Vec<String>,
@@ -123,9 +132,10 @@ mod tests {
     fn every_option_is_read() {
         let args = parse(
             "--config c.toml --port sink --port tap:a --routes r.zst --stats-json s.json \
-             --seconds 0.25 --lcores 0,2-3 --trace 5 -- --no-huge --vdev=net_null0",
+             --seconds 0.25 --lcores 0,2-3 --trace 5 --tcam -- --no-huge --vdev=net_null0",
         )
         .unwrap();
+        assert!(args.tcam && args.explain.is_none());
         assert_eq!(args.ports, ["sink", "tap:a"]);
         assert_eq!(args.seconds, Some(Duration::from_millis(250)));
         assert_eq!(args.lcores.unwrap().cpus().len(), 3);
@@ -169,6 +179,10 @@ mod tests {
                 "l3fwd: invalid value 'many' for '--trace <N>': invalid digit found in string; see --help",
             ),
             (
+                "--explain in=port0",
+                "l3fwd: invalid value 'in=port0' for '--explain <PACKET>': src is missing; see --help",
+            ),
+            (
                 "--config a --config b",
                 "l3fwd: the argument '--config <FILE.toml>' cannot be used multiple times; see --help",
             ),
@@ -185,8 +199,7 @@ mod tests {
             assert!(!parse(line).unwrap_err().use_stderr(), "{line}");
         }
         let help = parse("--help").unwrap_err().to_string();
-        let options =
-            "--config --port --routes --stats-json --seconds --lcores --trace [-- <EAL args>";
+        let options = "--config --port --routes --stats-json --seconds --lcores --trace --tcam --explain [-- <EAL";
         assert!(options.split(' ').all(|option| help.contains(option)), "{help}");
     }
 

@@ -3,6 +3,7 @@
 //! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest.
 
 mod args;
+mod lists;
 mod live;
 mod report;
 mod stats_json;
@@ -52,6 +53,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     let stats = stats.map_err(|error| usage(&error))?;
     let (config, routes) =
         args.configuration(live::routes_progress()).map_err(|error| usage(&error))?;
+    if let Some(probe) = &args.explain {
+        let explanation = Forwarder::new(config).routes(routes).explain(probe);
+        let explanation = explanation
+            .map_err(|error| (if error.is_usage() { USAGE } else { FAILURE }, error.to_string()))?;
+        return print(&explanation.to_string()).map_err(|error| failure(&error));
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))
@@ -74,7 +81,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         stats.write(&report).map_err(|error| failure(&error))?;
     }
     let traces = traces.iter().enumerate().map(|(number, packet)| trace::render(number, packet));
-    print(&(traces.collect::<String>() + &report::render(&report)))
+    print(&(traces.collect::<String>() + &report::render(&report, args.tcam)))
         .map_err(|error| failure(&error))?;
     if report.conserved {
         Ok(())

@@ -3,13 +3,19 @@
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use qfp::report::RunReport;
 
-/// The whole report, several tables long. Rows in which nothing was counted are left out.
-pub(crate) fn render(report: &RunReport) -> String {
+use crate::lists;
+
+/// The whole report, several tables long. Rows in which nothing was counted are left out. `tcam`
+/// asks for the classifier's tables too.
+pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     let mut parts = vec![ports(report)];
     parts.extend(steps(report));
     parts.extend(counts("drops by reason", "packets", &report.drops));
     parts.extend(counts("punts by cause", "packets", &report.punts));
     parts.extend(counts("slow path", "count", &report.slow_path));
+    parts.extend(lists::access_lists(report));
+    parts.extend(lists::route_maps(report));
+    parts.extend(report.tcam.as_ref().filter(|_| tcam).map(lists::tcam));
     parts.extend(lcores(report));
     parts.push(summary(report));
     parts.join("\n\n") + "\n"
@@ -102,7 +108,7 @@ fn summary(report: &RunReport) -> String {
 }
 
 /// Digits in groups of three: `2 500 137`.
-fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -154,13 +160,13 @@ pub(crate) mod tests {
             }],
             generation: 3,
             conserved: true,
-            queued: 0,
+            ..RunReport::default()
         }
     }
 
     #[test]
     fn the_report_shows_what_was_counted_and_nothing_else() {
-        let text = render(&example());
+        let text = render(&example(), false);
         for wanted in [
             "2 500 137",
             "150 000 000",
@@ -180,7 +186,7 @@ pub(crate) mod tests {
 
     #[test]
     fn packets_that_got_lost_are_shown_loudly() {
-        let text = render(&RunReport { conserved: false, ..example() });
+        let text = render(&RunReport { conserved: false, ..example() }, false);
         assert!(text.contains("conserved: NO"), "{text}");
     }
 

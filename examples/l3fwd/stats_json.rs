@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use qfp::report::RunReport;
+use qfp::client::acl::Family;
+use qfp::report::{RuleReport, RunReport};
 use serde_json::{Map, Value, json};
 
 /// The file the statistics go to, opened before the run so that a bad path is found at once. What
@@ -95,9 +96,36 @@ fn to_json(report: &RunReport) -> Value {
         "injected": report.injected,
         "slow_path": counts(&report.slow_path),
         "steps": steps,
+        "access_lists": by_family(report.access_lists.iter().map(|list| {
+            (list.family, &list.name, &list.rules)
+        })),
+        "route_maps": by_family(report.route_maps.iter().map(|map| {
+            (map.family, &map.name, &map.entries)
+        })),
         "generation": report.generation,
         "conserved": report.conserved,
     })
+}
+
+/// Rules by address family and name.
+fn by_family<'a>(all: impl Iterator<Item = (Family, &'a String, &'a Vec<RuleReport>)>) -> Value {
+    let (mut v4, mut v6) = (Map::new(), Map::new());
+    for (family, name, rules) in all {
+        let of_family = match family {
+            Family::V4 => &mut v4,
+            Family::V6 => &mut v6,
+        };
+        let rules = rules.iter().map(|rule| {
+            json!({
+                "sequence": rule.sequence,
+                "text": *rule.text,
+                "packets": rule.packets,
+                "bytes": rule.bytes,
+            })
+        });
+        of_family.insert(name.clone(), rules.collect());
+    }
+    json!({ "v4": v4, "v6": v6 })
 }
 
 /// Counts by name. Those that are zero are left out.
@@ -108,6 +136,9 @@ fn counts(counts: &[(&'static str, u64)]) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use qfp::client::acl::Kind;
+    use qfp::report::AccessListReport;
+
     use super::*;
     use crate::report::tests::example;
 
@@ -115,7 +146,16 @@ mod tests {
     fn the_json_has_the_promised_members() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats.json");
-        StatsFile::create(&path).unwrap().write(&example()).unwrap();
+        let rule =
+            RuleReport { sequence: 10, text: "deny ip any any".into(), packets: 2, bytes: 120 };
+        let list = AccessListReport {
+            family: Family::V6,
+            name: "EDGE".to_owned(),
+            kind: Kind::Extended,
+            rules: vec![rule],
+        };
+        let report = RunReport { access_lists: vec![list], ..example() };
+        StatsFile::create(&path).unwrap().write(&report).unwrap();
         let json: Value = serde_json::from_reader(File::open(path).unwrap()).unwrap();
         assert_eq!(json["elapsed_s"], 2.0);
         assert_eq!(json["mpps"], 1.25);
@@ -127,6 +167,9 @@ mod tests {
         assert_eq!(json["slow_path"], json!({ "arp_replies": 2 }));
         let step = json!({ "name": "if-classify", "packets": 2_500_137, "cycles_per_packet": 1.5 });
         assert_eq!(json["steps"][0], step);
+        let rule = json!({ "sequence": 10, "text": "deny ip any any", "packets": 2, "bytes": 120 });
+        assert_eq!(json["access_lists"], json!({ "v4": {}, "v6": { "EDGE": [rule] } }));
+        assert_eq!(json["route_maps"], json!({ "v4": {}, "v6": {} }));
         assert_eq!((&json["generation"], &json["conserved"]), (&json!(3), &json!(true)));
     }
 

@@ -12,6 +12,8 @@ use crate::uidb::UidbIndex;
 const ROW_WORDS: usize = 3;
 /// Words of one interface.
 const INTERFACE_WORDS: usize = 4;
+/// Words of one rule.
+const RULE_WORDS: usize = 2;
 /// Words of one port.
 const PORT_WORDS: usize = PortEvent::TxDropped as usize + 1;
 
@@ -65,19 +67,26 @@ pub struct CounterLayout {
     rows: usize,
     ports: usize,
     interfaces: usize,
+    rules: usize,
 }
 
 impl CounterLayout {
     /// A layout for a FIA of `rows` rows, `ports` ports and uIDBs below `interfaces`.
     #[must_use]
     pub const fn new(rows: usize, ports: usize, interfaces: usize) -> Self {
-        Self { rows, ports, interfaces }
+        Self { rows, ports, interfaces, rules: 0 }
+    }
+
+    /// The same, with counters for rules of access lists and policies below `rules`.
+    #[must_use]
+    pub const fn with_rules(self, rules: usize) -> Self {
+        Self { rules, ..self }
     }
 
     /// Words of a block.
     #[must_use]
     pub const fn words(&self) -> usize {
-        self.interface_base() + self.interfaces * INTERFACE_WORDS
+        self.rule_base() + self.rules * RULE_WORDS
     }
 
     const fn drop_base(&self) -> usize {
@@ -94,6 +103,10 @@ impl CounterLayout {
 
     const fn port_base(&self) -> usize {
         self.row_base() + self.rows * ROW_WORDS
+    }
+
+    const fn rule_base(&self) -> usize {
+        self.interface_base() + self.interfaces * INTERFACE_WORDS
     }
 
     const fn interface_base(&self) -> usize {
@@ -177,6 +190,18 @@ impl LcoreCounters {
         if usize::from(port) < self.layout.ports {
             let base = self.layout.port_base() + usize::from(port) * PORT_WORDS;
             self.block.add(base + event as usize, n);
+        }
+    }
+
+    /// Counts a packet of `bytes` bytes that a rule matched. Numbers beyond the layout's are not
+    /// counted.
+    #[inline]
+    pub fn rule(&self, rule: u32, bytes: u64) {
+        let rule = rule as usize;
+        if rule < self.layout.rules {
+            let base = self.layout.rule_base() + rule * RULE_WORDS;
+            self.block.add(base, 1);
+            self.block.add(base + 1, bytes);
         }
     }
 
@@ -282,6 +307,17 @@ impl CounterTotals {
     /// Events of the loop, lcore by lcore.
     pub fn event_by_lcore(&self, event: LoopEvent) -> impl Iterator<Item = u64> {
         self.counters.per_block(event as usize)
+    }
+
+    /// Packets and bytes that a rule matched.
+    #[must_use]
+    pub fn rule(&self, rule: u32) -> (u64, u64) {
+        let rule = rule as usize;
+        if rule >= self.layout.rules {
+            return (0, 0);
+        }
+        let base = self.layout.rule_base() + rule * RULE_WORDS;
+        (self.counters.sum(base), self.counters.sum(base + 1))
     }
 
     /// What has gone through an interface.

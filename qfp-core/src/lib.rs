@@ -4,7 +4,8 @@
 //!
 //! - [`ppe`]: the run-to-completion engine of one lcore: receive, walk, transmit
 //! - [`fia`]: the order of operations, the one place that names every feature
-//! - [`l2`], [`l3`], [`fib`], [`adjacency`], [`ifib`], [`punt`]: features; what they tell each other
+//! - [`l2`], [`l3`], [`acl`], [`pbr`], [`qos`], [`crypto`],
+//!   [`fib`], [`adjacency`], [`ifib`], [`punt`]: features; what they tell each other
 //!   goes through the vector
 //! - [`step`]: what a feature's row is; [`counters`]
 //! - [`packet`], [`uidb`]: vectors, interfaces
@@ -14,20 +15,24 @@
 
 #![deny(unsafe_code)]
 
+pub mod acl;
 pub mod adjacency;
 pub mod counters;
+pub mod crypto;
 pub mod fia;
 pub mod fib;
-
 pub mod ifib;
 pub mod isa;
 pub mod l2;
 pub mod l3;
 mod named;
 pub mod packet;
+pub mod pbr;
 pub mod ppe;
 pub mod punt;
+pub mod qos;
 mod simd;
+mod slab;
 pub mod step;
 pub mod tables;
 pub mod uidb;

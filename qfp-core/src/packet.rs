@@ -1,5 +1,6 @@
 //! What a packet is while it is being forwarded: the vector, its metadata, and verdicts.
 
+mod mark;
 mod meta;
 mod vector;
 mod verdict;

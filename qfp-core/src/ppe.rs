@@ -14,6 +14,7 @@ use pal::clock::{Nanos, rdtsc};
 use pal::publication::Reader;
 use pal::region::ReadOnly;
 
+use crate::acl::LateFilter;
 use crate::adjacency::AdjacencyTables;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, TracedPacket};
@@ -107,6 +108,7 @@ pub struct Ppe {
     reader: Reader,
     counters: LcoreCounters,
     gate: PuntGate,
+    filter: LateFilter,
     countdown: u32,
     trace_left: usize,
     traced: Vec<TracedPacket>,
@@ -127,6 +129,7 @@ impl Ppe {
             reader: parts.reader,
             counters: parts.counters,
             gate: PuntGate::new(&parts.punt),
+            filter: LateFilter::new(),
             countdown: 1,
             trace_left: 0,
             traced: Vec::new(),
@@ -303,7 +306,8 @@ impl Ppe {
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {
                 self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
-                hand_over(&mut self.vector, &mut self.gate, &self.counters, tables, sink);
+                let gates = (&mut self.gate, &mut self.filter);
+                hand_over(&mut self.vector, gates, &self.counters, tables, sink);
                 self.pool.free(&mut self.vector.burst, PacketMask::FULL);
             }
         }
@@ -378,7 +382,7 @@ fn transmit(
 #[cold]
 fn hand_over(
     vector: &mut Vector,
-    gate: &mut PuntGate,
+    (gate, filter): (&mut PuntGate, &mut LateFilter),
     counters: &LcoreCounters,
     tables: Tables<'_>,
     sink: &mut impl SlowPathSink,
@@ -398,6 +402,10 @@ fn hand_over(
         let End::Punt(cause) = vector.end[slot & 63] else { continue };
         if !gate.passes(cause, vector.now) {
             counters.drop(DropReason::PuntPerCausePolicer, 1);
+            continue;
+        }
+        if let Some(reason) = filter.refuses(&tables, counters, vector, slot) {
+            counters.drop(reason, 1);
             continue;
         }
         // The slow path forwards packets with options, which no row has checked the source of.
@@ -425,6 +433,7 @@ const fn is_reported(reason: DropReason) -> bool {
             | DropReason::Ipv6Null0
             | DropReason::NoAdjacency
             | DropReason::Ipv4Acl
+            | DropReason::Ipv6Acl
     )
 }
 

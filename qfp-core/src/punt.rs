@@ -203,7 +203,7 @@ impl SlowPath {
                 self.limits.null0_unreachables.then_some(Problem::NullRoute)
             }
             DropReason::NoAdjacency => Some(Problem::HostUnreachable),
-            DropReason::Ipv4Acl => Some(Problem::Prohibited),
+            DropReason::Ipv4Acl | DropReason::Ipv6Acl => Some(Problem::Prohibited),
             _ => None,
         };
         let fate = match problem {

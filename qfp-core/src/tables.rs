@@ -78,4 +78,12 @@ pub mod table_kind {
     pub const FIB6_VRF_LINES: TableKind = TableKind::new(19);
     /// IPv6 of all VRFs: spans below a /48.
     pub const FIB6_VRF_DEEP: TableKind = TableKind::new(20);
+    /// [`Line`](crate::acl::Line)s of classification images.
+    pub const ACL_LINES: TableKind = TableKind::new(21);
+    /// The line that each classification object begins at.
+    pub const ACL_OBJECTS: TableKind = TableKind::new(22);
+    /// [`Bindings`](crate::acl::Bindings), by uIDB number.
+    pub const ACL_BINDINGS: TableKind = TableKind::new(23);
+    /// [`PbrAction`](crate::pbr::PbrAction) rows.
+    pub const PBR_ACTIONS: TableKind = TableKind::new(24);
 }

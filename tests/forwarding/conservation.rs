@@ -14,15 +14,23 @@ use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
 use crate::router::{Run, TWO_NETWORKS, route_with};
 
 /// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
-/// itself, and one that checks sources.
+/// itself, one that checks sources, one that denies all packets, and one whose policy drops them.
 fn config() -> String {
     format!(
         "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
          [[route]]\nprefix = \"2001:2::/48\"\ndrop = true\n\
          [[port]]\nshutdown = true\n[[port]]\nmac_filter = true\n\
-         [[port]]\nurpf = \"strict\"\n"
+         [[port]]\nurpf = \"strict\"\n\
+         [[port]]\nacl_in = [\"1\", \"SIX\"]\n[[port]]\npolicy_route = \"NOWHERE\"\n\
+         [[acl]]\ntext = '''\n{LISTS}'''\n[[route_map]]\ntext = '''\n{NOWHERE}'''\n"
     )
 }
+
+const LISTS: &str = "access-list 1 deny any\nipv6 access-list SIX\n deny ipv6 any any\n";
+const NOWHERE: &str = "route-map NOWHERE permit 10\n set interface Null0\n";
+
+/// Ports of [`config`].
+const PORTS: usize = 7;
 
 const V4: (&str, &str) = ("10.1.0.2", "203.0.113.9");
 const V6: (&str, &str) = ("2001:db8:1::2", "2001:db8:ff::9");
@@ -81,6 +89,9 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::Ipv6McastNoRoute, 0, to6("ff05::99")),
         (R::Ipv4UnicastRpf, 4, from_west(&v4())),
         (R::Ipv6UnicastRpf, 4, from_west(&plain(V6))),
+        (R::Ipv4Acl, 5, from_west(&v4())),
+        (R::Ipv6Acl, 5, from_west(&plain(V6))),
+        (R::PbrNull0, 6, from_west(&v4())),
         (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
         (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
     ]
@@ -91,7 +102,7 @@ const OUT_OF_REACH: [(DropReason, &str); 5] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
-    (DropReason::Ipv4Acl, "there are no access lists yet"),
+    (DropReason::Flowspec, "no configuration binds flow specifications"),
     (DropReason::Policer, "there are no policers yet"),
 ];
 
@@ -108,7 +119,7 @@ fn run_all(received: &[Vec<Timed>]) -> Run {
 #[test]
 fn every_drop_reason_counts_its_packet_and_no_other() {
     for (reason, port, bytes) in cases() {
-        let mut received = vec![Vec::new(); 5];
+        let mut received = vec![Vec::new(); PORTS];
         received[port].push((0, bytes));
         let run = run_all(&received);
         assert_eq!(run.report.drops, [(reason.name(), 1)]);
@@ -127,7 +138,7 @@ fn every_drop_reason_there_is_has_a_case() {
 
 /// All of the cases in one vector, among packets that are forwarded.
 fn mixture() -> Vec<Vec<Timed>> {
-    let mut received = vec![Vec::new(); 5];
+    let mut received = vec![Vec::new(); PORTS];
     for (n, (_, port, bytes)) in (0..).zip(cases()) {
         received[port].push((n / 30 * 1_000, bytes));
         received[0].push((n / 30 * 1_000, from_west(&plain(if n % 2 == 0 { V4 } else { V6 }))));

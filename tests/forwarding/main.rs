@@ -8,6 +8,7 @@ mod packets;
 #[path = "../support/router.rs"]
 mod router;
 
+mod acl;
 mod conservation;
 mod errors;
 mod fragments;

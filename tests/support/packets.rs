@@ -65,6 +65,28 @@ pub(crate) fn udp(src: &str, dst: &str, ttl: u8, ports: (u16, u16), data: &[u8])
     bytes
 }
 
+/// A TCP segment with these flags.
+pub(crate) fn tcp(
+    src: &str,
+    dst: &str,
+    ttl: u8,
+    ports: (u16, u16),
+    flags: u8,
+    data: &[u8],
+) -> Vec<u8> {
+    let mut header = etherparse::TcpHeader::new(ports.0, ports.1, 1, 1024);
+    [header.fin, header.syn, header.rst] = [1, 2, 4].map(|bit| flags & bit != 0);
+    [header.psh, header.ack, header.urg] = [8, 16, 32].map(|bit| flags & bit != 0);
+    let packet = match ends(src, dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), ttl),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => PacketBuilder::ipv6(src.octets(), dst.octets(), ttl),
+        _ => panic!("{src} and {dst} are of two families"),
+    };
+    let mut bytes = Vec::new();
+    packet.tcp_header(header).write(&mut bytes, data).unwrap();
+    bytes
+}
+
 /// An echo request or reply.
 pub(crate) fn echo(src: &str, dst: &str, ttl: u8, reply: bool, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::CommitError;
 use crate::config::{Config, Interface, Interfaces, RouteTable};
+use crate::ea::lines_for;
 
 /// Sizes of the tables, fixed when the client starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,11 @@ pub struct Capacity {
     pub vrf_ipv6_lines: u32,
     /// Spans below a /48 of each VRF.
     pub vrf_long_prefixes: u16,
+    /// Lines for access lists and policies, 64 bytes each: two to six for a rule, twice, since what
+    /// is new is built beside what is in use.
+    pub acl_lines: u32,
+    /// Rules of access lists and policies that have counters.
+    pub rules: u32,
 }
 
 impl Capacity {
@@ -48,6 +54,8 @@ impl Capacity {
         vrf_ipv4_lines: 256,
         vrf_ipv6_lines: 1 << 11,
         vrf_long_prefixes: 64,
+        acl_lines: 1 << 13,
+        rules: 1 << 16,
     };
 
     /// Room for this configuration, and for routes that come and go.
@@ -67,6 +75,8 @@ impl Capacity {
             vrfs: u16::try_from(vrfs.len()).unwrap_or(u16::MAX),
             vrf_ipv4_lines: lines(Self::SMALL.vrf_ipv4_lines, ipv4),
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
+            acl_lines: lines_for(config),
+            rules: rules_for(config),
             ..rest
         }
     }
@@ -85,6 +95,7 @@ impl Capacity {
             + vrfs * (2 * (1 << 18) + 64)
             + vrfs * 64 * (self.vrf_ipv4_lines as usize + self.vrf_ipv6_lines as usize)
             + vrfs * 4 * self.vrf_long_prefixes as usize
+            + self.acl_lines as usize * 64
             + (64 << 20)
     }
 
@@ -101,6 +112,8 @@ impl Capacity {
             ("lines of an IPv6 table", self.ipv6_lines.into(), 1 << 26),
             ("lines of a VRF's IPv4 table", self.vrf_ipv4_lines.into(), 1 << 26),
             ("lines of a VRF's IPv6 table", self.vrf_ipv6_lines.into(), 1 << 26),
+            ("lines for access lists", self.acl_lines.into(), 1 << 28),
+            ("rules with counters", self.rules.into(), 1 << 28),
         ] {
             if value > u64::from(limit) {
                 return Err(CommitError::TooMany { what, value, limit });
@@ -108,6 +121,13 @@ impl Capacity {
         }
         Ok(())
     }
+}
+
+/// Rules with counters: those configured, and as many again while one commit follows another.
+fn rules_for(config: &Config) -> u32 {
+    let aces: usize = config.access_lists.lists().map(|list| list.aces().count() + 3).sum();
+    let entries: usize = config.route_maps.iter().map(|map| 2 * map.entries().count()).sum();
+    u32::try_from(2 * (aces + entries)).unwrap_or(u32::MAX).clamp(Capacity::SMALL.rules, 1 << 22)
 }
 
 /// Lines for the configured routes of a VRF, IPv4 and IPv6: a route begins and ends an interval,

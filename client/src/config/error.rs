@@ -1,9 +1,12 @@
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
+use super::{Definition, MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
+use crate::acl::{GroupError, Name, ResolveError};
+use crate::ios::What;
 
 /// What is wrong with the configuration, and where. Prints as one line.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +242,94 @@ pub enum Problem {
         /// Its first MAC address.
         first: MacAddr,
     },
+
+    /// Access lists or route maps from nowhere, or from two places.
+    #[error("{table} needs either \"file\" or \"text\"")]
+    FileOrText {
+        /// Which it is.
+        table: &'static str,
+    },
+    /// A name that would not fit into one line of a message.
+    #[error("{0:?} is no file name: it must not have control characters")]
+    BadFileName(String),
+    /// A file that is named here and cannot be opened or read.
+    #[error("{path:?} cannot be read: {error}")]
+    TextUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A file that is named here and has no end, or nearly so.
+    #[error("{path:?} is longer than {limit} bytes")]
+    TextTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Most that it may have.
+        limit: usize,
+    },
+    /// A word of an access list, object-group or route map.
+    #[error("{0}")]
+    Text(What),
+    /// A group that cannot be.
+    #[error("{0}")]
+    BadGroup(GroupError),
+    /// A name that stands for nothing.
+    #[error("there is no access list {0:?} in what this defines")]
+    NameNotDefined(String),
+    /// A list, group or route map in two texts.
+    #[error("{what} is already defined{}", seen(.first))]
+    DefinedTwice {
+        /// Which it is.
+        what: Definition,
+        /// Where the first text was said.
+        first: Place,
+    },
+    /// An access list that names groups it cannot have.
+    #[error("{list}: {error}")]
+    BadAccessList {
+        /// The list.
+        list: Definition,
+        /// Why not.
+        error: ResolveError,
+    },
+    /// A route map that matches a list that does not exist.
+    #[error("route map {map}: entry {sequence} needs {list}, which is not defined")]
+    RouteMapList {
+        /// The route map.
+        map: Name,
+        /// Its entry.
+        sequence: u16,
+        /// The list.
+        list: Definition,
+    },
+    /// A route map that sends packets to a table that no interface uses.
+    #[error("route map {map}: entry {sequence} sets VRF {vrf}, and no port or VLAN is in it")]
+    RouteMapVrf {
+        /// The route map.
+        map: Name,
+        /// Its entry.
+        sequence: u16,
+        /// The VRF.
+        vrf: Name,
+    },
+    /// An interface with an access list that does not exist.
+    #[error("there is no access list {0:?}")]
+    UnknownAccessList(String),
+    /// An interface with two access lists of a family and direction.
+    #[error("{name:?} is of the same address family as {first:?}: there can be one of each")]
+    SecondAccessList {
+        /// The second.
+        name: String,
+        /// The first.
+        first: String,
+    },
+    /// An interface with a route map that does not exist.
+    #[error("there is no route map {0:?}")]
+    UnknownRouteMap(String),
+    /// An interface with a route map that says nothing.
+    #[error("route map {0:?} has no entry")]
+    EmptyRouteMap(String),
 
     /// A line of a route file that says nothing known.
     #[error(

@@ -57,6 +57,25 @@ impl<'c> Interface<'c> {
         self.vlan.map_or(self.port.urpf, |vlan| vlan.urpf)
     }
 
+    /// Names of the access lists for packets that it receives, whether they are for the router
+    /// itself or not. [`Config::access_list`] has the one of a family.
+    #[must_use]
+    pub fn acl_in(&self) -> &'c [String] {
+        self.vlan.map_or(&self.port.acl_in, |vlan| &vlan.acl_in)
+    }
+
+    /// Names of the access lists for packets that it sends, but for the router's own.
+    #[must_use]
+    pub fn acl_out(&self) -> &'c [String] {
+        self.vlan.map_or(&self.port.acl_out, |vlan| &vlan.acl_out)
+    }
+
+    /// Name of the route map for packets that it receives.
+    #[must_use]
+    pub fn policy_route(&self) -> Option<&'c str> {
+        self.vlan.map_or(&self.port.policy_route, |vlan| &vlan.policy_route).as_deref()
+    }
+
     /// Whether it is not shut down.
     #[must_use]
     pub fn is_up(&self) -> bool {

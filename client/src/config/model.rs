@@ -3,7 +3,9 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::{MacAddr, Origin};
+use super::{Definitions, MacAddr, Origin};
+use crate::acl::{AccessList, Document, Family};
+use crate::pbr::RouteMaps;
 
 /// Largest IP packets an interface may be set to send, bytes (RFC 791 3.2 and jumbo frames).
 pub const MTU: RangeInclusive<u16> = 68..=9000;
@@ -15,6 +17,8 @@ pub const VLAN_ID: RangeInclusive<u16> = 1..=4094;
 pub const WEIGHT: RangeInclusive<u8> = 1..=u8::MAX;
 /// Most paths one prefix may have.
 pub const MAX_PATHS: usize = 64;
+/// Most entries an access list may have when its object-groups stand in place of their names.
+pub const MAX_ACES: usize = 100_000;
 
 /// Everything the operator says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +29,23 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Static neighbours.
     pub neighbours: Vec<Neighbour>,
+    /// Access lists, and the object-groups that they name.
+    pub access_lists: Document,
+    /// Route maps.
+    pub route_maps: RouteMaps,
+    /// Where the access lists, object-groups and route maps were said.
+    pub definitions: Definitions,
     /// The file it was read from.
     pub origin: Origin,
+}
+
+impl Config {
+    /// The list that `names`, as of [`Interface::acl_in`](super::Interface::acl_in), have for
+    /// packets of `family`. Without one, all of them are permitted.
+    #[must_use]
+    pub fn access_list(&self, names: &[String], family: Family) -> Option<&AccessList> {
+        names.iter().find_map(|name| self.access_lists.list(family, name))
+    }
 }
 
 /// A physical interface.
@@ -54,6 +73,12 @@ pub struct Port {
     pub vrf: Option<String>,
     /// Which sources packets may have.
     pub urpf: Option<Urpf>,
+    /// Access lists that packets must pass when they are received, at most one of each family.
+    pub acl_in: Vec<String>,
+    /// Access lists that packets must pass before they are sent, likewise.
+    pub acl_out: Vec<String>,
+    /// The route map that says which packets are not routed as usual when they are received.
+    pub policy_route: Option<String>,
     /// Sub-interfaces.
     pub vlans: Vec<Vlan>,
     /// Where this was said.
@@ -75,6 +100,9 @@ impl Port {
             shutdown: false,
             vrf: None,
             urpf: None,
+            acl_in: Vec::new(),
+            acl_out: Vec::new(),
+            policy_route: None,
             vlans: Vec::new(),
             origin: Origin::default(),
         }
@@ -108,6 +136,12 @@ pub struct Vlan {
     pub vrf: Option<String>,
     /// As of the port, which does not hand it down.
     pub urpf: Option<Urpf>,
+    /// As of the port, which does not hand it down.
+    pub acl_in: Vec<String>,
+    /// As of the port, which does not hand it down.
+    pub acl_out: Vec<String>,
+    /// As of the port, which does not hand it down.
+    pub policy_route: Option<String>,
     /// Where this was said.
     pub origin: Origin,
 }
@@ -137,6 +171,9 @@ impl Vlan {
             addresses: Vec::new(),
             vrf: None,
             urpf: None,
+            acl_in: Vec::new(),
+            acl_out: Vec::new(),
+            policy_route: None,
             origin: Origin::default(),
         }
     }

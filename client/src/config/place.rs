@@ -1,30 +1,39 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A line of a file, for messages. Line 0 stands for the file as a whole.
+/// A line of a file, or one of its characters, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The file, as the user named it; empty for what came from no file.
     pub file: Arc<str>,
-    /// Counted from 1.
+    /// Counted from 1; 0 stands for the file as a whole.
     pub line: u32,
+    /// Character of the line, counted from 1; 0 stands for the line as a whole.
+    pub column: u32,
 }
 
 impl Place {
     /// A line of `file`.
     #[must_use]
     pub fn new(file: &Arc<str>, line: u32) -> Self {
-        Self { file: Arc::clone(file), line }
+        Self { file: Arc::clone(file), line, column: 0 }
+    }
+
+    /// A file as a whole.
+    #[must_use]
+    pub fn whole(file: &str) -> Self {
+        Self { file: file.into(), line: 0, column: 0 }
     }
 }
 
 impl fmt::Display for Place {
-    /// `FILE:LINE: `, with the parts that are known.
+    /// `FILE:LINE:COLUMN: `, with the parts that are known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&*self.file, self.line) {
-            ("", _) => Ok(()),
-            (file, 0) => write!(f, "{file}: "),
-            (file, line) => write!(f, "{file}:{line}: "),
+        match (&*self.file, self.line, self.column) {
+            ("", ..) => Ok(()),
+            (file, 0, _) => write!(f, "{file}: "),
+            (file, line, 0) => write!(f, "{file}:{line}: "),
+            (file, line, column) => write!(f, "{file}:{line}:{column}: "),
         }
     }
 }

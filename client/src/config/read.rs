@@ -1,16 +1,17 @@
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::table::{Source, Table};
+use super::texts::load;
 use super::{
     Config, ConfigError, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf, VLAN_ID,
     Vlan, WEIGHT,
 };
 
-const FILE: &[&str] = &["port", "route", "neighbor", "neighbour"];
+const FILE: &[&str] = &["port", "route", "neighbor", "neighbour", "acl", "route_map"];
 const PORT: &[&str] = &[
     "name",
     "device",
@@ -23,10 +24,27 @@ const PORT: &[&str] = &[
     "vrf",
     "urpf",
     "urpf_allow_default",
+    "acl_in",
+    "acl_out",
+    "policy_route",
     "vlan",
 ];
-const VLAN: &[&str] =
-    &["id", "inner", "tpid", "name", "mtu", "address", "vrf", "urpf", "urpf_allow_default"];
+const VLAN: &[&str] = &[
+    "id",
+    "inner",
+    "tpid",
+    "name",
+    "mtu",
+    "address",
+    "vrf",
+    "urpf",
+    "urpf_allow_default",
+    "acl_in",
+    "acl_out",
+    "policy_route",
+];
+const ACL: &[&str] = &["name", "file", "text"];
+const ROUTE_MAP: &[&str] = &["file", "text"];
 const ROUTE: &[&str] = &["prefix", "via", "dev", "drop", "weight", "vrf"];
 const NEIGHBOUR: &[&str] = &["address", "mac", "dev"];
 
@@ -40,16 +58,30 @@ impl Config {
         let file = path.display().to_string();
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, &file),
-            Err(error) => Err(Problem::Unreadable(error).at(Place { file: file.into(), line: 0 })),
+            Err(error) => Err(Problem::Unreadable(error).at(Place::whole(&file))),
         }
     }
 
-    /// Reads TOML; `file` is its name in messages.
+    /// Reads TOML; `file` is its name in messages, and files that the text names are relative to
+    /// its folder.
     ///
     /// # Errors
-    /// On bad syntax, unknown keys, wrong types and values that are not what their key needs.
-    /// Whether the parts agree is for [`Config::validate`] to say.
+    /// On bad syntax, unknown keys, wrong types, values that are not what their key needs, and
+    /// when a file that the text names cannot be read. Whether the parts agree is for
+    /// [`Config::validate`] to say.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(text, file, load)
+    }
+
+    /// As [`Config::parse`], with the files that the text names from `load`.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        mut load: impl FnMut(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, ConfigError> {
         let source = Source::new(text, file);
         let root = DeTable::parse(source.text).map_err(|error| {
             let place = error.span().map_or(source.whole(), |span| source.place(span.start));
@@ -60,6 +92,13 @@ impl Config {
         let mut config = Self { origin: root.origin.clone(), ..Self::default() };
         for (index, table) in root.tables("port", "[[port]]", PORT)?.into_iter().enumerate() {
             config.ports.push(port(index, table)?);
+        }
+        let base = Path::new(file).parent().unwrap_or(Path::new(""));
+        for table in root.tables("acl", "[[acl]]", ACL)? {
+            config.add_access_lists(table, base, &mut load)?;
+        }
+        for table in root.tables("route_map", "[[route_map]]", ROUTE_MAP)? {
+            config.add_route_maps(table, base, &mut load)?;
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);
@@ -85,6 +124,9 @@ fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {
     port.shutdown = table.flag("shutdown")?.unwrap_or_default();
     port.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
     port.urpf = urpf(&mut table)?;
+    port.acl_in = table.one_or_more("acl_in")?;
+    port.acl_out = table.one_or_more("acl_out")?;
+    port.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
     for table in table.tables("vlan", "[[port.vlan]]", VLAN)? {
         port.vlans.push(vlan(&port.name, table)?);
     }
@@ -109,6 +151,9 @@ fn vlan(port: &str, mut table: Table<'_>) -> Result<Vlan, ConfigError> {
     vlan.addresses = addresses(&mut table)?;
     vlan.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
     vlan.urpf = urpf(&mut table)?;
+    vlan.acl_in = table.one_or_more("acl_in")?;
+    vlan.acl_out = table.one_or_more("acl_out")?;
+    vlan.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
     vlan.origin = table.origin;
     Ok(vlan)
 }

@@ -54,8 +54,7 @@ impl RouteTable {
     ) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let unreadable =
-            |error| Problem::Unreadable(error).at(Place { file: name.as_str().into(), line: 0 });
+        let unreadable = |error| Problem::Unreadable(error).at(Place::whole(&name));
         let file = File::open(path).map_err(unreadable)?;
         let total = file.metadata().map_err(unreadable)?.len();
         let metered = Metered { inner: file, done: 0, total, progress };

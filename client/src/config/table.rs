@@ -41,6 +41,17 @@ pub(super) struct Table<'a> {
     pub(super) origin: Origin,
 }
 
+/// A text of several lines and where it stands.
+pub(super) struct Block<'a> {
+    pub(super) text: &'a str,
+    /// Where the value begins.
+    pub(super) said: Place,
+    /// The line of its first character: a line end behind the opening quotes is none of it.
+    pub(super) first: Place,
+    /// The line of the closing quotes.
+    pub(super) last: u32,
+}
+
 /// A value and where it stands.
 pub(super) struct Found<'a> {
     pub(super) place: Place,
@@ -79,6 +90,11 @@ impl<'a> Table<'a> {
         Ok(Self { source, title, table, origin: Origin::new(place) })
     }
 
+    /// What the table is called in messages.
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
     fn value(&mut self, key: &'static str) -> Option<(&'a DeValue<'a>, Place)> {
         let value = self.table.get(key)?;
         let place = self.source.place(value.span().start);
@@ -90,6 +106,23 @@ impl<'a> Table<'a> {
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<Found<'a>>, ConfigError> {
         let Some((value, place)) = self.value(key) else { return Ok(None) };
         string(key, value, place).map(Some)
+    }
+
+    /// The text of `key` with its lines, if it is there.
+    pub(super) fn block(&mut self, key: &'static str) -> Result<Option<Block<'a>>, ConfigError> {
+        let Some(Found { place: said, text }) = self.text(key)? else { return Ok(None) };
+        let mut first = said.clone();
+        let mut last = said.line;
+        if let Some(value) = self.table.get(key) {
+            let span = value.span();
+            last = self.source.place(span.end.saturating_sub(1)).line;
+            let written = self.source.text.get(span).unwrap_or_default();
+            let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
+            if inner.is_some_and(|inner| inner.starts_with('\n') || inner.starts_with("\r\n")) {
+                first.line += 1;
+            }
+        }
+        Ok(Some(Block { text, said, first, last }))
     }
 
     /// The text of `key`, which must be there.
@@ -142,6 +175,20 @@ impl<'a> Table<'a> {
             texts.push(string(key, entry.get_ref(), place)?);
         }
         Ok(texts)
+    }
+
+    /// The texts of `key`, which is one text or a list of them; none if it is not there.
+    pub(super) fn one_or_more(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let texts = match value.get_ref() {
+            DeValue::Array(_) => self.texts(key)?,
+            DeValue::String(_) => self.text(key)?.into_iter().collect(),
+            other => {
+                let place = self.source.place(value.span().start);
+                return Err(wrong_type(key, "a text or a list of texts", other).at(place));
+            }
+        };
+        Ok(texts.into_iter().map(|found| found.text.to_owned()).collect())
     }
 
     /// The tables `[[key]]`, each of which may have the keys `known`.

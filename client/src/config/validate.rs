@@ -15,7 +15,8 @@ impl Config {
     /// Checks that the configuration makes sense as a whole.
     ///
     /// # Errors
-    /// The first thing that does not, in the order ports, addresses, routes, neighbours.
+    /// The first thing that does not, in the order ports, addresses, access lists, route
+    /// maps, who uses them, routes, neighbours.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.ports.is_empty() {
             return Err(Problem::NoPorts.at(self.origin.place()));
@@ -28,6 +29,7 @@ impl Config {
             check_interface(&interfaces, InterfaceId(index), interface)?;
         }
         check_overlaps(&interfaces)?;
+        self.check_bindings(&interfaces)?;
         self.check_routes(&interfaces)?;
         self.check_neighbours(&interfaces)
     }

@@ -4,7 +4,8 @@ use ipnet::IpNet;
 
 use super::{Config, Neighbour, Port, Route, Target, Urpf, Vlan};
 
-/// TOML that reads back as the same configuration.
+/// TOML that reads back as the same configuration: everything in one text, access lists and route
+/// maps that came from files of their own as well.
 impl Display for Config {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -15,6 +16,22 @@ impl Display for Config {
         for port in &self.ports {
             separate(f)?;
             write_port(f, port)?;
+        }
+        if self.access_lists.objects.iter().next().is_some() {
+            separate(f)?;
+            writeln!(f, "[[acl]]")?;
+            write_text(f, "text", &self.access_lists.objects.to_string())?;
+        }
+        for list in self.access_lists.lists() {
+            separate(f)?;
+            writeln!(f, "[[acl]]")?;
+            write_text(f, "name", list.name().as_str())?;
+            write_text(f, "text", &list.to_string())?;
+        }
+        for map in self.route_maps.iter().filter(|map| map.entries().next().is_some()) {
+            separate(f)?;
+            writeln!(f, "[[route_map]]")?;
+            write_text(f, "text", &map.to_string())?;
         }
         for route in &self.routes {
             separate(f)?;
@@ -49,6 +66,7 @@ fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
         writeln!(f, "shutdown = true")?;
     }
     write_routing(f, port.vrf.as_deref(), port.urpf)?;
+    write_bindings(f, &port.acl_in, &port.acl_out, port.policy_route.as_deref())?;
     port.vlans.iter().try_for_each(|vlan| write_vlan(f, vlan))
 }
 
@@ -64,6 +82,7 @@ fn write_vlan(f: &mut Formatter<'_>, vlan: &Vlan) -> fmt::Result {
         writeln!(f, "mtu = {mtu}")?;
     }
     write_routing(f, vlan.vrf.as_deref(), vlan.urpf)?;
+    write_bindings(f, &vlan.acl_in, &vlan.acl_out, vlan.policy_route.as_deref())?;
     write_addresses(f, &vlan.addresses)
 }
 
@@ -75,6 +94,25 @@ fn write_routing(f: &mut Formatter<'_>, vrf: Option<&str>, urpf: Option<Urpf>) -
         writeln!(f, "urpf_allow_default = true")?;
     }
     Ok(())
+}
+
+fn write_bindings(
+    f: &mut Formatter<'_>,
+    acl_in: &[String],
+    acl_out: &[String],
+    policy_route: Option<&str>,
+) -> fmt::Result {
+    write_names(f, "acl_in", acl_in)?;
+    write_names(f, "acl_out", acl_out)?;
+    policy_route.iter().try_for_each(|map| write_text(f, "policy_route", map))
+}
+
+fn write_names(f: &mut Formatter<'_>, key: &str, names: &[String]) -> fmt::Result {
+    match names {
+        [] => Ok(()),
+        [name] => write_text(f, key, name),
+        _ => writeln!(f, "{key} = {}", toml::Value::from(names.to_vec())),
+    }
 }
 
 fn write_route(f: &mut Formatter<'_>, route: &Route) -> fmt::Result {
@@ -121,9 +159,12 @@ mod tests {
     use proptest::collection::vec;
     use proptest::option::of;
     use proptest::prelude::*;
+    use proptest::sample::subsequence;
 
     use super::super::{MTU, MacAddr, Origin, Tpid, VLAN_ID, WEIGHT};
     use super::*;
+    use crate::acl::Document;
+    use crate::pbr::RouteMaps;
 
     fn mac() -> impl Strategy<Value = MacAddr> {
         any::<[u8; 6]>().prop_map(MacAddr)
@@ -144,6 +185,32 @@ mod tests {
         of(any::<(bool, bool)>().prop_map(|(strict, allow_default)| Urpf { strict, allow_default }))
     }
 
+    fn bindings() -> impl Strategy<Value = (Vec<String>, Vec<String>, Option<String>)> {
+        let names = || vec(any::<String>(), 0..4);
+        (names(), names(), of(any::<String>()))
+    }
+
+    fn access_lists() -> impl Strategy<Value = Document> {
+        let texts = [
+            "object-group network HOSTS\n host 192.0.2.1\n",
+            "ip access-list extended EDGE\n permit tcp object-group HOSTS any eq 80\n",
+            "ip access-list standard \"\"\"\n",
+            "ipv6 access-list EDGE\n remark \\ \u{7f} ''' \"\"\"\n permit ipv6 any any\n",
+        ];
+        subsequence(texts.to_vec(), 0..=4)
+            .prop_map(|texts| Document::parse(&texts.concat()).unwrap())
+    }
+
+    fn route_maps() -> impl Strategy<Value = RouteMaps> {
+        let texts = [
+            "route-map A permit 10\n match ip address EDGE\n set ip next-hop 192.0.2.9\n",
+            "route-map A deny 20\n",
+            "route-map B permit 10\n description \"\"\" \\\n",
+        ];
+        subsequence(texts.to_vec(), 0..=3)
+            .prop_map(|texts| RouteMaps::parse(&texts.concat()).unwrap())
+    }
+
     prop_compose! {
         fn vlan()(
             id in VLAN_ID,
@@ -154,8 +221,10 @@ mod tests {
             addresses in networks(),
             vrf in of(any::<String>()),
             urpf in urpf(),
+            (acl_in, acl_out, policy_route) in bindings(),
         ) -> Vlan {
-            Vlan { id, inner, tpid, name, mtu, addresses, vrf, urpf, origin: Origin::default() }
+            let vlan = Vlan { tpid, name, mtu, addresses, vrf, urpf, ..Vlan::new("", id, inner) };
+            Vlan { acl_in, acl_out, policy_route, ..vlan }
         }
     }
 
@@ -170,9 +239,11 @@ mod tests {
             vlans in vec(vlan(), 0..3),
             vrf in of(any::<String>()),
             urpf in urpf(),
+            (acl_in, acl_out, policy_route) in bindings(),
         ) -> Port {
             let port = Port { name, device, mac, mtu, addresses, ..Port::new("") };
-            Port { promiscuous, mac_filter, shutdown, vrf, urpf, vlans, ..port }
+            let port = Port { promiscuous, mac_filter, shutdown, vrf, urpf, vlans, ..port };
+            Port { acl_in, acl_out, policy_route, ..port }
         }
     }
 
@@ -205,8 +276,10 @@ mod tests {
         fn what_is_written_reads_back_as_the_same(
             ports in vec(port(), 0..4), routes in vec(route(), 0..4),
             neighbours in vec(neighbour(), 0..4),
+            access_lists in access_lists(), route_maps in route_maps(),
         ) {
-            let config = Config { ports, routes, neighbours, origin: Origin::default() };
+            let config = Config { ports, routes, neighbours, ..Config::default() };
+            let config = Config { access_lists, route_maps, ..config };
             prop_assert_eq!(Config::parse(&config.to_string(), "written").unwrap(), config);
         }
     }

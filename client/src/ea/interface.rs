@@ -115,7 +115,7 @@ impl InterfaceAgent {
         driver: &Driver,
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
-        features: &HashMap<String, Features>,
+        features: impl Fn(&Interface<'_>) -> Features,
         table: impl Fn(Option<&str>) -> TableId,
     ) -> Result<Drafts, DriverError> {
         let mut rows = driver.alloc::<Uidb>(self.high_water())?;
@@ -136,7 +136,7 @@ impl InterfaceAgent {
             let uidb = self.uidb(interface);
             let port = interface.port_index;
             let facts = ports.get(port);
-            let own = features.get(interface.name()).copied().unwrap_or_default();
+            let own = features(interface);
             let mut features_in = own.ingress | Gate::TTL.mask();
             if interface.port.mac_filter.unwrap_or(facts.is_some_and(|facts| facts.filter_mac)) {
                 features_in |= Gate::MAC_FILTER.mask();
@@ -188,11 +188,12 @@ impl InterfaceAgent {
     }
 
     /// Publishes `drafts` and returns what was there before, for [`InterfaceAgent::keep`] or
-    /// [`InterfaceAgent::restore`].
+    /// [`InterfaceAgent::restore`]. `others` names the tables of other agents in the same generation.
     pub(crate) fn publish(
         &mut self,
         driver: &mut Driver,
         drafts: Drafts,
+        others: impl FnOnce(&mut RootDraft),
     ) -> Result<Before, DriverError> {
         let new = Blocks {
             uidbs: drafts.uidbs.publish(),
@@ -200,7 +201,10 @@ impl InterfaceAgent {
             outer: drafts.outer.publish(),
             inner: drafts.inner.publish(),
         };
-        let published = driver.commit(|root| new.name_in(root));
+        let published = driver.commit(|root| {
+            new.name_in(root);
+            others(root);
+        });
         if let Err(error) = published {
             new.retire(driver);
             return Err(error);
@@ -220,10 +224,14 @@ impl InterfaceAgent {
         &mut self,
         driver: &mut Driver,
         before: Before,
+        others: impl FnOnce(&mut RootDraft),
     ) -> Result<(), DriverError> {
-        let restored = driver.commit(|root| match &before.0 {
-            Some(old) => old.name_in(root),
-            None => Blocks::clear(root),
+        let restored = driver.commit(|root| {
+            match &before.0 {
+                Some(old) => old.name_in(root),
+                None => Blocks::clear(root),
+            }
+            others(root);
         });
         if let Err(error) = restored {
             Self::keep(driver, before);

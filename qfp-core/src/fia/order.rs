@@ -5,6 +5,7 @@
 //! list's result is known early and takes effect late, as in ING-24 and EGR-11. Rows without a
 //! step belong to features that are not built yet; they keep their place.
 
+use crate::acl::{AclAct, Classify, Side};
 use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
@@ -12,6 +13,7 @@ use crate::ifib::IfibAct;
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
 use crate::l3::L3Parse;
+use crate::pbr::{PbrAct, PbrClassify};
 use crate::step::Step;
 
 /// Which interface's features gate a row.
@@ -91,11 +93,11 @@ pub static ROUTER: &[Row] = order! {
         "frames for other stations", "drop MacFilter", "own".
     "l3-parse"         Ingress Gate::Always,     Any,  Some(|isa| Box::new(L3Parse::new(isa)));
         "network header checks", "drop format errors, martians; punt Arp, groups, options", "ING-14".
-    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  None;
+    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|isa| Box::new(Classify::new(Side::In, isa)));
         "access list lookup, result only", "nothing", "ING-02".
-    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  None;
-        "policy-based routing lookup", "nothing", "ING-06".
-    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  None;
+    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|isa| Box::new(PbrClassify::new(isa)));
+        "policy-based routing lookup; routing table and DSCP change", "nothing", "ING-06".
+    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  Some(|isa| Box::new(Classify::new(Side::In, isa)));
         "service policy class lookup", "nothing", "ING-04".
     "urpf"             Ingress Gate::URPF,       Any,  Some(|isa| Box::new(Urpf::new(isa)));
         "source lookup", "drop Ipv4UnicastRpf, Ipv6UnicastRpf", "ING-09".
@@ -103,11 +105,13 @@ pub static ROUTER: &[Row] = order! {
         "longest prefix match", "nothing", "ING-07".
     "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|isa| Box::new(Fib6Lookup::new(isa)));
         "longest prefix match", "nothing", "ING-07".
+    "pbr-act-in"       Ingress Gate::PBR_IN,     Any,  Some(|isa| Box::new(PbrAct::new(isa)));
+        "policy's next hop in place of the route's", "drop PbrNull0, Flowspec", "ING-06".
     "next-hop"         Ingress Gate::Always,     Any,  Some(|_| Box::new(NextHop));
         "group member by flow hash, output interface, for us or not",
         "drop Ipv4NoRoute, Ipv6NoRoute, Ipv4Null0, Ipv6Null0, NoAdjacency, LinkLocalScope", "ING-08, ING-10".
-    "acl-act-in"       Ingress Gate::ACL_IN,     Any,  None;
-        "access list verdict takes effect", "drop Ipv4Acl", "ING-12".
+    "acl-act-in"       Ingress Gate::ACL_IN,     Any,  Some(|_| Box::new(AclAct::new(Side::In)));
+        "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "ING-12".
     "qos-act-in"       Ingress Gate::QOS_IN,     Any,  None;
         "police, then mark", "drop Policer", "ING-13".
     "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
@@ -120,12 +124,12 @@ pub static ROUTER: &[Row] = order! {
         "full egress lookup", "punt Glean, IncompleteAdjacency", "EGR-01".
     "l2-rewrite"       Egress  Gate::Always,     Any,  Some(|_| Box::new(L2Rewrite));
         "header of the output link", "drop RewriteNoRoom", "EGR-02".
-    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  None;
+    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  Some(|isa| Box::new(Classify::new(Side::Out, isa)));
         "access list lookup, result only", "nothing", "EGR-03".
-    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  None;
+    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  Some(|isa| Box::new(Classify::new(Side::Out, isa)));
         "service policy class lookup", "nothing", "EGR-04".
-    "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  None;
-        "access list verdict takes effect", "drop Ipv4Acl", "EGR-05".
+    "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  Some(|_| Box::new(AclAct::new(Side::Out)));
+        "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
     "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  None;
         "police, then mark, then queue", "drop Policer", "EGR-06".
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
@@ -158,6 +162,7 @@ mod tests {
                 "urpf",
                 "fib4-lookup",
                 "fib6-lookup",
+                "pbr-act-in",
                 "next-hop",
                 "acl-act-in",
                 "qos-act-in",

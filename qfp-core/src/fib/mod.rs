@@ -20,7 +20,6 @@
 
 mod prefix;
 mod routes;
-mod slab;
 mod stage;
 mod tree;
 mod urpf;
@@ -31,7 +30,8 @@ mod vrf;
 #[cfg(test)]
 mod tests;
 
-pub use crate::isa::Isa;
+use crate::isa::Isa;
+use crate::slab::NoRoom;
 pub use prefix::{Address, Prefix};
 pub use stage::{Fib4, Fib4Lookup, Fib6, Fib6Lookup};
 pub use tree::Line;
@@ -84,6 +84,12 @@ pub enum FibError {
         /// The highest leaf allowed.
         max: u16,
     },
+}
+
+impl FibError {
+    pub(crate) fn full(resource: Resource, no: NoRoom) -> Self {
+        Self::Full { resource, wanted: no.wanted, free: no.free, waiting: no.waiting }
+    }
 }
 
 /// Why slices cannot be an image.

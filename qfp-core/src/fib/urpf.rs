@@ -144,7 +144,7 @@ fn checked(tables: &Tables<'_>, vector: &Vector, select: PacketMask) -> (PacketM
 pub fn refuses(tables: &Tables<'_>, vector: &Vector, slot: usize, isa: Isa) -> Option<DropReason> {
     let (uidbs, input) = (UidbTable::open(tables), vector.input(slot));
     let row = uidbs.get(input);
-    let table = vector.table(uidbs, slot);
+    let table = vector.own_table(uidbs, slot);
     let vrf = Vrf::of(tables, table);
     let (about, leaf) = match vector.l3(slot) {
         _ if row.features_in & Uidb::URPF == 0 => return None,

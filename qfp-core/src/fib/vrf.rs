@@ -103,7 +103,8 @@ impl ByTable {
             return all;
         }
         all.first = vector.table(uidbs, slot);
-        if !(select - same_interface(&vector.input, vector.input(slot))).is_empty() {
+        let same = same_interface(&vector.input, vector.input(slot)) - vector.redirected;
+        if !(select - same).is_empty() {
             let mut of = [TableId::GLOBAL; VECTOR];
             for slot in select {
                 of[slot & 63] = vector.table(uidbs, slot);

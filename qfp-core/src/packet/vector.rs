@@ -60,6 +60,14 @@ pub struct Vector {
     pub(crate) ahead: PacketMask,
     /// Packets that the forwarding lookup found to be for this router.
     pub(crate) for_us: PacketMask,
+    /// Packets whose first matches are known ([`Vector::class`]), by direction.
+    pub(crate) classified: [PacketMask; 2],
+    /// Packets that a rule wants captured.
+    pub(crate) captured: PacketMask,
+    /// Packets that are routed in the table [`Vector::redirect`] names.
+    pub(crate) redirected: PacketMask,
+    /// Packets whose `marks` have been set.
+    pub(crate) marked: PacketMask,
     /// Slots whose walk has ended other than by being sent.
     pub(crate) dropped: PacketMask,
     pub(crate) punted: PacketMask,
@@ -85,6 +93,12 @@ pub struct Vector {
     pub(crate) leaf: [u32; VECTOR],
     /// Adjacency.
     pub(crate) adjacency: [u32; VECTOR],
+    /// First matches of access lists, policy routes and service policies.
+    pub(crate) class: [[u32; VECTOR]; 3],
+    /// Routing tables of packets that policy has redirected.
+    pub(crate) redirect: [TableId; VECTOR],
+    /// QoS groups and discard classes.
+    pub(crate) marks: [(u16, u8); VECTOR],
     /// Offset of the payload behind the network header, protocol, and the like.
     pub(crate) cold: [Cold; VECTOR],
     pub(crate) end: [End; VECTOR],
@@ -113,6 +127,10 @@ impl Vector {
             fused: PacketMask::EMPTY,
             ahead: PacketMask::EMPTY,
             for_us: PacketMask::EMPTY,
+            classified: [PacketMask::EMPTY; 2],
+            captured: PacketMask::EMPTY,
+            redirected: PacketMask::EMPTY,
+            marked: PacketMask::EMPTY,
             dropped: PacketMask::EMPTY,
             punted: PacketMask::EMPTY,
             consumed: PacketMask::EMPTY,
@@ -127,6 +145,9 @@ impl Vector {
             dst6_lo: [0; VECTOR],
             leaf: [0; VECTOR],
             adjacency: [0; VECTOR],
+            class: [[u32::MAX; VECTOR]; 3],
+            redirect: [TableId::GLOBAL; VECTOR],
+            marks: [(0, 0); VECTOR],
             cold: [Cold::default(); VECTOR],
             end: [End::Walking; VECTOR],
             gates_in: Gates::default(),
@@ -149,6 +170,10 @@ impl Vector {
         self.fused = PacketMask::EMPTY;
         self.ahead = PacketMask::EMPTY;
         self.for_us = PacketMask::EMPTY;
+        self.classified = [PacketMask::EMPTY; 2];
+        self.captured = PacketMask::EMPTY;
+        self.redirected = PacketMask::EMPTY;
+        self.marked = PacketMask::EMPTY;
         self.dropped = PacketMask::EMPTY;
         self.punted = PacketMask::EMPTY;
         self.consumed = PacketMask::EMPTY;
@@ -185,6 +210,7 @@ impl Vector {
     #[must_use]
     pub(crate) fn is_global(&self) -> bool {
         self.gates_in.any & Uidb::VRF == 0
+            && self.redirected.is_empty()
             && !matches!(self.source, Source::Internal { table: TableId(1..), .. })
     }
 
@@ -192,6 +218,16 @@ impl Vector {
     #[inline]
     #[must_use]
     pub(crate) fn table(&self, uidbs: UidbTable<'_>, slot: usize) -> TableId {
+        if self.redirected.contains(slot) {
+            return self.redirect[slot & 63];
+        }
+        self.own_table(uidbs, slot)
+    }
+
+    /// The table of the interface that the packet in `slot` came in through.
+    #[inline]
+    #[must_use]
+    pub(crate) fn own_table(&self, uidbs: UidbTable<'_>, slot: usize) -> TableId {
         match self.source {
             Source::Internal { table, .. } => table,
             Source::Port(_) => uidbs.get(self.input[slot & 63]).routing_table(),

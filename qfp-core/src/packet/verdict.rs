@@ -55,8 +55,14 @@ named! {
         RewriteNoRoom,
         /// The egress port did not take it.
         TxQueueFull,
-        /// An access list denies it.
+        /// An access list denies it (ING-12, EGR-05).
         Ipv4Acl,
+        /// An IPv6 access list denies it (ING-12, EGR-05).
+        Ipv6Acl,
+        /// A policy route sends it to Null0 (ING-06).
+        PbrNull0,
+        /// A flow specification's traffic rate is 0 (RFC 8955 7.1).
+        Flowspec,
         /// A policer's action.
         Policer,
         /// A user's own feature dropped it.

@@ -31,6 +31,8 @@ pub(super) const TINY: Capacity = Capacity {
     vrf_ipv4_lines: 128,
     vrf_ipv6_lines: 1 << 10,
     vrf_long_prefixes: 16,
+    acl_lines: 1 << 13,
+    rules: 1 << 12,
 };
 
 pub(super) fn facts() -> Vec<PortFacts> {

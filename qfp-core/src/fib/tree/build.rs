@@ -4,8 +4,8 @@ use super::nodes::{self, Item};
 use super::{FAN, Image, LEAF, NODE, SEPARATORS, SPAN, SPLIT, Shape, TABLE, WORDS};
 use super::{entry, kind};
 use crate::fib::routes::Run;
-use crate::fib::slab::{Extent, Slab};
 use crate::fib::{FibError, Leaf, Prefix, Resource};
+use crate::slab::{Extent, Slab};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Knows which lines and deep entries are free, and what the change in hand has taken.
@@ -61,8 +61,8 @@ impl<'r, A: Shape> Parts<'r, A> {
 impl Builder {
     pub(super) fn new(image: Image<'_>) -> Self {
         Self {
-            lines: Slab::new(Resource::Lines, 1, (image.lines.len() - SEPARATORS) as u32),
-            deep: Slab::new(Resource::Deep, 0, image.deep.len() as u32),
+            lines: Slab::new(1, (image.lines.len() - SEPARATORS) as u32),
+            deep: Slab::new(0, image.deep.len() as u32),
             taken_lines: Vec::new(),
             taken_deep: Vec::new(),
             dropped: Vec::new(),
@@ -164,7 +164,7 @@ impl Builder {
             let value = if inside.is_empty() {
                 at_start.0
             } else {
-                let id = self.deep.alloc(1)?;
+                let id = self.deep.alloc(1).map_err(|no| FibError::full(Resource::Deep, no))?;
                 self.taken_deep.push(id);
                 let entry = self.build(image, cell, at_start, inside)?;
                 image.deep[id.first as usize].store(entry, Relaxed);
@@ -210,7 +210,7 @@ impl Builder {
     }
 
     fn take_lines(&mut self, count: u32) -> Result<u32, FibError> {
-        let extent = self.lines.alloc(count)?;
+        let extent = self.lines.alloc(count).map_err(|no| FibError::full(Resource::Lines, no))?;
         self.taken_lines.push(extent);
         Ok(extent.first)
     }

@@ -1,7 +1,7 @@
 //! Turns the intervals of one span into lines.
 
 use super::{FAN, Image, LEAF, Line, NODE, SEPARATORS, TREE, TREE_MAX, entry, kind, payload};
-use crate::fib::slab::Extent;
+use crate::slab::Extent;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// First key of an interval, and the value of its keys.

@@ -2,8 +2,8 @@
 
 use super::dir24::{BLOCK, Dir24};
 use crate::fib::routes::{Routes, Run};
-use crate::fib::slab::{Extent, Slab};
 use crate::fib::{FibError, Leaf, Prefix, Resource};
+use crate::slab::{Extent, Slab};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// Writes one [`Dir24`] image; holds its routes and its free blocks.
@@ -25,7 +25,7 @@ impl Dir24Writer {
         let blocks = (image.tbl8.len() / BLOCK) as u32;
         Self {
             routes: Routes::new(),
-            blocks: Slab::new(Resource::Blocks, 0, blocks),
+            blocks: Slab::new(0, blocks),
             generation: 0,
             runs: Vec::new(),
         }
@@ -134,7 +134,8 @@ impl Dir24Writer {
 
     /// Fills a block for the /24 that holds `p` and then publishes it.
     fn open_block(&mut self, image: &Dir24<'_>, p: Prefix<u32>) -> Result<(), FibError> {
-        let block = self.blocks.alloc(1)?.first as usize;
+        let block =
+            self.blocks.alloc(1).map_err(|no| FibError::full(Resource::Blocks, no))?.first as usize;
         let slot = Prefix::of(p.first(), 24);
         self.routes.sweep(slot, &mut self.runs);
         for (first, last, leaf) in spans(&self.runs, slot) {

@@ -1,6 +1,5 @@
 //! Which units of an array are free, in use, or waiting for their last reader.
 
-use super::{FibError, Resource};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Consecutive units of an array.
@@ -10,13 +9,21 @@ pub(crate) struct Extent {
     pub(crate) count: u32,
 }
 
+/// Nowhere are so many units free together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom {
+    pub(crate) wanted: u32,
+    pub(crate) free: u32,
+    /// Units that will be free once every reader has moved on.
+    pub(crate) waiting: u32,
+}
+
 /// An allocator of consecutive units: best fit, neighbours merged when freed.
 ///
 /// A retired extent comes back when the owner says that every reader has passed the generation
 /// in which it was retired.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    resource: Resource,
     by_first: BTreeMap<u32, u32>,
     by_count: BTreeSet<(u32, u32)>,
     free: u32,
@@ -26,9 +33,8 @@ pub(crate) struct Slab {
 
 impl Slab {
     /// Returns a slab in which units `reserved..capacity` are free.
-    pub(crate) fn new(resource: Resource, reserved: u32, capacity: u32) -> Self {
+    pub(crate) fn new(reserved: u32, capacity: u32) -> Self {
         let mut slab = Self {
-            resource,
             by_first: BTreeMap::new(),
             by_count: BTreeSet::new(),
             free: 0,
@@ -49,10 +55,13 @@ impl Slab {
         self.waiting
     }
 
-    pub(crate) fn alloc(&mut self, count: u32) -> Result<Extent, FibError> {
+    /// Takes `count` units.
+    ///
+    /// # Errors
+    /// Nowhere are so many free ones together.
+    pub(crate) fn alloc(&mut self, count: u32) -> Result<Extent, NoRoom> {
         let Some(&(found, first)) = self.by_count.range((count, 0)..).next() else {
-            let (free, waiting) = (self.free, self.waiting);
-            return Err(FibError::Full { resource: self.resource, wanted: count, free, waiting });
+            return Err(NoRoom { wanted: count, free: self.free, waiting: self.waiting });
         };
         self.take(first, found);
         if found > count {
@@ -114,7 +123,7 @@ mod tests {
 
     #[test]
     fn freed_neighbours_become_one_extent_again() {
-        let mut slab = Slab::new(Resource::Lines, 1, 101);
+        let mut slab = Slab::new(1, 101);
         let a = slab.alloc(40).unwrap();
         let b = slab.alloc(60).unwrap();
         assert_eq!((a.first, b.first), (1, 41));
@@ -126,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_retired_extent_returns_only_after_its_generation() {
-        let mut slab = Slab::new(Resource::Deep, 0, 4);
+        let mut slab = Slab::new(0, 4);
         let a = slab.alloc(4).unwrap();
         slab.retire(7, a);
         slab.reclaim(6);

@@ -1,0 +1,102 @@
+//! The cases with a full Internet table and an access list on the input port.
+//!
+//! The lists are `acl1_1k` and `fw1_1k` of the folder `QFP_ACL_DIR` (ClassBench rules as permits,
+//! and all else permitted, too). Destinations are 65,536 hosts of routes for one half of the frames
+//! and those of the set's trace for the other; all else is the trace's.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use super::{Case, internet, ipv4};
+
+/// Frames: as many destinations, half of them hosts of routes.
+const FRAMES: usize = 1 << 17;
+
+pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+    let names = [("full-acl1", "acl1_1k"), ("full-fw1", "fw1_1k")];
+    let wanted = names.into_iter().filter(|(name, _)| wanted(&format!("{name}/64")));
+    wanted.filter_map(|(name, set)| case(name, set)).collect()
+}
+
+fn case(name: &'static str, set: &str) -> Option<Case> {
+    let (Some(rules), Some(trace)) =
+        (read(&format!("v4/{set}.rules.zst")), read(&format!("trace/{set}.trace.zst")))
+    else {
+        eprintln!("skipped: {name}: no set {set} at QFP_ACL_DIR");
+        return None;
+    };
+    let (mut config, routes, hosts) = internet::tables(FRAMES / 2)?;
+    config = config.replacen("[[port]]", "[[port]]\nacl_in = \"bench\"", 1);
+    let _ = writeln!(config, "[[acl]]\ntext = '''\nip access-list extended bench");
+    for rule in rules.lines().filter_map(ace) {
+        let _ = writeln!(config, " {rule}");
+    }
+    let _ = writeln!(config, " permit ip any any\n'''");
+    let headers: Vec<[u32; 5]> = trace.lines().filter_map(header).collect();
+    let mut hosts = hosts.into_iter();
+    let frames = (0..FRAMES).zip(headers.iter().cycle()).map(|(n, header)| {
+        let [source, destination, source_port, destination_port, protocol] = *header;
+        let host = if n.is_multiple_of(2) { hosts.next() } else { None };
+        let mut frame = ipv4(n, host.unwrap_or(destination).to_be_bytes(), &[]);
+        frame[23] = protocol as u8;
+        frame[26..30].copy_from_slice(&source.to_be_bytes());
+        frame[34..36].copy_from_slice(&(source_port as u16).to_be_bytes());
+        frame[36..38].copy_from_slice(&(destination_port as u16).to_be_bytes());
+        frame[24..26].fill(0);
+        let words = frame[14..34].as_chunks::<2>().0;
+        let sum: u32 = words.iter().map(|pair| u32::from(u16::from_be_bytes(*pair))).sum();
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        frame
+    });
+    Some(Case { name, config, routes, frames: frames.collect(), sizes: vec![64] })
+}
+
+fn read(file: &str) -> Option<String> {
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/acl");
+    let folder = std::env::var_os("QFP_ACL_DIR").map_or_else(default, PathBuf::from);
+    let mut text = String::new();
+    let file = std::fs::File::open(folder.join(file)).ok()?;
+    zstd::Decoder::new(file).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// A rule of ClassBench (`@src/len dst/len lo : hi lo : hi proto/mask`) as an ace.
+fn ace(line: &str) -> Option<String> {
+    let mut fields = line.strip_prefix('@')?.split('\t');
+    let (source, destination) = (fields.next()?, fields.next()?);
+    let mut ports = || {
+        let (low, high) = fields.next()?.split_once(':')?;
+        Some((low.trim().parse::<u16>().ok()?, high.trim().parse::<u16>().ok()?))
+    };
+    let (source_ports, destination_ports) = (ports()?, ports()?);
+    let (protocol, mask) = fields.next()?.split_once('/')?;
+    let number = u8::from_str_radix(protocol.trim_start_matches("0x"), 16).ok()?;
+    let any = mask.trim_end() == "0x00";
+    let has_ports = !any && matches!(number, 6 | 17 | 132);
+    let range = |(low, high): (u16, u16)| {
+        let all = (low, high) == (0, u16::MAX) || !has_ports;
+        if all { String::new() } else { format!(" range {low} {high}") }
+    };
+    let protocol = if any { "ip".to_owned() } else { number.to_string() };
+    let protocol = protocol.replace("132", "sctp");
+    let (from, to) = (range(source_ports), range(destination_ports));
+    Some(format!("permit {protocol} {source}{from} {destination}{to}"))
+}
+
+/// Source, destination, ports and protocol of a trace's line.
+fn header(line: &str) -> Option<[u32; 5]> {
+    let numbers: Vec<u32> =
+        line.split_whitespace().take(5).filter_map(|n| n.parse().ok()).collect();
+    let header: [u32; 5] = numbers.try_into().ok()?;
+    // What a router drops in any case says nothing about lists.
+    let routed = |address: u32| {
+        let address = Ipv4Addr::from(address);
+        !(address.is_multicast() || address.is_loopback() || address.octets()[0] == 0)
+            && address.octets()[0] < 224
+    };
+    (routed(header[0]) && routed(header[1])).then_some(header)
+}

@@ -1,0 +1,473 @@
+//! A classifier: the rules of a bind point, and the object that lcores look packets up in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::acl::build::{Builder, Stop, split_further, ways};
+use crate::acl::edit::{Edit, Editor};
+use crate::acl::image::{Entry, LEAF_MAX, LINE_WORDS, Line, TREES};
+use crate::acl::leaf::{Filter, write_leaf};
+use crate::acl::pattern::Pattern;
+use crate::acl::space::{Space, SpaceError, write};
+use crate::slab::Extent;
+
+/// Features that one lookup can answer.
+pub const FEATURES: usize = 4;
+/// Ranks that a feature has.
+const RANKS: u32 = 1 << 30;
+/// Most changes that are made in place; more, and the object is built anew.
+const EDITS: usize = 64;
+/// Most leaves that one change may rewrite.
+const LEAVES: usize = 1024;
+/// Leaves from which on a rule is rather put into a tree of wide rules.
+const WIDE: usize = 64;
+
+/// Why rules cannot be compiled. The object is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClassifierError {
+    /// No room.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// So many rules that nothing but ranges tells apart.
+    #[error("{0} rules differ in nothing that a lookup can divide them by")]
+    Indivisible(usize),
+    /// More features than a lookup answers.
+    #[error("feature {0} does not exist: there are 4")]
+    NoFeature(u8),
+    /// A rule is to be removed that is not there.
+    #[error("feature {0} has no rule {1}")]
+    NoRule(u8, u64),
+    /// A rule is to be added whose place is taken.
+    #[error("feature {0} has a rule {1} already")]
+    RuleExists(u8, u64),
+}
+
+/// Which rule: its feature, and its place among the rules of that feature. The lowest place that
+/// matches wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// 0 to 3.
+    pub feature: u8,
+    /// Gaps are welcome.
+    pub sequence: u64,
+}
+
+/// A rule: it matches keys that any of its patterns matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule<const W: usize> {
+    /// What a lookup returns for it.
+    pub result: u32,
+    /// Its patterns.
+    pub patterns: Vec<Pattern<W>>,
+}
+
+/// One change of a classifier's rules.
+#[derive(Clone, Debug)]
+pub enum Change<const W: usize> {
+    /// A rule comes.
+    Add(Place, Rule<W>),
+    /// A rule goes.
+    Remove(Place),
+}
+
+/// Where images lie: lines that lcores read too, and which of them are in use.
+#[derive(Debug)]
+pub struct Memory<'a> {
+    /// The lines.
+    pub lines: &'a [Line],
+    /// Who has which.
+    pub space: &'a mut Space,
+}
+
+impl Memory<'_> {
+    fn write_object(&mut self, trees: &[Entry], columns: u32) -> Result<u32, SpaceError> {
+        let line = self.space.alloc(1)?;
+        let empty = std::iter::repeat(0);
+        let trees = trees.iter().map(|root| root.0).chain(empty).take(TREES);
+        write(self.lines, line, trees.chain([u64::from(columns)]).take(LINE_WORDS));
+        Ok(line)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Ranked<const W: usize> {
+    rank: u32,
+    rule: Rule<W>,
+}
+
+/// Trees and the line that names them.
+#[derive(Clone, Debug)]
+struct Object {
+    trees: Vec<Entry>,
+    columns: u32,
+    line: u32,
+}
+
+/// The rules of a bind point, compiled.
+///
+/// [`Classifier::object`] is what lcores need to know. A change leaves the old object intact and
+/// makes a new one, so that a lookup sees all of it or nothing.
+#[derive(Debug)]
+pub struct Classifier<const W: usize> {
+    rules: BTreeMap<Place, Ranked<W>>,
+    object: Object,
+    /// The tree of rules that would touch too many leaves of the others.
+    wide: Option<usize>,
+    /// Changes since it was built.
+    edits: usize,
+}
+
+impl<const W: usize> Classifier<W> {
+    /// Compiles rules; about 1 us a rule.
+    ///
+    /// # Errors
+    /// No room, two rules in one place, or rules that cannot be divided; nothing is written.
+    pub fn build(
+        memory: &mut Memory<'_>,
+        rules: impl IntoIterator<Item = (Place, Rule<W>)>,
+    ) -> Result<Self, ClassifierError> {
+        let mut ranked = BTreeMap::new();
+        for (place, rule) in rules {
+            check(place)?;
+            if ranked.insert(place, Ranked { rank: 0, rule }).is_some() {
+                return Err(ClassifierError::RuleExists(place.feature, place.sequence));
+            }
+        }
+        let object = compile(memory, &mut ranked)?;
+        Ok(Self { rules: ranked, object, wide: None, edits: 0 })
+    }
+
+    /// The object's line: what lcores look up in.
+    #[must_use]
+    pub fn object(&self) -> u32 {
+        self.object.line
+    }
+
+    /// How many rules it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Its rules, by feature and place.
+    pub fn rules(&self) -> impl Iterator<Item = (Place, &Rule<W>)> {
+        self.rules.iter().map(|(place, ranked)| (*place, &ranked.rule))
+    }
+
+    /// The rule in a place.
+    #[must_use]
+    pub fn rule(&self, place: Place) -> Option<&Rule<W>> {
+        self.rules.get(&place).map(|ranked| &ranked.rule)
+    }
+
+    /// The rule of a feature that `key` meets first, found one by one.
+    #[must_use]
+    pub fn first_match(&self, feature: u8, key: &[u64; W]) -> Option<(Place, &Rule<W>)> {
+        let first = Place { feature, sequence: 0 };
+        let last = Place { feature, sequence: u64::MAX };
+        self.rules
+            .range(first..=last)
+            .find(|(_, ranked)| ranked.rule.patterns.iter().any(|pattern| pattern.matches(key)))
+            .map(|(place, ranked)| (*place, &ranked.rule))
+    }
+
+    /// Whether so much has been changed in place that building anew would pay.
+    #[must_use]
+    pub fn wants_rebuild(&self) -> bool {
+        self.edits > self.rules.len() + 1024
+    }
+
+    /// Makes changes, all of them or none: a rule removed and added again in one call is replaced.
+    /// Some microseconds each when they are few; when they are many, the cost of building.
+    ///
+    /// # Errors
+    /// As [`Classifier::build`], or a rule that is to go and is not there; nothing has changed.
+    pub fn apply(
+        &mut self,
+        memory: &mut Memory<'_>,
+        changes: &[Change<W>],
+    ) -> Result<(), ClassifierError> {
+        let mut undo = Vec::with_capacity(changes.len());
+        let outcome = self.change_rules(changes, &mut undo);
+        let outcome = outcome.and_then(|()| {
+            if changes.len() > EDITS || !self.edit(memory, &undo)? {
+                self.rebuild(memory)?;
+            }
+            Ok(())
+        });
+        if outcome.is_err() {
+            for (place, before) in undo.into_iter().rev() {
+                match before {
+                    Some(ranked) => self.rules.insert(place, ranked),
+                    None => self.rules.remove(&place),
+                };
+            }
+        }
+        outcome
+    }
+
+    /// Compiles the rules anew.
+    ///
+    /// # Errors
+    /// No room; the object is as it was.
+    pub fn rebuild(&mut self, memory: &mut Memory<'_>) -> Result<(), ClassifierError> {
+        let new = compile(memory, &mut self.rules)?;
+        std::mem::replace(&mut self.object, new).retire(memory);
+        (self.wide, self.edits) = (None, 0);
+        Ok(())
+    }
+
+    /// Gives the object's memory back, once lcores have left it.
+    pub fn retire(self, memory: &mut Memory<'_>) {
+        self.object.retire(memory);
+    }
+
+    /// Changes the rules alone, and notes what was in each place before.
+    fn change_rules(
+        &mut self,
+        changes: &[Change<W>],
+        undo: &mut Vec<(Place, Option<Ranked<W>>)>,
+    ) -> Result<(), ClassifierError> {
+        for change in changes {
+            match change {
+                Change::Add(place, rule) => {
+                    check(*place)?;
+                    if self.rules.contains_key(place) {
+                        return Err(ClassifierError::RuleExists(place.feature, place.sequence));
+                    }
+                    let rank = self.rank_between(*place);
+                    self.rules.insert(*place, Ranked { rank, rule: rule.clone() });
+                    undo.push((*place, None));
+                }
+                Change::Remove(place) => match self.rules.remove(place) {
+                    Some(before) => undo.push((*place, Some(before))),
+                    None => return Err(ClassifierError::NoRule(place.feature, place.sequence)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// A rank between those of the neighbours of `place`; 0 when there is none left.
+    fn rank_between(&self, place: Place) -> u32 {
+        let (low, high) = ranks(place.feature);
+        let same = |other: &(&Place, &Ranked<W>)| other.0.feature == place.feature;
+        let before = self.rules.range(..place).next_back().filter(same);
+        let after = self.rules.range(place..).next().filter(same);
+        let neighbours = [before, after].into_iter().flatten();
+        if neighbours.map(|(_, ranked)| ranked.rank).any(|rank| rank == 0) {
+            return 0;
+        }
+        let low = before.map_or(low, |(_, ranked)| ranked.rank);
+        let high = after.map_or(high, |(_, ranked)| ranked.rank);
+        let rank = low + high.saturating_sub(low) / 2;
+        if rank == low { 0 } else { rank }
+    }
+
+    /// Carries the changes into the trees; false when they are better built anew.
+    fn edit(
+        &mut self,
+        memory: &mut Memory<'_>,
+        undo: &[(Place, Option<Ranked<W>>)],
+    ) -> Result<bool, ClassifierError> {
+        let mut edits: Vec<Edit<W>> = Vec::new();
+        for (_, before) in undo {
+            let Some(before) = before else { continue };
+            edits.extend(before.rule.patterns.iter().map(|p| Edit::remove(*p, before.rank)));
+        }
+        let removed = edits.len();
+        let added: BTreeSet<&Place> =
+            undo.iter().filter(|(_, before)| before.is_none()).map(|(place, _)| place).collect();
+        for after in added.into_iter().filter_map(|place| self.rules.get(place)) {
+            if after.rank == 0 {
+                return Ok(false);
+            }
+            let add = |p: &Pattern<W>| Edit::add(*p, after.rank, after.rule.result);
+            edits.extend(after.rule.patterns.iter().map(add));
+        }
+        if edits.len() > EDITS {
+            return Ok(false);
+        }
+        let mut trees = self.object.trees.clone();
+        let mut wide = self.wide;
+        let mut own = vec![0_u64; TREES];
+        for (number, edit) in edits.iter().enumerate() {
+            if number < removed {
+                own.iter_mut().for_each(|edits| *edits |= 1 << number);
+                continue;
+            }
+            let touched = |tree: &Entry| edit.leaves(memory.lines, *tree, LEAVES);
+            let best = trees.iter().map(touched).enumerate().min_by_key(|(_, leaves)| *leaves);
+            let tree = match (best, wide) {
+                (Some((tree, leaves)), _) if leaves <= WIDE => tree,
+                (_, Some(wide)) => wide,
+                (_, None) if trees.len() < TREES => {
+                    trees.push(Entry::EMPTY);
+                    *wide.insert(trees.len() - 1)
+                }
+                (Some((tree, leaves)), None) if leaves < LEAVES => tree,
+                _ => return Ok(false),
+            };
+            own[tree] |= 1 << number;
+        }
+        let mut editor = Editor { memory, edits: &edits };
+        let mut done = Vec::new();
+        let mut outcome = Ok(());
+        for (tree, own) in trees.iter().zip(own) {
+            match editor.edit(*tree, own) {
+                Ok(new) => done.push(new),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        let columns = edits.iter().fold(self.object.columns, |columns, e| columns | e.columns());
+        let line = outcome.and_then(|()| memory.write_object(&done, columns));
+        match line {
+            Ok(line) => {
+                let new = Object { trees: done, columns, line };
+                std::mem::replace(&mut self.object, new).retire(memory);
+                (self.wide, self.edits) = (wide, self.edits + edits.len());
+                Ok(true)
+            }
+            Err(error) => {
+                done.iter().for_each(|tree| memory.space.release(memory.lines, *tree));
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Object {
+    fn retire(self, memory: &mut Memory<'_>) {
+        for tree in self.trees {
+            memory.space.release(memory.lines, tree);
+        }
+        memory.space.retire(Extent { first: self.line, count: 1 });
+    }
+}
+
+/// Builds an object of `rules` and gives them the ranks they have in it.
+fn compile<const W: usize>(
+    memory: &mut Memory<'_>,
+    rules: &mut BTreeMap<Place, Ranked<W>>,
+) -> Result<Object, ClassifierError> {
+    let new_ranks = spread(rules);
+    let filters: Vec<Filter<W>> = rules
+        .values()
+        .zip(&new_ranks)
+        .flat_map(|(Ranked { rule, .. }, rank)| {
+            let filter = |p: &Pattern<W>| Filter { rank: *rank, result: rule.result, pattern: *p };
+            rule.patterns.iter().map(filter)
+        })
+        .collect();
+    let mut trees = Vec::new();
+    let built = build_trees(memory, &filters, &mut trees);
+    let columns = filters.iter().fold(0, |columns, filter| columns | filter.pattern.columns());
+    let line = built.and_then(|()| Ok(memory.write_object(&trees, columns)?));
+    match line {
+        Ok(line) => {
+            rules.values_mut().zip(new_ranks).for_each(|(ranked, rank)| ranked.rank = rank);
+            Ok(Object { trees, columns, line })
+        }
+        Err(error) => {
+            trees.iter().for_each(|tree| memory.space.release(memory.lines, *tree));
+            Err(error)
+        }
+    }
+}
+
+/// Appends the trees of `filters` to `trees`, which then own them.
+fn build_trees<const W: usize>(
+    memory: &mut Memory<'_>,
+    filters: &[Filter<W>],
+    trees: &mut Vec<Entry>,
+) -> Result<(), ClassifierError> {
+    let mut ways = ways(filters);
+    let last = ways.pop().unwrap_or_default();
+    for lists in ways {
+        if let Ok(built) = build_lists(memory, filters, &lists) {
+            *trees = built;
+            return Ok(());
+        }
+    }
+    let (mut lists, mut stubborn) = (last, Vec::<u32>::new());
+    while let Some(list) = lists.pop() {
+        match build_lists(memory, filters, std::slice::from_ref(&list)) {
+            Ok(built) => trees.extend(built),
+            Err(Stop::Space(error)) => return Err(error.into()),
+            Err(Stop::Copies) => match split_further(filters, &list) {
+                further if further.is_empty() => stubborn.extend(list),
+                further => lists.extend(further),
+            },
+        }
+    }
+    // Rules that no bit divides are looked through one after the other.
+    stubborn.sort_unstable();
+    for chunk in stubborn.chunks(LEAF_MAX) {
+        if trees.len() == TREES {
+            return Err(ClassifierError::Indivisible(stubborn.len()));
+        }
+        let filters: Vec<&Filter<W>> = chunk.iter().map(|rule| &filters[*rule as usize]).collect();
+        let leaf = write_leaf(memory.lines, memory.space, 0, &filters)?;
+        memory.space.refer(leaf);
+        trees.push(leaf);
+    }
+    Ok(())
+}
+
+/// A tree for each list, or none of them. The caller owns them.
+fn build_lists<const W: usize>(
+    memory: &mut Memory<'_>,
+    filters: &[Filter<W>],
+    lists: &[Vec<u32>],
+) -> Result<Vec<Entry>, Stop> {
+    let mut trees = Vec::with_capacity(lists.len());
+    let mut builder = Builder::new(memory.lines, memory.space, filters);
+    let outcome = lists.iter().try_for_each(|list| {
+        trees.push(builder.tree(list, &[0; W])?);
+        Ok(())
+    });
+    if let Err(stop) = outcome {
+        trees.iter().for_each(|tree| memory.space.discard(memory.lines, *tree));
+        return Err(stop);
+    }
+    trees.iter().for_each(|tree| memory.space.refer(*tree));
+    Ok(trees)
+}
+
+/// Ranks for rules, with gaps between them.
+fn spread<const W: usize>(rules: &BTreeMap<Place, Ranked<W>>) -> Vec<u32> {
+    let mut count = [0_u32; FEATURES];
+    for place in rules.keys() {
+        count[usize::from(place.feature)] += 1;
+    }
+    let mut next = [0_u32; FEATURES];
+    let rank = |place: &Place| {
+        let feature = usize::from(place.feature);
+        next[feature] += 1;
+        let step = (RANKS - 2) / (count[feature] + 1);
+        ranks(place.feature).0 + next[feature] * step
+    };
+    rules.keys().map(rank).collect()
+}
+
+/// The ranks below and above all those of a feature.
+fn ranks(feature: u8) -> (u32, u32) {
+    let first = u32::from(feature) * RANKS;
+    (first, first + (RANKS - 1))
+}
+
+fn check(place: Place) -> Result<(), ClassifierError> {
+    if usize::from(place.feature) < FEATURES {
+        Ok(())
+    } else {
+        Err(ClassifierError::NoFeature(place.feature))
+    }
+}

@@ -1,0 +1,190 @@
+//! Changes of a tree: the leaves that a rule is in are written anew, and the nodes above them.
+
+use ahash::AHashMap;
+
+use crate::acl::build::{Builder, LEAF, Stop};
+use crate::acl::classifier::Memory;
+use crate::acl::divide::Places;
+use crate::acl::image::{Entry, LEAF_MAX, Line};
+use crate::acl::leaf::{Filter, has_rank, read_leaf, write_leaf};
+use crate::acl::pattern::Pattern;
+use crate::acl::space::{SpaceError, read_node, write_node};
+
+/// One pattern that comes or goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edit<const W: usize> {
+    filter: Filter<W>,
+    comes: bool,
+    /// The pattern, word by word, as value under mask.
+    wide: [(u64, u64); W],
+}
+
+impl<const W: usize> Edit<W> {
+    pub(super) fn add(pattern: Pattern<W>, rank: u32, result: u32) -> Self {
+        let wide = std::array::from_fn(|word| pattern.widened(word));
+        Self { filter: Filter { rank, result, pattern }, comes: true, wide }
+    }
+
+    pub(super) fn remove(pattern: Pattern<W>, rank: u32) -> Self {
+        Self { comes: false, ..Self::add(pattern, rank, 0) }
+    }
+
+    pub(super) fn columns(&self) -> u32 {
+        if self.comes { self.filter.pattern.columns() } else { 0 }
+    }
+
+    fn places(&self, word: usize, bits: u64) -> Places {
+        let (value, mask) = self.wide[word.min(W - 1)];
+        Places::of(value, mask, bits)
+    }
+
+    /// How many leaves of a tree it is in, up to about `limit`.
+    pub(super) fn leaves(&self, lines: &[Line], tree: Entry, limit: usize) -> usize {
+        if !tree.is_node() {
+            return 1;
+        }
+        let (bits, children) = read_node(lines, tree);
+        let mut below: Vec<Entry> =
+            self.places(tree.word(), bits).take(4 * limit).map(|place| children[place]).collect();
+        below.sort_unstable_by_key(|child| child.0);
+        below.dedup();
+        let mut count = 0;
+        for child in below {
+            count += self.leaves(lines, child, limit);
+            if count > limit {
+                break;
+            }
+        }
+        count
+    }
+}
+
+/// Carries edits into trees.
+pub(super) struct Editor<'a, 'b, const W: usize> {
+    pub(super) memory: &'a mut Memory<'b>,
+    /// At most 64.
+    pub(super) edits: &'a [Edit<W>],
+}
+
+impl<const W: usize> Editor<'_, '_, W> {
+    /// A tree that is `tree` with the edits of `own` (a bit each) made. The caller gets one
+    /// reference to it.
+    pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, SpaceError> {
+        let new = self.changed(tree, own, [0; W])?.unwrap_or(tree);
+        self.memory.space.refer(new);
+        Ok(new)
+    }
+
+    /// The entry that takes the place of `entry`, nothing referring to it; none when it can stay.
+    fn changed(
+        &mut self,
+        entry: Entry,
+        own: u64,
+        asked: [u64; W],
+    ) -> Result<Option<Entry>, SpaceError> {
+        if own == 0 {
+            return Ok(None);
+        }
+        if entry.is_node() { self.node(entry, own, asked) } else { self.leaf(entry, own, &asked) }
+    }
+
+    fn node(
+        &mut self,
+        node: Entry,
+        own: u64,
+        mut asked: [u64; W],
+    ) -> Result<Option<Entry>, SpaceError> {
+        let (bits, mut children) = read_node(self.memory.lines, node);
+        let word = node.word().min(W - 1);
+        asked[word] |= bits;
+        let mut wanted = vec![0_u64; children.len()];
+        for number in ones(own) {
+            for place in self.edits[number].places(word, bits) {
+                wanted[place] |= 1 << number;
+            }
+        }
+        let mut known: AHashMap<(Entry, u64), Entry> = AHashMap::new();
+        let (mut fresh, mut outcome) = (Vec::new(), Ok(()));
+        for (child, own) in children.iter_mut().zip(wanted) {
+            if own == 0 {
+                continue;
+            }
+            if let Some(new) = known.get(&(*child, own)) {
+                *child = *new;
+                continue;
+            }
+            match self.changed(*child, own, asked) {
+                Ok(None) => {
+                    known.insert((*child, own), *child);
+                }
+                Ok(Some(new)) => {
+                    known.insert((*child, own), new);
+                    fresh.push(new);
+                    *child = new;
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return outcome.map(|()| None);
+        }
+        let lines = self.memory.lines;
+        let written =
+            outcome.and_then(|()| write_node(lines, self.memory.space, word, bits, &children));
+        if written.is_err() {
+            for child in fresh {
+                self.memory.space.discard(lines, child);
+            }
+        }
+        written.map(Some)
+    }
+
+    fn leaf(
+        &mut self,
+        leaf: Entry,
+        own: u64,
+        asked: &[u64; W],
+    ) -> Result<Option<Entry>, SpaceError> {
+        let lines = self.memory.lines;
+        let edits: Vec<&Edit<W>> = ones(own).map(|number| &self.edits[number]).collect();
+        let leaves = |rank| edits.iter().any(|edit| !edit.comes && edit.filter.rank == rank);
+        if edits.iter().all(|edit| !edit.comes) && !has_rank(lines, leaf, leaves) {
+            return Ok(None);
+        }
+        let before = read_leaf::<W>(lines, leaf);
+        let mut filters: Vec<Filter<W>> =
+            before.iter().filter(|filter| !leaves(filter.rank)).copied().collect();
+        let stayed = filters.len();
+        filters.extend(edits.iter().filter(|edit| edit.comes).map(|edit| edit.filter));
+        if stayed == before.len() && filters.len() == stayed {
+            return Ok(None);
+        }
+        filters.sort_by_key(|filter| filter.rank);
+        if filters.len() > 2 * LEAF {
+            let all: Vec<u32> = (0..).take(filters.len()).collect();
+            let built = Builder::new(lines, self.memory.space, &filters).tree(&all, asked);
+            match built {
+                Ok(tree) => return Ok(Some(tree)),
+                Err(Stop::Space(error)) => return Err(error),
+                Err(Stop::Copies) => {}
+            }
+        }
+        if filters.len() > LEAF_MAX {
+            let free = self.memory.space.free();
+            return Err(SpaceError { wanted: u32::MAX, free: free.0, waiting: free.1 });
+        }
+        let filters: Vec<&Filter<W>> = filters.iter().collect();
+        write_leaf(lines, self.memory.space, leaf.columns(), &filters).map(Some)
+    }
+}
+
+fn ones(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = mask.trailing_zeros();
+        mask &= mask.wrapping_sub(1);
+        (bit < 64).then_some(bit as usize)
+    })
+}

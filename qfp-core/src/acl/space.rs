@@ -1,0 +1,179 @@
+//! Where images are written: lines, which of them are free, and how often each is referred to.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::acl::image::{Entry, LINE_WORDS, Line, leaf_lines, node_lines};
+use crate::slab::{Extent, Slab};
+
+/// There is no room for another node or leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "classifier memory is full: {wanted} lines of 64 bytes wanted, {free} free, \
+     {waiting} waiting for readers"
+)]
+pub struct SpaceError {
+    /// Consecutive lines that were asked for.
+    pub wanted: u32,
+    /// Free lines, not all of them consecutive.
+    pub free: u32,
+    /// Lines that will be free once every reader has moved on.
+    pub waiting: u32,
+}
+
+/// Lines that one writer fills and lcores read.
+///
+/// What was once linked into a published object is set aside when it is no longer part of it, until
+/// the owner says that every reader has moved on ([`Space::seal`], [`Space::reclaim`]).
+#[derive(Debug)]
+pub struct Space {
+    slab: Slab,
+    /// By first line: slots of nodes and objects that refer to a node or leaf.
+    references: Vec<u32>,
+    epoch: u64,
+}
+
+impl Space {
+    /// All of `lines` lines, free.
+    #[must_use]
+    pub fn new(lines: u32) -> Self {
+        let references = vec![0; lines as usize];
+        Self { slab: Slab::new(0, lines), references, epoch: 0 }
+    }
+
+    /// Lines in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Free lines, and lines that wait for their last reader.
+    #[must_use]
+    pub fn free(&self) -> (u32, u32) {
+        (self.slab.free_units(), self.slab.waiting_units())
+    }
+
+    /// The present epoch: what is set aside now can be reclaimed with this number, or a later one.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Ends an epoch: what was set aside up to now can be reclaimed with the number that this
+    /// returns, once no reader can see it any more.
+    pub fn seal(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch - 1
+    }
+
+    /// Frees what was set aside up to the end of `epoch`.
+    pub fn reclaim(&mut self, epoch: u64) {
+        self.slab.reclaim(epoch);
+    }
+
+    pub(super) fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
+        let extent = self.slab.alloc(count).map_err(|no| SpaceError {
+            wanted: no.wanted,
+            free: no.free,
+            waiting: no.waiting,
+        })?;
+        Ok(extent.first)
+    }
+
+    /// Sets lines aside that readers may still see.
+    pub(super) fn retire(&mut self, extent: Extent) {
+        self.slab.retire(self.epoch, extent);
+    }
+
+    /// One more slot refers to `entry`.
+    pub(super) fn refer(&mut self, entry: Entry) {
+        if entry != Entry::EMPTY {
+            self.references[entry.line() as usize] += 1;
+        }
+    }
+
+    /// One slot less refers to `entry`; what nothing refers to is set aside, with all below it.
+    pub(super) fn release(&mut self, lines: &[Line], entry: Entry) {
+        if self.unrefer(entry) {
+            self.children(lines, entry, Self::release);
+            self.retire(extent(lines, entry));
+        }
+    }
+
+    /// Gives back a node or leaf that nothing refers to and no reader has seen, with all below it
+    /// that is only part of it.
+    pub(super) fn discard(&mut self, lines: &[Line], entry: Entry) {
+        if entry != Entry::EMPTY {
+            let drop = |space: &mut Self, lines: &[Line], child| {
+                if space.unrefer(child) {
+                    space.discard(lines, child);
+                }
+            };
+            self.children(lines, entry, drop);
+            self.slab.free(extent(lines, entry));
+        }
+    }
+
+    /// Takes one reference away; true when it was the last.
+    fn unrefer(&mut self, entry: Entry) -> bool {
+        if entry == Entry::EMPTY {
+            return false;
+        }
+        let references = &mut self.references[entry.line() as usize];
+        *references = references.saturating_sub(1);
+        *references == 0
+    }
+
+    fn children(&mut self, lines: &[Line], entry: Entry, work: impl Fn(&mut Self, &[Line], Entry)) {
+        if entry.is_node() {
+            for child in read_node(lines, entry).1 {
+                work(self, lines, child);
+            }
+        }
+    }
+}
+
+/// The lines of a node or a leaf.
+fn extent(lines: &[Line], entry: Entry) -> Extent {
+    let count = if entry.is_node() {
+        node_lines(1 << read(lines, entry.line(), 0).count_ones())
+    } else {
+        leaf_lines(entry.rules(), entry.columns())
+    };
+    Extent { first: entry.line(), count }
+}
+
+/// The index bits and the children of a node.
+pub(super) fn read_node(lines: &[Line], node: Entry) -> (u64, Vec<Entry>) {
+    let bits = read(lines, node.line(), 0);
+    let children = (1..=1 << bits.count_ones()).map(|word| Entry(read(lines, node.line(), word)));
+    (bits, children.collect())
+}
+
+/// Writes a node, which then refers to its children.
+pub(super) fn write_node(
+    lines: &[Line],
+    space: &mut Space,
+    word: usize,
+    bits: u64,
+    children: &[Entry],
+) -> Result<Entry, SpaceError> {
+    let line = space.alloc(node_lines(children.len()))?;
+    write(lines, line, std::iter::once(bits).chain(children.iter().map(|child| child.0)));
+    for child in children {
+        space.refer(*child);
+    }
+    Ok(Entry::node(line, word))
+}
+
+/// Writes words from the start of a line on.
+pub(super) fn write(lines: &[Line], first: u32, words: impl IntoIterator<Item = u64>) {
+    let at = lines[first as usize..].iter().flat_map(|line| &line.words);
+    for (to, word) in at.zip(words) {
+        to.store(word, Relaxed);
+    }
+}
+
+/// A word, counted from the start of a line.
+pub(super) fn read(lines: &[Line], first: u32, word: usize) -> u64 {
+    lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].load(Relaxed)
+}

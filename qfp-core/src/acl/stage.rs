@@ -1,0 +1,301 @@
+//! Rows `acl-classify`, `pbr-classify`, `qos-classify` and `acl-act`, of either direction.
+//!
+//! The first classify row that is on for a packet looks its key up once, for all features bound to
+//! its interface (ING-05); the others find the result there. Only the act rows end a walk.
+
+use hal::{PacketMask, VECTOR};
+
+use crate::acl::bind::{AclResult, AclTables, Binding, Feature};
+use crate::acl::header::{keys4, keys6};
+use crate::acl::key::{Keys, Keys4, Keys6};
+use crate::acl::{Matches, NO_MATCH, Tcam};
+use crate::counters::LcoreCounters;
+use crate::isa::Isa;
+use crate::packet::{DropReason, L3, Source, Vector};
+use crate::step::{Lcore, Step};
+use crate::tables::Tables;
+use crate::uidb::UidbIndex;
+
+/// Whose rules: those of the input interface or of the output interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The input interface's.
+    In,
+    /// The output interface's.
+    Out,
+}
+
+/// A row that classifies.
+pub struct Classify {
+    side: Side,
+    engine: Box<Engine>,
+}
+
+/// What a lookup needs besides the tables.
+struct Engine {
+    isa: Isa,
+    keys4: Keys4,
+    keys6: Keys6,
+    one: Matches<1>,
+    all: Matches<3>,
+}
+
+impl Classify {
+    /// A classify row of `side`.
+    #[must_use]
+    pub fn new(side: Side, isa: Isa) -> Self {
+        let engine = Engine {
+            isa: isa.or_lower(),
+            keys4: Keys4::new(),
+            keys6: Keys6::new(),
+            one: Matches::new(),
+            all: Matches::new(),
+        };
+        Self { side, engine: Box::new(engine) }
+    }
+}
+
+impl Classify {
+    /// Looks the packets of `select` up again for one feature, after a change of their headers;
+    /// what was found for the others stays.
+    pub(crate) fn again(
+        &mut self,
+        lcore: &Lcore<'_>,
+        vector: &mut Vector,
+        select: PacketMask,
+        feature: Feature,
+    ) {
+        let before = vector.class;
+        self.engine.classify(&lcore.tables, vector, select, self.side);
+        for other in Feature::ALL.into_iter().filter(|other| *other != feature) {
+            copy(select, &before[other as usize], &mut vector.class[other as usize]);
+        }
+    }
+}
+
+impl Step for Classify {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let open = select - vector.classified[self.side as usize];
+        if !open.is_empty() {
+            self.engine.classify(&lcore.tables, vector, open, self.side);
+        }
+    }
+}
+
+impl Engine {
+    /// Writes the first match of every feature for the packets of `select`.
+    fn classify(
+        &mut self,
+        tables: &Tables<'_>,
+        vector: &mut Vector,
+        select: PacketMask,
+        side: Side,
+    ) {
+        let tables = AclTables::open(tables);
+        vector.classified[side as usize] |= select;
+        let mut rest = select;
+        while let Some(slot) = rest.into_iter().next() {
+            let interfaces = match side {
+                Side::In => &vector.input,
+                Side::Out => &vector.output,
+            };
+            let uidb = interfaces[slot & 63];
+            let same = crate::simd::same_interface(interfaces, uidb) & rest;
+            rest -= same;
+            self.classify_interface(&tables, vector, same, side, uidb);
+        }
+    }
+
+    fn classify_interface(
+        &mut self,
+        tables: &AclTables<'_>,
+        vector: &mut Vector,
+        select: PacketMask,
+        side: Side,
+        uidb: UidbIndex,
+    ) {
+        let bindings = tables.bindings(uidb);
+        let (four, six) = match side {
+            Side::In => (bindings.in4, bindings.in6),
+            Side::Out => (bindings.out4, bindings.out6),
+        };
+        let (ipv4, ipv6) = (select & vector.ipv4, select & vector.ipv6);
+        if !ipv4.is_empty() {
+            let tcam = Tcam::new(tables.lines, self.isa);
+            let object = tables.object(four);
+            let columns = object.map_or(0, |object| tcam.columns(object));
+            if object.is_some() {
+                keys4(vector, ipv4, columns, &mut self.keys4);
+            }
+            look_up(&tcam, object, four, &self.keys4, (&mut self.one, &mut self.all), vector, ipv4);
+        }
+        if !ipv6.is_empty() {
+            let tcam = Tcam::new(tables.lines, self.isa);
+            let object = tables.object(six);
+            let columns = object.map_or(0, |object| tcam.columns(object));
+            if object.is_some() {
+                keys6(vector, ipv6, columns, &mut self.keys6);
+            }
+            look_up(&tcam, object, six, &self.keys6, (&mut self.one, &mut self.all), vector, ipv6);
+        }
+        for slot in select - vector.ipv4 - vector.ipv6 {
+            vector.class.iter_mut().for_each(|results| results[slot & 63] = NO_MATCH);
+        }
+    }
+}
+
+/// Looks keys up and writes what was found to the vector.
+fn look_up<const W: usize>(
+    tcam: &Tcam<'_>,
+    object: Option<u32>,
+    binding: Binding,
+    keys: &Keys<W>,
+    (one, all): (&mut Matches<1>, &mut Matches<3>),
+    vector: &mut Vector,
+    select: PacketMask,
+) {
+    let only = (binding.only as usize).checked_sub(1);
+    match (object, only) {
+        (Some(object), Some(only)) => {
+            one.clear();
+            tcam.look_up(object, keys, select, one);
+            for (feature, results) in vector.class.iter_mut().enumerate() {
+                let found = if feature == only { one.results(0) } else { [NO_MATCH; VECTOR] };
+                copy(select, &found, results);
+            }
+        }
+        (Some(object), None) => {
+            all.clear();
+            tcam.look_up(object, keys, select, all);
+            for (feature, results) in vector.class.iter_mut().enumerate() {
+                copy(select, &all.results(feature), results);
+            }
+        }
+        (None, _) => {
+            for results in &mut vector.class {
+                copy(select, &[NO_MATCH; VECTOR], results);
+            }
+        }
+    }
+}
+
+/// Copies the elements of `select`.
+#[inline]
+fn copy(select: PacketMask, from: &[u32; VECTOR], to: &mut [u32; VECTOR]) {
+    if select == PacketMask::FULL {
+        *to = *from;
+        return;
+    }
+    for (slot, (to, from)) in to.iter_mut().zip(from).enumerate() {
+        *to = if select.contains(slot) { *from } else { *to };
+    }
+}
+
+/// What the packet in `slot` matched first among the rules of `feature` on that side, for a step
+/// behind the classify rows: an [`AclResult`] for access lists, the row of its action for a policy.
+/// None when nothing matched, or nothing was looked up.
+#[must_use]
+pub fn first_match(vector: &Vector, side: Side, feature: Feature, slot: usize) -> Option<u32> {
+    let result = vector.class(feature as usize, slot);
+    (vector.classified[side as usize].contains(slot) && result != NO_MATCH).then_some(result)
+}
+
+/// Row `acl-act`: counts what each rule matched, and drops what is denied (ING-12, EGR-05).
+///
+/// A packet that no rule matches passes: lists end with a rule that denies, unless they are empty.
+#[derive(Debug)]
+pub struct AclAct {
+    side: Side,
+}
+
+impl AclAct {
+    /// The row of `side`.
+    #[must_use]
+    pub const fn new(side: Side) -> Self {
+        Self { side }
+    }
+}
+
+impl Step for AclAct {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        // What this router sends itself passes its own outbound lists.
+        let own = matches!(vector.source, Source::Internal { uidb: UidbIndex::RP, .. });
+        if own && self.side == Side::Out {
+            return;
+        }
+        let select = select & vector.classified[self.side as usize];
+        let (mut denied, mut captured) = (PacketMask::EMPTY, PacketMask::EMPTY);
+        for slot in select {
+            let result = AclResult(vector.class[Feature::Acl as usize][slot & 63]);
+            if result.0 == NO_MATCH {
+                continue;
+            }
+            lcore.counters.rule(result.rule(), u64::from(vector.burst.lens()[slot & 63]));
+            if result.denies() {
+                denied.insert(slot);
+            }
+            if result.captures() {
+                captured.insert(slot);
+            }
+        }
+        vector.captured |= captured;
+        vector.drop_all(denied & vector.ipv4, DropReason::Ipv4Acl);
+        vector.drop_all(denied & vector.ipv6, DropReason::Ipv6Acl);
+    }
+}
+
+/// The inbound lists for packets that leave the walk before the lists' rows: what the parse finds
+/// to be for the slow path. One packet at a time.
+pub struct LateFilter(Classify);
+
+impl LateFilter {
+    /// A filter for one lcore.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Classify::new(Side::In, Isa::Portable))
+    }
+
+    /// Why the list of its input interface refuses the packet; none when it passes, or has passed.
+    #[must_use]
+    pub fn refuses(
+        &mut self,
+        tables: &Tables<'_>,
+        counters: &LcoreCounters,
+        vector: &mut Vector,
+        slot: usize,
+    ) -> Option<DropReason> {
+        let (ipv4, only) = (vector.ipv4.contains(slot), PacketMask::only(slot));
+        if vector.classified[Side::In as usize].contains(slot) || vector.l3(slot) == L3::Other {
+            return None;
+        }
+        let bindings = AclTables::open(tables).bindings(vector.input[slot & 63]);
+        if (if ipv4 { bindings.in4 } else { bindings.in6 }).object == 0 {
+            return None;
+        }
+        // The parse may have stopped before it filled this in.
+        vector.ip_len[slot & 63] = ip_len(vector, slot);
+        self.0.engine.classify(tables, vector, only, Side::In);
+        let result = AclResult(vector.class[Feature::Acl as usize][slot & 63]);
+        if result.0 == NO_MATCH {
+            return None;
+        }
+        counters.rule(result.rule(), u64::from(vector.burst.lens()[slot & 63]));
+        let reason = if ipv4 { DropReason::Ipv4Acl } else { DropReason::Ipv6Acl };
+        result.denies().then_some(reason)
+    }
+}
+
+impl Default for LateFilter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Length of an IP packet, as its header says.
+fn ip_len(vector: &Vector, slot: usize) -> u16 {
+    let word = |at: usize| {
+        let bytes = vector.network(slot).get(at..at + 2);
+        bytes.map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+    };
+    if vector.ipv4.contains(slot) { word(2) } else { word(4).saturating_add(40) }
+}

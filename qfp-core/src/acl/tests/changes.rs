@@ -1,0 +1,117 @@
+//! Rules that come and go: every step finds what a search finds, and nothing is leaked.
+
+use super::*;
+use crate::acl::{Change, ClassifierError};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(u8, u64, Vec<Pattern4>),
+    Remove(usize),
+    Replace(usize, Vec<Pattern4>),
+    Move(usize, u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..3_u8, 0..5000_u64, rule()).prop_map(|(f, s, rule)| Step::Add(f, s, rule)),
+        any::<prop::sample::Index>().prop_map(|i| Step::Remove(i.index(1 << 20))),
+        (any::<prop::sample::Index>(), rule())
+            .prop_map(|(i, rule)| Step::Replace(i.index(1 << 20), rule)),
+        (any::<prop::sample::Index>(), 0..5000_u64)
+            .prop_map(|(i, s)| Step::Move(i.index(1 << 20), s)),
+    ]
+}
+
+fn changes(classifier: &Classifier<WORDS4>, step: &Step, result: u32) -> Vec<Change<WORDS4>> {
+    let nth = |i: usize| {
+        let rules: Vec<_> = classifier.rules().map(|(place, rule)| (place, rule.clone())).collect();
+        (!rules.is_empty()).then(|| rules[i % rules.len()].clone())
+    };
+    match step {
+        Step::Add(feature, sequence, patterns) => {
+            let place = Place { feature: *feature, sequence: *sequence };
+            vec![Change::Add(place, Rule { result, patterns: patterns.clone() })]
+        }
+        Step::Remove(i) => nth(*i).map(|(place, _)| Change::Remove(place)).into_iter().collect(),
+        Step::Replace(i, patterns) => nth(*i).map_or(Vec::new(), |(place, _)| {
+            let rule = Rule { result, patterns: patterns.clone() };
+            vec![Change::Remove(place), Change::Add(place, rule)]
+        }),
+        Step::Move(i, sequence) => nth(*i).map_or(Vec::new(), |(place, rule)| {
+            let to = Place { sequence: *sequence, ..place };
+            vec![Change::Remove(place), Change::Add(to, rule)]
+        }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn after_every_change_lookups_agree_with_a_search_and_memory_comes_back(
+        rules in prop::collection::vec(rule(), 0..200),
+        steps in prop::collection::vec(step(), 1..40),
+        seeds in prop::collection::vec(any::<u64>(), 64..65),
+    ) {
+        let mut world = World::new(1 << 14);
+        let mut classifier = classifier(&mut world, &rules, 3);
+        let mut all: Vec<Pattern4> = rules.iter().flatten().copied().collect();
+        for (number, step) in steps.iter().enumerate() {
+            if let Step::Add(_, _, patterns) | Step::Replace(_, patterns) = step {
+                all.extend(patterns);
+            }
+            let changes = changes(&classifier, step, 10_000 + number as u32);
+            let before: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
+            if let Err(error) = classifier.apply(&mut world.memory(), &changes) {
+                prop_assert!(matches!(error, ClassifierError::RuleExists(..)), "{error}");
+                let after: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
+                prop_assert_eq!(before, after);
+            }
+            let epoch = world.space.seal();
+            world.space.reclaim(epoch);
+            let keys: Vec<_> = seeds.iter().map(|seed| key(&all, *seed ^ number as u64)).collect();
+            world.check(&classifier, &keys);
+        }
+        classifier.retire(&mut world.memory());
+        let epoch = world.space.seal();
+        world.space.reclaim(epoch);
+        prop_assert_eq!(world.space.free().0 as usize, world.space.capacity());
+    }
+}
+
+#[test]
+fn rules_squeezed_between_two_others_get_their_turn_without_end() {
+    let mut world = World::new(1 << 14);
+    let any = || Rule { result: 0, patterns: vec![Pattern4::any()] };
+    let mut classifier = classifier(&mut world, &[], 1);
+    let place = |sequence| Place { feature: 0, sequence };
+    let first = Change::Add(place(1 << 60), any());
+    classifier.apply(&mut world.memory(), &[first]).unwrap();
+    // Each comes before the one that came before it: ranks run out, and are spread anew.
+    for step in 1..200_u64 {
+        let rule = Rule { result: step as u32, ..any() };
+        let change = Change::Add(place((1 << 60) - step), rule);
+        classifier.apply(&mut world.memory(), &[change]).unwrap();
+        world.check(&classifier, &[[0; WORDS4]]);
+    }
+}
+
+#[test]
+fn changes_that_contradict_are_refused_and_change_nothing() {
+    let mut world = World::new(1 << 10);
+    let rules = vec![vec![Pattern4::any()]];
+    let mut classifier = classifier(&mut world, &rules, 1);
+    let object = classifier.object();
+    let place = |feature, sequence| Place { feature, sequence };
+    let rule = || Rule { result: 5, patterns: vec![Pattern4::any()] };
+    let refused = [
+        vec![Change::Remove(place(0, 7))],
+        vec![Change::Add(place(0, 3), rule()), Change::Add(place(0, 0), rule())],
+        vec![Change::Add(place(4, 0), rule())],
+    ];
+    for changes in refused {
+        classifier.apply(&mut world.memory(), &changes).unwrap_err();
+        assert_eq!((classifier.object(), classifier.len()), (object, 1));
+    }
+    world.check(&classifier, &[[0; WORDS4]]);
+}

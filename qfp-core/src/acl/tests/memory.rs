@@ -1,0 +1,51 @@
+//! What memory there is, and what becomes of it.
+
+use super::*;
+
+#[test]
+fn a_build_that_runs_out_of_memory_takes_nothing_and_says_how_much_it_wanted() {
+    let rules: Vec<Vec<Pattern4>> = (0..2000_u32)
+        .map(|i| vec![Pattern4::any().destination(i << 12, !0xfff).source(i << 7, !0x7f)])
+        .collect();
+    for lines in [2, 20, 200, 400] {
+        let mut world = World::new(lines);
+        let placed = rules.iter().enumerate().map(|(i, patterns)| {
+            let place = Place { feature: 0, sequence: i as u64 };
+            (place, Rule { result: 0, patterns: patterns.clone() })
+        });
+        let error = Classifier::build(&mut world.memory(), placed).unwrap_err().to_string();
+        assert!(error.contains("classifier memory is full"), "{error}");
+        let epoch = world.space.seal();
+        world.space.reclaim(epoch);
+        assert_eq!(world.space.free().0, lines, "{error}");
+    }
+}
+
+#[test]
+fn a_list_of_ten_thousand_rules_takes_less_than_four_megabytes() {
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let mut next = |n: u32| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as u32 % n
+    };
+    // Servers of some hundred networks, clients of others: what a site's list looks like.
+    let rules: Vec<Vec<Pattern4>> = (0..10_000)
+        .map(|_| {
+            let (network, host) = (next(200) << 16, next(256) << 8 | next(256));
+            let client = 0x0a00_0000 | next(4000) << 8;
+            let port = [22, 25, 53, 80, 443, 8080][next(6) as usize];
+            let pattern = Pattern4::any().destination(0xc000_0000 | network | host, u32::MAX);
+            let pattern = if next(5) == 0 { pattern } else { pattern.source(client, !0xff) };
+            vec![pattern.destination_port(&(port..=port)).protocol(6, 0xff)]
+        })
+        .collect();
+    let mut world = World::new(1 << 17);
+    let classifier = classifier(&mut world, &rules, 1);
+    let used = world.space.capacity() - world.space.free().0 as usize;
+    assert!(used * 64 <= 4 << 20, "{} bytes", used * 64);
+    let all: Vec<Pattern4> = rules.iter().flatten().copied().collect();
+    let keys: Vec<_> = (0..256).map(|seed| key(&all, seed * 7919)).collect();
+    world.check(&classifier, &keys);
+}

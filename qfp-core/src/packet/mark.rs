@@ -1,0 +1,81 @@
+//! Marks: fields of a packet that policies set, and marks that never leave the router.
+
+use crate::packet::Vector;
+use crate::uidb::TableId;
+
+impl Vector {
+    /// Sets the DSCP of an IP packet (RFC 2474); ECN stays, an IPv4 checksum is adjusted.
+    #[inline]
+    pub fn set_dscp(&mut self, slot: usize, dscp: u8) {
+        self.set_traffic_class(slot, dscp << 2, 0xfc);
+    }
+
+    /// Sets the bits `mask` of the byte that holds DSCP and ECN.
+    #[inline]
+    pub fn set_traffic_class(&mut self, slot: usize, value: u8, mask: u8) {
+        if self.ipv4.contains(slot) {
+            let Some(header) = self.network_mut(slot).first_chunk_mut::<20>() else { return };
+            let (before, after) = (header[1], header[1] & !mask | value & mask);
+            header[1] = after;
+            let checksum = adjust(u16::from_be_bytes([header[10], header[11]]), before, after);
+            header[10..12].copy_from_slice(&checksum.to_be_bytes());
+            // The row `ttl` writes these bytes again, with the TTL that it has worked out already.
+            let next = &mut self.next_ttl[slot & 63];
+            let [ttl, protocol, high, low] = next.to_le_bytes();
+            let [high, low] = adjust(u16::from_be_bytes([high, low]), before, after).to_be_bytes();
+            *next = u32::from_le_bytes([ttl, protocol, high, low]);
+        } else if self.ipv6.contains(slot)
+            && let Some(header) = self.network_mut(slot).first_chunk_mut::<2>()
+        {
+            let before = header[0] << 4 | header[1] >> 4;
+            let after = before & !mask | value & mask;
+            *header = [header[0] & 0xf0 | after >> 4, header[1] & 0x0f | after << 4];
+        }
+    }
+
+    /// Routes the packet in `slot` in another table than its interface's.
+    #[inline]
+    pub(crate) fn redirect(&mut self, slot: usize, table: TableId) {
+        self.redirected.insert(slot);
+        self.redirect[slot & 63] = table;
+    }
+
+    /// QoS group and discard class, which ingress policies set and later ones match; zeroes unless
+    /// set.
+    #[inline]
+    #[must_use]
+    pub fn internal_marks(&self, slot: usize) -> (u16, u8) {
+        if self.marked.contains(slot) { self.marks[slot & 63] } else { (0, 0) }
+    }
+
+    /// Sets QoS group and discard class.
+    #[inline]
+    pub fn set_internal_marks(&mut self, slot: usize, group: u16, discard_class: u8) {
+        self.marked.insert(slot);
+        self.marks[slot & 63] = (group, discard_class);
+    }
+
+    /// The first match of feature number `feature` for the packet in `slot`; all ones for none.
+    #[inline]
+    #[must_use]
+    pub(crate) fn class(&self, feature: usize, slot: usize) -> u32 {
+        self.class[feature % self.class.len()][slot & 63]
+    }
+
+    /// Packets that a rule with the flag `capture` matched, for a SPAN session (ING-03).
+    #[inline]
+    #[must_use]
+    pub fn captured(&self) -> hal::PacketMask {
+        self.captured
+    }
+}
+
+/// The IPv4 checksum after the second byte of the header changed (RFC 1624 equation 3).
+#[inline]
+fn adjust(checksum: u16, before: u8, after: u8) -> u16 {
+    let sum = u32::from(!checksum) + u32::from(!u16::from(before)) + u32::from(after);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
+    let folded = ((sum & 0xffff) + (sum >> 16)) as u16;
+    !folded
+}

@@ -1,0 +1,131 @@
+//! The policers of a router: by index, for a vector of packets, on two levels.
+
+use pal::clock::Nanos;
+
+use super::arch::prefetch;
+use super::{Colour, PolicerConfig, PolicerState, meter};
+
+/// The index of packets that meet no policer: they keep their colour.
+pub const NO_POLICER: u32 = u32::MAX;
+
+/// Packets whose rows are asked for ahead: a vector's.
+const AHEAD: usize = 64;
+/// States that are always near, so that asking for them only costs: 128 KiB.
+const NEAR: usize = 1 << 12;
+
+/// All policers, by index.
+///
+/// Configurations are few, as many policers are alike, and come with a generation; states are one
+/// a policer and stay.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policers<'a> {
+    /// Configurations.
+    pub configs: &'a [PolicerConfig],
+    /// Which configuration a policer has.
+    pub config_of: &'a [u32],
+    /// Tokens.
+    pub states: &'a [PolicerState],
+}
+
+/// A set of colours, such as those whose action is to drop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColourSet(u8);
+
+/// What two levels find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TwoLevels {
+    /// The child's colour, which its actions go by.
+    pub child: Colour,
+    /// The parent's, unless the child has dropped the packet.
+    pub parent: Option<Colour>,
+}
+
+impl<'a> Policers<'a> {
+    /// The rows of a policer; none beyond the last.
+    #[inline(always)]
+    fn rows(&self, policer: u32) -> Option<(&'a PolicerConfig, &'a PolicerState)> {
+        let config = *self.config_of.get(policer as usize)?;
+        Some((self.configs.get(config as usize)?, self.states.get(policer as usize)?))
+    }
+
+    /// Colours one packet; see [`meter`]. Without a policer it keeps its colour.
+    #[inline]
+    #[must_use]
+    pub fn meter(&self, policer: u32, now: Nanos, length: u32, colour: Colour) -> Colour {
+        match self.rows(policer) {
+            Some((config, state)) => meter(config, state, now, length, colour),
+            None => colour,
+        }
+    }
+
+    /// Colours packets in their order: packet `i` has `lengths[i]` counted bytes, meets policer
+    /// `policers[i]`, and comes and goes with `colours[i]`. The shortest slice counts.
+    ///
+    /// A policer may occur several times. Of many policers, the rows are asked for a vector ahead.
+    #[inline]
+    pub fn meter_batch(
+        &self,
+        now: Nanos,
+        policers: &[u32],
+        lengths: &[u32],
+        colours: &mut [Colour],
+    ) {
+        let far = self.states.len() > NEAR;
+        let vectors = policers.chunks(AHEAD).zip(lengths.chunks(AHEAD));
+        for ((policers, lengths), colours) in vectors.zip(colours.chunks_mut(AHEAD)) {
+            let mut rows = [None; AHEAD];
+            for (row, &policer) in rows.iter_mut().zip(policers) {
+                *row = self.rows(policer);
+                if let (Some((config, state)), true) = (*row, far) {
+                    prefetch(config);
+                    prefetch(state);
+                }
+            }
+            for ((row, &length), colour) in rows.iter().zip(lengths).zip(colours) {
+                if let Some((config, state)) = row {
+                    *colour = meter(config, state, now, length, *colour);
+                }
+            }
+        }
+    }
+
+    /// Colours a packet by a child and, if its colour is not among `dropped`, by the parent.
+    ///
+    /// The parent meets the packet with the child's colour; whether it looks is its
+    /// configuration's matter ([`PolicerSpec::child_conform_aware`]). A vector may as well take
+    /// the two levels one after the other, as a parent is nobody's child.
+    ///
+    /// [`PolicerSpec::child_conform_aware`]: super::PolicerSpec::child_conform_aware
+    #[inline]
+    #[must_use]
+    pub fn meter_two_levels(
+        &self,
+        [child, parent]: [u32; 2],
+        dropped: ColourSet,
+        now: Nanos,
+        length: u32,
+        colour: Colour,
+    ) -> TwoLevels {
+        let child = self.meter(child, now, length, colour);
+        let passes = !dropped.contains(child);
+        TwoLevels { child, parent: passes.then(|| self.meter(parent, now, length, child)) }
+    }
+}
+
+impl ColourSet {
+    /// No colour.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set with `colour` in it.
+    #[must_use]
+    pub const fn with(self, colour: Colour) -> Self {
+        Self(self.0 | 1 << colour as u8)
+    }
+
+    /// Whether `colour` is in it.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, colour: Colour) -> bool {
+        self.0 & 1 << colour as u8 != 0
+    }
+}

@@ -1,0 +1,137 @@
+//! Access lists and route maps in use, and what their rules have counted.
+
+mod text;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use client::Client;
+use client::acl::{Document, Family};
+use client::config::Config;
+use client::ea::{CounterName, RuleName};
+use client::pbr::{RouteMaps, RuleKey};
+use qfp_core::counters::CounterTotals;
+
+pub(crate) use self::text::{of_entry, of_rule};
+use crate::report::{AccessListReport, RouteMapReport, RuleReport};
+
+/// What an operator may change while packets flow, and where the counts of its rules begin.
+pub(crate) struct Lists {
+    pub(crate) document: Document,
+    route_maps: RouteMaps,
+    totals: Arc<CounterTotals>,
+    /// Packets and bytes that were counted for earlier rules, by number of the counters.
+    baselines: HashMap<u32, Counts>,
+}
+
+type Counts = (u64, u64);
+
+/// A rule's text, and where it is counted.
+#[derive(Clone, Debug)]
+struct Counted {
+    sequence: u32,
+    text: Arc<str>,
+    number: u32,
+    before: Counts,
+}
+
+/// Lists, route maps and tables as they are until rules change again.
+#[derive(Debug, Default)]
+pub(crate) struct InUse {
+    lists: Vec<(AccessListReport, Vec<Counted>)>,
+    route_maps: Vec<(RouteMapReport, Vec<Counted>)>,
+}
+
+impl Lists {
+    /// The lists of a configuration that has been committed.
+    pub(crate) fn new(config: &Config, totals: Arc<CounterTotals>) -> Self {
+        Self {
+            document: config.access_lists.clone(),
+            route_maps: config.route_maps.clone(),
+            totals,
+            baselines: HashMap::new(),
+        }
+    }
+
+    /// To be called before rules change: what counts new rules may get, they get from here on.
+    pub(crate) fn before_change(&mut self, client: &mut Client) {
+        for number in client.take_idle_counters() {
+            self.baselines.insert(number, self.totals.rule(number));
+        }
+    }
+
+    /// What is bound to interfaces now. Some microseconds a rule.
+    pub(crate) fn in_use(&self, client: &Client) -> InUse {
+        let mut lists: BTreeMap<(Family, &str), Vec<(RuleName, u32)>> = BTreeMap::new();
+        let mut maps: BTreeMap<(Family, &str), Vec<(u16, u32)>> = BTreeMap::new();
+        for (name, number) in client.rule_counters() {
+            match name {
+                CounterName::Ace(family, list, rule) => {
+                    lists.entry((*family, list)).or_default().push((*rule, number));
+                }
+                CounterName::Policy(family, map, RuleKey::Entry(sequence)) => {
+                    maps.entry((*family, map)).or_default().push((*sequence, number));
+                }
+                CounterName::Policy(_, _, RuleKey::Flow(_)) => {}
+            }
+        }
+        let lists = lists.into_iter().filter_map(|((family, name), mut rules)| {
+            let list = self.document.list(family, name)?;
+            rules.sort_unstable_by_key(|(rule, _)| (rule.implicit, rule.sequence));
+            let counted = rules.into_iter().filter_map(|(rule, number)| {
+                Some(self.counted(rule.sequence, of_rule(list, rule)?, number))
+            });
+            let (name, kind) = (name.to_owned(), list.kind());
+            Some((AccessListReport { family, name, kind, rules: Vec::new() }, counted.collect()))
+        });
+        let route_maps = maps.into_iter().filter_map(|((family, name), mut entries)| {
+            let map = self.route_maps.get(name)?;
+            entries.sort_unstable();
+            let counted = entries.into_iter().filter_map(|(sequence, number)| {
+                let text = of_entry(map, sequence)?;
+                Some(self.counted(u32::from(sequence), text, number))
+            });
+            let name = name.to_owned();
+            Some((RouteMapReport { family, name, entries: Vec::new() }, counted.collect()))
+        });
+        InUse { lists: lists.collect(), route_maps: route_maps.collect() }
+    }
+
+    fn counted(&self, sequence: u32, text: String, number: u32) -> Counted {
+        let before = self.baselines.get(&number).copied().unwrap_or_default();
+        Counted { sequence, text: text.into(), number, before }
+    }
+}
+
+impl InUse {
+    /// The lists, with what has been counted so far.
+    pub(crate) fn access_lists(&self, totals: &CounterTotals) -> Vec<AccessListReport> {
+        let report = |(list, counted): &(AccessListReport, Vec<Counted>)| AccessListReport {
+            rules: rules(counted, totals),
+            ..list.clone()
+        };
+        self.lists.iter().map(report).collect()
+    }
+
+    /// The route maps, with what has been counted so far.
+    pub(crate) fn route_maps(&self, totals: &CounterTotals) -> Vec<RouteMapReport> {
+        let report = |(map, counted): &(RouteMapReport, Vec<Counted>)| RouteMapReport {
+            entries: rules(counted, totals),
+            ..map.clone()
+        };
+        self.route_maps.iter().map(report).collect()
+    }
+}
+
+fn rules(counted: &[Counted], totals: &CounterTotals) -> Vec<RuleReport> {
+    let report = |rule: &Counted| {
+        let (packets, bytes) = totals.rule(rule.number);
+        RuleReport {
+            sequence: rule.sequence,
+            text: Arc::clone(&rule.text),
+            packets: packets.saturating_sub(rule.before.0),
+            bytes: bytes.saturating_sub(rule.before.1),
+        }
+    };
+    counted.iter().map(report).collect()
+}
