@@ -21,6 +21,10 @@ mod link {
         "QFP_.*",
         "RTE_ACL_(FIELD_TYPE_.*|MAX_PRIORITY)",
         "rte_acl_(create|free|add_rules|build|classify|classify_alg|set_ctx_classify|reset)",
+        "rte_crypto_op_pool_create",
+        "rte_cryptodev_(close|configure|get_dev_id|queue_pair_setup|start|stop)",
+        "rte_cryptodev_sym_get_private_session_size",
+        "rte_cryptodev_sym_session_(create|free|pool_create)",
         "rte_dev_probe",
         "rte_eal_(cleanup|has_hugepages|init)",
         "rte_eth_call_(rx|tx)_callbacks",
@@ -52,8 +56,15 @@ mod link {
     const TYPES: &[&str] = &["rte_acl_rule_data", "rte_color", "rte_pktmbuf_pool_private"];
 
     /// Types that are handled by address only, or whose fields have no stable names.
-    const OPAQUE: &[&str] =
-        &["rte_arp_hdr", "rte_device", "rte_gtp_psc.*", "rte_l2tpv2.*", "rte_mbuf", "rte_mempool"];
+    const OPAQUE: &[&str] = &[
+        "rte_arp_hdr",
+        "rte_crypto_op",
+        "rte_device",
+        "rte_gtp_psc.*",
+        "rte_l2tpv2.*",
+        "rte_mbuf",
+        "rte_mempool",
+    ];
 
     pub(super) fn run() {
         // Nothing is printed before DPDK is found: Cargo would repeat it with the error.

@@ -70,3 +70,59 @@ QFP_METER(trtcm, blind, rte_meter_trtcm_color_blind_check(&m[meter[i]], p, time,
 QFP_METER(trtcm, aware,
 	  rte_meter_trtcm_color_aware_check(&m[meter[i]], p, time, len[i],
 					    (enum rte_color)colours[i]))
+
+int qfp_crypto_ops(struct rte_mempool *mp, struct rte_crypto_op **ops, unsigned int n)
+{
+	return rte_crypto_op_bulk_alloc(mp, RTE_CRYPTO_OP_TYPE_SYMMETRIC, ops, (uint16_t)n) == 0;
+}
+
+void qfp_crypto_describe(struct rte_crypto_op **ops, const struct qfp_crypto_job *jobs,
+			 unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		const struct qfp_crypto_job *job = &jobs[i];
+		struct rte_crypto_sym_op *sym = ops[i]->sym;
+		uint8_t *head = rte_pktmbuf_mtod_offset(job->mbuf, uint8_t *, job->head);
+		uint8_t *tag = rte_pktmbuf_mtod_offset(job->mbuf, uint8_t *, job->tag);
+
+		ops[i]->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
+		rte_crypto_op_attach_sym_session(ops[i], job->session);
+		memcpy(rte_crypto_op_ctod_offset(ops[i], uint8_t *, QFP_CRYPTO_IV), job->iv,
+		       job->iv_len);
+		job->mbuf->data_len = job->end;
+		job->mbuf->pkt_len = job->end;
+		sym->m_src = job->mbuf;
+		sym->m_dst = NULL;
+		if (job->aead) {
+			sym->aead.data.offset = job->text;
+			sym->aead.data.length = job->text_len;
+			sym->aead.aad.data = head;
+			sym->aead.digest.data = tag;
+		} else {
+			sym->cipher.data.offset = job->text;
+			sym->cipher.data.length = job->text_len;
+			sym->auth.data.offset = job->head;
+			sym->auth.data.length = (uint32_t)(job->text - job->head) + job->text_len;
+			sym->auth.digest.data = tag;
+		}
+	}
+}
+
+unsigned int qfp_crypto_run(uint8_t device, uint16_t queue, struct rte_crypto_op **ops,
+			    unsigned int n)
+{
+	unsigned int sent = 0, back = 0, good = 0;
+
+	while (back < n) {
+		struct rte_crypto_op *done[64];
+		uint16_t count;
+
+		sent += rte_cryptodev_enqueue_burst(device, queue, ops + sent,
+						    (uint16_t)(n - sent));
+		count = rte_cryptodev_dequeue_burst(device, queue, done, 64);
+		for (uint16_t i = 0; i < count; i++)
+			good += done[i]->status == RTE_CRYPTO_OP_STATUS_SUCCESS;
+		back += count;
+	}
+	return good;
+}

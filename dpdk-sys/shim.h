@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <rte_acl.h>
+#include <rte_cryptodev.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -80,5 +81,38 @@ void qfp_meter_trtcm_blind(struct rte_meter_trtcm *m, struct rte_meter_trtcm_pro
 void qfp_meter_trtcm_aware(struct rte_meter_trtcm *m, struct rte_meter_trtcm_profile *p,
 			   uint64_t time, const uint32_t *meter, const uint32_t *len,
 			   uint8_t *colours, unsigned int n);
+
+/* What a crypto operation is about; offsets in bytes from the start of the packet. */
+struct qfp_crypto_job {
+	void *session;
+	struct rte_mbuf *mbuf;
+	/* Whether one algorithm enciphers and authenticates. */
+	bool aead;
+	uint8_t iv_len;
+	uint8_t iv[16];
+	/* Where what is authenticated begins, and where the text to be enciphered does. */
+	uint16_t head;
+	uint16_t text;
+	uint16_t text_len;
+	/* Where the tag is, and where the packet ends. */
+	uint16_t tag;
+	uint16_t end;
+};
+
+/* Where the IV lies in an operation of qfp_crypto_describe; its pool needs 16 bytes there. */
+enum {
+	QFP_CRYPTO_IV = sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op),
+};
+
+/* Takes n symmetric operations of mp: 0, or not 0 and none taken. */
+int qfp_crypto_ops(struct rte_mempool *mp, struct rte_crypto_op **ops, unsigned int n);
+
+/* Makes operations of jobs. */
+void qfp_crypto_describe(struct rte_crypto_op **ops, const struct qfp_crypto_job *jobs,
+			 unsigned int n);
+
+/* Has a device process at most 64 operations and waits for them; returns how many succeeded. */
+unsigned int qfp_crypto_run(uint8_t device, uint16_t queue, struct rte_crypto_op **ops,
+			    unsigned int n);
 
 #endif

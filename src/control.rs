@@ -168,6 +168,9 @@ impl Control {
         for action in self.actions.drain(..) {
             match action {
                 Action::Inject { table, packet } => injected.push(Injected::Route(table, packet)),
+                Action::Forward { table, next_hop, packet } => {
+                    injected.push(Injected::Forward { table, next_hop, packet });
+                }
                 Action::Transmit { uidb, packet } => {
                     injected.push(Injected::Transmit(uidb, packet));
                 }

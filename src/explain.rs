@@ -4,12 +4,13 @@
 //! ```
 //! use qfp::Forwarder;
 //! use qfp::client::config::Config;
-//! use qfp::explain::{Fate, Probe};
+//! use qfp::explain::Probe;
 //!
 //! let config = Config::parse(r#"
 //!     [[acl]]
 //!     text = "access-list 101 deny tcp any any eq 22\naccess-list 101 permit ip any any"
 //!     [[port]]
+//!     device = "sink"
 //!     address = ["192.0.2.1/24"]
 //!     acl_in = "101"
 //! "#, "example.toml")?;

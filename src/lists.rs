@@ -8,12 +8,14 @@ use std::sync::Arc;
 use client::Client;
 use client::acl::{Document, Family};
 use client::config::Config;
-use client::ea::{CounterName, RuleName};
+use client::ea::{BoundClass, ClassFacts, CounterName, RuleName};
 use client::pbr::{RouteMaps, RuleKey};
 use qfp_core::counters::CounterTotals;
 
 pub(crate) use self::text::{of_entry, of_rule};
-use crate::report::{AccessListReport, RouteMapReport, RuleReport};
+use qfp_core::qos::ClassEvent;
+
+use crate::report::{AccessListReport, ClassReport, Count, RouteMapReport, RuleReport};
 
 /// What an operator may change while packets flow, and where the counts of its rules begin.
 pub(crate) struct Lists {
@@ -40,6 +42,7 @@ struct Counted {
 pub(crate) struct InUse {
     lists: Vec<(AccessListReport, Vec<Counted>)>,
     route_maps: Vec<(RouteMapReport, Vec<Counted>)>,
+    classes: Vec<(BoundClass, ClassFacts)>,
 }
 
 impl Lists {
@@ -94,7 +97,13 @@ impl Lists {
             let name = name.to_owned();
             Some((RouteMapReport { family, name, entries: Vec::new() }, counted.collect()))
         });
-        InUse { lists: lists.collect(), route_maps: route_maps.collect() }
+        let classes = client.service_classes();
+        let classes = classes.map(|(class, facts)| (class.clone(), facts.clone()));
+        InUse {
+            lists: lists.collect(),
+            route_maps: route_maps.collect(),
+            classes: classes.collect(),
+        }
     }
 
     fn counted(&self, sequence: u32, text: String, number: u32) -> Counted {
@@ -111,6 +120,27 @@ impl InUse {
             ..list.clone()
         };
         self.lists.iter().map(report).collect()
+    }
+
+    /// The classes of service policies, with what has been counted so far.
+    pub(crate) fn classes(&self, totals: &CounterTotals) -> Vec<ClassReport> {
+        let report = |(class, facts): &(BoundClass, ClassFacts)| {
+            let count = |event: ClassEvent| {
+                let (packets, bytes) = totals.rule(facts.counters + event as u32);
+                Count { packets, bytes }
+            };
+            ClassReport {
+                class: class.clone(),
+                warnings: facts.warnings.clone(),
+                policed: facts.policed,
+                matched: count(ClassEvent::Matched),
+                conform: count(ClassEvent::Conform),
+                exceed: count(ClassEvent::Exceed),
+                violate: count(ClassEvent::Violate),
+                dropped: count(ClassEvent::Dropped),
+            }
+        };
+        self.classes.iter().map(report).collect()
     }
 
     /// The route maps, with what has been counted so far.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use client::acl::{Family, Kind};
-use client::ea::TcamUsage;
+use client::ea::{BoundClass, TcamUsage};
+use qfp_core::qos::police::PolicerWarning;
 
 /// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +36,8 @@ pub struct RunReport {
     pub access_lists: Vec<AccessListReport>,
     /// Route maps that interfaces are bound to, likewise.
     pub route_maps: Vec<RouteMapReport>,
+    /// Classes of service policies, by interface, direction and place.
+    pub classes: Vec<ClassReport>,
     /// What of the classifier is in use.
     pub tcam: Option<TcamUsage>,
     /// Generation of the configuration that is in force.
@@ -63,6 +66,36 @@ pub struct RouteMapReport {
     pub name: String,
     /// The entries that packets of the family can match, in order.
     pub entries: Vec<RuleReport>,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, as the accounting of the configuration counts them.
+    pub bytes: u64,
+}
+
+/// A class of a service policy where it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassReport {
+    /// Interface, direction, and the policies and classes from the top down.
+    pub class: BoundClass,
+    /// What the operator ought to know about its policer.
+    pub warnings: Vec<PolicerWarning>,
+    /// Whether it has a policer.
+    pub policed: bool,
+    /// What was in the class.
+    pub matched: Count,
+    /// What its policer found to conform.
+    pub conform: Count,
+    /// What exceeded.
+    pub exceed: Count,
+    /// What violated.
+    pub violate: Count,
+    /// What its policer dropped.
+    pub dropped: Count,
 }
 
 /// Counts of one rule: a packet is counted once for each lookup that it was the first match of.
@@ -216,8 +249,40 @@ impl RunReport {
                     RouteMapReport { entries, ..map.clone() }
                 })
                 .collect(),
+            classes: self.classes.iter().map(|class| class.since(&earlier.classes)).collect(),
             tcam: self.tcam.clone(),
             generation: self.generation,
+        }
+    }
+}
+
+impl ClassReport {
+    fn since(&self, earlier: &[Self]) -> Self {
+        let Some(then) = earlier.iter().find(|then| then.class == self.class) else {
+            return self.clone();
+        };
+        Self {
+            matched: self.matched.since(then.matched),
+            conform: self.conform.since(then.conform),
+            exceed: self.exceed.since(then.exceed),
+            violate: self.violate.since(then.violate),
+            dropped: self.dropped.since(then.dropped),
+            ..self.clone()
+        }
+    }
+
+    /// What was in the class, less what its policer has dropped.
+    #[must_use]
+    pub const fn transmitted(&self) -> Count {
+        self.matched.since(self.dropped)
+    }
+}
+
+impl Count {
+    const fn since(self, then: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(then.packets),
+            bytes: self.bytes.saturating_sub(then.bytes),
         }
     }
 }

@@ -110,6 +110,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let capacity =
         parts.capacity.unwrap_or_else(|| Capacity::fitting(&parts.config, &parts.routes));
     let mut client = Client::new(&capacity)?;
+    client.set_lcores(cpus.cpus().len());
     for (interface, features) in &parts.features {
         client.set_features(interface, *features);
     }
@@ -129,7 +130,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     }
 
     let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit())
-        .with_rules(capacity.rules as usize);
+        .with_rules(capacity.counters());
     let mut totals = CounterTotals::new(layout);
     let engines = engines(&parts, &cpus, queues, &pool, &mut client, &mut totals)?;
     let mut slow =
@@ -287,6 +288,7 @@ fn engines(
             tx,
             pool: pool.cache(u32::from(numa)),
             region,
+            state: Some(client.state()),
             reader,
             counters: totals.add_lcore(),
             punt: parts.punt.clone(),

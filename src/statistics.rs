@@ -46,6 +46,7 @@ impl Statistics {
             lcores: self.lcores(),
             access_lists: control.in_use.access_lists(totals),
             route_maps: control.in_use.route_maps(totals),
+            classes: control.in_use.classes(totals),
             tcam: control.tcam.clone(),
             generation: control.generation,
         }

@@ -198,6 +198,61 @@ fn a_route_that_leads_nowhere_is_named_with_file_and_line() {
 }
 
 #[test]
+fn a_mistake_in_access_list_text_is_named_with_file_line_and_column() {
+    let config = |key: &str| format!("{TWO_SINKS}[[acl]]\n{key}\n");
+    let file =
+        ("edge.txt", &b"! comment\nip access-list extended EDGE\n permit tcp any any eq htp\n"[..]);
+    let text = config("file = \"edge.txt\"");
+    let args = ["--config", "router.toml"];
+    let wanted = ["edge.txt:3:24: expected a port", "found \"htp\""];
+    refused(&[("router.toml", text.as_bytes()), file], &args, &wanted);
+    refused(&[("router.toml", text.as_bytes())], &args, &["edge.txt", "No such file"]);
+    for (list, line, column, wanted) in [
+        ("access-list 101 permit tcp any", 9, 31, ""),
+        ("access-list 101 permit tcp any any eq 65536", 9, 39, "65536"),
+        ("access-list 101 allow ip any any", 9, 17, "allow"),
+        ("ip access-list extended A\n permit ip any any time-range WORK", 10, 20, "time-range"),
+        ("ip access-list extended A\n 10 permit ip any any\n 10 deny ip any any", 11, 2, "10"),
+        ("ipv6 access-list A\n permit tcp 10.0.0.0/8 any", 10, 13, "10.0.0.0/8"),
+        ("access-list 700 permit 0000.0000.0000", 9, 13, "700"),
+    ] {
+        let text = config(&format!("text = '''\n{list}\n'''"));
+        let place = format!("router.toml:{line}:{column}: ");
+        refused(&[("router.toml", text.as_bytes())], &args, &[&place, wanted]);
+    }
+}
+
+#[test]
+fn a_binding_that_cannot_be_is_named_with_file_and_line() {
+    let one = "[[acl]]\ntext = \"access-list 1 permit any\"\n";
+    refused_config("acl_in = \"NONE\"\n", 7, "there is no access list \"NONE\"");
+    refused_config("policy_route = \"NONE\"\n", 7, "there is no route map \"NONE\"");
+    refused_config(&format!("acl_in = [\"1\", \"1\"]\n{one}"), 7, "one of each");
+    let no_group = "access-list 101 permit ip object-group HOSTS any";
+    refused_config(&format!("[[acl]]\ntext = \"{no_group}\"\n"), 8, "HOSTS");
+    refused_config(&format!("[[acl]]\nname = \"2\"\n{}", &one[8..]), 8, "\"2\"");
+    let map = "[[route_map]]\ntext = \"route-map P permit 10\\n match ip address 99\"\n";
+    refused_config(map, 8, "99");
+}
+
+#[test]
+fn a_packet_that_cannot_be_explained_is_one_line() {
+    let config = ("router.toml", TWO_SINKS.as_bytes());
+    let refuse = |packet: &str, wanted: &str| {
+        let args = ["--config", "router.toml", "--explain", packet];
+        refused(&[config], &args, &[wanted]);
+    };
+    refuse("", "in is missing");
+    refuse("in=port0 src=192.0.2.2", "dst is missing");
+    refuse("in=port9 src=192.0.2.2 dst=192.0.2.3", "in=port9: there is no such interface");
+    refuse("in=port0 src=192.0.2.2 dst=2001:db8::1", "two families");
+    refuse("in=port0 src=192.0.2.2 dst=192.0.2.3 proto=udp flags=syn", "flags");
+    refuse("in=port0 src=192.0.2.2 dst=192.0.2.3 len=65535", "fits no buffer");
+    refuse("in=port0 src=192.0.2.2 dst=192.0.2.3 colour=red", "colour");
+    refused(&[], &["--explain", "in=port0 src=192.0.2.2 dst=192.0.2.3"], &["no port"]);
+}
+
+#[test]
 fn a_bad_line_of_a_route_file_is_named_with_its_number() {
     let config = ("router.toml", TWO_SINKS.as_bytes());
     let args = ["--config", "router.toml", "--routes", "routes.txt"];

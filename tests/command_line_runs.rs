@@ -60,9 +60,17 @@ fn an_output_that_fills_up_is_a_failure_at_run_time() {
 fn help_and_version_are_answers_and_not_errors() {
     let help = run(["--help"]);
     assert_eq!((help.status, help.stderr.as_str()), (0, ""));
-    for option in
-        ["--config", "--port", "--routes", "--stats-json", "--seconds", "--lcores", "--trace"]
-    {
+    for option in [
+        "--config",
+        "--port",
+        "--routes",
+        "--stats-json",
+        "--seconds",
+        "--lcores",
+        "--trace",
+        "--tcam",
+        "--explain",
+    ] {
         assert!(help.stdout.contains(option), "{}", help.stdout);
     }
     let version = run(["--version"]);
@@ -247,4 +255,180 @@ fn a_trace_is_the_walk_in_the_order_of_operations() {
         }
     }
     assert_eq!(found, TRACE);
+}
+
+/// A router with lists and a route map; its devices do not exist.
+const FILTER: &str = r#"
+[[port]]
+name = "lan"
+device = "tap:not-there"
+mac = "02:00:00:00:01:01"
+address = ["10.1.0.1/24", "2001:db8:1::1/64"]
+acl_in = ["IN", "IN6"]
+policy_route = "SCRUB"
+[[port.vlan]]
+id = 7
+address = ["10.7.0.1/24"]
+[[port]]
+name = "wan"
+device = "tap:not-there-either"
+mac = "02:00:00:00:02:01"
+address = ["10.2.0.1/24", "2001:db8:2::1/64"]
+acl_out = "OUT"
+[[neighbor]]
+address = "10.2.0.2"
+mac = "02:00:00:00:02:02"
+[[neighbor]]
+address = "2001:db8:2::2"
+mac = "02:00:00:00:02:02"
+[[route]]
+prefix = "0.0.0.0/0"
+via = "10.2.0.2"
+[[route]]
+prefix = "::/0"
+via = "2001:db8:2::2"
+[[acl]]
+text = """
+ip access-list extended IN
+ deny tcp any any eq 22
+ remark hosts that misbehave
+ deny ip host 10.1.0.66 any
+ deny tcp any any match-all +syn +ack
+ permit ip any any
+ip access-list extended OUT
+ permit udp any any dscp ef
+ deny udp any any
+ permit ip any any
+access-list 110 permit udp any any eq 53
+ipv6 access-list IN6
+ permit icmp any any packet-too-big
+"""
+[[route_map]]
+text = """
+route-map SCRUB permit 10
+ match ip address 110
+ set ip next-hop 10.2.0.254
+"""
+"#;
+
+/// What `--explain` says of a packet: what matches, and the last two lines.
+fn explained(config: &Path, packet: &str) -> (Vec<String>, String, String) {
+    let outcome = run(["--config", config.to_str().unwrap(), "--explain", packet]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{packet}");
+    let lines: Vec<String> = outcome.stdout.lines().map(str::to_owned).collect();
+    let matches = lines.iter().take_while(|line| !line.starts_with("  ")).cloned().collect();
+    let [.., row, fate] = &lines[..] else { unreachable!("{outcome:?}") };
+    let row = row.split_whitespace().next().unwrap();
+    (matches, row.to_owned(), fate.clone())
+}
+
+#[test]
+fn a_packet_is_explained_without_any_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("router.toml");
+    std::fs::write(&config, FILTER).unwrap();
+    let check = |packet: &str, matches: &[&str], row: &str, fate: &str| {
+        let found = explained(&config, packet);
+        assert_eq!(found.0, matches, "{packet}");
+        assert_eq!((found.1.as_str(), found.2.as_str()), (row, fate), "{packet}");
+    };
+    let no_policy = "policy_route SCRUB: nothing matches";
+    let out = "acl_out OUT: 30 permit ip any any";
+    let sent = "sent via wan to next hop 10.2.0.2";
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 proto=tcp dport=22 in=lan",
+        &["acl_in IN: 10 deny tcp any any eq 22", no_policy],
+        "acl-act-in",
+        "dropped: Ipv4Acl",
+    );
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 proto=tcp dport=22 frag=later in=lan",
+        &["acl_in IN: 50 permit ip any any", no_policy, out],
+        "tx",
+        sent,
+    );
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 flags=syn,ack frag=first in=lan",
+        &["acl_in IN: 40 deny tcp any any match-all +ack +syn", no_policy],
+        "acl-act-in",
+        "dropped: Ipv4Acl",
+    );
+    check("src=10.1.0.66 dst=192.0.2.1 icmp=8/0 in=lan.7", &[out], "tx", sent);
+    let permit = "acl_in IN: 50 permit ip any any";
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 proto=udp dport=1 in=lan",
+        &[permit, no_policy, "acl_out OUT: 20 deny udp any any"],
+        "acl-act-out",
+        "dropped: Ipv4Acl",
+    );
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 proto=udp dport=1 dscp=46 in=lan",
+        &[permit, no_policy, "acl_out OUT: 10 permit udp any any dscp ef"],
+        "tx",
+        sent,
+    );
+    check(
+        "src=10.1.0.2 dst=192.0.2.1 proto=udp dport=53 in=lan",
+        &[
+            permit,
+            "policy_route SCRUB: 10 permit, match ip address 110, set ip next-hop 10.2.0.254",
+        ],
+        "adjacency",
+        "punted: Glean, next hop 10.2.0.254 via wan",
+    );
+    let ttl = "punted: IpTtlExceeded";
+    check("src=10.1.0.2 dst=192.0.2.1 ttl=1 in=lan", &[permit, no_policy], "ttl", ttl);
+    let own = "punted: Ipv4ForUs";
+    check("src=10.1.0.2 dst=10.2.0.1 in=lan", &[permit, no_policy], "ifib-act", own);
+    let implicit = "acl_in IN6: implicit deny ipv6 any any";
+    let too_big = "acl_in IN6: 10 permit icmp any any packet-too-big";
+    let six = "src=2001:db8:1::2 dst=2001:db8:9::1 in=lan";
+    check(&format!("{six} icmp=128"), &[implicit, no_policy], "acl-act-in", "dropped: Ipv6Acl");
+    let sent = "sent via wan to next hop 2001:db8:2::2";
+    check(&format!("{six} icmp=2 len=1280"), &[too_big, no_policy], "tx", sent);
+    // To a group that the router listens to, found by the parse: the list is asked on the way.
+    let group = "src=10.1.0.66 dst=224.0.0.1 in=lan";
+    let deny = "acl_in IN: 30 deny ip host 10.1.0.66 any";
+    check(group, &[deny, no_policy], "l3-parse", "dropped: Ipv4Acl");
+}
+
+#[test]
+fn reports_show_what_rules_have_matched_and_what_the_classifier_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, stats) = (dir.path().join("router.toml"), dir.path().join("stats.json"));
+    std::fs::write(&config, FILTER).unwrap();
+    let mut args = vec!["--config", config.to_str().unwrap(), "--stats-json"];
+    args.extend([stats.to_str().unwrap(), "--port", "synth:count=1000,flows=1", "--port", "sink"]);
+    // The i-th port of the command line is for portI, and these have other names.
+    let text = FILTER.replace("\"lan\"", "\"port0\"").replace("\"wan\"", "\"port1\"");
+    std::fs::write(&config, text).unwrap();
+    let outcome = run(args.iter().copied().chain(["--tcam"]));
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+    for wanted in [
+        "Extended IP access list IN\n    10 deny tcp any any eq 22\n",
+        "    50 permit ip any any (1000 matches)\n    implicit deny ip any any\n",
+        "Extended IP access list OUT\n",
+        "    20 deny udp any any (1000 matches)\n",
+        "route-map SCRUB, permit, sequence 10\n  match ip address 110\n",
+        "IPv4 policy routing matches: 0 packets, 0 bytes\n",
+        "IPv4 access list IN route map SCRUB",
+        "rule counters",
+    ] {
+        assert!(outcome.stdout.contains(wanted), "no {wanted:?} in\n{}", outcome.stdout);
+    }
+    let stats: Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+    let lists = &stats["access_lists"];
+    let rule = |n: u64, text: &str, packets: u64| serde_json::json!({ "sequence": n, "text": text, "packets": packets, "bytes": packets * 60 });
+    let wanted = [
+        rule(10, "permit udp any any dscp ef", 0),
+        rule(20, "deny udp any any", 1000),
+        rule(30, "permit ip any any", 0),
+        rule(0, "deny ip any any", 0),
+    ];
+    assert_eq!(lists["v4"]["OUT"], Value::from(wanted.to_vec()));
+    assert_eq!(lists["v4"]["IN"][3]["packets"], 1000);
+    assert_eq!(lists["v6"]["IN6"].as_array().unwrap().len(), 4);
+    let text = "permit, match ip address 110, set ip next-hop 10.2.0.254";
+    assert_eq!(stats["route_maps"]["v4"]["SCRUB"], Value::from(vec![rule(10, text, 0)]));
+    assert!(!run(args).stdout.contains("rule counters"), "not asked for");
 }

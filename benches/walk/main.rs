@@ -257,6 +257,7 @@ fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
         tx: vec![Box::new(Discard), Box::new(Discard)],
         pool: pool.cache(0),
         region: attached.1,
+        state: None,
         reader: attached.0,
         counters: totals.add_lcore(),
         punt: PuntRates::default(),

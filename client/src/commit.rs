@@ -11,15 +11,15 @@ use std::net::IpAddr;
 use driver::{Driver, DriverError};
 use ipnet::IpNet;
 use pal::publication::{Generation, Reader, RootDraft};
-use pal::region::ReadOnly;
+use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::punt;
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
 use crate::ea::{
-    AclAgent, AclError, AclPlan, AdjacencyAgent, AdjacencyKey, Drafts, FibAgent, InterfaceAgent,
-    LinkFacts, Macs,
+    AclAgent, AclError, AclPlan, AdjacencyAgent, AdjacencyKey, BoundClass, ClassFacts, Drafts,
+    FibAgent, InterfaceAgent, LinkFacts, Macs,
 };
 use crate::rib::{Delta, Rib};
 use crate::rm::{Exhausted, Vrfs};
@@ -124,10 +124,10 @@ impl Client {
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
         capacity.check()?;
-        let mut driver = Driver::new(capacity.bytes())?;
+        let mut driver = Driver::with_state(capacity.bytes(), capacity.state_bytes())?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
-        let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules)?;
+        let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules, capacity.classes)?;
         let interfaces = InterfaceAgent::new();
         Ok(Self {
             driver,
@@ -150,6 +150,28 @@ impl Client {
     /// All places for readers are taken, or the mapping failed.
     pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), CommitError> {
         Ok(self.driver.attach(name)?)
+    }
+
+    /// What lcores write, for one lcore.
+    #[must_use]
+    pub fn state(&self) -> ReadWrite {
+        self.driver.state()
+    }
+
+    /// Says how many lcores forward, before the first commit: policers of several are shared.
+    pub fn set_lcores(&mut self, lcores: usize) {
+        self.acl.services().share(lcores > 1);
+    }
+
+    /// Classes of service policies where they are bound, and what they have.
+    pub fn service_classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+        self.acl.classes()
+    }
+
+    /// First counters of classes that are bound since this was last asked: what they have counted
+    /// so far is not theirs.
+    pub fn take_new_classes(&mut self) -> Vec<u32> {
+        self.acl.services().take_renamed()
     }
 
     /// Switches features of an interface on, from the next commit on.
@@ -297,7 +319,7 @@ impl Client {
     /// bound to it.
     fn features_of(&self, interface: &Interface<'_>) -> Features {
         let own = self.features.get(interface.name()).copied().unwrap_or_default();
-        let bound = AclAgent::features(interface);
+        let bound = self.acl.features(interface);
         Features { ingress: own.ingress | bound.ingress, egress: own.egress | bound.egress }
     }
 

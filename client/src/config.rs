@@ -19,6 +19,7 @@ mod mac;
 mod model;
 mod place;
 mod ports;
+mod qos;
 mod read;
 mod recursion;
 mod routes;
@@ -34,6 +35,7 @@ pub use mac::{MacAddr, NotMac};
 pub use model::{Config, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target};
 pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
 pub use place::{Origin, Place};
+pub use qos::Qos;
 pub use routes::{RouteEntry, RouteTable};
 
 #[cfg(test)]

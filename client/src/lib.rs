@@ -14,6 +14,7 @@ pub mod config;
 pub mod ea;
 pub mod flowspec;
 pub mod ios;
+pub mod mqc;
 pub mod pbr;
 pub mod rib;
 pub mod rm;

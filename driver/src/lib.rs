@@ -27,7 +27,7 @@ use std::time::Duration;
 use pal::publication::{
     Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft,
 };
-use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, Region, RegionError};
+use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, ReadWrite, Region, RegionError};
 
 /// Why the data plane cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,7 @@ pub enum DriverError {
 /// Resource memory and the commits to it. One owner: the client.
 pub struct Driver {
     region: Region,
+    state: Region,
     publisher: Publisher,
 }
 
@@ -55,8 +56,37 @@ impl Driver {
     /// # Errors
     /// The memory cannot be had.
     pub fn new(bytes: usize) -> Result<Self, DriverError> {
+        Self::with_state(bytes, 0)
+    }
+
+    /// The same with `state` bytes more for what lcores write, such as token buckets.
+    ///
+    /// # Errors
+    /// The memory cannot be had.
+    pub fn with_state(bytes: usize, state: usize) -> Result<Self, DriverError> {
         let region = Region::anonymous(bytes, HugePages::Try)?;
-        Ok(Self { region, publisher: Publisher::new() })
+        let state = Region::anonymous(state.max(1), HugePages::Never)?;
+        Ok(Self { region, state, publisher: Publisher::new() })
+    }
+
+    /// What lcores write, for one of them.
+    #[must_use]
+    pub fn state(&self) -> ReadWrite {
+        self.state.share()
+    }
+
+    /// Memory for what lcores write, all zeroes. A commit that names it lets them see it.
+    ///
+    /// # Errors
+    /// There is not enough.
+    pub fn alloc_state<T: Plain>(&self, count: usize) -> Result<Draft<T>, DriverError> {
+        Ok(self.state.alloc(count)?)
+    }
+
+    /// The elements of a table of what lcores write.
+    #[must_use]
+    pub fn state_view<T: Plain>(&self, block: Block<T>) -> &[T] {
+        self.state.view(block).unwrap_or(&[])
     }
 
     /// A reader and a read-only mapping of the tables, for one lcore.

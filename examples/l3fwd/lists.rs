@@ -123,7 +123,12 @@ mod tests {
 
     #[test]
     fn usage_adds_up() {
-        let name = ObjectName { family: Family::V4, list: Some("EDGE".to_owned()), policy: None };
+        let name = ObjectName {
+            family: Family::V4,
+            list: Some("EDGE".to_owned()),
+            policy: None,
+            flows: false,
+        };
         let usage = TcamUsage {
             lines: 8192,
             free: 8000,

@@ -5,6 +5,7 @@
 mod args;
 mod lists;
 mod live;
+mod policies;
 mod report;
 mod stats_json;
 mod trace;

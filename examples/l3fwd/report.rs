@@ -14,6 +14,7 @@ pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     parts.extend(counts("punts by cause", "packets", &report.punts));
     parts.extend(counts("slow path", "count", &report.slow_path));
     parts.extend(lists::access_lists(report));
+    parts.extend(crate::policies::text(report));
     parts.extend(lists::route_maps(report));
     parts.extend(report.tcam.as_ref().filter(|_| tcam).map(lists::tcam));
     parts.extend(lcores(report));

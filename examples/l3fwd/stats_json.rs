@@ -102,6 +102,7 @@ fn to_json(report: &RunReport) -> Value {
         "route_maps": by_family(report.route_maps.iter().map(|map| {
             (map.family, &map.name, &map.entries)
         })),
+        "policies": crate::policies::json(report),
         "generation": report.generation,
         "conserved": report.conserved,
     })

@@ -156,6 +156,7 @@ impl Router {
             tx: (0..ports).map(|_| Box::new(Picky) as Box<dyn TxQueue>).collect(),
             pool: pool.cache(0),
             region,
+            state: None,
             reader,
             counters: totals.add_lcore(),
             punt: PuntRates::default(),

@@ -12,7 +12,7 @@ use std::os::fd::RawFd;
 use hal::{Arrival, Packet, PacketMask, PoolCache, PortError, RxQueue, TxQueue, VECTOR};
 use pal::clock::{Nanos, rdtsc};
 use pal::publication::Reader;
-use pal::region::ReadOnly;
+use pal::region::{ReadOnly, ReadWrite};
 
 use crate::acl::LateFilter;
 use crate::adjacency::AdjacencyTables;
@@ -41,6 +41,16 @@ pub enum SlowWork {
 pub enum Injected {
     /// An IP packet to be routed in a table, behind an Ethernet header without addresses.
     Route(TableId, Packet),
+    /// A packet of somebody else's that goes on after the slow path had it, likewise: it meets
+    /// what forwarded packets meet on their way out.
+    Forward {
+        /// The table to route it in.
+        table: TableId,
+        /// Where it goes, if it has been routed already; its destination may lead elsewhere.
+        next_hop: Option<IpAddr>,
+        /// The packet.
+        packet: Packet,
+    },
     /// A complete frame for one interface.
     Transmit(UidbIndex, Packet),
 }
@@ -85,6 +95,8 @@ pub struct PpeParts {
     pub pool: PoolCache,
     /// Tables.
     pub region: ReadOnly,
+    /// What lcores write; without it, policers pass everything.
+    pub state: Option<ReadWrite>,
     /// Generations.
     pub reader: Reader,
     /// Counters.
@@ -105,6 +117,7 @@ pub struct Ppe {
     tx: Vec<Box<dyn TxQueue>>,
     pool: PoolCache,
     region: ReadOnly,
+    state: Option<ReadWrite>,
     reader: Reader,
     counters: LcoreCounters,
     gate: PuntGate,
@@ -126,6 +139,7 @@ impl Ppe {
             tx: parts.tx,
             pool: parts.pool,
             region: parts.region,
+            state: parts.state,
             reader: parts.reader,
             counters: parts.counters,
             gate: PuntGate::new(&parts.punt),
@@ -185,7 +199,7 @@ impl Ppe {
         let port = rx.port;
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
-        self.process(Source::Port(port), now, sink);
+        self.process(Source::Port(port), None, now, sink);
         self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
         received
     }
@@ -209,16 +223,21 @@ impl Ppe {
         now: Nanos,
         sink: &mut impl SlowPathSink,
     ) {
-        // Both kinds in the order they come: one vector as long as kind and table stay the same.
+        // All kinds in the order they come: one vector as long as kind, table and next hop stay.
         let mut routing = None;
         for item in work {
-            let (table, uidb, packet) = match item {
-                Injected::Route(table, packet) => (Some(table), UidbIndex::RP, packet),
+            let (way, uidb, packet) = match item {
+                Injected::Route(table, packet) => {
+                    (Some((UidbIndex::RP, table, None)), UidbIndex::RP, packet)
+                }
+                Injected::Forward { table, next_hop, packet } => {
+                    (Some((UidbIndex::RECYCLE, table, next_hop)), UidbIndex::RECYCLE, packet)
+                }
                 Injected::Transmit(uidb, packet) => (None, uidb, packet),
             };
-            if table != routing || self.vector.burst.count() == VECTOR {
+            if way != routing || self.vector.burst.count() == VECTOR {
                 self.inject_vector(routing, now, sink);
-                routing = table;
+                routing = way;
             }
             if let Ok(slot) = self.vector.burst.push(packet) {
                 self.vector.output[slot & 63] = uidb;
@@ -227,10 +246,11 @@ impl Ppe {
         self.inject_vector(routing, now, sink);
     }
 
-    /// Routes what was gathered in the vector in that table; without one, sends it.
+    /// Routes what was gathered in the vector from that interface, in that table and perhaps to
+    /// that next hop; without them, sends it.
     fn inject_vector(
         &mut self,
-        routing: Option<TableId>,
+        routing: Option<(UidbIndex, TableId, Option<IpAddr>)>,
         now: Nanos,
         sink: &mut impl SlowPathSink,
     ) {
@@ -240,8 +260,8 @@ impl Ppe {
         }
         self.counters.event(LoopEvent::Injected, count);
         match routing {
-            Some(table) => {
-                self.process(Source::Internal { uidb: UidbIndex::RP, table }, now, sink);
+            Some((uidb, table, via)) => {
+                self.process(Source::Internal { uidb, table }, via, now, sink);
             }
             None => self.send_frames(now),
         }
@@ -251,7 +271,7 @@ impl Ppe {
     fn send_frames(&mut self, now: Nanos) {
         let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
         self.vector.begin(source, now);
-        let tables = Tables::new(self.reader.root(), &self.region);
+        let tables = tables(&self.reader, &self.region, self.state.as_ref());
         transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
         self.vector.burst.clear();
     }
@@ -269,10 +289,17 @@ impl Ppe {
 
     /// Walks and ends what the burst holds.
     #[inline]
-    fn process(&mut self, source: Source, now: Nanos, sink: &mut impl SlowPathSink) {
+    fn process(
+        &mut self,
+        source: Source,
+        via: Option<IpAddr>,
+        now: Nanos,
+        sink: &mut impl SlowPathSink,
+    ) {
         self.vector.begin(source, now);
+        self.vector.via = via;
         {
-            let tables = Tables::new(self.reader.root(), &self.region);
+            let tables = tables(&self.reader, &self.region, self.state.as_ref());
             let mut lcore = Lcore { tables, counters: &self.counters };
             let packets = u64::from(self.vector.live.count());
             self.counters.event(LoopEvent::Vectors, 1);
@@ -408,6 +435,11 @@ fn hand_over(
             counters.drop(reason, 1);
             continue;
         }
+        let table = vector.table(UidbTable::open(&tables), slot);
+        if !gate.admits(cause, vector, slot, table) {
+            counters.drop(DropReason::Lpts, 1);
+            continue;
+        }
         // The slow path forwards packets with options, which no row has checked the source of.
         if matches!(cause, PuntCause::Ipv4Options | PuntCause::Ipv6HopByHop)
             && let Some(reason) = crate::fib::refuses(&tables, vector, slot, Isa::Portable)
@@ -420,6 +452,20 @@ fn hand_over(
             Ok(()) => counters.punt(cause, 1),
             Err(_) => counters.drop(DropReason::PuntQueueFull, 1),
         }
+    }
+}
+
+/// The tables of the present generation.
+#[inline]
+fn tables<'a>(
+    reader: &'a Reader,
+    region: &'a ReadOnly,
+    state: Option<&'a ReadWrite>,
+) -> Tables<'a> {
+    let tables = Tables::new(reader.root(), region);
+    match state {
+        Some(state) => tables.with_state(state),
+        None => tables,
     }
 }
 

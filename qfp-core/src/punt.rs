@@ -61,6 +61,17 @@ pub enum Action {
         /// The packet.
         packet: Packet,
     },
+    /// A packet of somebody else's that goes on, likewise, but through [`UidbIndex::RECYCLE`]: it
+    /// meets the features of its output interface.
+    Forward {
+        /// The table to route it in.
+        table: TableId,
+        /// Where it goes, if it has been routed already; its destination may lead elsewhere, since
+        /// a policy may have sent it there.
+        next_hop: Option<IpAddr>,
+        /// The packet.
+        packet: Packet,
+    },
     /// A complete frame for one interface's transmit queue, past all features (EGR-09).
     Transmit {
         /// The interface.

@@ -17,6 +17,18 @@ pub(crate) fn same_interface(array: &[UidbIndex; VECTOR], wanted: UidbIndex) -> 
     portable::equal(array, wanted)
 }
 
+/// Slots whose byte is `wanted`.
+#[inline]
+#[must_use]
+pub(crate) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the feature was just checked.
+        return PacketMask(unsafe { avx512::equal_bytes(array, wanted) });
+    }
+    portable::equal_bytes(array, wanted)
+}
+
 /// Sum of the lengths of `select`.
 #[inline]
 #[must_use]
@@ -40,6 +52,14 @@ mod portable {
         PacketMask(equal)
     }
 
+    pub(super) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
+        let mut equal = 0;
+        for (slot, byte) in array.iter().enumerate() {
+            equal |= u64::from(*byte == wanted) << slot;
+        }
+        PacketMask(equal)
+    }
+
     pub(super) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
         select.into_iter().map(|slot| u64::from(lens[slot & 63])).sum()
     }
@@ -59,6 +79,13 @@ mod avx512 {
         let (low, high) = unsafe { (_mm512_loadu_si512(array), _mm512_loadu_si512(array.add(1))) };
         u64::from(_mm512_cmpeq_epi16_mask(low, wanted))
             | u64::from(_mm512_cmpeq_epi16_mask(high, wanted)) << 32
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> u64 {
+        // SAFETY: 64 bytes are one register.
+        let bytes = unsafe { _mm512_loadu_si512(array.as_ptr().cast()) };
+        _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(wanted.cast_signed()))
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]

@@ -1,13 +1,14 @@
 //! The tables of a generation, as lcores see them.
 
 use pal::publication::{Generation, Root, TableKind};
-use pal::region::{Plain, ReadOnly};
+use pal::region::{Plain, ReadOnly, ReadWrite};
 
 /// The tables of one generation, for the time of one vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables<'a> {
     root: Root<'a>,
     region: &'a ReadOnly,
+    state: Option<&'a ReadWrite>,
 }
 
 impl<'a> Tables<'a> {
@@ -15,7 +16,22 @@ impl<'a> Tables<'a> {
     #[inline]
     #[must_use]
     pub const fn new(root: Root<'a>, region: &'a ReadOnly) -> Self {
-        Self { root, region }
+        Self { root, region, state: None }
+    }
+
+    /// The same, with the region of what lcores write.
+    #[inline]
+    #[must_use]
+    pub const fn with_state(self, state: &'a ReadWrite) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
+    /// A table of what lcores write, through atomics; empty when there is none.
+    #[inline]
+    #[must_use]
+    pub fn state<T: Plain>(&self, kind: TableKind) -> &'a [T] {
+        let view = |state: &'a ReadWrite| state.view(self.root.block(kind)?).ok();
+        self.state.and_then(view).unwrap_or(&[])
     }
 
     /// The table of a kind; empty when the generation has none. A few loads.
@@ -86,4 +102,14 @@ pub mod table_kind {
     pub const ACL_BINDINGS: TableKind = TableKind::new(23);
     /// [`PbrAction`](crate::pbr::PbrAction) rows.
     pub const PBR_ACTIONS: TableKind = TableKind::new(24);
+    /// [`ClassRow`](crate::qos::ClassRow)s.
+    pub const QOS_CLASSES: TableKind = TableKind::new(25);
+    /// One [`QosSettings`](crate::qos::QosSettings).
+    pub const QOS_SETTINGS: TableKind = TableKind::new(26);
+    /// [`PolicerConfig`](crate::qos::police::PolicerConfig) rows.
+    pub const POLICER_CONFIGS: TableKind = TableKind::new(27);
+    /// Which configuration each policer has.
+    pub const POLICER_CONFIG_OF: TableKind = TableKind::new(28);
+    /// [`PolicerState`](crate::qos::police::PolicerState) rows, in the region that lcores write.
+    pub const POLICER_STATES: TableKind = TableKind::new(29);
 }

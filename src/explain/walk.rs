@@ -73,6 +73,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         tx: config.ports.iter().flat_map(|_| sink()).collect(),
         pool: pool.cache(0),
         region,
+        state: None,
         reader,
         counters: totals.add_lcore(),
         punt: PuntRates::default(),

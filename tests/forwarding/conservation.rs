@@ -107,7 +107,8 @@ const OUT_OF_REACH: [(DropReason, &str); 5] = [
 ];
 
 /// Reasons that have a test of their own below.
-const ELSEWHERE: [DropReason; 2] = [DropReason::PuntPerCausePolicer, DropReason::TxQueueFull];
+const ELSEWHERE: [DropReason; 3] =
+    [DropReason::PuntPerCausePolicer, DropReason::Lpts, DropReason::TxQueueFull];
 
 fn run_all(received: &[Vec<Timed>]) -> Run {
     let received: Vec<&[Timed]> = received.iter().map(Vec::as_slice).collect();
@@ -188,6 +189,20 @@ fn punts_beyond_the_rate_of_their_cause_are_dropped_and_those_of_others_are_not(
     let run = route_with(TWO_NETWORKS, &[&received], |forwarder| forwarder.punt_rates(rates));
     assert_eq!(run.report.drops, [("PuntPerCausePolicer", 4)]);
     assert_eq!(run.report.punts, [("Ipv4ForUs", 5), ("IpTtlExceeded", 6)]);
+}
+
+#[test]
+fn packets_for_the_router_beyond_the_rate_of_their_flow_are_dropped_and_those_of_others_are_not() {
+    // No port is open: the default lets 100 such packets a second pass, 8 at once.
+    let unknown = from_west(&udp(V4.0, "10.1.0.1", 9, (1, 2), &payload(40)));
+    let ntp = from_west(&udp(V4.0, "10.1.0.1", 9, (1, 123), &payload(40)));
+    let mut received: Vec<Timed> = vec![(0, unknown.clone()); 20];
+    received.extend(vec![(0, ntp); 5]);
+    // In 50 ms five are earned again.
+    received.extend(vec![(50_000_000, unknown); 20]);
+    let run = route_with(TWO_NETWORKS, &[&received], |forwarder| forwarder);
+    assert_eq!(run.report.drops, [("Lpts", 12 + 15)]);
+    assert_eq!(run.report.punts, [("Ipv4ForUs", 8 + 5 + 5)]);
 }
 
 #[test]

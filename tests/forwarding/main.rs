@@ -9,12 +9,16 @@ mod packets;
 mod router;
 
 mod acl;
+mod acl_edits;
+mod acl_oracle;
 mod conservation;
 mod errors;
 mod fragments;
 mod live;
 mod neighbours;
 mod paths;
+mod pbr;
+mod qos;
 mod routing;
 mod vlans;
 mod vrf;

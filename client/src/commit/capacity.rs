@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use ipnet::IpNet;
 
+use qfp_core::qos::police::{PolicerConfig, PolicerState};
+use qfp_core::qos::{ClassEvent, ClassRow};
+
 use super::CommitError;
 use crate::config::{Config, Interface, Interfaces, RouteTable};
 use crate::ea::lines_for;
@@ -33,6 +36,8 @@ pub struct Capacity {
     pub acl_lines: u32,
     /// Rules of access lists and policies that have counters.
     pub rules: u32,
+    /// Classes of service policies, counted for each interface and direction that they are bound to.
+    pub classes: u32,
 }
 
 impl Capacity {
@@ -56,6 +61,7 @@ impl Capacity {
         vrf_long_prefixes: 64,
         acl_lines: 1 << 13,
         rules: 1 << 16,
+        classes: 1 << 10,
     };
 
     /// Room for this configuration, and for routes that come and go.
@@ -77,6 +83,7 @@ impl Capacity {
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
             acl_lines: lines_for(config),
             rules: rules_for(config),
+            classes: classes_for(config),
             ..rest
         }
     }
@@ -96,7 +103,20 @@ impl Capacity {
             + vrfs * 64 * (self.vrf_ipv4_lines as usize + self.vrf_ipv6_lines as usize)
             + vrfs * 4 * self.vrf_long_prefixes as usize
             + self.acl_lines as usize * 64
+            + self.classes as usize * 2 * (size_of::<ClassRow>() + size_of::<PolicerConfig>() + 4)
             + (64 << 20)
+    }
+
+    /// Bytes of memory for what lcores write.
+    #[must_use]
+    pub const fn state_bytes(&self) -> usize {
+        self.classes as usize * size_of::<PolicerState>() + (1 << 12)
+    }
+
+    /// Counters that rules and classes have on every lcore.
+    #[must_use]
+    pub const fn counters(&self) -> usize {
+        self.rules as usize + self.classes as usize * ClassEvent::COUNT as usize
     }
 
     /// Checks what the formats of the tables can hold.
@@ -114,6 +134,7 @@ impl Capacity {
             ("lines of a VRF's IPv6 table", self.vrf_ipv6_lines.into(), 1 << 26),
             ("lines for access lists", self.acl_lines.into(), 1 << 28),
             ("rules with counters", self.rules.into(), 1 << 28),
+            ("classes of service policies", self.classes.into(), 1 << 24),
         ] {
             if value > u64::from(limit) {
                 return Err(CommitError::TooMany { what, value, limit });
@@ -121,6 +142,19 @@ impl Capacity {
         }
         Ok(())
     }
+}
+
+/// Classes where they are bound, and as many again while one commit follows another.
+fn classes_for(config: &Config) -> u32 {
+    let nodes = |policy: Option<&str>| {
+        policy.and_then(|policy| config.policies.tree(policy).ok()).map_or(0, |t| t.nodes().len())
+    };
+    let interfaces = Interfaces::new(config);
+    let bound = interfaces.all().iter().map(|interface| {
+        nodes(interface.service_policy_in()) + nodes(interface.service_policy_out())
+    });
+    let classes = 2 * bound.sum::<usize>();
+    u32::try_from(classes).unwrap_or(u32::MAX).clamp(Capacity::SMALL.classes, 1 << 24)
 }
 
 /// Rules with counters: those configured, and as many again while one commit follows another.

@@ -1,10 +1,16 @@
 //! Edits of one access list while packets flow.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::acl::{AccessList, Ace, Body, Document, EditError, Family};
+use crate::acl::{AccessList, Ace, Body, Document, EditError, Family, Name};
 use crate::commit::{Client, CommitError};
-use crate::ea::{CounterName, RuleName, TcamUsage, Touched};
+use crate::ea::{AclError, CounterName, RuleName, TcamUsage, Touched};
+use crate::flowspec::{FlowTable, RouteTarget, TooComplex};
+use crate::pbr::Rule;
+
+/// How long an edit waits for lcores when there is no room.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One edit of an access list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +107,8 @@ impl Client {
     /// in each interface's direction. Counters go with an ace that is moved and stay with the number
     /// of one that is replaced; an ace that is added begins with new ones.
     ///
-    /// Some ten microseconds for a few edits; more than 64 rebuild the list's objects. Route maps
+    /// Some ten microseconds for a few edits, unless lcores are slow to leave what earlier edits
+    /// replaced and there is no room beside it: then up to 100 ms. More than 64 rebuild the list's objects. Route maps
     /// that name the list see the change with the next commit.
     ///
     /// # Errors
@@ -137,7 +144,14 @@ impl Client {
             touched.extend(implicit.map(|rule| Touched { rule, was: None }));
         }
         let outcome = outcome.and_then(|()| {
-            let edited = self.acl.edit(&mut self.driver, lists, (family, name), &touched);
+            let what = (family, name);
+            let mut edited = self.acl.edit(&mut self.driver, lists, what, &touched);
+            if edited.as_ref().is_err_and(AclError::is_no_room) {
+                // Lcores may have just not left what earlier edits replaced.
+                self.driver.wait_for_readers(PATIENCE);
+                self.acl.reclaim(&self.driver);
+                edited = self.acl.edit(&mut self.driver, lists, what, &touched);
+            }
             edited.map_err(|error| ListError::Commit(error.into()))
         });
         if outcome.is_err()
@@ -152,6 +166,25 @@ impl Client {
             }
         }
         outcome
+    }
+
+    /// Takes flow specifications, which the next commit applies to what comes in through any
+    /// interface, before route maps. `vrf_of` gives the VRF that imports a route target.
+    ///
+    /// # Errors
+    /// A specification takes too many rules; the earlier ones stay.
+    pub fn set_flow_specs(
+        &mut self,
+        table: &FlowTable,
+        vrf_of: impl Fn(RouteTarget) -> Option<Name>,
+    ) -> Result<(), TooComplex> {
+        let rules = |family| -> Result<Vec<Rule>, TooComplex> {
+            let rule = |(id, components, actions)| Rule::of_flow(id, components, actions, &vrf_of);
+            table.rules(family).map(rule).collect()
+        };
+        let (four, six) = (rules(Family::V4)?, rules(Family::V6)?);
+        self.acl.set_flows(four, six);
+        Ok(())
     }
 
     /// Builds one classification object anew that edits have made worse. Returns whether there was

@@ -62,6 +62,17 @@ impl Config {
                     .map_err(|problem| problem.at(origin.nth(key, index)))?;
             }
         }
+        let policies = [
+            ("service_policy_in", interface.service_policy_in()),
+            ("service_policy_out", interface.service_policy_out()),
+        ];
+        for (key, policy) in policies {
+            if let Some(policy) = policy
+                && self.policies.policy(policy).is_none()
+            {
+                return Err(Problem::UnknownPolicy(policy.to_owned()).at(origin.at(key)));
+            }
+        }
         let Some(name) = interface.policy_route() else { return Ok(()) };
         match self.route_maps.get(name) {
             Some(map) if map.entries().next().is_some() => Ok(()),

@@ -327,6 +327,18 @@ pub enum Problem {
     /// An interface with a route map that does not exist.
     #[error("there is no route map {0:?}")]
     UnknownRouteMap(String),
+    /// An interface with a service policy that does not exist.
+    #[error("there is no policy-map {0:?}")]
+    UnknownPolicy(String),
+    /// No accounting.
+    #[error("\"accounting\" is asr9000, iosxe or user-defined N with N from -63 to 63, not {0:?}")]
+    BadAccounting(String),
+    /// No granularity.
+    #[error("\"granularity\" is native, typhoon or trident, not {0:?}")]
+    BadGranularity(String),
+    /// No rate of a link.
+    #[error("\"speed\" is bits a second, such as 10g, at most 800g, not {0:?}")]
+    BadSpeed(String),
     /// An interface with a route map that says nothing.
     #[error("route map {0:?} has no entry")]
     EmptyRouteMap(String),

@@ -3,6 +3,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use qfp_core::qos::police::BitsPerSecond;
+
 use super::{Config, MacAddr, Neighbour, Origin, Port, Problem, Target, Urpf, Vlan};
 
 /// Number of an interface: ports in order, each followed by its sub-interfaces.
@@ -74,6 +76,24 @@ impl<'c> Interface<'c> {
     #[must_use]
     pub fn policy_route(&self) -> Option<&'c str> {
         self.vlan.map_or(&self.port.policy_route, |vlan| &vlan.policy_route).as_deref()
+    }
+
+    /// The service policy for what comes in, if it has one of its own.
+    #[must_use]
+    pub fn service_policy_in(&self) -> Option<&'c str> {
+        self.vlan.map_or(&self.port.service_policy_in, |vlan| &vlan.service_policy_in).as_deref()
+    }
+
+    /// The service policy for what leaves, if it has one of its own.
+    #[must_use]
+    pub fn service_policy_out(&self) -> Option<&'c str> {
+        self.vlan.map_or(&self.port.service_policy_out, |vlan| &vlan.service_policy_out).as_deref()
+    }
+
+    /// The rate of its port's link, if it is said.
+    #[must_use]
+    pub fn speed(&self) -> Option<BitsPerSecond> {
+        self.port.speed
     }
 
     /// Whether it is not shut down.

@@ -3,9 +3,11 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::{Definitions, MacAddr, Origin};
+use super::{Definitions, MacAddr, Origin, Qos};
 use crate::acl::{AccessList, Document, Family};
+use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
+use qfp_core::qos::police::BitsPerSecond;
 
 /// Largest IP packets an interface may be set to send, bytes (RFC 791 3.2 and jumbo frames).
 pub const MTU: RangeInclusive<u16> = 68..=9000;
@@ -33,6 +35,10 @@ pub struct Config {
     pub access_lists: Document,
     /// Route maps.
     pub route_maps: RouteMaps,
+    /// Class maps and policy maps.
+    pub policies: Policies,
+    /// What holds for all policies.
+    pub qos: Qos,
     /// Where the access lists, object-groups and route maps were said.
     pub definitions: Definitions,
     /// The file it was read from.
@@ -79,6 +85,12 @@ pub struct Port {
     pub acl_out: Vec<String>,
     /// The route map that says which packets are not routed as usual when they are received.
     pub policy_route: Option<String>,
+    /// Service policy for what comes in: a policy map.
+    pub service_policy_in: Option<String>,
+    /// Service policy for what leaves: a policy map.
+    pub service_policy_out: Option<String>,
+    /// Rate of the link, for what is said in percent of it.
+    pub speed: Option<BitsPerSecond>,
     /// Sub-interfaces.
     pub vlans: Vec<Vlan>,
     /// Where this was said.
@@ -103,6 +115,9 @@ impl Port {
             acl_in: Vec::new(),
             acl_out: Vec::new(),
             policy_route: None,
+            service_policy_in: None,
+            service_policy_out: None,
+            speed: None,
             vlans: Vec::new(),
             origin: Origin::default(),
         }
@@ -142,6 +157,10 @@ pub struct Vlan {
     pub acl_out: Vec<String>,
     /// As of the port, which does not hand it down.
     pub policy_route: Option<String>,
+    /// Service policy for what comes in: a policy map.
+    pub service_policy_in: Option<String>,
+    /// Service policy for what leaves: a policy map.
+    pub service_policy_out: Option<String>,
     /// Where this was said.
     pub origin: Origin,
 }
@@ -174,6 +193,8 @@ impl Vlan {
             acl_in: Vec::new(),
             acl_out: Vec::new(),
             policy_route: None,
+            service_policy_in: None,
+            service_policy_out: None,
             origin: Origin::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::{fs, io};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+use super::qos;
 use super::table::{Source, Table};
 use super::texts::load;
 use super::{
@@ -11,7 +12,7 @@ use super::{
     Vlan, WEIGHT,
 };
 
-const FILE: &[&str] = &["port", "route", "neighbor", "neighbour", "acl", "route_map"];
+const FILE: &[&str] = &["port", "route", "neighbor", "neighbour", "acl", "route_map", "qos"];
 const PORT: &[&str] = &[
     "name",
     "device",
@@ -27,6 +28,9 @@ const PORT: &[&str] = &[
     "acl_in",
     "acl_out",
     "policy_route",
+    "service_policy_in",
+    "service_policy_out",
+    "speed",
     "vlan",
 ];
 const VLAN: &[&str] = &[
@@ -42,9 +46,12 @@ const VLAN: &[&str] = &[
     "acl_in",
     "acl_out",
     "policy_route",
+    "service_policy_in",
+    "service_policy_out",
 ];
 const ACL: &[&str] = &["name", "file", "text"];
 const ROUTE_MAP: &[&str] = &["file", "text"];
+const QOS: &[&str] = &["file", "text", "accounting", "granularity"];
 const ROUTE: &[&str] = &["prefix", "via", "dev", "drop", "weight", "vrf"];
 const NEIGHBOUR: &[&str] = &["address", "mac", "dev"];
 
@@ -100,6 +107,9 @@ impl Config {
         for table in root.tables("route_map", "[[route_map]]", ROUTE_MAP)? {
             config.add_route_maps(table, base, &mut load)?;
         }
+        if let Some(table) = root.table("qos", "[qos]", QOS)? {
+            config.add_qos(table, base, &mut load)?;
+        }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);
         }
@@ -127,6 +137,12 @@ fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {
     port.acl_in = table.one_or_more("acl_in")?;
     port.acl_out = table.one_or_more("acl_out")?;
     port.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
+    port.service_policy_in = table.text("service_policy_in")?.map(|map| map.text.to_owned());
+    port.service_policy_out = table.text("service_policy_out")?.map(|map| map.text.to_owned());
+    port.speed = match table.text("speed")? {
+        Some(speed) => Some(qos::speed(speed.text).map_err(|problem| problem.at(speed.place))?),
+        None => None,
+    };
     for table in table.tables("vlan", "[[port.vlan]]", VLAN)? {
         port.vlans.push(vlan(&port.name, table)?);
     }
@@ -154,6 +170,8 @@ fn vlan(port: &str, mut table: Table<'_>) -> Result<Vlan, ConfigError> {
     vlan.acl_in = table.one_or_more("acl_in")?;
     vlan.acl_out = table.one_or_more("acl_out")?;
     vlan.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
+    vlan.service_policy_in = table.text("service_policy_in")?.map(|map| map.text.to_owned());
+    vlan.service_policy_out = table.text("service_policy_out")?.map(|map| map.text.to_owned());
     vlan.origin = table.origin;
     Ok(vlan)
 }

@@ -102,6 +102,11 @@ impl<'a> Table<'a> {
         Some((value.get_ref(), place))
     }
 
+    /// Whether `key` is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The text of `key`, if it is there.
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<Found<'a>>, ConfigError> {
         let Some((value, place)) = self.value(key) else { return Ok(None) };
@@ -189,6 +194,21 @@ impl<'a> Table<'a> {
             }
         };
         Ok(texts.into_iter().map(|found| found.text.to_owned()).collect())
+    }
+
+    /// The table `[key]`, if it is there, which may have the keys `known`.
+    pub(super) fn table(
+        &self,
+        key: &'static str,
+        title: &'static str,
+        known: &'static [&'static str],
+    ) -> Result<Option<Table<'a>>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let place = self.source.place(value.span().start);
+        match value.get_ref().as_table() {
+            Some(table) => Table::open(self.source, title, table, place, known).map(Some),
+            None => Err(wrong_type(key, "a table", value.get_ref()).at(place)),
+        }
     }
 
     /// The tables `[[key]]`, each of which may have the keys `known`.

@@ -9,6 +9,7 @@ use super::table::{Block, Table};
 use super::{Config, ConfigError, Definition, Place, Problem};
 use crate::acl::{AccessList, Document};
 use crate::ios::{TextError, utf8};
+use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
 
 /// Longest text in a file, bytes: a hundred thousand entries have a tenth of it.
@@ -64,6 +65,29 @@ impl Config {
             self.define(Definition::RouteMap(map.name().clone()), &text.said)?;
             self.route_maps.insert(map.clone());
         }
+        Ok(())
+    }
+
+    /// Reads `[qos]`.
+    pub(super) fn add_qos(
+        &mut self,
+        mut table: Table<'_>,
+        base: &Path,
+        load: &mut Load<'_>,
+    ) -> Result<(), ConfigError> {
+        if let Some(word) = table.text("accounting")? {
+            self.qos.accounting =
+                super::qos::accounting(word.text).map_err(|problem| problem.at(word.place))?;
+        }
+        if let Some(word) = table.text("granularity")? {
+            self.qos.granularity =
+                super::qos::granularity(word.text).map_err(|problem| problem.at(word.place))?;
+        }
+        if table.has("file") || table.has("text") {
+            let text = Text::read(&mut table, base, load)?;
+            self.policies = text.parse(Policies::parse)?;
+        }
+        self.qos.origin = table.origin;
         Ok(())
     }
 

@@ -2,7 +2,8 @@ use std::fmt::{self, Display, Formatter};
 
 use ipnet::IpNet;
 
-use super::{Config, Neighbour, Port, Route, Target, Urpf, Vlan};
+use super::{Config, Neighbour, Port, Qos, Route, Target, Urpf, Vlan};
+use crate::mqc::Policies;
 
 /// TOML that reads back as the same configuration: everything in one text, access lists and route
 /// maps that came from files of their own as well.
@@ -32,6 +33,15 @@ impl Display for Config {
             separate(f)?;
             writeln!(f, "[[route_map]]")?;
             write_text(f, "text", &map.to_string())?;
+        }
+        if self.qos != Qos::default() || self.policies != Policies::default() {
+            separate(f)?;
+            writeln!(f, "[qos]")?;
+            write_text(f, "accounting", &super::qos::accounting_word(self.qos.accounting))?;
+            write_text(f, "granularity", super::qos::granularity_word(self.qos.granularity))?;
+            if self.policies != Policies::default() {
+                write_text(f, "text", &self.policies.to_string())?;
+            }
         }
         for route in &self.routes {
             separate(f)?;
@@ -67,6 +77,10 @@ fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
     }
     write_routing(f, port.vrf.as_deref(), port.urpf)?;
     write_bindings(f, &port.acl_in, &port.acl_out, port.policy_route.as_deref())?;
+    write_service(f, &port.service_policy_in, &port.service_policy_out)?;
+    if let Some(speed) = port.speed {
+        write_text(f, "speed", &speed.get().to_string())?;
+    }
     port.vlans.iter().try_for_each(|vlan| write_vlan(f, vlan))
 }
 
@@ -83,6 +97,7 @@ fn write_vlan(f: &mut Formatter<'_>, vlan: &Vlan) -> fmt::Result {
     }
     write_routing(f, vlan.vrf.as_deref(), vlan.urpf)?;
     write_bindings(f, &vlan.acl_in, &vlan.acl_out, vlan.policy_route.as_deref())?;
+    write_service(f, &vlan.service_policy_in, &vlan.service_policy_out)?;
     write_addresses(f, &vlan.addresses)
 }
 
@@ -105,6 +120,15 @@ fn write_bindings(
     write_names(f, "acl_in", acl_in)?;
     write_names(f, "acl_out", acl_out)?;
     policy_route.iter().try_for_each(|map| write_text(f, "policy_route", map))
+}
+
+fn write_service(
+    f: &mut Formatter<'_>,
+    policy_in: &Option<String>,
+    policy_out: &Option<String>,
+) -> fmt::Result {
+    policy_in.iter().try_for_each(|name| write_text(f, "service_policy_in", name))?;
+    policy_out.iter().try_for_each(|name| write_text(f, "service_policy_out", name))
 }
 
 fn write_names(f: &mut Formatter<'_>, key: &str, names: &[String]) -> fmt::Result {

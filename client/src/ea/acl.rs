@@ -29,7 +29,10 @@ use self::patterns::Addresses;
 use crate::acl::{AccessList, Document, Family};
 use crate::commit::Features;
 use crate::config::{Config, Interface, Interfaces};
-use crate::pbr::{self, Mark, RuleKey};
+use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosBefore, QosError, QosPlan};
+use crate::flowspec::Match;
+use crate::mqc;
+use crate::pbr::{self, Condition, Mark, RuleKey};
 use crate::rm::{Exhausted, Numbers};
 
 pub(crate) use self::rules::MAX_ACES;
@@ -52,9 +55,22 @@ pub enum AclError {
     /// No numbers left.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+    /// A service policy.
+    #[error(transparent)]
+    Service(#[from] QosError),
+    /// A service policy's rules.
+    #[error(transparent)]
+    Policy(#[from] Box<mqc::CompileError<RuleError>>),
     /// Memory for the tables.
     #[error(transparent)]
     Driver(#[from] DriverError),
+}
+
+impl AclError {
+    /// Whether more memory would have helped.
+    pub(crate) const fn is_no_room(&self) -> bool {
+        matches!(self, Self::Classifier { error: ClassifierError::Space(_), .. })
+    }
 }
 
 /// What a classification object is made of: interfaces with the same share one.
@@ -66,6 +82,17 @@ pub struct ObjectName {
     pub list: Option<String>,
     /// Route map.
     pub policy: Option<String>,
+    /// Whether flow specifications apply.
+    pub flows: bool,
+    /// Service policy.
+    pub service: Option<String>,
+}
+
+impl ObjectName {
+    /// The name of an object without rules.
+    fn nothing(family: Family) -> Self {
+        Self { family, list: None, policy: None, flows: false, service: None }
+    }
 }
 
 impl std::fmt::Display for ObjectName {
@@ -81,7 +108,10 @@ impl std::fmt::Display for ObjectName {
         if let Some(policy) = &self.policy {
             write!(f, " route map {policy}")?;
         }
-        Ok(())
+        if let Some(service) = &self.service {
+            write!(f, " policy-map {service}")?;
+        }
+        f.write_str(if self.flows { " flow specifications" } else { "" })
     }
 }
 
@@ -131,6 +161,7 @@ pub(crate) struct AclPlan {
     actions: Draft<PbrAction>,
     counters: Vec<CounterName>,
     counters_used: HashSet<CounterName>,
+    services: QosPlan,
 }
 
 /// A rule of a list that an edit has touched.
@@ -154,7 +185,7 @@ struct Renumbered {
 
 /// What a publication replaced.
 #[must_use]
-pub(crate) struct AclBefore(Option<Blocks>);
+pub(crate) struct AclBefore(Option<Blocks>, Option<QosBefore>);
 
 /// The agent for access lists and policies.
 pub(crate) struct AclAgent {
@@ -175,10 +206,20 @@ pub(crate) struct AclAgent {
     objects: BTreeMap<ObjectName, Object>,
     blocks: Option<Blocks>,
     limits: (u32, u32),
+    services: QosAgent,
+    /// Rules of flow specifications, IPv4 and IPv6.
+    flows: [Vec<pbr::Rule>; 2],
 }
 
 impl AclAgent {
-    pub(crate) fn new(driver: &mut Driver, lines: u32, counters: u32) -> Result<Self, DriverError> {
+    /// Tables of `lines` lines, for rules with `counters` counters and `classes` bound classes.
+    pub(crate) fn new(
+        driver: &mut Driver,
+        lines: u32,
+        counters: u32,
+        classes: u32,
+    ) -> Result<Self, DriverError> {
+        let services = QosAgent::new(driver, classes, counters)?;
         let objects = 1 << 12;
         let memory = driver.alloc::<Line>(lines.max(1) as usize)?.publish();
         let heads = driver.alloc::<AtomicU32>(objects as usize)?.publish();
@@ -199,17 +240,40 @@ impl AclAgent {
             objects: BTreeMap::new(),
             blocks: None,
             limits: (lines, counters),
+            services,
+            flows: [Vec::new(), Vec::new()],
         })
     }
 
+    /// The agent for service policies.
+    pub(crate) fn services(&mut self) -> &mut QosAgent {
+        &mut self.services
+    }
+
+    /// Bound classes, and what they have.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+        self.services.classes()
+    }
+
+    /// Takes the rules of flow specifications, which the next commit binds to all interfaces.
+    pub(crate) fn set_flows(&mut self, four: Vec<pbr::Rule>, six: Vec<pbr::Rule>) {
+        self.flows = [four, six];
+    }
+
+    fn has_flows(&self) -> bool {
+        self.flows.iter().any(|rules| !rules.is_empty())
+    }
+
     /// Rows that are on for an interface because of what is bound to it.
-    pub(crate) fn features(interface: &Interface<'_>) -> Features {
+    pub(crate) fn features(&self, interface: &Interface<'_>) -> Features {
         use qfp_core::fia::Gate;
         let on = |condition: bool, gate: Gate| if condition { gate.mask() } else { 0 };
         Features {
             ingress: on(!interface.acl_in().is_empty(), Gate::ACL_IN)
-                | on(interface.policy_route().is_some(), Gate::PBR_IN),
-            egress: on(!interface.acl_out().is_empty(), Gate::ACL_OUT),
+                | on(interface.policy_route().is_some() || self.has_flows(), Gate::PBR_IN)
+                | on(interface.service_policy_in().is_some(), Gate::QOS_IN),
+            egress: on(!interface.acl_out().is_empty(), Gate::ACL_OUT)
+                | on(interface.service_policy_out().is_some(), Gate::QOS_OUT),
         }
     }
 
@@ -225,8 +289,9 @@ impl AclAgent {
     ) -> Result<AclPlan, AclError> {
         let mut wanted: Vec<(UidbIndex, [Option<ObjectName>; 4])> = Vec::new();
         for interface in interfaces.all() {
-            wanted.push((uidb(interface), names(config, interface)));
+            wanted.push((uidb(interface), names(config, interface, self.has_flows())));
         }
+        let services = self.services.prepare(driver, config, interfaces, &uidb)?;
         let mut plan = AclPlan {
             fresh: Vec::new(),
             used: BTreeMap::new(),
@@ -234,6 +299,7 @@ impl AclAgent {
             actions: driver.alloc::<PbrAction>(1)?,
             counters: Vec::new(),
             counters_used: HashSet::new(),
+            services,
         };
         let outcome = self.fill(driver, config, &wanted, &table, &mut plan);
         match outcome {
@@ -293,7 +359,9 @@ impl AclAgent {
             };
             let [in4, in6, out4, out6] = names.each_ref().map(binding);
             if let Some(row) = plan.bindings.get_mut(usize::from(uidb.0)) {
-                *row = Bindings { in4, in6, out4, out6 };
+                let bases = plan.services.bases.get(uidb).copied().unwrap_or_default();
+                let (classes_in, classes_out) = bases;
+                *row = Bindings { in4, in6, out4, out6, classes_in, classes_out };
             }
         }
         Ok(())
@@ -353,23 +421,50 @@ impl AclAgent {
             };
             all.extend(rules::numbered(rules, number));
         }
-        if let Some(policy) = &name.policy {
+        // Flow specifications come before the operator's own policy (ING-06).
+        let mut rules: Vec<pbr::Rule> = Vec::new();
+        if name.flows {
+            rules.extend_from_slice(&self.flows[usize::from(name.family == Family::V6)]);
+        }
+        let policy = name.policy.as_deref().unwrap_or_default();
+        if name.policy.is_some() {
             let Some(map) = config.route_maps.get(policy) else {
-                return Err(RuleError::NoList(policy.clone()).into());
+                return Err(RuleError::NoList(policy.to_owned()).into());
             };
-            let rules: Vec<pbr::Rule> = map.rules(name.family).collect();
-            let mut rows = Vec::with_capacity(rules.len());
-            for rule in &rules {
-                let counter = CounterName::Policy(name.family, policy.clone(), rule.key);
-                let row = self.number(counter, plan)?;
-                actions.insert(row, action(policy, rule, row, table)?);
-                rows.push(row);
-            }
-            let patterns = rules::of_policy::<W>(policy, &rules, lists, name.family)?;
-            for (sequence, (pattern, outcome)) in (1..).zip(patterns) {
-                let result = outcome.and_then(|n| rows.get(n).copied()).unwrap_or(NO_MATCH);
-                let place = Place { feature: Feature::Pbr as u8, sequence };
-                all.push((place, Rule { result, patterns: vec![pattern] }));
+            rules.extend(map.rules(name.family));
+        }
+        let mut rows = Vec::with_capacity(rules.len());
+        for rule in &rules {
+            let counter = CounterName::Policy(name.family, policy.to_owned(), rule.key);
+            let row = self.number(counter, plan)?;
+            actions.insert(row, action(policy, rule, row, table)?);
+            rows.push(row);
+        }
+        let patterns = rules::of_policy::<W>(policy, &rules, lists, name.family)?;
+        for (sequence, (pattern, outcome)) in (1..).zip(patterns) {
+            let result = outcome.and_then(|n| rows.get(n).copied()).unwrap_or(NO_MATCH);
+            let place = Place { feature: Feature::Pbr as u8, sequence };
+            all.push((place, Rule { result, patterns: vec![pattern] }));
+        }
+        if let Some(service) = &name.service {
+            let rules_of = |list: &AccessList| {
+                let rules = rules::of_list::<W>(list, &lists.objects)?;
+                let rules = rules.into_iter().flat_map(|(_, verdict, patterns)| {
+                    patterns.into_iter().map(move |pattern| (pattern, !verdict.denies()))
+                });
+                Ok(rules.collect())
+            };
+            let rules = mqc::compile::<W, RuleError>(
+                &config.policies,
+                service,
+                name.family,
+                lists,
+                rules_of,
+            )
+            .map_err(Box::new)?;
+            for (sequence, (pattern, class)) in (1..).zip(rules) {
+                let place = Place { feature: Feature::Qos as u8, sequence };
+                all.push((place, Rule { result: class, patterns: vec![pattern] }));
             }
         }
         Ok(alone(name, all))
@@ -414,6 +509,7 @@ impl AclAgent {
                 self.counter_numbers.give(number);
             }
         }
+        self.services.cancel(&plan.services);
     }
 
     /// Retires an object that no generation to come binds.
@@ -425,8 +521,11 @@ impl AclAgent {
 
     /// The plan's tables, to be named in the next generation, and what is there now.
     pub(crate) fn publish(&mut self, plan: &mut Option<AclPlan>) -> (AclBefore, AclDone) {
-        let before = AclBefore(self.blocks);
-        let Some(plan) = plan.take() else { return (before, AclDone::default()) };
+        let Some(plan) = plan.take() else {
+            return (AclBefore(self.blocks, None), AclDone::default());
+        };
+        let (services, classes) = self.services.publish(plan.services);
+        let before = AclBefore(self.blocks, Some(services));
         let blocks = Blocks { bindings: plan.bindings.publish(), actions: plan.actions.publish() };
         self.blocks = Some(blocks);
         let done = AclDone {
@@ -434,6 +533,7 @@ impl AclAgent {
             used: plan.used,
             counters: plan.counters,
             counters_used: plan.counters_used,
+            classes,
         };
         (before, done)
     }
@@ -446,6 +546,7 @@ impl AclAgent {
         } else {
             root.clear(table_kind::ACL_BINDINGS).clear(table_kind::PBR_ACTIONS);
         }
+        self.services.name_in(root);
     }
 
     /// The generation with the new tables stays: what only the old one bound goes.
@@ -473,6 +574,9 @@ impl AclAgent {
         for (_, number) in gone.collect::<Vec<_>>() {
             self.cease(number);
         }
+        if let Some(services) = before.1 {
+            self.services.keep(driver, services, &done.classes);
+        }
         self.seal(driver);
     }
 
@@ -484,7 +588,8 @@ impl AclAgent {
 
     /// Takes the old tables up again, to be named in the next generation; gives the new ones.
     pub(crate) fn restore_tables(&mut self, before: AclBefore) -> AclBefore {
-        AclBefore(std::mem::replace(&mut self.blocks, before.0))
+        let services = before.1.map(|services| self.services.restore_tables(services));
+        AclBefore(std::mem::replace(&mut self.blocks, before.0), services)
     }
 
     /// Gives back what no generation names any more.
@@ -500,6 +605,9 @@ impl AclAgent {
             if let Some(number) = self.counters.remove(&name) {
                 self.cease(number);
             }
+        }
+        if let Some(services) = new.1 {
+            self.services.drop_new(driver, services, &done.classes);
         }
         self.seal(driver);
     }
@@ -735,31 +843,41 @@ pub(crate) struct AclDone {
     used: BTreeMap<ObjectName, usize>,
     counters: Vec<CounterName>,
     counters_used: HashSet<CounterName>,
+    classes: Vec<BoundClass>,
 }
 
 /// The objects of an interface: IPv4 and IPv6 in, IPv4 and IPv6 out.
-fn names(config: &Config, interface: &Interface<'_>) -> [Option<ObjectName>; 4] {
+fn names(config: &Config, interface: &Interface<'_>, flows: bool) -> [Option<ObjectName>; 4] {
     let list = |names: &[String], family| {
         names.iter().find(|name| config.access_lists.list(family, name).is_some()).cloned()
     };
-    let object = |lists: &[String], policy: Option<&str>, family| {
-        let (list, policy) = (list(lists, family), policy.map(str::to_owned));
-        (list.is_some() || policy.is_some()).then_some(ObjectName { family, list, policy })
+    let object = |lists: &[String], policy: Option<&str>, service: Option<&str>, flows, family| {
+        let name = ObjectName {
+            family,
+            list: list(lists, family),
+            policy: policy.map(str::to_owned),
+            flows,
+            service: service.map(str::to_owned),
+        };
+        (name != ObjectName::nothing(family)).then_some(name)
     };
     let (inbound, outbound) = (interface.acl_in(), interface.acl_out());
+    let route = interface.policy_route();
+    let (service_in, service_out) = (interface.service_policy_in(), interface.service_policy_out());
     [
-        object(inbound, interface.policy_route(), Family::V4),
-        object(inbound, interface.policy_route(), Family::V6),
-        object(outbound, None, Family::V4),
-        object(outbound, None, Family::V6),
+        object(inbound, route, service_in, flows, Family::V4),
+        object(inbound, route, service_in, flows, Family::V6),
+        object(outbound, None, service_out, false, Family::V4),
+        object(outbound, None, service_out, false, Family::V6),
     ]
 }
 
 /// The only feature of an object, if it has one alone.
 fn only(name: &ObjectName) -> Option<Feature> {
-    match (&name.list, &name.policy) {
-        (Some(_), None) => Some(Feature::Acl),
-        (None, Some(_)) => Some(Feature::Pbr),
+    match (name.list.is_some(), name.policy.is_some() || name.flows, name.service.is_some()) {
+        (true, false, false) => Some(Feature::Acl),
+        (false, true, false) => Some(Feature::Pbr),
+        (false, false, true) => Some(Feature::Qos),
         _ => None,
     }
 }
@@ -786,6 +904,16 @@ fn action(
         action.flags |= PbrAction::FLOWSPEC;
         if rule.outcome.goes_on {
             return Err(RuleError::NotTerminal(id.0));
+        }
+        if !rule.outcome.rates.is_empty() || rule.outcome.sample {
+            return Err(RuleError::NotCarriedOut(id.0));
+        }
+        let flags = |alternative: &Match| {
+            let flags = alternative.tcp_flags.iter().flatten();
+            flags.into_iter().any(|flags| flags.mask() > 0xff)
+        };
+        if matches!(&rule.condition, Condition::Flow(any) if any.iter().any(flags)) {
+            return Err(RuleError::WideFlags(id.0));
         }
     }
     if sets.null0 {

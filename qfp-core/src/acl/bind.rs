@@ -46,6 +46,10 @@ pal::plain_struct! {
         pub out4: Binding,
         /// IPv6, as it leaves.
         pub out6: Binding,
+        /// First row of the classes of the service policy for what comes in.
+        pub classes_in: u32,
+        /// First row of the classes of the service policy for what leaves.
+        pub classes_out: u32,
     }
 }
 

@@ -218,7 +218,7 @@ impl AclAct {
 
 impl Step for AclAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        // What this router sends itself passes its own outbound lists.
+        // What this router sends itself passes its own outbound lists; what it only held meets them.
         let own = matches!(vector.source, Source::Internal { uidb: UidbIndex::RP, .. });
         if own && self.side == Side::Out {
             return;

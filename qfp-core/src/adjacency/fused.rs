@@ -20,6 +20,11 @@ pub fn egress(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask) -> Pac
     let select = (select & vector.live) - vector.for_us - vector.ttl_expiring;
     let tables = AdjacencyTables::open(&lcore.tables);
     let done = rewrite(&tables, vector, select);
+    // Most headers have no tags, which one comparison of the vector tells.
+    let tagged = done - crate::simd::equal_bytes(&vector.l3_offset, 14);
+    if !tagged.is_empty() {
+        vector.impose_cos(tagged);
+    }
     vector.fused |= done;
     vector.ahead = done;
     done

@@ -14,6 +14,7 @@ use hal::{PacketMask, VECTOR};
 use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, Group, GroupWord};
 use crate::isa::Isa;
 use crate::packet::Vector;
+use crate::simd::equal_bytes;
 use crate::uidb::UidbIndex;
 
 /// Ethernet header without tags, and with one.
@@ -226,20 +227,6 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(vector: &Vector, slot: usize
         let bytes = _mm256_mask_mov_epi8(bytes, ttl_bytes, ttl);
         _mm256_storeu_si256(frame.cast(), bytes);
     }
-}
-
-/// Slots whose byte is `wanted`.
-#[inline]
-fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
-    // SAFETY: `rewrite` has checked for the features; 64 bytes are one register.
-    PacketMask(unsafe { equal_bytes_avx512(array, wanted) })
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn equal_bytes_avx512(array: &[u8; VECTOR], wanted: u8) -> u64 {
-    // SAFETY: 64 bytes are one register.
-    let bytes = unsafe { _mm512_loadu_si512(array.as_ptr().cast()) };
-    _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(wanted.cast_signed()))
 }
 
 /// A header of `LEN` bytes to another of the same length. Returns those that it has done.

@@ -129,6 +129,7 @@ impl Step for L2Rewrite {
                 header.copy_from_slice(rewrite);
             }
         }
+        vector.impose_cos(select & vector.live);
     }
 }
 

@@ -21,6 +21,10 @@ impl Select {
         self.0 >> (i % BATCH) & 1 == 1
     }
 
+    pub(super) const fn first(self) -> Option<usize> {
+        if self.has(0) { Some(0) } else { self.after(0) }
+    }
+
     /// The first one after packet `i`.
     #[inline]
     pub(super) const fn after(self, i: usize) -> Option<usize> {

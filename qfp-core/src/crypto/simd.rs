@@ -16,6 +16,8 @@ mod lockstep;
 mod schedule;
 #[cfg(target_arch = "x86_64")]
 mod vaes512;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use absent::{AesNi, Vaes512};

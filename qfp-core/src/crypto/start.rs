@@ -52,17 +52,53 @@ impl CryptoEngine {
     /// # Errors
     /// Even the portable tier fails.
     pub fn start_with(best: Tier) -> Result<Started, StartError> {
-        let mut refused = Vec::new();
-        for tier in Tier::ALL.into_iter().skip_while(|&tier| tier != best) {
-            let tested = Self::untested(tier)
-                .ok_or(Refusal::NotAvailable(tier))
-                .and_then(|engine| self_test::run(&engine).map(|()| engine));
-            match tested {
-                Ok(engine) => return Ok(Started { engine, refused }),
-                Err(refusal) => refused.push(refusal),
-            }
+        choose(best, self_test::run)
+    }
+}
+
+/// The first tier from `best` on that is there and passes `test`.
+fn choose(
+    best: Tier,
+    test: impl Fn(&CryptoEngine) -> Result<(), Refusal>,
+) -> Result<Started, StartError> {
+    let mut refused = Vec::new();
+    for tier in Tier::ALL.into_iter().skip_while(|&tier| tier != best) {
+        let tested = CryptoEngine::untested(tier)
+            .ok_or(Refusal::NotAvailable(tier))
+            .and_then(|engine| test(&engine).map(|()| engine));
+        match tested {
+            Ok(engine) => return Ok(Started { engine, refused }),
+            Err(refusal) => refused.push(refusal),
         }
-        let last = refused.pop().unwrap_or(Refusal::NotAvailable(Tier::Portable));
-        Err(StartError::NoTier(last))
+    }
+    let last = refused.pop().unwrap_or(Refusal::NotAvailable(Tier::Portable));
+    Err(StartError::NoTier(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Algorithm;
+
+    #[test]
+    fn a_tier_that_fails_its_test_is_refused_and_the_next_one_taken() {
+        let wrong = |tier| Refusal::WrongAnswer { tier, algorithm: Algorithm::Aes128Gcm };
+        let started = choose(Tier::AesNi, |engine| match engine.tier() {
+            Tier::AesNi => Err(wrong(Tier::AesNi)),
+            _ => Ok(()),
+        })
+        .unwrap();
+        assert_eq!(started.engine.tier(), Tier::Portable);
+        assert_eq!(started.refused.len(), 1);
+        let none = choose(Tier::Vaes512, |engine| Err(wrong(engine.tier())));
+        assert_eq!(none.err(), Some(StartError::NoTier(wrong(Tier::Portable))));
+    }
+
+    #[test]
+    fn tiers_are_known_by_their_names_alone() {
+        for tier in Tier::ALL {
+            assert_eq!(Tier::from_name(tier.name()), Some(tier));
+        }
+        assert_eq!(Tier::from_name("fastest"), None);
     }
 }

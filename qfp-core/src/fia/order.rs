@@ -14,6 +14,7 @@ use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
 use crate::l3::L3Parse;
 use crate::pbr::{PbrAct, PbrClassify};
+use crate::qos::QosAct;
 use crate::step::Step;
 
 /// Which interface's features gate a row.
@@ -112,7 +113,7 @@ pub static ROUTER: &[Row] = order! {
         "drop Ipv4NoRoute, Ipv6NoRoute, Ipv4Null0, Ipv6Null0, NoAdjacency, LinkLocalScope", "ING-08, ING-10".
     "acl-act-in"       Ingress Gate::ACL_IN,     Any,  Some(|_| Box::new(AclAct::new(Side::In)));
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "ING-12".
-    "qos-act-in"       Ingress Gate::QOS_IN,     Any,  None;
+    "qos-act-in"       Ingress Gate::QOS_IN,     Any,  Some(|_| Box::new(QosAct::new(Side::In)));
         "police, then mark", "drop Policer", "ING-13".
     "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
@@ -130,7 +131,7 @@ pub static ROUTER: &[Row] = order! {
         "service policy class lookup", "nothing", "EGR-04".
     "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  Some(|_| Box::new(AclAct::new(Side::Out)));
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
-    "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  None;
+    "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  Some(|_| Box::new(QosAct::new(Side::Out)));
         "police, then mark, then queue", "drop Policer", "EGR-06".
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".

@@ -154,7 +154,8 @@ impl Fusion {
         for row in &rows[first..=last] {
             let own = ROUTER.iter().any(|r| r.name == row.name);
             match (row.direction, row.gate) {
-                _ if own => fusion.counted.push(row.number),
+                // What every packet needs: the kernel does it.
+                (_, Gate::Always | Gate::TTL) if own => fusion.counted.push(row.number),
                 // A feature of the user's own that looks at every packet.
                 (_, Gate::Always) => return None,
                 (Direction::Ingress, gate) => fusion.blocked_by |= gate.mask(),

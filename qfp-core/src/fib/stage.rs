@@ -1,6 +1,7 @@
 //! Rows `fib4-lookup` and `fib6-lookup`: the whole vector's addresses at once (ING-07), each
 //! routing table of the vector once.
 
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -156,6 +157,9 @@ impl Fib4Lookup {
 
 impl Step for Fib4Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        if let Some(IpAddr::V4(via)) = vector.via {
+            select.into_iter().for_each(|slot| vector.dst4[slot & 63] = via.to_bits());
+        }
         if !vector.is_global() {
             return self.by_table(&lcore.tables, vector, select);
         }
@@ -196,6 +200,13 @@ impl Fib6Lookup {
 
 impl Step for Fib6Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        if let Some(IpAddr::V6(via)) = vector.via {
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+            let (hi, lo) = ((via.to_bits() >> 64) as u64, via.to_bits() as u64);
+            for slot in select {
+                (vector.dst6_hi[slot & 63], vector.dst6_lo[slot & 63]) = (hi, lo);
+            }
+        }
         if !vector.is_global() {
             return self.by_table(&lcore.tables, vector, select);
         }

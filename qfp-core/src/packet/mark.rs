@@ -1,5 +1,7 @@
 //! Marks: fields of a packet that policies set, and marks that never leave the router.
 
+use hal::PacketMask;
+
 use crate::packet::Vector;
 use crate::uidb::TableId;
 
@@ -31,6 +33,64 @@ impl Vector {
             let after = before & !mask | value & mask;
             *header = [header[0] & 0xf0 | after >> 4, header[1] & 0x0f | after << 4];
         }
+    }
+
+    /// Sets the priority code points of the tags that the frame has, outer and inner.
+    pub fn set_cos(&mut self, slot: usize, outer: Option<u8>, inner: Option<u8>) {
+        let l3_offset = usize::from(self.l3_offset[slot & 63]);
+        let frame = self.burst.frame_mut(slot);
+        for (at, cos) in [(14, outer), (18, inner)] {
+            if let (Some(cos), true, Some(byte)) = (cos, l3_offset >= at + 4, frame.get_mut(at)) {
+                *byte = *byte & 0x1f | cos << 5;
+            }
+        }
+    }
+
+    /// Notes the internal class of service of a packet, which is its precedence as it came in
+    /// (DQ-01): for rows that mark it afterwards.
+    #[inline]
+    pub(crate) fn glean_cos(&mut self, slot: usize) {
+        let cos = self.precedence(slot);
+        self.gleaned.insert(slot);
+        self.cos[slot & 63] = cos;
+    }
+
+    /// The internal class of service, which fields that are imposed on the packet take.
+    #[inline]
+    #[must_use]
+    pub(crate) fn internal_cos(&self, slot: usize) -> u8 {
+        if self.gleaned.contains(slot) { self.cos[slot & 63] } else { self.precedence(slot) }
+    }
+
+    /// The upper three bits of the byte of DSCP and ECN.
+    #[inline]
+    fn precedence(&self, slot: usize) -> u8 {
+        match (self.network(slot).first_chunk::<2>(), self.ipv6.contains(slot)) {
+            (Some([_, class]), false) => class >> 5,
+            (Some([first, _]), true) => (first & 0xf) >> 1,
+            (None, _) => 0,
+        }
+    }
+
+    /// Gives the tags of the header that has just been put in front of the packets of `select`
+    /// the packets' internal class of service (DQ-02).
+    #[inline]
+    pub(crate) fn impose_cos(&mut self, select: PacketMask) {
+        for slot in select {
+            let l3_offset = self.l3_offset[slot & 63];
+            if l3_offset > 14 {
+                let cos = self.internal_cos(slot);
+                let inner = (l3_offset > 18).then_some(cos);
+                self.set_cos(slot, Some(cos), inner);
+            }
+        }
+    }
+
+    /// Bytes of the frame as it was received.
+    #[inline]
+    #[must_use]
+    pub fn received_len(&self, slot: usize) -> u32 {
+        u32::from(self.burst.lens()[slot & 63])
     }
 
     /// Routes the packet in `slot` in another table than its interface's.

@@ -1,5 +1,7 @@
 //! The vector: up to 64 packets, one array a field, and which of them are still walking.
 
+use std::net::IpAddr;
+
 use hal::{Burst, Packet, PacketMask, VECTOR};
 use pal::clock::Nanos;
 
@@ -66,6 +68,8 @@ pub struct Vector {
     pub(crate) captured: PacketMask,
     /// Packets that are routed in the table [`Vector::redirect`] names.
     pub(crate) redirected: PacketMask,
+    /// Packets whose `cos` is their internal class of service.
+    pub(crate) gleaned: PacketMask,
     /// Packets whose `marks` have been set.
     pub(crate) marked: PacketMask,
     /// Slots whose walk has ended other than by being sent.
@@ -97,6 +101,8 @@ pub struct Vector {
     pub(crate) class: [[u32; VECTOR]; 3],
     /// Routing tables of packets that policy has redirected.
     pub(crate) redirect: [TableId; VECTOR],
+    /// Internal classes of service.
+    pub(crate) cos: [u8; VECTOR],
     /// QoS groups and discard classes.
     pub(crate) marks: [(u16, u8); VECTOR],
     /// Offset of the payload behind the network header, protocol, and the like.
@@ -107,6 +113,8 @@ pub struct Vector {
     /// Rows that are on for the output interfaces.
     pub(crate) gates_out: Gates,
     pub(crate) source: Source,
+    /// Where all packets go instead of to their destination: they have been routed once already.
+    pub(crate) via: Option<IpAddr>,
     pub(crate) now: Nanos,
     /// Bytes of all frames as they came.
     pub(crate) bytes: u64,
@@ -130,6 +138,7 @@ impl Vector {
             classified: [PacketMask::EMPTY; 2],
             captured: PacketMask::EMPTY,
             redirected: PacketMask::EMPTY,
+            gleaned: PacketMask::EMPTY,
             marked: PacketMask::EMPTY,
             dropped: PacketMask::EMPTY,
             punted: PacketMask::EMPTY,
@@ -147,12 +156,14 @@ impl Vector {
             adjacency: [0; VECTOR],
             class: [[u32::MAX; VECTOR]; 3],
             redirect: [TableId::GLOBAL; VECTOR],
+            cos: [0; VECTOR],
             marks: [(0, 0); VECTOR],
             cold: [Cold::default(); VECTOR],
             end: [End::Walking; VECTOR],
             gates_in: Gates::default(),
             gates_out: Gates::default(),
             source: Source::Internal { uidb: UidbIndex::NONE, table: TableId::GLOBAL },
+            via: None,
             now: Nanos::ZERO,
             bytes: 0,
         }
@@ -173,6 +184,7 @@ impl Vector {
         self.classified = [PacketMask::EMPTY; 2];
         self.captured = PacketMask::EMPTY;
         self.redirected = PacketMask::EMPTY;
+        self.gleaned = PacketMask::EMPTY;
         self.marked = PacketMask::EMPTY;
         self.dropped = PacketMask::EMPTY;
         self.punted = PacketMask::EMPTY;
@@ -180,6 +192,7 @@ impl Vector {
         self.gates_in = Gates::default();
         self.gates_out = Gates::default();
         self.source = source;
+        self.via = None;
         self.now = now;
         self.bytes = simd::sum(self.burst.lens(), self.live);
     }

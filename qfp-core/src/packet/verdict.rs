@@ -49,6 +49,9 @@ named! {
         Ipv6UnicastRpf,
         /// More punts of this cause than its policer passes (ING-23).
         PuntPerCausePolicer,
+        /// More packets for the router itself than their type of flow may have, or all of them
+        /// together (LPTS, ING-23).
+        Lpts,
         /// The ring to the slow path is full.
         PuntQueueFull,
         /// The rewritten frame does not fit its buffer.

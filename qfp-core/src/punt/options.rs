@@ -58,7 +58,7 @@ impl SlowPath {
         ttl: u8,
         set_ttl: impl FnOnce(&mut [u8], u8),
     ) -> Fate {
-        if punted.input == UidbIndex::RP {
+        if punted.input < UidbIndex::FIRST_CONFIGURED {
             if !self.resend_limit.take(turn.now) {
                 return Err(SlowDrop::ResendLimit);
             }

@@ -128,6 +128,10 @@ fn destination(punted: &PuntedPacket) -> Result<IpAddr, SlowDrop> {
     Ok(IpAddr::V6(ip.dst()))
 }
 
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
 /// Hands a packet back to the fast path as it is, without link-layer header and padding.
 pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
     let bytes = network(&punted);
@@ -140,6 +144,13 @@ pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
     if !packet.set_frame(&frame) {
         return Err(SlowDrop::NoBuffer);
     }
-    turn.actions.push(Action::Inject { table: punted.table, packet });
+    let table = punted.table;
+    turn.actions.push(if punted.input == UidbIndex::RP {
+        Action::Inject { table, packet }
+    } else {
+        // No route leads to a link-local address: such a next hop is found by routing once more.
+        let next_hop = punted.next_hop.filter(|hop| !is_link_local(*hop));
+        Action::Forward { table, next_hop, packet }
+    });
     Ok(Done::Resent)
 }

@@ -161,7 +161,7 @@ enum Seen {
 impl From<Action> for Seen {
     fn from(action: Action) -> Self {
         match action {
-            Action::Inject { packet, .. } => {
+            Action::Inject { packet, .. } | Action::Forward { packet, .. } => {
                 verify(packet.frame());
                 assert_eq!(packet.frame()[..12], [0; 12]);
                 Self::Inject(packet.frame()[14..].to_vec())

@@ -9,4 +9,9 @@ pub mod accounting;
 pub mod lpts;
 mod lpts_rates;
 pub mod police;
+mod stage;
+mod table;
 pub mod trust;
+
+pub use stage::QosAct;
+pub use table::{Action, ClassEvent, ClassRow, LEVELS, Level, Mark, QosSettings};

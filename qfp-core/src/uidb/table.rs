@@ -13,7 +13,8 @@ impl UidbIndex {
     pub const NONE: Self = Self(u16::MAX);
     /// What the slow path injects comes in here: `internal0/0/rp:0` (ING-21).
     pub const RP: Self = Self(0);
-    /// Packets that start their walk again after a change of outer header (CRY-06).
+    /// Packets that start their walk again: after a change of outer header (CRY-06), or when the
+    /// slow path lets them go on.
     pub const RECYCLE: Self = Self(1);
     /// Packets that come back from a crypto engine.
     pub const CRYPTO: Self = Self(2);

@@ -33,6 +33,7 @@ pub(super) const TINY: Capacity = Capacity {
     vrf_long_prefixes: 16,
     acl_lines: 1 << 13,
     rules: 1 << 12,
+    classes: 64,
 };
 
 pub(super) fn facts() -> Vec<PortFacts> {

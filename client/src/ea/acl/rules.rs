@@ -33,6 +33,12 @@ pub enum RuleError {
     /// A flow specification that is to be applied together with those behind it.
     #[error("flow specification {0} asks for later ones to be applied too, which is not supported")]
     NotTerminal(u32),
+    /// A flow specification that limits a rate, or samples.
+    #[error("flow specification {0} limits a rate or samples, which is not supported")]
+    NotCarriedOut(u32),
+    /// A flow specification about TCP flags that keys do not have.
+    #[error("flow specification {0} is about TCP flags beyond the eight of RFC 9293")]
+    WideFlags(u32),
     /// A VRF that no interface is in.
     #[error("policy {policy} routes in VRF {vrf}, which no interface is in")]
     NoVrf {

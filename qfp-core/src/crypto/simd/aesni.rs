@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::Message;
 use super::ghash::{Product, fold, load, multiply, nonce, reverse, to_u128};
-use super::vaes512::{each, each_round};
+use super::wide::{each, each_round};
 use crate::crypto::key::SaKey;
 
 /// Bytes of a step.

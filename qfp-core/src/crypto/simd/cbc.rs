@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::Chain;
 use super::ghash::{load, store};
-use super::vaes512::{each, each_round};
+use super::wide::{each, each_round};
 use crate::crypto::key::SaKey;
 
 /// A packet that is being enciphered.

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::Message;
 use super::ghash::{self, from_u128, nonce, to_u128};
-use super::vaes512::{
+use super::wide::{
     Products, each, each_round, first, fold, in_order, lengths, pair, reverse, round_key, rows,
 };
 

@@ -112,6 +112,37 @@ proptest! {
 }
 
 #[test]
+fn four_side_by_side_equal_one_by_one_on_every_length() {
+    let keys = table();
+    let portable = CryptoEngine::untested(Tier::Portable).unwrap();
+    for engine in engines() {
+        for len in 1..=480usize {
+            // Of two keys of one size; alike in length, and in the second half as unlike as can be.
+            let shapes = [(0, len), (14, len), (0, len), (14, len)];
+            let mixed = [(1, len), (15, 481 - len), (1, len.div_ceil(2)), (15, 1)];
+            let made = shapes
+                .iter()
+                .chain(&mixed)
+                .zip(0..)
+                .map(|(&(row, len), seed)| packet(&keys, row, len, seed + len as u64));
+            let (jobs, plain): (Vec<Job>, Vec<Vec<u8>>) = made.unzip();
+            let mut expected = plain.clone();
+            for (job, packet) in jobs.iter().zip(&mut expected) {
+                portable.seal(&keys, &[*job], &mut [packet]);
+            }
+            let mut packets = plain.clone();
+            assert_eq!(engine.seal(&keys, &jobs, &mut slices(&mut packets)).done(), 0xff);
+            assert!(packets == expected, "{:?} seals {len} bytes wrong", engine.tier());
+            assert_eq!(engine.open(&keys, &jobs, &mut slices(&mut packets)).done(), 0xff);
+            for ((job, packet), plain) in jobs.iter().zip(&packets).zip(&plain) {
+                let end = job.payload_range().end;
+                assert!(packet[..end] == plain[..end], "{:?} opens {len}", engine.tier());
+            }
+        }
+    }
+}
+
+#[test]
 fn every_byte_that_is_tampered_with_is_noticed() {
     let keys = table();
     for engine in engines() {

@@ -38,7 +38,7 @@ fn a_row_that_does_not_exist_and_a_name_that_is_taken_are_errors() {
     assert_eq!(error.to_string(), "a row is called mine already");
 }
 
-/// A feature in the place of each of the rows that are not built yet.
+/// A feature behind each of the rows that classify and act.
 const CLASSIFY_AND_ACT: [(&str, &str, Gate); 14] = [
     ("acl-classify-in", "acl-in?", Gate::ACL_IN),
     ("pbr-classify-in", "pbr-in?", Gate::PBR_IN),
@@ -80,15 +80,21 @@ fn a_trace_lists_classification_before_action_in_the_order_of_the_seed() {
             "first",
             "mac-filter",
             "l3-parse",
+            "acl-classify-in",
             "acl-in?",
+            "pbr-classify-in",
             "pbr-in?",
+            "qos-classify-in",
             "qos-in?",
             "urpf",
             "urpf!",
             "fib4-lookup",
+            "pbr-act-in",
             "next-hop",
             "routed",
+            "acl-act-in",
             "acl-in!",
+            "qos-act-in",
             "qos-in!",
             "ttl",
             "queue-in!",
@@ -96,9 +102,13 @@ fn a_trace_lists_classification_before_action_in_the_order_of_the_seed() {
             "adjacency",
             "out",
             "l2-rewrite",
+            "acl-classify-out",
             "acl-out?",
+            "qos-classify-out",
             "qos-out?",
+            "acl-act-out",
             "acl-out!",
+            "qos-act-out",
             "qos-out!",
             "mtu",
             "tx",

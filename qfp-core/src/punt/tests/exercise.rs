@@ -86,7 +86,7 @@ proptest! {
             prop_assert!(rig.slow_path.counters().conserved());
             // What is to be routed has a network header, whatever is in it.
             for action in rig.actions.drain(..) {
-                if let Action::Inject { packet, .. } = &action {
+                if let Action::Inject { packet, .. } | Action::Forward { packet, .. } = &action {
                     prop_assert!(packet.frame().len() >= 34);
                 }
             }

@@ -26,7 +26,7 @@ fn punt(rig: &mut Rig, cause: PuntCause, (input, table): (UidbIndex, TableId), i
 /// The tables of what is injected.
 fn tables(rig: &mut Rig) -> Vec<TableId> {
     let injected = rig.actions.drain(..).filter_map(|action| match action {
-        Action::Inject { table, .. } => Some(table),
+        Action::Inject { table, .. } | Action::Forward { table, .. } => Some(table),
         _ => None,
     });
     injected.collect()

@@ -1,0 +1,542 @@
+//! Quality of service: the classes of service policies where they are bound, and their policers.
+//!
+//! Every binding of a policy to an interface and a direction has rows, counters and policers of its
+//! own; what packets match is compiled once a policy ([`crate::ea`], access lists). A class keeps
+//! its numbers, and with them its tokens and counts, for as long as its policy is bound with it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use driver::{Driver, DriverError};
+use pal::publication::RootDraft;
+use pal::region::{Block, Draft};
+use qfp_core::qos::police::{
+    Colour, Limits, NO_POLICER, PolicerConfig, PolicerError, PolicerState, PolicerWarning, Snapshot,
+};
+use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, Mark, QosSettings};
+use qfp_core::tables::table_kind;
+use qfp_core::uidb::UidbIndex;
+
+use crate::config::{Config, Interface, Interfaces};
+use crate::mqc::{self, Ip, Outcome, Tree};
+use crate::rm::{Exhausted, Numbers};
+
+/// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
+const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
+
+/// Why service policies cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum QosError {
+    /// There is no such policy.
+    #[error("{interface}: there is no policy-map {policy}")]
+    NoPolicy {
+        /// Where it is bound.
+        interface: String,
+        /// The policy.
+        policy: String,
+    },
+    /// Queueing, for which there is no traffic manager.
+    #[error(
+        "{interface}: policy-map {policy}, class {class}: {action} needs a traffic manager, \
+         which there is not"
+    )]
+    Queueing {
+        /// Where it is bound.
+        interface: String,
+        /// The policy that asks for it.
+        policy: String,
+        /// Its class.
+        class: String,
+        /// What it asks for.
+        action: &'static str,
+    },
+    /// A mark that packets of this direction do not have.
+    #[error("{interface}: class {class}: {field} cannot be set {direction}")]
+    Mark {
+        /// Where it is bound.
+        interface: String,
+        /// The class.
+        class: String,
+        /// The field.
+        field: &'static str,
+        /// In which direction.
+        direction: &'static str,
+    },
+    /// A policer.
+    #[error("{interface}: class {class}: {error}")]
+    Policer {
+        /// Where it is bound.
+        interface: String,
+        /// The class.
+        class: String,
+        /// What is wrong.
+        error: PolicerError,
+    },
+    /// A policy with those below it.
+    #[error("{interface}: {error}")]
+    Tree {
+        /// Where it is bound.
+        interface: String,
+        /// What is wrong.
+        error: mqc::TreeError,
+    },
+    /// No numbers left.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// Memory.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// Packets that a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// What comes in.
+    In,
+    /// What leaves.
+    Out,
+}
+
+impl Direction {
+    /// As in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::In => "input",
+            Self::Out => "output",
+        }
+    }
+}
+
+/// A class where its policy is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BoundClass {
+    /// The interface.
+    pub interface: String,
+    /// The direction.
+    pub direction: Direction,
+    /// Policies and classes, from the top down.
+    pub path: Vec<(String, String)>,
+}
+
+/// What a class has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassFacts {
+    /// The first of its counters ([`ClassEvent`]).
+    pub counters: u32,
+    /// Whether it has a policer.
+    pub policed: bool,
+    /// What the operator ought to know about its policer.
+    pub warnings: Vec<PolicerWarning>,
+}
+
+#[derive(Clone, Copy)]
+struct Blocks {
+    classes: Block<ClassRow>,
+    settings: Block<QosSettings>,
+    configs: Block<PolicerConfig>,
+    config_of: Block<u32>,
+}
+
+impl Blocks {
+    fn retire(self, driver: &mut Driver) {
+        driver.retire(self.classes);
+        driver.retire(self.settings);
+        driver.retire(self.configs);
+        driver.retire(self.config_of);
+    }
+}
+
+/// Tables that nobody sees yet.
+pub(crate) struct QosPlan {
+    classes: Draft<ClassRow>,
+    settings: Draft<QosSettings>,
+    configs: Draft<PolicerConfig>,
+    config_of: Draft<u32>,
+    /// First class rows, by interface: for what comes in, and for what leaves.
+    pub(crate) bases: HashMap<UidbIndex, (u32, u32)>,
+    facts: BTreeMap<BoundClass, ClassFacts>,
+    fresh: Vec<BoundClass>,
+}
+
+/// What a publication replaced.
+#[must_use]
+pub(crate) struct QosBefore(Option<Blocks>, BTreeMap<BoundClass, ClassFacts>);
+
+/// The agent for service policies.
+pub(crate) struct QosAgent {
+    states: Block<PolicerState>,
+    /// One a class where it is bound: of its policer and of its counters.
+    numbers: Numbers,
+    known: HashMap<BoundClass, u32>,
+    first_counter: u32,
+    shared: bool,
+    blocks: Option<Blocks>,
+    facts: BTreeMap<BoundClass, ClassFacts>,
+    renamed: Vec<u32>,
+}
+
+/// Rows in the making.
+struct Rows {
+    classes: Vec<ClassRow>,
+    configs: Vec<PolicerConfig>,
+    config_of: Vec<u32>,
+    facts: BTreeMap<BoundClass, ClassFacts>,
+    fresh: Vec<BoundClass>,
+}
+
+impl QosAgent {
+    /// An agent for `classes` bound classes, whose counters have numbers from `first_counter` on.
+    pub(crate) fn new(
+        driver: &mut Driver,
+        classes: u32,
+        first_counter: u32,
+    ) -> Result<Self, DriverError> {
+        let states = driver.alloc_state::<PolicerState>(classes.max(1) as usize)?.publish();
+        driver.commit(|root| {
+            root.set(table_kind::POLICER_STATES, states);
+        })?;
+        Ok(Self {
+            states,
+            numbers: Numbers::new("classes of service policies", 0, classes),
+            known: HashMap::new(),
+            first_counter,
+            shared: false,
+            blocks: None,
+            facts: BTreeMap::new(),
+            renamed: Vec::new(),
+        })
+    }
+
+    /// Says whether several lcores forward: policers are then shared.
+    pub(crate) fn share(&mut self, shared: bool) {
+        self.shared = shared;
+    }
+
+    /// Prepares the rows of all bound policies.
+    pub(crate) fn prepare(
+        &mut self,
+        driver: &Driver,
+        config: &Config,
+        interfaces: &Interfaces<'_>,
+        uidb: impl Fn(&Interface<'_>) -> UidbIndex,
+    ) -> Result<QosPlan, QosError> {
+        let mut rows = Rows {
+            classes: Vec::new(),
+            configs: Vec::new(),
+            config_of: vec![u32::MAX; self.numbers.high_water() as usize],
+            facts: BTreeMap::new(),
+            fresh: Vec::new(),
+        };
+        let mut bases: HashMap<UidbIndex, (u32, u32)> = HashMap::new();
+        let mut outcome = Ok(());
+        for interface in interfaces.all() {
+            let bound = [
+                (Direction::In, interface.service_policy_in()),
+                (Direction::Out, interface.service_policy_out()),
+            ];
+            for (direction, policy) in bound {
+                let Some(policy) = policy else { continue };
+                let base = u32::try_from(rows.classes.len()).unwrap_or(u32::MAX);
+                let bases = bases.entry(uidb(interface)).or_default();
+                match direction {
+                    Direction::In => bases.0 = base,
+                    Direction::Out => bases.1 = base,
+                }
+                outcome = outcome.and_then(|()| {
+                    self.bind(driver, config, interface, direction, policy, &mut rows)
+                });
+            }
+        }
+        let fresh = rows.fresh.clone();
+        let plan = outcome.and_then(|()| Self::draft(driver, config, rows, bases));
+        if plan.is_err() {
+            self.forget(&fresh);
+        }
+        plan
+    }
+
+    fn draft(
+        driver: &Driver,
+        config: &Config,
+        rows: Rows,
+        bases: HashMap<UidbIndex, (u32, u32)>,
+    ) -> Result<QosPlan, QosError> {
+        let mut settings = driver.alloc::<QosSettings>(1)?;
+        settings[0] = QosSettings::of(config.qos.accounting);
+        Ok(QosPlan {
+            classes: filled(driver, &rows.classes)?,
+            settings,
+            configs: filled(driver, &rows.configs)?,
+            config_of: filled(driver, &rows.config_of)?,
+            bases,
+            facts: rows.facts,
+            fresh: rows.fresh,
+        })
+    }
+
+    fn bind(
+        &mut self,
+        driver: &Driver,
+        config: &Config,
+        interface: &Interface<'_>,
+        direction: Direction,
+        policy: &str,
+        rows: &mut Rows,
+    ) -> Result<(), QosError> {
+        let policies = &config.policies;
+        let name = interface.name().to_owned();
+        if policies.policy(policy).is_none() {
+            return Err(QosError::NoPolicy { interface: name, policy: policy.to_owned() });
+        }
+        if let Some(queueing) = policies.queueing(policy) {
+            return Err(QosError::Queueing {
+                interface: name,
+                policy: queueing.policy.to_owned(),
+                class: queueing.class.to_owned(),
+                action: queueing.action,
+            });
+        }
+        let limits = Limits {
+            link: interface.speed(),
+            ..Limits::new(config.qos.granularity, u64::from(interface.mtu()) + FRAME_OVERHEAD)
+        };
+        let tree = policies.tree(policy);
+        let tree = tree.map_err(|error| QosError::Tree { interface: name.clone(), error })?;
+        let mut levels = Vec::with_capacity(tree.nodes().len());
+        for node in 0..tree.nodes().len() {
+            let class = BoundClass { interface: name.clone(), direction, path: path(&tree, node) };
+            levels.push(self.level(driver, tree.nodes()[node].actions, class, &limits, rows)?);
+        }
+        for leaf in tree.leaves() {
+            let above: Vec<usize> = tree.path(leaf.node).map(|(node, _)| node).collect();
+            let mut row = ClassRow {
+                depth: u32::try_from(above.len().min(LEVELS)).unwrap_or(0),
+                ..ClassRow::default()
+            };
+            for (place, (level, node)) in row.levels.iter_mut().zip(&above).enumerate() {
+                *level = levels[*node];
+                let police = tree.nodes()[*node].actions.police.as_ref();
+                let own = police.is_some_and(|police| police.colours.is_some());
+                // The topmost level is the first of the leaf's colours.
+                let colour = leaf.colours[above.len() - 1 - place];
+                level.colour = if own || place == 0 { colour as u32 } else { Level::FROM_BELOW };
+            }
+            rows.classes.push(row);
+        }
+        Ok(())
+    }
+
+    /// The row of one class at its level.
+    fn level(
+        &mut self,
+        driver: &Driver,
+        actions: &mqc::Actions,
+        class: BoundClass,
+        limits: &Limits,
+        rows: &mut Rows,
+    ) -> Result<Level, QosError> {
+        let number = match self.known.get(&class) {
+            Some(number) => *number,
+            None => {
+                let number = self.numbers.take()?;
+                self.known.insert(class.clone(), number);
+                rows.fresh.push(class.clone());
+                number
+            }
+        };
+        let counters = self.first_counter + number * ClassEvent::COUNT;
+        let mut level = Level { policer: NO_POLICER, counters, ..Level::default() };
+        level.mark = marks(&class, &actions.marks)?;
+        let mut facts = ClassFacts { counters, policed: false, warnings: Vec::new() };
+        if let Some(police) = &actions.police {
+            for (colour, action) in Colour::ALL.into_iter().zip(&mut level.actions) {
+                *action = match police.outcome(colour) {
+                    Outcome::Drop => Action { drop: 1, ..Action::default() },
+                    Outcome::Transmit(set) => Action { mark: marks(&class, set)?, drop: 0 },
+                };
+            }
+            let error = |error| QosError::Policer {
+                interface: class.interface.clone(),
+                class: label(&class),
+                error,
+            };
+            let mut spec = police.spec(limits).map_err(error)?;
+            spec.shared = self.shared;
+            // A parent whose children have policers gets their colours.
+            let programmed = spec.program(limits).map_err(error)?;
+            facts.policed = true;
+            facts.warnings = programmed.warnings;
+            level.policer = number;
+            if rows.config_of.len() <= number as usize {
+                rows.config_of.resize(number as usize + 1, u32::MAX);
+            }
+            if rows.config_of[number as usize] == u32::MAX {
+                rows.config_of[number as usize] =
+                    u32::try_from(rows.configs.len()).unwrap_or(u32::MAX);
+                rows.configs.push(programmed.config);
+            }
+            if rows.fresh.contains(&class)
+                && let Some(state) = driver.state_view(self.states).get(number as usize)
+            {
+                // What another policer of this number has left is not this one's.
+                state.restore(&Snapshot::default());
+            }
+        }
+        rows.facts.insert(class, facts);
+        Ok(level)
+    }
+
+    /// Gives the numbers of classes back.
+    fn forget(&mut self, classes: &[BoundClass]) {
+        for class in classes {
+            if let Some(number) = self.known.remove(class) {
+                self.numbers.give(number);
+            }
+        }
+    }
+
+    /// Gives up what was prepared.
+    pub(crate) fn cancel(&mut self, plan: &QosPlan) {
+        self.forget(&plan.fresh);
+    }
+
+    /// The plan's tables, to be named in the next generation, and what is there now.
+    pub(crate) fn publish(&mut self, plan: QosPlan) -> (QosBefore, Vec<BoundClass>) {
+        let blocks = Blocks {
+            classes: plan.classes.publish(),
+            settings: plan.settings.publish(),
+            configs: plan.configs.publish(),
+            config_of: plan.config_of.publish(),
+        };
+        let facts = std::mem::replace(&mut self.facts, plan.facts);
+        (QosBefore(self.blocks.replace(blocks), facts), plan.fresh)
+    }
+
+    /// Names the present tables.
+    pub(crate) fn name_in(&self, root: &mut RootDraft) {
+        match self.blocks {
+            Some(blocks) => {
+                root.set(table_kind::QOS_CLASSES, blocks.classes)
+                    .set(table_kind::QOS_SETTINGS, blocks.settings)
+                    .set(table_kind::POLICER_CONFIGS, blocks.configs)
+                    .set(table_kind::POLICER_CONFIG_OF, blocks.config_of);
+            }
+            None => {
+                root.clear(table_kind::QOS_CLASSES)
+                    .clear(table_kind::QOS_SETTINGS)
+                    .clear(table_kind::POLICER_CONFIGS)
+                    .clear(table_kind::POLICER_CONFIG_OF);
+            }
+        }
+    }
+
+    /// The generation with the new tables stays.
+    pub(crate) fn keep(&mut self, driver: &mut Driver, before: QosBefore, fresh: &[BoundClass]) {
+        if let Some(old) = before.0 {
+            old.retire(driver);
+        }
+        let fresh = fresh.iter().filter_map(|class| self.known.get(class));
+        self.renamed.extend(fresh.map(|number| self.first_counter + number * ClassEvent::COUNT));
+        let gone: HashSet<BoundClass> =
+            self.known.keys().filter(|class| !self.facts.contains_key(*class)).cloned().collect();
+        let gone: Vec<BoundClass> = gone.into_iter().collect();
+        self.forget(&gone);
+    }
+
+    /// Takes the old tables up again, to be named in the next generation; gives the new ones.
+    pub(crate) fn restore_tables(&mut self, before: QosBefore) -> QosBefore {
+        let facts = std::mem::replace(&mut self.facts, before.1);
+        QosBefore(std::mem::replace(&mut self.blocks, before.0), facts)
+    }
+
+    /// Gives back what no generation names any more.
+    pub(crate) fn drop_new(&mut self, driver: &mut Driver, new: QosBefore, fresh: &[BoundClass]) {
+        if let Some(new) = new.0 {
+            new.retire(driver);
+        }
+        self.forget(fresh);
+    }
+
+    /// Bound classes, and what they have.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+        self.facts.iter()
+    }
+
+    /// First counters of classes that are new since this was last asked.
+    pub(crate) fn take_renamed(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.renamed)
+    }
+}
+
+fn filled<T: pal::region::Plain + Copy>(
+    driver: &Driver,
+    rows: &[T],
+) -> Result<Draft<T>, DriverError> {
+    let mut draft = driver.alloc::<T>(rows.len().max(1))?;
+    draft.iter_mut().zip(rows).for_each(|(to, row)| *to = *row);
+    Ok(draft)
+}
+
+/// Policies and classes from the top down to a node.
+fn path(tree: &Tree<'_>, node: usize) -> Vec<(String, String)> {
+    let names = |node: &mqc::Node<'_>| (node.policy.to_owned(), node.class.to_owned());
+    let mut path: Vec<_> = tree.path(node).map(|(_, node)| names(node)).collect();
+    path.reverse();
+    path
+}
+
+/// A class as messages name it.
+fn label(class: &BoundClass) -> String {
+    let names: Vec<&str> = class.path.iter().map(|(_, class)| class.as_str()).collect();
+    names.join("/")
+}
+
+/// The row of some marks.
+fn marks(class: &BoundClass, marks: &[mqc::Mark]) -> Result<Mark, QosError> {
+    let mut row = Mark::default();
+    for mark in marks {
+        let refused = || QosError::Mark {
+            interface: class.interface.clone(),
+            class: label(class),
+            field: mark.field(),
+            direction: class.direction.name(),
+        };
+        match *mark {
+            mqc::Mark::Dscp(ip, dscp) => {
+                (row.class, row.class_mask) = (dscp << 2, 0xfc);
+                row.fields |= family(ip);
+            }
+            mqc::Mark::Precedence(ip, precedence) => {
+                (row.class, row.class_mask) = (precedence << 5, 0xe0);
+                row.fields |= family(ip);
+            }
+            // What comes in loses its tags; those it gets are the egress policy's to mark.
+            mqc::Mark::Cos(cos) if class.direction == Direction::Out => {
+                row.cos = cos;
+                row.fields |= Mark::COS;
+            }
+            mqc::Mark::InnerCos(cos) if class.direction == Direction::Out => {
+                row.inner_cos = cos;
+                row.fields |= Mark::INNER_COS;
+            }
+            mqc::Mark::QosGroup(group) => {
+                row.group = group;
+                row.fields |= Mark::GROUP;
+            }
+            mqc::Mark::DiscardClass(discard) => {
+                row.discard = discard;
+                row.fields |= Mark::DISCARD;
+            }
+            _ => return Err(refused()),
+        }
+    }
+    Ok(row)
+}
+
+fn family(ip: Ip) -> u8 {
+    match ip {
+        Ip::Both => 0,
+        Ip::V4 => Mark::V4_ONLY,
+        Ip::V6 => Mark::V6_ONLY,
+    }
+}
