@@ -79,6 +79,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
             Self::Port(error) => is_usage(error),
+            Self::Commit(CommitError::Acl(error)) => error.is_usage(),
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,
         }

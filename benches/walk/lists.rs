@@ -1,6 +1,6 @@
-//! The cases with a full Internet table and an access list on the input port.
+//! The cases with a full Internet table, and an access list or a service policy on the input port.
 //!
-//! The lists are `acl1_1k` and `fw1_1k` of the folder `QFP_ACL_DIR` (ClassBench rules as permits,
+//! The lists are `acl1_1k`, `fw1_1k` and `ipc1_1k` of the folder `QFP_ACL_DIR` (ClassBench rules as permits,
 //! and all else permitted, too). Destinations are 65,536 hosts of routes for one half of the frames
 //! and those of the set's trace for the other; all else is the trace's.
 
@@ -14,26 +14,49 @@ use super::{Case, internet, ipv4};
 /// Frames: as many destinations, half of them hosts of routes.
 const FRAMES: usize = 1 << 17;
 
-pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
-    let names = [("full-acl1", "acl1_1k"), ("full-fw1", "fw1_1k")];
-    let wanted = names.into_iter().filter(|(name, _)| wanted(&format!("{name}/64")));
-    wanted.filter_map(|(name, set)| case(name, set)).collect()
+/// What is bound to the input port: sets of rules as its access list, and as the list of the one
+/// class of its service policy.
+struct Bound {
+    name: &'static str,
+    list: Option<&'static str>,
+    class: Option<&'static str>,
 }
 
-fn case(name: &'static str, set: &str) -> Option<Case> {
-    let (Some(rules), Some(trace)) =
-        (read(&format!("v4/{set}.rules.zst")), read(&format!("trace/{set}.trace.zst")))
-    else {
-        eprintln!("skipped: {name}: no set {set} at QFP_ACL_DIR");
+const CASES: [Bound; 5] = [
+    Bound { name: "full-acl1", list: Some("acl1_1k"), class: None },
+    Bound { name: "full-fw1", list: Some("fw1_1k"), class: None },
+    // Traffic is the access list's: the four differ in nothing but what is bound.
+    Bound { name: "bound-none", list: None, class: None },
+    Bound { name: "bound-qos", list: None, class: Some("ipc1_1k") },
+    Bound { name: "bound-acl-qos", list: Some("acl1_1k"), class: Some("ipc1_1k") },
+];
+
+pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+    let wanted = CASES.iter().filter(|bound| wanted(&format!("{}/64", bound.name)));
+    wanted.filter_map(case).collect()
+}
+
+fn case(bound: &Bound) -> Option<Case> {
+    let name = bound.name;
+    let (Some(trace), Some((mut config, routes, hosts))) = (
+        read(&format!("trace/{}.trace.zst", bound.list.unwrap_or("acl1_1k"))),
+        internet::tables(FRAMES / 2),
+    ) else {
+        eprintln!("skipped: {name}: no sets at QFP_ACL_DIR");
         return None;
     };
-    let (mut config, routes, hosts) = internet::tables(FRAMES / 2)?;
-    config = config.replacen("[[port]]", "[[port]]\nacl_in = \"bench\"", 1);
-    let _ = writeln!(config, "[[acl]]\ntext = '''\nip access-list extended bench");
-    for rule in rules.lines().filter_map(ace) {
-        let _ = writeln!(config, " {rule}");
+    if let Some(set) = bound.list {
+        config = config.replacen("[[port]]", "[[port]]\nacl_in = \"list\"", 1);
+        config.push_str(&access_list("list", set)?);
     }
-    let _ = writeln!(config, " permit ip any any\n'''");
+    if let Some(set) = bound.class {
+        config = config.replacen("[[port]]", "[[port]]\nservice_policy_in = \"policy\"", 1);
+        config.push_str(&access_list("class", set)?);
+        config.push_str(
+            "[qos]\ntext = '''\nclass-map match-any some\n match access-group name class\n\
+             policy-map policy\n class some\n  set qos-group 1\n'''\n",
+        );
+    }
     let headers: Vec<[u32; 5]> = trace.lines().filter_map(header).collect();
     let mut hosts = hosts.into_iter();
     let frames = (0..FRAMES).zip(headers.iter().cycle()).map(|(n, header)| {
@@ -53,6 +76,17 @@ fn case(name: &'static str, set: &str) -> Option<Case> {
         frame
     });
     Some(Case { name, config, routes, frames: frames.collect(), sizes: vec![64] })
+}
+
+/// An access list of a set's rules, which permits all else.
+fn access_list(name: &str, set: &str) -> Option<String> {
+    let rules = read(&format!("v4/{set}.rules.zst"))?;
+    let mut text = format!("[[acl]]\ntext = '''\nip access-list extended {name}\n");
+    for rule in rules.lines().filter_map(ace) {
+        let _ = writeln!(text, " {rule}");
+    }
+    let _ = writeln!(text, " permit ip any any\n'''");
+    Some(text)
 }
 
 fn read(file: &str) -> Option<String> {

@@ -6,7 +6,8 @@
 //!
 //! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
 //! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
-//! skipped aloud without it. `full-acl1` and `full-fw1` add an access list of a thousand rules.
+//! skipped aloud without it. `full-acl1` and `full-fw1` add an access list of a thousand
+//! rules, `bound-*` that, a service policy, or both.
 //!
 //! `cargo bench --bench walk [-- FILTER]`
 #![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
@@ -247,7 +248,7 @@ fn client(config: &str, routes: &RouteTable) -> Client {
 fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
     let fia = FiaBuilder::router();
     let names = fia.names();
-    let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 14);
+    let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 17);
     let mut totals = CounterTotals::new(layout);
     let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
     let pool = Pool::Native(NativePool::new(1024, 2048));
@@ -257,7 +258,7 @@ fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
         tx: vec![Box::new(Discard), Box::new(Discard)],
         pool: pool.cache(0),
         region: attached.1,
-        state: None,
+        state: Some(client.state()),
         reader: attached.0,
         counters: totals.add_lcore(),
         punt: PuntRates::default(),

@@ -128,6 +128,7 @@ mod tests {
             list: Some("EDGE".to_owned()),
             policy: None,
             flows: false,
+            service: None,
         };
         let usage = TcamUsage {
             lines: 8192,

@@ -49,6 +49,8 @@ pub enum LoopEvent {
     Sent,
     /// Packets that a step took over.
     Consumed,
+    /// Walks that packets have begun anew: around or out of a tunnel.
+    Recirculated,
     /// Polls of all queues that found nothing.
     IdlePolls,
     /// Polls that found something.

@@ -5,6 +5,7 @@
 //! it (one per lcore) belongs to the program.
 
 mod punt_gate;
+mod recirculation;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
@@ -17,7 +18,7 @@ use pal::region::{ReadOnly, ReadWrite};
 use crate::acl::LateFilter;
 use crate::adjacency::AdjacencyTables;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
-use crate::fia::{Fia, TracedPacket};
+use crate::fia::{Fia, Gate, TracedPacket};
 use crate::isa::Isa;
 use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
 use crate::simd;
@@ -26,6 +27,7 @@ use crate::tables::Tables;
 use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
 pub use punt_gate::{PuntGate, PuntRates};
+use recirculation::Recirculation;
 
 /// Work for the slow path.
 #[derive(Debug)]
@@ -106,8 +108,9 @@ pub struct PpeParts {
 }
 
 /// Every how many vectors the rows' cycles are sampled, and halfway between those of the whole walk:
-/// reading the TSC after each row costs about as much as two packets.
-const SAMPLE_EVERY: u32 = 64;
+/// reading the TSC after each row costs about as much as two packets. Odd: packets of a tunnel walk
+/// twice, and both walks are to be met.
+const SAMPLE_EVERY: u32 = 61;
 
 /// The engine of one lcore.
 pub struct Ppe {
@@ -122,6 +125,7 @@ pub struct Ppe {
     counters: LcoreCounters,
     gate: PuntGate,
     filter: LateFilter,
+    recirculation: Recirculation,
     countdown: u32,
     trace_left: usize,
     traced: Vec<TracedPacket>,
@@ -144,6 +148,7 @@ impl Ppe {
             counters: parts.counters,
             gate: PuntGate::new(&parts.punt),
             filter: LateFilter::new(),
+            recirculation: Recirculation::new(),
             countdown: 1,
             trace_left: 0,
             traced: Vec::new(),
@@ -201,6 +206,7 @@ impl Ppe {
         self.counters.port(port, PortEvent::RxPackets, received as u64);
         self.process(Source::Port(port), None, now, sink);
         self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
+        self.recirculate(now, sink);
         received
     }
 
@@ -233,7 +239,13 @@ impl Ppe {
                 Injected::Forward { table, next_hop, packet } => {
                     (Some((UidbIndex::RECYCLE, table, next_hop)), UidbIndex::RECYCLE, packet)
                 }
-                Injected::Transmit(uidb, packet) => (None, uidb, packet),
+                Injected::Transmit(uidb, packet) => match self.tunnel(uidb) {
+                    // It has no port: its way begins with the tunnel's headers.
+                    Some(table) => {
+                        (Some((UidbIndex::RECYCLE, table, None)), UidbIndex::RECYCLE, packet)
+                    }
+                    None => (None, uidb, packet),
+                },
             };
             if way != routing || self.vector.burst.count() == VECTOR {
                 self.inject_vector(routing, now, sink);
@@ -244,6 +256,14 @@ impl Ppe {
             }
         }
         self.inject_vector(routing, now, sink);
+    }
+
+    /// The table of a tunnel interface, through which its packets are reached; none for others.
+    fn tunnel(&self, uidb: UidbIndex) -> Option<TableId> {
+        let tables = tables(&self.reader, &self.region, self.state.as_ref());
+        let row = UidbTable::open(&tables).get(uidb);
+        let is_tunnel = row.port == NO_PORT && row.features_out & Gate::ESP_OUT.mask() != 0;
+        is_tunnel.then(|| row.routing_table())
     }
 
     /// Routes what was gathered in the vector from that interface, in that table and perhaps to
@@ -262,6 +282,7 @@ impl Ppe {
         match routing {
             Some((uidb, table, via)) => {
                 self.process(Source::Internal { uidb, table }, via, now, sink);
+                self.recirculate(now, sink);
             }
             None => self.send_frames(now),
         }
@@ -330,6 +351,9 @@ impl Ppe {
                 self.counters.row(tx, u64::from(self.vector.live.count()));
             }
             transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
+            if !self.vector.recirculated.is_empty() {
+                self.recirculation.collect(&mut self.vector, &self.counters);
+            }
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {
                 self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
@@ -340,6 +364,15 @@ impl Ppe {
         }
         self.vector.burst.clear();
         self.reader.quiescent();
+    }
+
+    /// Walks what the last vector has sent into walks of their own, and what these send, until
+    /// nothing is left.
+    #[inline]
+    fn recirculate(&mut self, now: Nanos, sink: &mut impl SlowPathSink) {
+        while let Some(source) = self.recirculation.next_vector(&mut self.vector) {
+            self.process(source, None, now, sink);
+        }
     }
 
     /// Completes what was sent.

@@ -112,4 +112,18 @@ pub mod table_kind {
     pub const POLICER_CONFIG_OF: TableKind = TableKind::new(28);
     /// [`PolicerState`](crate::qos::police::PolicerState) rows, in the region that lcores write.
     pub const POLICER_STATES: TableKind = TableKind::new(29);
+    /// [`Tunnel`](crate::ipsec::Tunnel) rows, by uIDB number.
+    pub const ESP_TUNNELS: TableKind = TableKind::new(30);
+    /// [`OutboundSa`](crate::ipsec::OutboundSa) rows.
+    pub const ESP_OUTBOUND: TableKind = TableKind::new(31);
+    /// [`InboundSa`](crate::ipsec::InboundSa) rows.
+    pub const ESP_INBOUND: TableKind = TableKind::new(32);
+    /// [`SpiBucket`](crate::ipsec::SpiBucket)s.
+    pub const ESP_SPIS: TableKind = TableKind::new(33);
+    /// [`SaKey`](crate::crypto::SaKey) rows.
+    pub const ESP_KEYS: TableKind = TableKind::new(34);
+    /// [`SaState`](crate::ipsec::SaState) rows, in the region that lcores write.
+    pub const ESP_STATES: TableKind = TableKind::new(35);
+    /// Words of replay windows, in the region that lcores write.
+    pub const ESP_REPLAY: TableKind = TableKind::new(36);
 }

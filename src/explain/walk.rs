@@ -62,7 +62,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
     let seen = Arc::new(Mutex::new(Seen::default()));
     let fia = with_witnesses(parts.fia, &seen)?;
     let layout = CounterLayout::new(fia.names().len(), config.ports.len(), client.uidb_limit())
-        .with_rules(capacity.rules as usize);
+        .with_rules(capacity.counters());
     let mut totals = CounterTotals::new(layout);
     let pool = Pool::Native(NativePool::new(BUFFERS, NATIVE_FRAME));
     let port = u16::try_from(input.port_index).unwrap_or(u16::MAX);

@@ -14,7 +14,8 @@ use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
 use crate::router::{Run, TWO_NETWORKS, route_with};
 
 /// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
-/// itself, one that checks sources, one that denies all packets, and one whose policy drops them.
+/// itself, one that checks sources, one that denies all packets, one whose route map drops them, and
+/// one whose policer does.
 fn config() -> String {
     format!(
         "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
@@ -22,15 +23,19 @@ fn config() -> String {
          [[port]]\nshutdown = true\n[[port]]\nmac_filter = true\n\
          [[port]]\nurpf = \"strict\"\n\
          [[port]]\nacl_in = [\"1\", \"SIX\"]\n[[port]]\npolicy_route = \"NOWHERE\"\n\
-         [[acl]]\ntext = '''\n{LISTS}'''\n[[route_map]]\ntext = '''\n{NOWHERE}'''\n"
+         [[port]]\nservice_policy_in = \"NOTHING\"\n\
+         [[acl]]\ntext = '''\n{LISTS}'''\n[[route_map]]\ntext = '''\n{NOWHERE}'''\n\
+         [qos]\ntext = '''\n{NOTHING}'''\n"
     )
 }
 
 const LISTS: &str = "access-list 1 deny any\nipv6 access-list SIX\n deny ipv6 any any\n";
 const NOWHERE: &str = "route-map NOWHERE permit 10\n set interface Null0\n";
+const NOTHING: &str =
+    "policy-map NOTHING\n class class-default\n  police 8000\n   conform-action drop\n";
 
 /// Ports of [`config`].
-const PORTS: usize = 7;
+const PORTS: usize = 8;
 
 const V4: (&str, &str) = ("10.1.0.2", "203.0.113.9");
 const V6: (&str, &str) = ("2001:db8:1::2", "2001:db8:ff::9");
@@ -92,19 +97,37 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::Ipv4Acl, 5, from_west(&v4())),
         (R::Ipv6Acl, 5, from_west(&plain(V6))),
         (R::PbrNull0, 6, from_west(&v4())),
+        (R::Policer, 7, from_west(&v4())),
         (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
         (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
     ]
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 5] = [
+const OUT_OF_REACH: [(DropReason, &str); 20] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Flowspec, "no configuration binds flow specifications"),
-    (DropReason::Policer, "there are no policers yet"),
+    (DropReason::RecirculationLimit, "no configuration makes tunnels"),
+    (DropReason::NatKeepalive, NO_SA),
+    (DropReason::EspNoSa, NO_SA),
+    (DropReason::EspRunt, NO_SA),
+    (DropReason::EspFragment, NO_SA),
+    (DropReason::EspReplay, NO_SA),
+    (DropReason::EspBadIcv, NO_SA),
+    (DropReason::EspBadPadding, NO_SA),
+    (DropReason::EspBadNextHeader, NO_SA),
+    (DropReason::EspDummy, NO_SA),
+    (DropReason::EspEcn, NO_SA),
+    (DropReason::EspPolicy, NO_SA),
+    (DropReason::EspSequenceOverflow, NO_SA),
+    (DropReason::EspSaExpired, NO_SA),
+    (DropReason::EspNoRoom, NO_SA),
+    (DropReason::EspNoEngine, NO_SA),
 ];
+
+const NO_SA: &str = "no configuration switches ESP on";
 
 /// Reasons that have a test of their own below.
 const ELSEWHERE: [DropReason; 3] =

@@ -1,6 +1,7 @@
 use super::*;
 
 mod acl;
+mod qos;
 
 /// Two ports and a VLAN, with which everything below agrees but for what it shows.
 const GOOD: &str = r#"

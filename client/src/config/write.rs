@@ -184,6 +184,8 @@ mod tests {
     use proptest::option::of;
     use proptest::prelude::*;
     use proptest::sample::subsequence;
+    use qfp_core::qos::accounting::{Accounting, Overhead};
+    use qfp_core::qos::police::{BitsPerSecond, Granularity};
 
     use super::super::{MTU, MacAddr, Origin, Tpid, VLAN_ID, WEIGHT};
     use super::*;
@@ -235,6 +237,37 @@ mod tests {
             .prop_map(|texts| RouteMaps::parse(&texts.concat()).unwrap())
     }
 
+    fn services() -> impl Strategy<Value = (Option<String>, Option<String>)> {
+        (of(any::<String>()), of(any::<String>()))
+    }
+
+    fn policies() -> impl Strategy<Value = Policies> {
+        let texts = [
+            "class-map match-any EF\n description \"\"\" \\ '''\n match not ip dscp ef cs7\n",
+            "policy-map A\n class class-default\n  police cir 1000000 bc 31250 pir 2000000\n   \
+             exceed-action set-dscp-transmit af11\n   violate-action drop\n  set cos 5\n",
+            "policy-map B\n class class-default\n  shape average percent 20\n",
+        ];
+        subsequence(texts.to_vec(), 0..=3)
+            .prop_map(|texts| Policies::parse(&texts.concat()).unwrap())
+    }
+
+    fn qos() -> impl Strategy<Value = Qos> {
+        let user_defined =
+            (-63..=63).prop_map(|n| Accounting::UserDefined(Overhead::new(n).unwrap()));
+        let known = prop_oneof![Just(Accounting::Asr9000), Just(Accounting::Iosxe)];
+        let granularity = prop_oneof![
+            Just(Granularity::Native),
+            Just(Granularity::Typhoon),
+            Just(Granularity::Trident)
+        ];
+        (prop_oneof![known, user_defined], granularity).prop_map(|(accounting, granularity)| Qos {
+            accounting,
+            granularity,
+            origin: Origin::default(),
+        })
+    }
+
     prop_compose! {
         fn vlan()(
             id in VLAN_ID,
@@ -246,9 +279,11 @@ mod tests {
             vrf in of(any::<String>()),
             urpf in urpf(),
             (acl_in, acl_out, policy_route) in bindings(),
+            (service_policy_in, service_policy_out) in services(),
         ) -> Vlan {
             let vlan = Vlan { tpid, name, mtu, addresses, vrf, urpf, ..Vlan::new("", id, inner) };
-            Vlan { acl_in, acl_out, policy_route, ..vlan }
+            let vlan = Vlan { acl_in, acl_out, policy_route, ..vlan };
+            Vlan { service_policy_in, service_policy_out, ..vlan }
         }
     }
 
@@ -264,10 +299,14 @@ mod tests {
             vrf in of(any::<String>()),
             urpf in urpf(),
             (acl_in, acl_out, policy_route) in bindings(),
+            ((service_policy_in, service_policy_out), speed) in
+                (services(), of(1..=BitsPerSecond::MAX)),
         ) -> Port {
             let port = Port { name, device, mac, mtu, addresses, ..Port::new("") };
             let port = Port { promiscuous, mac_filter, shutdown, vrf, urpf, vlans, ..port };
-            Port { acl_in, acl_out, policy_route, ..port }
+            let speed = speed.map(|rate| BitsPerSecond::new(rate).unwrap());
+            let port = Port { acl_in, acl_out, policy_route, speed, ..port };
+            Port { service_policy_in, service_policy_out, ..port }
         }
     }
 
@@ -301,9 +340,10 @@ mod tests {
             ports in vec(port(), 0..4), routes in vec(route(), 0..4),
             neighbours in vec(neighbour(), 0..4),
             access_lists in access_lists(), route_maps in route_maps(),
+            qos in qos(), policies in policies(),
         ) {
             let config = Config { ports, routes, neighbours, ..Config::default() };
-            let config = Config { access_lists, route_maps, ..config };
+            let config = Config { access_lists, route_maps, qos, policies, ..config };
             prop_assert_eq!(Config::parse(&config.to_string(), "written").unwrap(), config);
         }
     }

@@ -4,7 +4,7 @@
 //! own; what packets match is compiled once a policy ([`crate::ea`], access lists). A class keeps
 //! its numbers, and with them its tokens and counts, for as long as its policy is bound with it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use driver::{Driver, DriverError};
 use pal::publication::RootDraft;
@@ -16,6 +16,7 @@ use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, Mark, QosSettin
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
+use crate::acl::Family;
 use crate::config::{Config, Interface, Interfaces};
 use crate::mqc::{self, Ip, Outcome, Tree};
 use crate::rm::{Exhausted, Numbers};
@@ -173,6 +174,10 @@ pub(crate) struct QosAgent {
     blocks: Option<Blocks>,
     facts: BTreeMap<BoundClass, ClassFacts>,
     renamed: Vec<u32>,
+    /// Numbers that the present generation does not use any more.
+    left: Vec<u32>,
+    /// Numbers that lcores may still use, by epoch.
+    leaving: VecDeque<(u64, u32)>,
 }
 
 /// Rows in the making.
@@ -204,6 +209,8 @@ impl QosAgent {
             blocks: None,
             facts: BTreeMap::new(),
             renamed: Vec::new(),
+            left: Vec::new(),
+            leaving: VecDeque::new(),
         })
     }
 
@@ -440,7 +447,22 @@ impl QosAgent {
         let gone: HashSet<BoundClass> =
             self.known.keys().filter(|class| !self.facts.contains_key(*class)).cloned().collect();
         let gone: Vec<BoundClass> = gone.into_iter().collect();
-        self.forget(&gone);
+        for class in &gone {
+            self.left.extend(self.known.remove(class));
+        }
+    }
+
+    /// What classes have left up to now, lcores leave by the end of `epoch`.
+    pub(crate) fn seal(&mut self, epoch: u64) {
+        let left = std::mem::take(&mut self.left);
+        self.leaving.extend(left.into_iter().map(|number| (epoch, number)));
+    }
+
+    /// Gives numbers back that lcores have left by the end of `epoch`.
+    pub(crate) fn reclaim(&mut self, epoch: u64) {
+        while let Some((_, number)) = self.leaving.pop_front_if(|(left, _)| *left <= epoch) {
+            self.numbers.give(number);
+        }
     }
 
     /// Takes the old tables up again, to be named in the next generation; gives the new ones.
@@ -454,7 +476,9 @@ impl QosAgent {
         if let Some(new) = new.0 {
             new.retire(driver);
         }
-        self.forget(fresh);
+        for class in fresh {
+            self.left.extend(self.known.remove(class));
+        }
     }
 
     /// Bound classes, and what they have.
@@ -503,12 +527,10 @@ fn marks(class: &BoundClass, marks: &[mqc::Mark]) -> Result<Mark, QosError> {
         };
         match *mark {
             mqc::Mark::Dscp(ip, dscp) => {
-                (row.class, row.class_mask) = (dscp << 2, 0xfc);
-                row.fields |= family(ip);
+                set_class(&mut row, ip, dscp << 2, Mark::DSCP);
             }
             mqc::Mark::Precedence(ip, precedence) => {
-                (row.class, row.class_mask) = (precedence << 5, 0xe0);
-                row.fields |= family(ip);
+                set_class(&mut row, ip, precedence << 5, Mark::PRECEDENCE);
             }
             // What comes in loses its tags; those it gets are the egress policy's to mark.
             mqc::Mark::Cos(cos) if class.direction == Direction::Out => {
@@ -533,10 +555,11 @@ fn marks(class: &BoundClass, marks: &[mqc::Mark]) -> Result<Mark, QosError> {
     Ok(row)
 }
 
-fn family(ip: Ip) -> u8 {
-    match ip {
-        Ip::Both => 0,
-        Ip::V4 => Mark::V4_ONLY,
-        Ip::V6 => Mark::V6_ONLY,
+/// Sets DSCP or precedence in packets of the versions that `ip` is about.
+fn set_class(row: &mut Mark, ip: Ip, class: u8, fields: [u8; 2]) {
+    let versions = [ip.has(Family::V4), ip.has(Family::V6)];
+    for (version, _) in versions.into_iter().enumerate().filter(|(_, has)| *has) {
+        row.class[version] = class;
+        row.fields |= fields[version];
     }
 }

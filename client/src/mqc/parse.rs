@@ -3,6 +3,7 @@
 //! A line belongs to what was opened last, if it is one of its lines; else it closes that and
 //! belongs to what is around it. Indentation does not count.
 
+mod actions;
 mod class;
 mod police;
 mod queueing;
@@ -13,29 +14,11 @@ use std::collections::{HashMap, HashSet};
 
 use self::police::OpenPolice;
 use super::class::is_default;
-use super::{
-    Actions, ClassMap, Fault, Limits, Logic, Policies, PolicyError, PolicyMap, PolicyPlace,
-};
+use super::{ClassMap, Fault, Limits, Logic, Policies, PolicyError, PolicyMap, PolicyPlace};
 use crate::acl::Name;
 use crate::ios::{Cursor, TextError, What, lines};
 
 type Words<'l, 'a> = Cursor<'l, 'a>;
-
-/// Actions of a class that exist elsewhere.
-const OTHER_ACTIONS: &[&str] = &[
-    "account",
-    "admit",
-    "compression",
-    "dbl",
-    "drop",
-    "encap-sequence",
-    "estimate",
-    "log",
-    "netflow-sampler",
-    "pause",
-    "redirect",
-    "trust",
-];
 
 /// What the lines of a mode belong to.
 enum Mode {
@@ -210,62 +193,6 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// An action of a class.
-    fn action(&mut self, words: &mut Words, policy: Name, class: Name) -> Result<(), TextError> {
-        if words.sees("police") {
-            self.once(words, &policy, &class, "police")?;
-            words.take("police");
-            let police = OpenPolice::read(words)?;
-            return self.put_police(words, policy, class, police);
-        }
-        if words.sees("service-policy") {
-            self.once(words, &policy, &class, "service-policy")?;
-            words.take("service-policy");
-            let child = words.parsed("the name of a policy map")?;
-            self.actions(words, &policy, &class)?.child = Some(child);
-        } else if words.take("set") {
-            let before = words.clone();
-            let mark = set::mark(words)?;
-            self.once(&before, &policy, &class, mark.command())?;
-            let marks = &mut self.actions(words, &policy, &class)?.marks;
-            marks.retain(|own| own.command() != mark.command());
-            marks.push(mark);
-        } else if let Some(keyword) = queueing::keyword(words) {
-            if let Some(once) = keyword {
-                self.once(words, &policy, &class, once)?;
-            }
-            queueing::line(words, &mut self.actions(words, &policy, &class)?.queueing)?;
-        } else if words.peek().is_some_and(|word| OTHER_ACTIONS.iter().any(|name| word.is(name))) {
-            return Err(words.not_supported());
-        } else {
-            return Err(unknown(words));
-        }
-        self.mode = Mode::Actions(policy, class);
-        Ok(())
-    }
-
-    fn put_police(
-        &mut self,
-        words: &Words,
-        policy: Name,
-        class: Name,
-        police: OpenPolice,
-    ) -> Result<(), TextError> {
-        self.actions(words, &policy, &class)?.police = Some(police.police());
-        self.mode = Mode::Police(policy, class, police);
-        Ok(())
-    }
-
-    fn actions(
-        &mut self,
-        words: &Words,
-        policy: &Name,
-        class: &Name,
-    ) -> Result<&mut Actions, TextError> {
-        let map = self.policies.policy_mut(policy).ok_or_else(|| unknown(words))?;
-        Ok(map.open(class))
-    }
-
     /// `no class-map NAME` or `no policy-map NAME`. One that is not there is deleted already.
     fn delete(&mut self, words: &mut Words) -> Result<(), TextError> {
         self.mode = Mode::Top;
@@ -284,20 +211,6 @@ impl Parser<'_> {
             return Ok(());
         }
         Err(words.expected("class-map or policy-map"))
-    }
-
-    /// Makes sure that the text says this of a class only once.
-    fn once(
-        &mut self,
-        words: &Words,
-        policy: &Name,
-        class: &Name,
-        what: &'static str,
-    ) -> Result<(), TextError> {
-        if self.given.insert((policy.clone(), class.clone(), what)) {
-            return Ok(());
-        }
-        Err(words.error(What::Twice(what.into())))
     }
 
     /// Notes where something was opened.

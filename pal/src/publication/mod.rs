@@ -71,6 +71,6 @@ mod atomic {
 /// Readers a publisher serves. The model checker explores a smaller world.
 pub const MAX_READERS: usize = if cfg!(loom) { 2 } else { 128 };
 /// Table kinds a root block can name.
-pub const MAX_TABLES: usize = if cfg!(loom) { 1 } else { 32 };
+pub const MAX_TABLES: usize = if cfg!(loom) { 1 } else { 64 };
 /// Root blocks that exist at a time, which is how far a reader may lag. A power of two.
 pub const MAX_ROOTS: usize = if cfg!(loom) { 2 } else { 64 };

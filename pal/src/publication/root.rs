@@ -17,7 +17,7 @@ impl TableKind {
     /// `index` is [`MAX_TABLES`] or more.
     #[must_use]
     pub const fn new(index: u8) -> Self {
-        assert!((index as usize) < MAX_TABLES, "root blocks have 32 tables");
+        assert!((index as usize) < MAX_TABLES, "root blocks have 64 tables");
         Self(index)
     }
 

@@ -30,9 +30,9 @@ pal::plain_struct! {
     pub struct Binding {
         /// Number of the object, counted from 1; 0 for none.
         pub object: u32,
-        /// The only feature that the object has rules of, counted from 1: its rules then stand as
-        /// those of the first. 0 when there are several.
-        pub only: u32,
+        /// The features that the object has rules of, a bit each: the rules of the first of them
+        /// stand as those of feature 0, and so on.
+        pub features: u32,
     }
 
     /// What is bound to an interface. All zeroes is nothing.

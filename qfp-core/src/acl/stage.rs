@@ -36,8 +36,7 @@ struct Engine {
     isa: Isa,
     keys4: Keys4,
     keys6: Keys6,
-    one: Matches<1>,
-    all: Matches<3>,
+    found: Found,
 }
 
 impl Classify {
@@ -48,8 +47,7 @@ impl Classify {
             isa: isa.or_lower(),
             keys4: Keys4::new(),
             keys6: Keys6::new(),
-            one: Matches::new(),
-            all: Matches::new(),
+            found: Found::new(),
         };
         Self { side, engine: Box::new(engine) }
     }
@@ -127,7 +125,7 @@ impl Engine {
             if object.is_some() {
                 keys4(vector, ipv4, columns, &mut self.keys4);
             }
-            look_up(&tcam, object, four, &self.keys4, (&mut self.one, &mut self.all), vector, ipv4);
+            look_up(&tcam, object, four, &self.keys4, &mut self.found, vector, ipv4);
         }
         if !ipv6.is_empty() {
             let tcam = Tcam::new(tables.lines, self.isa);
@@ -136,11 +134,24 @@ impl Engine {
             if object.is_some() {
                 keys6(vector, ipv6, columns, &mut self.keys6);
             }
-            look_up(&tcam, object, six, &self.keys6, (&mut self.one, &mut self.all), vector, ipv6);
+            look_up(&tcam, object, six, &self.keys6, &mut self.found, vector, ipv6);
         }
         for slot in select - vector.ipv4 - vector.ipv6 {
             vector.class.iter_mut().for_each(|results| results[slot & 63] = NO_MATCH);
         }
+    }
+}
+
+/// Room for what a lookup finds, by how many features there are to find.
+struct Found {
+    one: Matches<1>,
+    two: Matches<2>,
+    three: Matches<3>,
+}
+
+impl Found {
+    fn new() -> Self {
+        Self { one: Matches::new(), two: Matches::new(), three: Matches::new() }
     }
 }
 
@@ -150,31 +161,38 @@ fn look_up<const W: usize>(
     object: Option<u32>,
     binding: Binding,
     keys: &Keys<W>,
-    (one, all): (&mut Matches<1>, &mut Matches<3>),
+    found: &mut Found,
     vector: &mut Vector,
     select: PacketMask,
 ) {
-    let only = (binding.only as usize).checked_sub(1);
-    match (object, only) {
-        (Some(object), Some(only)) => {
-            one.clear();
-            tcam.look_up(object, keys, select, one);
-            for (feature, results) in vector.class.iter_mut().enumerate() {
-                let found = if feature == only { one.results(0) } else { [NO_MATCH; VECTOR] };
-                copy(select, &found, results);
-            }
-        }
-        (Some(object), None) => {
-            all.clear();
-            tcam.look_up(object, keys, select, all);
-            for (feature, results) in vector.class.iter_mut().enumerate() {
-                copy(select, &all.results(feature), results);
-            }
-        }
-        (None, _) => {
-            for results in &mut vector.class {
-                copy(select, &[NO_MATCH; VECTOR], results);
-            }
+    let features = if object.is_some() { binding.features } else { 0 };
+    let object = object.unwrap_or(0);
+    match features.count_ones() {
+        0 => vector.class.iter_mut().for_each(|to| copy(select, &[NO_MATCH; VECTOR], to)),
+        1 => look_up_in(tcam, object, features, keys, &mut found.one, vector, select),
+        2 => look_up_in(tcam, object, features, keys, &mut found.two, vector, select),
+        _ => look_up_in(tcam, object, features, keys, &mut found.three, vector, select),
+    }
+}
+
+fn look_up_in<const W: usize, const F: usize>(
+    tcam: &Tcam<'_>,
+    object: u32,
+    features: u32,
+    keys: &Keys<W>,
+    matches: &mut Matches<F>,
+    vector: &mut Vector,
+    select: PacketMask,
+) {
+    matches.clear();
+    tcam.look_up(object, keys, select, matches);
+    let mut next = 0;
+    for (feature, results) in vector.class.iter_mut().enumerate() {
+        if features >> feature & 1 != 0 && next < F {
+            copy(select, &matches.results(next), results);
+            next += 1;
+        } else {
+            copy(select, &[NO_MATCH; VECTOR], results);
         }
     }
 }

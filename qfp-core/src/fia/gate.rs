@@ -33,10 +33,14 @@ impl Gate {
     /// Routing in another table than the global one ([`Uidb::VRF`]): no row of its own, but what
     /// the rows that look routes up ask.
     pub const VRF: Self = Self::Bit(7);
+    /// ESP for this router is opened.
+    pub const ESP_IN: Self = Self::Bit(8);
     /// Egress access list.
     pub const ACL_OUT: Self = Self::Bit(0);
     /// Egress service policy.
     pub const QOS_OUT: Self = Self::Bit(1);
+    /// What leaves is protected by ESP.
+    pub const ESP_OUT: Self = Self::Bit(2);
     /// The first bit, in either direction, that is free for a user's own features.
     pub const FIRST_FREE: u8 = 32;
 

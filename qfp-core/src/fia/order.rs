@@ -10,6 +10,7 @@ use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecreme
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
+use crate::ipsec::{EspDecap, EspEncap};
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
 use crate::l3::L3Parse;
@@ -115,6 +116,8 @@ pub static ROUTER: &[Row] = order! {
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "ING-12".
     "qos-act-in"       Ingress Gate::QOS_IN,     Any,  Some(|_| Box::new(QosAct::new(Side::In)));
         "police, then mark", "drop Policer", "ING-13".
+    "esp-decap"        Ingress Gate::ESP_IN,     Any,  Some(|_| Box::new(EspDecap::new()));
+        "ESP for this router is opened; the inner packet begins a walk", "drop Esp reasons, NatKeepalive", "CRY-01, CRY-06".
     "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
     "qos-queue-in"     Ingress Gate::QUEUE_IN,   Any,  None;
@@ -133,6 +136,8 @@ pub static ROUTER: &[Row] = order! {
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
     "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  Some(|_| Box::new(QosAct::new(Side::Out)));
         "police, then mark, then queue", "drop Policer", "EGR-06".
+    "esp-encap"        Egress  Gate::ESP_OUT,    Any,  Some(|_| Box::new(EspEncap::new()));
+        "ESP of the tunnel; the outer packet begins a walk", "drop Esp reasons; punt IpMtuExceeded", "CRY-01, CRY-06".
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
     "tx"               Egress  Gate::Always,     Any,  None;
@@ -167,6 +172,7 @@ mod tests {
                 "next-hop",
                 "acl-act-in",
                 "qos-act-in",
+                "esp-decap",
                 "ttl",
                 "qos-queue-in",
                 "ifib-act",
@@ -176,6 +182,7 @@ mod tests {
                 "qos-classify-out",
                 "acl-act-out",
                 "qos-act-out",
+                "esp-encap",
                 "mtu",
                 "tx",
             ]

@@ -27,7 +27,7 @@ pub enum TraceOutcome {
     Dropped(DropReason),
     /// To the slow path.
     Punted(PuntCause),
-    /// A step took it over.
+    /// A step took it over, or it begins another walk.
     Consumed,
 }
 

@@ -240,7 +240,7 @@ impl Fia {
                 _ if vector.live.contains(*slot) => TraceOutcome::Sent,
                 End::Drop(reason) => TraceOutcome::Dropped(reason),
                 End::Punt(cause) => TraceOutcome::Punted(cause),
-                End::Walking | End::Consumed => TraceOutcome::Consumed,
+                End::Walking | End::Consumed | End::Recirculated => TraceOutcome::Consumed,
             };
             if packet.outcome == TraceOutcome::Sent {
                 packet.output = vector.output[i];

@@ -6,6 +6,7 @@ use crate::isa::Isa;
 use crate::l3::scalar::{self, Arrived, Parsed};
 use crate::packet::{Cold, DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
+use crate::uidb::UidbIndex;
 
 /// Row `l3-parse`: checks every network header and fills the vector's header fields.
 #[derive(Debug)]
@@ -68,7 +69,11 @@ fn parse_one(vector: &mut Vector, slot: usize) {
     let ethertype = u16::from_be_bytes(*ethertype);
     let arrived = Arrived {
         group: frame[0] & 1 == 1,
-        injected: matches!(vector.source, Source::Internal { .. }),
+        // What comes out of a tunnel comes from outside.
+        injected: matches!(
+            vector.source,
+            Source::Internal { uidb: UidbIndex::RP | UidbIndex::RECYCLE, .. }
+        ),
     };
     match scalar::parse(ethertype, packet, arrived) {
         Parsed::Ipv4(fields) => {

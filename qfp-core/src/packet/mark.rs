@@ -12,9 +12,11 @@ impl Vector {
         self.set_traffic_class(slot, dscp << 2, 0xfc);
     }
 
-    /// Sets the bits `mask` of the byte that holds DSCP and ECN.
+    /// Sets the bits `mask` of the byte that holds DSCP and ECN. The internal class of service
+    /// stays what it was before (VOQ-10).
     #[inline]
     pub fn set_traffic_class(&mut self, slot: usize, value: u8, mask: u8) {
+        self.glean_cos(slot);
         if self.ipv4.contains(slot) {
             let Some(header) = self.network_mut(slot).first_chunk_mut::<20>() else { return };
             let (before, after) = (header[1], header[1] & !mask | value & mask);
@@ -46,13 +48,12 @@ impl Vector {
         }
     }
 
-    /// Notes the internal class of service of a packet, which is its precedence as it came in
-    /// (DQ-01): for rows that mark it afterwards.
+    /// Notes the internal class of service of a packet that is going to be marked: its precedence
+    /// as it came in (DQ-03).
     #[inline]
-    pub(crate) fn glean_cos(&mut self, slot: usize) {
-        let cos = self.precedence(slot);
+    fn glean_cos(&mut self, slot: usize) {
+        self.cos[slot & 63] = self.internal_cos(slot);
         self.gleaned.insert(slot);
-        self.cos[slot & 63] = cos;
     }
 
     /// The internal class of service, which fields that are imposed on the packet take.
@@ -86,13 +87,6 @@ impl Vector {
         }
     }
 
-    /// Bytes of the frame as it was received.
-    #[inline]
-    #[must_use]
-    pub fn received_len(&self, slot: usize) -> u32 {
-        u32::from(self.burst.lens()[slot & 63])
-    }
-
     /// Routes the packet in `slot` in another table than its interface's.
     #[inline]
     pub(crate) fn redirect(&mut self, slot: usize, table: TableId) {
@@ -105,7 +99,9 @@ impl Vector {
     #[inline]
     #[must_use]
     pub fn internal_marks(&self, slot: usize) -> (u16, u8) {
-        if self.marked.contains(slot) { self.marks[slot & 63] } else { (0, 0) }
+        let (group, discard) = self.marks[slot & 63];
+        let set = self.marked.contains(slot);
+        (if set { group } else { 0 }, if set { discard } else { 0 })
     }
 
     /// Sets QoS group and discard class.

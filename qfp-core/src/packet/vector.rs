@@ -32,6 +32,7 @@ pub(crate) enum End {
     Drop(DropReason),
     Punt(PuntCause),
     Consumed,
+    Recirculated,
 }
 
 /// Up to 64 packets on their way through the feature invocation array.
@@ -76,6 +77,9 @@ pub struct Vector {
     pub(crate) dropped: PacketMask,
     pub(crate) punted: PacketMask,
     pub(crate) consumed: PacketMask,
+    /// Packets that begin another walk, and where each of them comes in.
+    pub(crate) recirculated: PacketMask,
+    pub(crate) comes_in: [(UidbIndex, TableId); VECTOR],
     /// Input interface.
     pub(crate) input: [UidbIndex; VECTOR],
     /// Output interface.
@@ -143,6 +147,8 @@ impl Vector {
             dropped: PacketMask::EMPTY,
             punted: PacketMask::EMPTY,
             consumed: PacketMask::EMPTY,
+            recirculated: PacketMask::EMPTY,
+            comes_in: [(UidbIndex::NONE, TableId::GLOBAL); VECTOR],
             input: [UidbIndex::NONE; VECTOR],
             output: [UidbIndex::NONE; VECTOR],
             ip_len: [0; VECTOR],
@@ -189,6 +195,7 @@ impl Vector {
         self.dropped = PacketMask::EMPTY;
         self.punted = PacketMask::EMPTY;
         self.consumed = PacketMask::EMPTY;
+        self.recirculated = PacketMask::EMPTY;
         self.gates_in = Gates::default();
         self.gates_out = Gates::default();
         self.source = source;
@@ -347,6 +354,19 @@ impl Vector {
         self.consumed.insert(slot);
         self.end[slot & 63] = End::Consumed;
         self.burst.take(slot)
+    }
+
+    /// Ends this walk of the packet: it begins another one, as a packet that comes in through
+    /// `uidb` and is routed in `table`. Its frame is an Ethernet header of 14 bytes, without
+    /// addresses, and an IP packet.
+    #[inline]
+    pub fn recirculate(&mut self, slot: usize, uidb: UidbIndex, table: TableId) {
+        if self.live.contains(slot) {
+            self.live.remove(slot);
+            self.recirculated.insert(slot);
+            self.comes_in[slot & 63] = (uidb, table);
+            self.end[slot & 63] = End::Recirculated;
+        }
     }
 
     /// Drops every packet of `select` under one reason.

@@ -68,6 +68,38 @@ named! {
         Flowspec,
         /// A policer's action.
         Policer,
+        /// It has begun too many walks: tunnels that lead into each other.
+        RecirculationLimit,
+        /// A keepalive of a peer behind NAT has done its work (RFC 3948 2.3).
+        NatKeepalive,
+        /// No SA for this SPI and destination, or none for what leaves through the tunnel.
+        EspNoSa,
+        /// Shorter than ESP's headers, or no multiple of the cipher's block.
+        EspRunt,
+        /// ESP in a fragment (RFC 4303 3.4.1).
+        EspFragment,
+        /// The sequence number was seen before, or is older than the window (RFC 4303 3.4.3).
+        EspReplay,
+        /// The integrity check value is wrong (RFC 4303 3.4.4).
+        EspBadIcv,
+        /// The padding is longer than the payload, or not what the sender must write.
+        EspBadPadding,
+        /// The next header does not fit the SA's mode or what follows.
+        EspBadNextHeader,
+        /// A dummy packet, which hides how much is sent (RFC 4303 2.6).
+        EspDummy,
+        /// Congestion was met, and the inner packet cannot be marked (RFC 6040 4.2).
+        EspEcn,
+        /// Not what the SA is for: another kind of encapsulation, or outside of its selectors.
+        EspPolicy,
+        /// No sequence number is left, or none is reserved.
+        EspSequenceOverflow,
+        /// A hard lifetime of the SA is over.
+        EspSaExpired,
+        /// The buffer or an IP packet has no room for what ESP adds.
+        EspNoRoom,
+        /// No crypto engine, or no key for the SA.
+        EspNoEngine,
         /// A user's own feature dropped it.
         Feature,
     }

@@ -5,9 +5,10 @@ use hal::PacketMask;
 use crate::acl::{AclTables, Feature, NO_MATCH, Side};
 use crate::packet::{DropReason, Vector};
 use crate::qos::police::{Colour, Policers};
-use crate::qos::table::{ClassEvent, ClassRow, Mark, QosSettings};
+use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark, QosSettings};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
+use crate::uidb::UidbIndex;
 
 /// Row `qos-act`.
 ///
@@ -38,23 +39,27 @@ impl Step for QosAct {
             config_of: lcore.tables.view(table_kind::POLICER_CONFIG_OF),
             states: lcore.tables.state(table_kind::POLICER_STATES),
         };
+        // Most vectors are of one interface.
+        let (mut last, mut first) = (UidbIndex::NONE, 0);
         for slot in select & vector.classified[self.side as usize] {
-            let result = vector.class(Feature::Qos as usize, slot);
-            let (first, frame) = match self.side {
-                Side::In => {
-                    // The tags that this packet will get come from the marks it came with.
-                    vector.glean_cos(slot);
-                    (bindings.bindings(vector.input(slot)).classes_in, vector.received_len(slot))
-                }
-                Side::Out => {
-                    let first = bindings.bindings(vector.output(slot)).classes_out;
-                    (first, u32::from(vector.burst.lens()[slot & 63]))
-                }
+            let uidb = match self.side {
+                Side::In => vector.input(slot),
+                Side::Out => vector.output(slot),
             };
+            if uidb != last {
+                let bindings = bindings.bindings(uidb);
+                last = uidb;
+                first = match self.side {
+                    Side::In => bindings.classes_in,
+                    Side::Out => bindings.classes_out,
+                };
+            }
+            let result = vector.class(Feature::Qos as usize, slot);
             if result == NO_MATCH {
                 continue;
             }
             let Some(class) = classes.get(first.wrapping_add(result) as usize) else { continue };
+            let frame = u32::from(vector.burst.lens()[slot & 63]);
             act(lcore, vector, slot, class, &policers, accounting.counted(frame));
         }
     }
@@ -70,13 +75,14 @@ fn act(
     bytes: u32,
 ) {
     let mut colour = Colour::Green;
-    let mut marks = [Mark::default(); crate::qos::table::LEVELS];
+    // Of each level, the mark that it sets once nothing drops the packet any more.
+    let mut marks: [Option<&Mark>; LEVELS] = [None; LEVELS];
     for (level, mark) in class.levels.iter().zip(&mut marks).take(class.depth as usize) {
         let count = |event: ClassEvent| {
             lcore.counters.rule(level.counters + event as u32, bytes.into());
         };
         count(ClassEvent::Matched);
-        *mark = level.mark;
+        *mark = Some(&level.mark);
         if level.policer == crate::qos::police::NO_POLICER {
             continue;
         }
@@ -90,32 +96,29 @@ fn act(
             return;
         }
         if action.mark.is_some() {
-            *mark = action.mark;
+            *mark = Some(&action.mark);
         }
     }
-    for mark in marks.iter().filter(|mark| mark.is_some()) {
+    for mark in marks.iter().take(class.depth as usize).flatten() {
         set(vector, slot, mark);
     }
 }
 
 /// Sets the fields of a mark.
+///
+/// Marks that no packet carries are chosen without a branch: classes come in any order.
+#[inline]
 fn set(vector: &mut Vector, slot: usize, mark: &Mark) {
-    let other = if vector.ipv4.contains(slot) { Mark::V6_ONLY } else { Mark::V4_ONLY };
-    if mark.class_mask != 0 && mark.fields & other == 0 {
-        vector.set_traffic_class(slot, mark.class, mark.class_mask);
+    let (class, bits) = mark.class(vector.ipv4.contains(slot));
+    if bits != 0 {
+        vector.set_traffic_class(slot, class, bits);
     }
     if mark.fields & (Mark::COS | Mark::INNER_COS) != 0 {
         let chosen = |field: u8, cos: u8| (mark.fields & field != 0).then_some(cos);
         vector.set_cos(slot, chosen(Mark::COS, mark.cos), chosen(Mark::INNER_COS, mark.inner_cos));
     }
-    if mark.fields & (Mark::GROUP | Mark::DISCARD) != 0 {
-        let (mut group, mut discard) = vector.internal_marks(slot);
-        if mark.fields & Mark::GROUP != 0 {
-            group = mark.group;
-        }
-        if mark.fields & Mark::DISCARD != 0 {
-            discard = mark.discard;
-        }
-        vector.set_internal_marks(slot, group, discard);
-    }
+    let (group, discard) = vector.internal_marks(slot);
+    let group = if mark.fields & Mark::GROUP != 0 { mark.group } else { group };
+    let discard = if mark.fields & Mark::DISCARD != 0 { mark.discard } else { discard };
+    vector.set_internal_marks(slot, group, discard);
 }

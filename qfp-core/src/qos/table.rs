@@ -14,10 +14,9 @@ pal::plain_struct! {
         pub group: u16,
         /// Which of the others are set.
         pub fields: u8,
-        /// Bits of the byte of DSCP and ECN, where the mask is set.
-        pub class: u8,
-        /// Which bits.
-        pub class_mask: u8,
+        /// Bytes of DSCP and ECN, of IPv4 packets and of IPv6 packets: of each the bits that its
+        /// field says.
+        pub class: [u8; 2],
         /// Priority of the outer tag, with [`Mark::COS`].
         pub cos: u8,
         /// Priority of the inner tag, with [`Mark::INNER_COS`].
@@ -79,16 +78,25 @@ impl Mark {
     pub const GROUP: u8 = 1 << 2;
     /// [`Mark::discard`] is set.
     pub const DISCARD: u8 = 1 << 3;
-    /// [`Mark::class`] is for IPv4 packets alone.
-    pub const V4_ONLY: u8 = 1 << 4;
-    /// [`Mark::class`] is for IPv6 packets alone.
-    pub const V6_ONLY: u8 = 1 << 5;
+    /// The DSCP of [`Mark::class`] is set, in IPv4 packets and in IPv6 packets.
+    pub const DSCP: [u8; 2] = [1 << 4, 1 << 6];
+    /// The precedence alone, likewise.
+    pub const PRECEDENCE: [u8; 2] = [1 << 5, 1 << 7];
 
     /// Whether it sets anything.
     #[inline]
     #[must_use]
     pub const fn is_some(&self) -> bool {
-        self.fields != 0 || self.class_mask != 0
+        self.fields != 0
+    }
+
+    /// The byte of DSCP and ECN for packets of one version, and which of its bits are set.
+    #[inline]
+    #[must_use]
+    pub const fn class(&self, ipv4: bool) -> (u8, u8) {
+        const MASKS: [u8; 4] = [0, 0xfc, 0xe0, 0xfc];
+        let version = !ipv4 as usize;
+        (self.class[version], MASKS[(self.fields >> (4 + 2 * version) & 3) as usize])
     }
 }
 

@@ -1,6 +1,6 @@
 //! Queueing actions.
 
-use super::units::{BITS, KILOBITS, numbers_in_word, sees_rate, share, size};
+use super::units::{BITS, KILOBITS, numbers_in_word, share, size};
 use super::{Words, refusal};
 use crate::ios::names::{DSCP, PRECEDENCE};
 use crate::ios::{TextError, What};
@@ -171,7 +171,7 @@ fn random_detect(words: &mut Words, detect: &mut Option<RandomDetect>) -> Result
         return Ok(());
     }
     let selector = words.take_of(SELECTORS);
-    if selector.is_none() && !sees_rate(words) {
+    if selector.is_none() && !words.sees_number() {
         let others = ["atm-clp", "aggregate", "clp", "flow", "qos-group"];
         return Err(refusal(words, &others, "a field or thresholds"));
     }

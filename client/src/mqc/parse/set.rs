@@ -49,10 +49,10 @@ pub(super) fn mark(words: &mut Words) -> Result<Mark, TextError> {
     }
     if words.take("mpls") {
         words.expect("experimental")?;
-        let places: [(_, fn(u8) -> Mark); 2] =
-            [("imposition", Mark::ImposedExp), ("topmost", Mark::TopmostExp)];
-        let make = words.one_of("imposition or topmost", &places)?;
-        return exp(words).map(make);
+        let imposed =
+            words.one_of("imposition or topmost", &[("imposition", true), ("topmost", false)])?;
+        let exp = exp(words)?;
+        return Ok(if imposed { Mark::ImposedExp(exp) } else { Mark::TopmostExp(exp) });
     }
     if words.take("qos-group") {
         return qos_group(words);

@@ -9,6 +9,9 @@ use crate::ios::{TextError, What};
 use crate::mqc::check::MAX_SIZE;
 use crate::mqc::{Numbers, Share, Size};
 
+/// What a number becomes in a unit.
+type Unit = fn(u64) -> Size;
+
 /// Bits a second.
 pub(super) const BITS: u64 = 1;
 /// Kilobits a second.
@@ -50,11 +53,6 @@ pub(super) fn share(words: &mut Words, unit: u64) -> Result<Share, TextError> {
     }
 }
 
-/// Whether a rate in numbers follows.
-pub(super) fn sees_rate(words: &Words) -> bool {
-    suffixed(&mut words.clone()).is_ok()
-}
-
 /// A number, and what the letter behind it makes of it.
 fn suffixed(words: &mut Words) -> Result<(u64, Option<u64>), TextError> {
     const LETTERS: [(char, u64); 3] = [('k', 1_000), ('m', 1_000_000), ('g', 1_000_000_000)];
@@ -76,12 +74,8 @@ fn suffixed(words: &mut Words) -> Result<(u64, Option<u64>), TextError> {
 }
 
 /// A number and its unit; `plain` without one.
-pub(super) fn size(
-    words: &mut Words,
-    wants: &'static str,
-    plain: fn(u64) -> Size,
-) -> Result<Size, TextError> {
-    const UNITS: &[(&str, fn(u64) -> Size)] = &[
+pub(super) fn size(words: &mut Words, wants: &'static str, plain: Unit) -> Result<Size, TextError> {
+    const UNITS: &[(&str, Unit)] = &[
         ("bits", Size::Bits),
         ("bytes", Size::Bytes),
         ("byte", Size::Bytes),

@@ -37,7 +37,7 @@ fn each_refusal_of_a_line_says_where_and_why() {
         ("police 900 gbps", "column 10: 900000000000 bit/s is not a rate from 1 to"),
         ("police 99999999999999999999", "column 10: expected a rate"),
         ("police 10 cps", "column 13: cps is not supported"),
-        ("police 8000 1500 3000 4500", "column 27: 4500 is given twice"),
+        ("police 8000 1500 3000 4500", "column 25: 4500 is given twice"),
         ("police 8000 bc 1500 bc 1500", "column 23: bc is given twice"),
         ("police 8000 bc 1500 fast", "column 23: expected a burst, a peak rate or an action"),
         ("police 8000 exceed-action fly", "expected transmit, drop or a mark, found \"fly\""),

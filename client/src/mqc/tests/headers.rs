@@ -115,7 +115,9 @@ impl Header {
         }
         [(ace.source, self.source), (ace.destination, self.destination)].iter().all(|(is, own)| {
             match self.family() {
-                Family::V4 => is.v4().is_some_and(|bits| *own as u32 & bits.mask() == bits.value()),
+                Family::V4 => is
+                    .v4()
+                    .is_some_and(|bits| *own & u128::from(bits.mask()) == u128::from(bits.value())),
                 Family::V6 => is.v6().is_some_and(|bits| own & bits.mask() == bits.value()),
             }
         })

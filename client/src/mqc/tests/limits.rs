@@ -49,7 +49,7 @@ fn a_grandparent_has_class_default_alone() {
     let text = format!("class-map a\n{}", hierarchy(3));
     parse(&text);
     let divides = format!("{text} class a\n  set cos 1\n");
-    let why = "line 5, column 1: policy-map p2: with two levels of policies below, class-default \
+    let why = "line 6, column 1: policy-map p2: with two levels of policies below, class-default \
                must be the only class";
     assert_eq!(refusal(&divides), why);
 }

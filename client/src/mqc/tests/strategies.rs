@@ -33,7 +33,7 @@ fn mac() -> impl Strategy<Value = MacAddr> {
     (0..3_u8).prop_map(|last| MacAddr([2, 0, 0, 0, 0, last]))
 }
 
-fn is(classes: &'static [&'static str]) -> impl Strategy<Value = Match> {
+fn is(classes: &'static [&'static str]) -> BoxedStrategy<Match> {
     let family = select(&[Family::V4, Family::V6][..]);
     let length = (0..2000_u16, 0..2000_u16).prop_map(|(min, more)| min..=min + more);
     let field = prop_oneof![
@@ -63,25 +63,27 @@ fn is(classes: &'static [&'static str]) -> impl Strategy<Value = Match> {
     prop_oneof![6 => field, 3 => other, 2 => names(classes).prop_map(Match::Class)].boxed()
 }
 
-fn class(own: &'static str, below: &'static [&'static str]) -> impl Strategy<Value = ClassMap> {
+fn class(own: &'static str, below: &'static [&'static str]) -> BoxedStrategy<ClassMap> {
     let criterion = (prop::bool::weighted(0.3), is(below));
     let criterion = criterion.prop_map(|(not, is)| Criterion { not, is });
     let logic = select(&[Logic::Any, Logic::All][..]);
     let description = of(Just("two  words ! and more".parse().unwrap()));
-    (logic, vec(criterion, 0..5), description).prop_map(move |(logic, mut matches, description)| {
-        let mut seen = Vec::new();
-        matches.retain(|one| {
-            !seen.contains(one) && {
-                seen.push(one.clone());
-                true
-            }
-        });
-        ClassMap { name: name(own), description, logic, matches }
-    })
+    (logic, vec(criterion, 0..5), description)
+        .prop_map(move |(logic, mut matches, description)| {
+            let mut seen = Vec::new();
+            matches.retain(|one| {
+                !seen.contains(one) && {
+                    seen.push(one.clone());
+                    true
+                }
+            });
+            ClassMap { name: name(own), description, logic, matches }
+        })
+        .boxed()
 }
 
 /// Class maps, each of which may name those behind it.
-pub(super) fn classes() -> impl Strategy<Value = Vec<ClassMap>> {
+pub(super) fn classes() -> BoxedStrategy<Vec<ClassMap>> {
     const C: &[&str] = &CLASSES;
     (
         class(C[0], &C[1..]),
@@ -92,9 +94,10 @@ pub(super) fn classes() -> impl Strategy<Value = Vec<ClassMap>> {
         class(C[5], &[]),
     )
         .prop_map(|(a, b, c, d, e, f)| vec![a, b, c, d, e, f])
+        .boxed()
 }
 
-fn mark() -> impl Strategy<Value = Mark> {
+fn mark() -> BoxedStrategy<Mark> {
     prop_oneof![
         (ip(), 0..64_u8).prop_map(|(ip, value)| Mark::Dscp(ip, value)),
         (ip(), 0..8_u8).prop_map(|(ip, value)| Mark::Precedence(ip, value)),
@@ -106,22 +109,25 @@ fn mark() -> impl Strategy<Value = Mark> {
         (0..512_u16).prop_map(Mark::QosGroup),
         (0..8_u8).prop_map(Mark::DiscardClass),
     ]
+    .boxed()
 }
 
-fn marks() -> impl Strategy<Value = Vec<Mark>> {
-    vec(mark(), 0..3).prop_map(|marks| {
-        let mut kept: Vec<Mark> = Vec::new();
-        for mark in marks {
-            if !kept.iter().any(|own| own.collides(mark)) {
-                kept.push(mark);
+fn marks() -> BoxedStrategy<Vec<Mark>> {
+    vec(mark(), 0..3)
+        .prop_map(|marks| {
+            let mut kept: Vec<Mark> = Vec::new();
+            for mark in marks {
+                if !kept.iter().any(|own| own.collides(mark)) {
+                    kept.push(mark);
+                }
             }
-        }
-        kept
-    })
+            kept
+        })
+        .boxed()
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![Just(Outcome::Drop), marks().prop_map(Outcome::Transmit)]
+fn outcome() -> BoxedStrategy<Outcome> {
+    prop_oneof![Just(Outcome::Drop), marks().prop_map(Outcome::Transmit)].boxed()
 }
 
 fn percent() -> impl Strategy<Value = Percent> {
@@ -133,7 +139,7 @@ fn bits() -> impl Strategy<Value = BitsPerSecond> {
         .prop_map(|rate| BitsPerSecond::new(rate).unwrap())
 }
 
-fn burst(packets: bool) -> impl Strategy<Value = Burst> {
+fn burst(packets: bool) -> BoxedStrategy<Burst> {
     let size = (1..1_u64 << 41).prop_map(move |size| match packets {
         true => Size::Packets(size),
         false => Size::Bytes(size),
@@ -145,9 +151,10 @@ fn burst(packets: bool) -> impl Strategy<Value = Burst> {
         Just(Burst::Auto250Ms),
         prop_oneof![size, time].prop_map(Burst::Size),
     ]
+    .boxed()
 }
 
-pub(super) fn police() -> impl Strategy<Value = Police> {
+pub(super) fn police() -> BoxedStrategy<Police> {
     let pps =
         (1..2_000_000_000_u64).prop_map(|rate| Rate::Packets(PacketsPerSecond::new(rate).unwrap()));
     let rate = prop_oneof![
@@ -177,23 +184,26 @@ pub(super) fn police() -> impl Strategy<Value = Police> {
             },
         )
     })
+    .boxed()
 }
 
-fn share() -> impl Strategy<Value = Share> {
-    prop_oneof![bits().prop_map(Share::Bits), percent().prop_map(Share::Percent)]
+fn share() -> BoxedStrategy<Share> {
+    prop_oneof![bits().prop_map(Share::Bits), percent().prop_map(Share::Percent)].boxed()
 }
 
-fn size() -> impl Strategy<Value = Size> {
-    (0..5000_u32).prop_flat_map(|size| {
-        let number = size.into();
-        select(vec![
-            Size::Bits(number),
-            Size::Bytes(number),
-            Size::Packets(number),
-            Size::Milliseconds(size),
-            Size::Microseconds(size),
-        ])
-    })
+fn size() -> BoxedStrategy<Size> {
+    (0..5000_u32)
+        .prop_flat_map(|size| {
+            let number = size.into();
+            select(vec![
+                Size::Bits(number),
+                Size::Bytes(number),
+                Size::Packets(number),
+                Size::Milliseconds(size),
+                Size::Microseconds(size),
+            ])
+        })
+        .boxed()
 }
 
 fn selector() -> impl Strategy<Value = Selector> {
@@ -201,25 +211,27 @@ fn selector() -> impl Strategy<Value = Selector> {
     select(&[Dscp, Precedence, Cos, Exp, DiscardClass][..])
 }
 
-fn random_detect() -> impl Strategy<Value = RandomDetect> {
-    of(selector()).prop_flat_map(|by| {
-        let of_field = match by {
-            Some(selector) => numbers(0, selector.max()).prop_map(Some).boxed(),
-            None => Just(None).boxed(),
-        };
-        let curve = (of_field, 0..50_u64, 1..50_u64, of(1..=u16::MAX));
-        let curve = curve.prop_map(|(of, min, more, denominator)| Curve {
-            of,
-            min: Size::Packets(min),
-            max: Size::Packets(min + more),
-            denominator,
-        });
-        (vec(curve, 0..3), of(1..17_u8), any::<bool>())
-            .prop_map(move |(curves, weight, ecn)| RandomDetect { by, curves, weight, ecn })
-    })
+fn random_detect() -> BoxedStrategy<RandomDetect> {
+    of(selector())
+        .prop_flat_map(|by| {
+            let of_field = match by {
+                Some(selector) => numbers(0, selector.max()).prop_map(Some).boxed(),
+                None => Just(None).boxed(),
+            };
+            let curve = (of_field, 0..50_u64, 1..50_u64, of(1..=u16::MAX));
+            let curve = curve.prop_map(|(of, min, more, denominator)| Curve {
+                of,
+                min: Size::Packets(min),
+                max: Size::Packets(min + more),
+                denominator,
+            });
+            (vec(curve, 0..3), of(1..17_u8), any::<bool>())
+                .prop_map(move |(curves, weight, ecn)| RandomDetect { by, curves, weight, ecn })
+        })
+        .boxed()
 }
 
-fn queueing() -> impl Strategy<Value = Queueing> {
+fn queueing() -> BoxedStrategy<Queueing> {
     let priority = (1..4_u8, of(share()), of(1..=u32::MAX))
         .prop_map(|(level, limit, burst)| Priority { level, limit, burst });
     let remaining = prop_oneof![
@@ -237,24 +249,27 @@ fn queueing() -> impl Strategy<Value = Queueing> {
     let limit = (of(by), size()).prop_map(|(of, size)| QueueLimit { of, size });
     let fair = of(16..=4096_u16).prop_map(|queues| FairQueue { queues });
     let first = (of(priority), of(share()), of(remaining), of(shape));
-    (first, vec(limit, 0..3), of(random_detect()), of(fair)).prop_map(
-        |((priority, bandwidth, remaining, shape), queue_limits, random_detect, fair_queue)| {
-            Queueing {
-                priority,
-                bandwidth,
-                remaining,
-                shape,
-                queue_limits,
-                random_detect,
-                fair_queue,
-            }
-        },
-    )
+    (first, vec(limit, 0..3), of(random_detect()), of(fair))
+        .prop_map(
+            |((priority, bandwidth, remaining, shape), queue_limits, random_detect, fair_queue)| {
+                Queueing {
+                    priority,
+                    bandwidth,
+                    remaining,
+                    shape,
+                    queue_limits,
+                    random_detect,
+                    fair_queue,
+                }
+            },
+        )
+        .boxed()
 }
 
 /// What a class says, which may not pass a check.
-pub(super) fn actions() -> impl Strategy<Value = Actions> {
+pub(super) fn actions() -> BoxedStrategy<Actions> {
     let queueing = prop_oneof![1 => Just(Queueing::default()), 2 => queueing()];
     (of(police()), marks(), queueing, of(names(&POLICIES)))
         .prop_map(|(police, marks, queueing, child)| Actions { police, marks, queueing, child })
+        .boxed()
 }

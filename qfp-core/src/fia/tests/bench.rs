@@ -153,10 +153,21 @@ impl Router {
         (reader, self.region.map_read_only().unwrap())
     }
 
+    /// The memory that the tables lie in, for tables that lcores write.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
     /// Replaces all tables by those of `plan`. Memory is not reused.
     pub(crate) fn publish(&mut self, plan: &Plan) {
+        self.publish_with(plan, |_| ());
+    }
+
+    /// As [`Router::publish`], with further tables.
+    pub(crate) fn publish_with(&mut self, plan: &Plan, more: impl FnOnce(&mut RootDraft)) {
         let region = &self.region;
         let mut root = self.publisher.draft();
+        more(&mut root);
         root.set(table_kind::UIDB, table(region, &plan.uidbs))
             .set(table_kind::PORT_CLASS, table(region, &plan.ports))
             .set(table_kind::OUTER_TAG, table(region, &plan.outer))

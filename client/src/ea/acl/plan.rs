@@ -1,0 +1,232 @@
+//! Objects and tables of a generation to come.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::Ordering::Release;
+
+use driver::Driver;
+use qfp_core::acl::key::{WORDS4, WORDS6};
+use qfp_core::acl::{Binding, Bindings, Feature, Memory, NO_MATCH, Pattern, Place, Rule};
+use qfp_core::pbr::PbrAction;
+use qfp_core::uidb::{TableId, UidbIndex};
+
+use super::action::action;
+use super::names::{CounterName, ObjectName, names, packed, present};
+use super::object::{Compiled, Rules};
+use super::patterns::Addresses;
+use super::rules::{self, RuleError};
+use super::{AclAgent, AclError, AclPlan, Object};
+use crate::acl::{AccessList, Family};
+use crate::config::{Config, Interface, Interfaces};
+use crate::mqc;
+use crate::pbr;
+use crate::rm::Exhausted;
+
+impl AclAgent {
+    /// Compiles what `config` binds to interfaces, where no lcore sees it.
+    pub(crate) fn prepare(
+        &mut self,
+        driver: &Driver,
+        config: &Config,
+        interfaces: &Interfaces<'_>,
+        uidb: impl Fn(&Interface<'_>) -> UidbIndex,
+        rows: usize,
+        table: impl Fn(&str) -> Option<TableId>,
+    ) -> Result<AclPlan, AclError> {
+        let mut wanted: Vec<(UidbIndex, [Option<ObjectName>; 4])> = Vec::new();
+        for interface in interfaces.all() {
+            wanted.push((uidb(interface), names(config, interface, self.has_flows())));
+        }
+        let (bindings, actions) =
+            (driver.alloc::<Bindings>(rows.max(1))?, driver.alloc::<PbrAction>(1)?);
+        let services = self.services.prepare(driver, config, interfaces, &uidb)?;
+        let mut plan = AclPlan {
+            fresh: Vec::new(),
+            used: BTreeMap::new(),
+            bindings,
+            actions,
+            counters: Vec::new(),
+            counters_used: HashSet::new(),
+            services,
+        };
+        let outcome = self.fill(driver, config, &wanted, &table, &mut plan);
+        match outcome {
+            Ok(()) => Ok(plan),
+            Err(error) => {
+                self.cancel(driver, plan);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        driver: &Driver,
+        config: &Config,
+        wanted: &[(UidbIndex, [Option<ObjectName>; 4])],
+        table: &impl Fn(&str) -> Option<TableId>,
+        plan: &mut AclPlan,
+    ) -> Result<(), AclError> {
+        for name in wanted.iter().flat_map(|(_, names)| names).flatten() {
+            *plan.used.entry(name.clone()).or_default() += 1;
+        }
+        let mut numbers: HashMap<&ObjectName, u32> = HashMap::new();
+        let mut actions: BTreeMap<u32, PbrAction> = BTreeMap::new();
+        let used: Vec<(ObjectName, usize)> =
+            plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
+        for (name, bindings) in &used {
+            let rules = self.rules(config, name, table, plan, &mut actions)?;
+            if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
+                numbers.insert(name, object.number);
+                continue;
+            }
+            let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
+            let compiled = Compiled::build(&mut memory, rules)
+                .map_err(|error| AclError::Classifier { what: name.to_string(), error })?;
+            let number = match self.numbers.take() {
+                Ok(number) => number,
+                Err(error) => {
+                    compiled.retire(&mut memory);
+                    return Err(error.into());
+                }
+            };
+            self.point(driver, number, compiled.line());
+            numbers.insert(name, number);
+            plan.fresh.push((name.clone(), Object { number, compiled, bindings: *bindings }));
+        }
+        let last = actions.last_key_value().map_or(0, |(row, _)| *row as usize + 1);
+        plan.actions = driver.alloc::<PbrAction>(last.max(1))?;
+        for (row, action) in actions {
+            plan.actions[row as usize] = action;
+        }
+        for (uidb, names) in wanted {
+            let binding = |name: &Option<ObjectName>| {
+                let Some(name) = name else { return Binding::default() };
+                let object = numbers.get(name).copied().unwrap_or(0);
+                Binding { object, features: present(name) }
+            };
+            let [in4, in6, out4, out6] = names.each_ref().map(binding);
+            if let Some(row) = plan.bindings.get_mut(usize::from(uidb.0)) {
+                let bases = plan.services.bases.get(uidb).copied().unwrap_or_default();
+                let (classes_in, classes_out) = bases;
+                *row = Bindings { in4, in6, out4, out6, classes_in, classes_out };
+            }
+        }
+        Ok(())
+    }
+
+    /// Points an object's number to its line; lcores that know the number follow at once.
+    pub(super) fn point(&self, driver: &Driver, number: u32, line: u32) {
+        if let Some(head) = driver.view(self.heads).get(number as usize - 1) {
+            // Whatever the line refers to comes before it.
+            head.store(line, Release);
+        }
+    }
+
+    /// The rules of an object, and the rows of its policy's actions.
+    fn rules(
+        &mut self,
+        config: &Config,
+        name: &ObjectName,
+        table: &impl Fn(&str) -> Option<TableId>,
+        plan: &mut AclPlan,
+        actions: &mut BTreeMap<u32, PbrAction>,
+    ) -> Result<Rules, AclError> {
+        match name.family {
+            Family::V4 => {
+                self.rules_of::<WORDS4>(config, name, table, plan, actions).map(Rules::V4)
+            }
+            Family::V6 => {
+                self.rules_of::<WORDS6>(config, name, table, plan, actions).map(Rules::V6)
+            }
+        }
+    }
+
+    fn rules_of<const W: usize>(
+        &mut self,
+        config: &Config,
+        name: &ObjectName,
+        table: &impl Fn(&str) -> Option<TableId>,
+        plan: &mut AclPlan,
+        actions: &mut BTreeMap<u32, PbrAction>,
+    ) -> Result<Vec<(Place, Rule<W>)>, AclError>
+    where
+        Pattern<W>: Addresses,
+    {
+        let mut all = Vec::new();
+        let lists = &config.access_lists;
+        if let Some(list) = &name.list {
+            let list =
+                lists.list(name.family, list).ok_or_else(|| RuleError::NoList(list.clone()))?;
+            let rules = rules::of_list::<W>(list, &lists.objects)?;
+            for (rule, ..) in &rules {
+                let counter = CounterName::Ace(name.family, list.name().to_string(), *rule);
+                self.number(counter, plan)?;
+            }
+            let number = |rule| {
+                let counter = CounterName::Ace(name.family, list.name().to_string(), rule);
+                self.counters.get(&counter).copied().unwrap_or(u32::MAX)
+            };
+            all.extend(rules::numbered(rules, number));
+        }
+        // Flow specifications come before the operator's own policy (ING-06).
+        let mut rules: Vec<pbr::Rule> = Vec::new();
+        if name.flows {
+            rules.extend_from_slice(&self.flows[usize::from(name.family == Family::V6)]);
+        }
+        let policy = name.policy.as_deref().unwrap_or_default();
+        if name.policy.is_some() {
+            let Some(map) = config.route_maps.get(policy) else {
+                return Err(RuleError::NoList(policy.to_owned()).into());
+            };
+            rules.extend(map.rules(name.family));
+        }
+        let mut rows = Vec::with_capacity(rules.len());
+        for rule in &rules {
+            let counter = CounterName::Policy(name.family, policy.to_owned(), rule.key);
+            let row = self.number(counter, plan)?;
+            actions.insert(row, action(policy, rule, row, table)?);
+            rows.push(row);
+        }
+        let patterns = rules::of_policy::<W>(policy, &rules, lists, name.family)?;
+        for (sequence, (pattern, outcome)) in (1..).zip(patterns) {
+            let result = outcome.and_then(|n| rows.get(n).copied()).unwrap_or(NO_MATCH);
+            let place = Place { feature: Feature::Pbr as u8, sequence };
+            all.push((place, Rule { result, patterns: vec![pattern] }));
+        }
+        if let Some(service) = &name.service {
+            let rules_of = |list: &AccessList| {
+                let rules = rules::of_list::<W>(list, &lists.objects)?;
+                let rules = rules.into_iter().flat_map(|(_, verdict, patterns)| {
+                    patterns.into_iter().map(move |pattern| (pattern, !verdict.denies()))
+                });
+                Ok(rules.collect())
+            };
+            let rules = mqc::compile::<W, RuleError>(
+                &config.policies,
+                service,
+                name.family,
+                lists,
+                rules_of,
+            )
+            .map_err(Box::new)?;
+            for (sequence, (pattern, class)) in (1..).zip(rules) {
+                let place = Place { feature: Feature::Qos as u8, sequence };
+                all.push((place, Rule { result: class, patterns: vec![pattern] }));
+            }
+        }
+        all.iter_mut().for_each(|(place, _): &mut (Place, _)| *place = packed(name, *place));
+        Ok(all)
+    }
+
+    /// The number of a rule's counters, a new one if it has none.
+    fn number(&mut self, name: CounterName, plan: &mut AclPlan) -> Result<u32, Exhausted> {
+        plan.counters_used.insert(name.clone());
+        if let Some(number) = self.counters.get(&name) {
+            return Ok(*number);
+        }
+        let number = self.take_counter()?;
+        self.counters.insert(name.clone(), number);
+        plan.counters.push(name);
+        Ok(number)
+    }
+}

@@ -1,0 +1,151 @@
+//! Anti-replay (RFC 4303 §3.4.3): a ring of bitmaps that several lcores may use at once.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Sequence numbers of one word of the ring: the low half is the bitmap, the high half says which
+/// lap around the ring it belongs to.
+const BITS: u64 = 32;
+
+/// Why a window cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// It is none of the sizes there are.
+    #[error("a replay window of {0} packets: there are powers of two from 64 to 4096")]
+    Size(u32),
+}
+
+/// Words that a window of `size` packets takes in the table of windows.
+///
+/// # Errors
+/// `size` is not a power of two from 64 to 4096.
+pub const fn replay_words(size: u32) -> Result<u32, WindowError> {
+    if !size.is_power_of_two() || size < 64 || size > 4096 {
+        return Err(WindowError::Size(size));
+    }
+    // One word more than the window, so that a word is never reused while the window covers it.
+    Ok((size / 32 + 1).next_power_of_two())
+}
+
+/// The replay window of one SA.
+///
+/// Each word of the ring is changed by one compare-and-swap, so a number is accepted once even if
+/// two lcores meet it at the same time. How far the window has come is a hint beside it: where the
+/// hint is late, older numbers are still told apart by their word.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    highest: &'a AtomicU64,
+    words: &'a [AtomicU64],
+    size: u64,
+}
+
+impl<'a> Window<'a> {
+    /// The window of `size` numbers over `words`, as many as [`replay_words`] says, which are zero
+    /// at first; `highest` is the highest number accepted. None when the words do not suffice.
+    #[inline]
+    #[must_use]
+    pub fn new(highest: &'a AtomicU64, words: &'a [AtomicU64], size: u32) -> Option<Self> {
+        let size = u64::from(size);
+        let fits = words.len().is_power_of_two() && (words.len() as u64 - 1) * BITS >= size;
+        fits.then_some(Self { highest, words, size })
+    }
+
+    /// The whole of a number of which the low half travelled (RFC 4303 appendix A2.2); none where
+    /// it would lie before the first.
+    #[inline]
+    #[must_use]
+    pub fn extended(&self, low: u32) -> Option<u64> {
+        let highest = self.highest.load(Relaxed);
+        let (high, highest_low) = (highest >> 32, highest & u64::from(u32::MAX));
+        let low = u64::from(low);
+        // The window is 2^32 numbers wide and ends where the next half begins.
+        let bottom = (highest_low + 1).wrapping_sub(self.size) & u64::from(u32::MAX);
+        let high = if highest_low + 1 >= self.size {
+            if low >= bottom { high } else { high + 1 }
+        } else if low >= bottom {
+            // The window reaches back into the half before, if there is one.
+            high.checked_sub(1)?
+        } else {
+            high
+        };
+        Some(high << 32 | low)
+    }
+
+    /// Whether `sequence` may be accepted: not seen yet, and not before the window. To be asked
+    /// before anything costly is done; only [`accept`](Self::accept) decides.
+    #[inline]
+    #[must_use]
+    pub fn may_accept(&self, sequence: u64) -> bool {
+        let (index, lap, bit) = self.place(sequence);
+        let word = self.words[index].load(Relaxed);
+        let seen = match age(word, lap) {
+            0 => word & bit != 0,
+            age => age < 0,
+        };
+        !seen && self.covers(sequence)
+    }
+
+    /// Accepts `sequence`, once: false for one that was accepted before, or is before the window.
+    ///
+    /// The packet has proved authentic. The window moves on with [`advance`](Self::advance).
+    #[inline]
+    #[must_use]
+    pub fn accept(&self, sequence: u64) -> bool {
+        if !self.covers(sequence) {
+            return false;
+        }
+        let (index, lap, bit) = self.place(sequence);
+        let cell = &self.words[index];
+        let mut word = cell.load(Relaxed);
+        loop {
+            let next = match age(word, lap) {
+                0 if word & bit != 0 => return false,
+                0 => word | bit,
+                // The word still speaks of an earlier lap.
+                1.. => u64::from(lap) << 32 | bit,
+                _ => return false,
+            };
+            match cell.compare_exchange_weak(word, next, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Moves the window on to `sequence`, if that is news. Once a run of packets is enough.
+    #[inline]
+    pub fn advance(&self, sequence: u64) {
+        if sequence > self.highest.load(Relaxed) {
+            self.highest.fetch_max(sequence, Relaxed);
+        }
+    }
+
+    #[inline]
+    fn covers(&self, sequence: u64) -> bool {
+        // Zero is never sent (RFC 4303 §2.2).
+        sequence != 0 && sequence.saturating_add(self.size) > self.highest.load(Relaxed)
+    }
+
+    /// Word, lap and bit of a number.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "laps are compared modulo 2^32")]
+    fn place(&self, sequence: u64) -> (usize, u32, u64) {
+        let block = sequence / BITS;
+        let count = self.words.len() as u64;
+        let index = (block & (count - 1)) as usize;
+        let lap = (block >> count.trailing_zeros()) as u32;
+        (index, lap, 1 << (sequence % BITS))
+    }
+}
+
+/// How many laps `lap` is ahead of the word's. A word without bits is from before all laps.
+///
+/// Numbers that have not been accepted are at most 2^32 ahead of those that have, less than 2^26
+/// laps: comparing modulo 2^32 is enough.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
+const fn age(word: u64, lap: u32) -> i32 {
+    if word as u32 == 0 {
+        return 1;
+    }
+    lap.wrapping_sub((word >> 32) as u32).cast_signed()
+}

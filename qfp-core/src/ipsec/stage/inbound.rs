@@ -1,0 +1,288 @@
+//! Row `esp-decap`.
+
+use hal::{PacketMask, VECTOR};
+
+use super::{Batch, fail, refusal};
+use crate::crypto::Outcome;
+use crate::ipsec::decap::{self, Arrived, Located, Opened};
+use crate::ipsec::engine::{self, Shared};
+use crate::ipsec::replay::Window;
+use crate::ipsec::sa::{InboundSa, SaFlags};
+use crate::ipsec::state::{SaEvents, SaState};
+use crate::ipsec::table::EspTables;
+use crate::packet::{DropReason, Vector};
+use crate::step::{Lcore, Step};
+use crate::uidb::{UidbIndex, UidbTable};
+
+/// Row `esp-decap`: opens what is for this router and is ESP, with UDP around it or without.
+///
+/// In tunnel mode the inner packet begins a walk of its own, as one that came in through the
+/// tunnel; in transport mode the packet goes on. Everything else for this router passes by.
+pub struct EspDecap {
+    shared: Option<&'static Shared>,
+    batch: Batch,
+    arrived: [Coming; VECTOR],
+}
+
+/// An SA with what belongs to it.
+struct Found<'a> {
+    row: u32,
+    sa: &'a InboundSa,
+    state: &'a SaState,
+    window: Option<Window<'a>>,
+}
+
+impl<'a> Found<'a> {
+    fn of(tables: &EspTables<'a>, spi: u32, destination: &[u8], v6: bool) -> Option<Self> {
+        let row = tables.opening(spi, destination, v6)?;
+        let (sa, state) = tables.inbound(row)?;
+        Some(Self { row, sa, state, window: tables.window(sa, state) })
+    }
+}
+
+/// What is needed of a packet once it is opened.
+#[derive(Clone, Copy)]
+struct Coming {
+    row: u32,
+    sequence: u64,
+    at: Located,
+}
+
+const NOTHING: Coming =
+    Coming { row: 0, sequence: 0, at: Located { spi: 0, sequence: 0, esp: 0, end: 0, udp: None } };
+
+impl EspDecap {
+    /// The row, with the engine of the process; starts the engine if need be.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { shared: engine::shared().ok(), batch: Batch::new(), arrived: [NOTHING; VECTOR] }
+    }
+}
+
+impl Default for EspDecap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Step for EspDecap {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let for_us = select & vector.for_us;
+        if for_us.is_empty() {
+            return;
+        }
+        let tables = EspTables::open(&lcore.tables);
+        self.batch.clear();
+        let mut found = None;
+        for slot in for_us {
+            self.prepare(&tables, &mut found, vector, slot);
+        }
+        if !self.batch.jobs.is_empty() {
+            self.open(&tables, UidbTable::open(&lcore.tables), vector);
+        }
+    }
+}
+
+impl EspDecap {
+    /// Finds the SA of a packet and what the engine shall do.
+    #[inline]
+    fn prepare<'a>(
+        &mut self,
+        tables: &EspTables<'a>,
+        found: &mut Option<Found<'a>>,
+        vector: &mut Vector,
+        slot: usize,
+    ) {
+        let v6 = vector.ipv6.contains(slot);
+        let ip_len = usize::from(vector.ip_len[slot & 63]);
+        let packet = vector.network(slot).get(..ip_len).unwrap_or_default();
+        let at = match decap::locate(packet, v6) {
+            Arrived::Other => return,
+            Arrived::Drop(reason) => return vector.drop(slot, reason),
+            Arrived::Esp(at) => at,
+        };
+        let destination = packet.get(if v6 { 24..40 } else { 16..20 }).unwrap_or_default();
+        // Most packets are of the same SA as the one before.
+        if found.as_ref().is_none_or(|found| !found.sa.is_for(at.spi, destination, v6)) {
+            *found = Found::of(tables, at.spi, destination, v6);
+        }
+        let Some(Found { row, sa, state, window }) = found else {
+            return vector.drop(slot, DropReason::EspNoSa);
+        };
+        if self.shared.is_none() {
+            return fail(vector, slot, state, DropReason::EspNoEngine);
+        }
+        let (packets, bytes) = state.used();
+        if sa.hard.is_over(packets, bytes, vector.now.0) {
+            return expired(vector, slot, state);
+        }
+        if sa.window != 0 && window.is_none() {
+            // Without its window the SA would take packets twice.
+            return fail(vector, slot, state, DropReason::EspNoSa);
+        }
+        let l3_offset = usize::from(vector.l3_offset[slot & 63]);
+        match decap::prepare(vector.burst.frame(slot), l3_offset, at, sa, window.as_ref()) {
+            Ok(sealed) => {
+                let coming = Coming { row: *row, sequence: sealed.sequence, at };
+                self.arrived[self.batch.jobs.len() & 63] = coming;
+                self.batch.push(slot, sealed.job);
+            }
+            Err(reason) => fail(vector, slot, state, reason),
+        }
+    }
+
+    /// Opens the batch, and sends what is right on its way.
+    fn open(&mut self, tables: &EspTables<'_>, uidbs: UidbTable<'_>, vector: &mut Vector) {
+        let Some(shared) = self.shared else { return };
+        let outcomes = self.batch.run::<false>(shared, tables.keys, vector);
+        let mut run = None;
+        for (n, slot, job) in self.batch.iter() {
+            let Coming { row, sequence, at } = self.arrived[n & 63];
+            if run.as_ref().is_none_or(|run: &Run<'_>| run.row != row) {
+                if let Some(run) = run.take() {
+                    run.settle(vector.now.0);
+                }
+                run = Run::of(tables, row);
+            }
+            let Some(run) = run.as_mut() else {
+                vector.drop(slot, DropReason::EspNoSa);
+                continue;
+            };
+            let outcome = outcomes.get(n);
+            if outcome != Outcome::Done {
+                fail(vector, slot, run.state, refusal(outcome));
+                continue;
+            }
+            if let Err(reason) = run.accepts(sequence, vector.now.0) {
+                fail(vector, slot, run.state, reason);
+                continue;
+            }
+            if at.udp.is_some() {
+                note_peer(vector, slot, at, run);
+            }
+            let l3_offset = usize::from(vector.l3_offset[slot & 63]);
+            let burst = &mut vector.burst;
+            let opened = if run.sa.is(SaFlags::TRANSPORT) {
+                decap::transport(burst, slot, l3_offset, at, job, run.sa)
+            } else {
+                decap::tunnel(burst, slot, l3_offset, job, run.sa)
+            };
+            match opened {
+                Ok(opened) => {
+                    run.passed(opened.ip_len);
+                    if run.sa.is(SaFlags::TRANSPORT) {
+                        go_on(vector, slot, opened);
+                    } else {
+                        let interface = UidbIndex(run.sa.interface);
+                        let table = uidbs.get(interface).routing_table();
+                        vector.recirculate(slot, interface, table);
+                    }
+                }
+                Err(reason) => fail(vector, slot, run.state, reason),
+            }
+        }
+        if let Some(run) = run {
+            run.settle(vector.now.0);
+        }
+    }
+}
+
+/// The packet stays in its walk, with another upper layer.
+fn go_on(vector: &mut Vector, slot: usize, opened: Opened) {
+    vector.ip_len[slot & 63] = opened.ip_len;
+    // What the rows before have found out about ports was about ESP.
+    if vector.extended.contains(slot) {
+        let upper = crate::wire::Ipv6::parse(vector.network(slot)).and_then(|ip| ip.upper());
+        if let Ok(upper) = upper {
+            let cold = &mut vector.cold[slot & 63];
+            cold.protocol = upper.protocol;
+            cold.l4_offset = u16::try_from(upper.offset).unwrap_or(u16::MAX);
+        }
+    }
+}
+
+/// Tells the client when the peer's NAT has given it another address or port (RFC 7296 §2.23).
+#[inline]
+fn note_peer(vector: &Vector, slot: usize, at: Located, run: &Run<'_>) {
+    let v6 = run.sa.is(SaFlags::V6);
+    let mut source = [0; 16];
+    let (field, len) = if v6 { (8..24, 16) } else { (12..16, 4) };
+    if let Some(bytes) = vector.network(slot).get(field) {
+        source[..len].copy_from_slice(bytes);
+    }
+    let port = at.udp.unwrap_or(0);
+    if source != run.sa.remote || port != run.sa.remote_port {
+        run.state.moved(source, v6, port);
+    }
+}
+
+#[cold]
+fn expired(vector: &mut Vector, slot: usize, state: &SaState) {
+    state.raise(SaEvents::HARD_EXPIRED);
+    fail(vector, slot, state, DropReason::EspSaExpired);
+}
+
+/// Packets of one SA that follow each other: its shared words are written once for all of them.
+struct Run<'a> {
+    row: u32,
+    sa: &'a InboundSa,
+    state: &'a SaState,
+    window: Option<Window<'a>>,
+    before: (u64, u64),
+    packets: u64,
+    bytes: u64,
+    highest: u64,
+}
+
+impl<'a> Run<'a> {
+    fn of(tables: &EspTables<'a>, row: u32) -> Option<Self> {
+        let (sa, state) = tables.inbound(row)?;
+        Some(Self {
+            row,
+            sa,
+            state,
+            window: tables.window(sa, state),
+            before: state.used(),
+            packets: 0,
+            bytes: 0,
+            highest: 0,
+        })
+    }
+
+    /// Whether an authentic packet is taken: the SA still lives, and it is no repetition.
+    #[inline]
+    fn accepts(&mut self, sequence: u64, now: u64) -> Result<(), DropReason> {
+        let (packets, bytes) = (self.before.0 + self.packets, self.before.1 + self.bytes);
+        if self.sa.hard.is_over(packets, bytes, now) {
+            self.state.raise(SaEvents::HARD_EXPIRED);
+            return Err(DropReason::EspSaExpired);
+        }
+        match &self.window {
+            Some(window) if !window.accept(sequence) => return Err(DropReason::EspReplay),
+            Some(_) => self.highest = self.highest.max(sequence),
+            None => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn passed(&mut self, ip_len: u16) {
+        self.packets += 1;
+        self.bytes += u64::from(ip_len);
+    }
+
+    /// Writes what the run has come to.
+    #[inline]
+    fn settle(self, now: u64) {
+        if let Some(window) = self.window {
+            window.advance(self.highest);
+        }
+        if self.packets > 0 {
+            self.state.count(self.packets, self.bytes, now);
+        }
+        let (packets, bytes) = (self.before.0 + self.packets, self.before.1 + self.bytes);
+        if self.sa.soft.is_over(packets, bytes, now) {
+            self.state.raise(SaEvents::SOFT_EXPIRED);
+        }
+    }
+}

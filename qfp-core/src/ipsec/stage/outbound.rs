@@ -1,0 +1,210 @@
+//! Row `esp-encap`.
+
+use hal::{PacketMask, VECTOR};
+
+use super::{Batch, fail, refusal};
+use crate::crypto::{Iv, Outcome};
+use crate::ipsec::encap::{self, Clear, Number};
+use crate::ipsec::engine::{self, Shared};
+use crate::ipsec::header::LINK;
+use crate::ipsec::sa::{OutboundSa, SaFlags};
+use crate::ipsec::state::{SaEvents, SaState};
+use crate::ipsec::table::EspTables;
+use crate::packet::{DropReason, PuntCause, Vector};
+use crate::simd::same_interface;
+use crate::step::{Lcore, Step};
+use crate::uidb::{TableId, UidbIndex, UidbTable};
+
+/// Row `esp-encap`: protects what leaves through an interface with the SA that is bound to it.
+///
+/// In tunnel mode the outer packet begins a walk of its own; in transport mode the packet goes on
+/// to `mtu`. Packets of one interface take their numbers together, and the whole vector goes
+/// through the engine in one batch.
+pub struct EspEncap {
+    shared: Option<&'static Shared>,
+    batch: Batch,
+    placed: [Sent; VECTOR],
+}
+
+/// What is needed of a packet once it is sealed.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    flags: u32,
+    state: u32,
+    table: u16,
+    ip_len: u16,
+}
+
+impl EspEncap {
+    /// The row, with the engine of the process; starts the engine if need be.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            shared: engine::shared().ok(),
+            batch: Batch::new(),
+            placed: [Sent::default(); VECTOR],
+        }
+    }
+}
+
+impl Default for EspEncap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Step for EspEncap {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let Some(shared) = self.shared else {
+            return vector.drop_all(select, DropReason::EspNoEngine);
+        };
+        let tables = EspTables::open(&lcore.tables);
+        let uidbs = UidbTable::open(&lcore.tables);
+        self.batch.clear();
+        let mut rest = select;
+        while let Some(first) = rest.into_iter().next() {
+            let output = vector.output[first & 63];
+            let same = rest & same_interface(&vector.output, output);
+            rest -= same;
+            let Some((sa, state)) = tables.protecting(output) else {
+                vector.drop_all(same, DropReason::EspNoSa);
+                continue;
+            };
+            let same = if sa.is(SaFlags::TRANSPORT) {
+                same
+            } else {
+                fitting(vector, same, uidbs.get(output).mtu)
+            };
+            let (packets, bytes) = self.place(shared, vector, same, sa, state);
+            if !sa.is(SaFlags::TRANSPORT) {
+                lcore.counters.interface_out(output, packets, bytes + packets * LINK as u64);
+            }
+        }
+        self.seal(shared, &tables, vector);
+    }
+}
+
+/// The packets of `select` that the tunnel takes; others go to be fragmented or reported.
+fn fitting(vector: &mut Vector, select: PacketMask, mtu: u16) -> PacketMask {
+    for slot in select {
+        if vector.ip_len[slot & 63] > mtu {
+            vector.punt(slot, PuntCause::IpMtuExceeded);
+        }
+    }
+    select & vector.live
+}
+
+impl EspEncap {
+    /// Puts the packets of `select` into their place; returns how many, and their bytes.
+    fn place(
+        &mut self,
+        shared: &Shared,
+        vector: &mut Vector,
+        select: PacketMask,
+        sa: &OutboundSa,
+        state: &SaState,
+    ) -> (u64, u64) {
+        let select = unexpired(vector, select, sa, state);
+        let (first, granted) = state.take_numbers(u64::from(select.count()), sa.last_number());
+        let (mut packets, mut bytes) = (0, 0);
+        for (n, slot) in (0..).zip(select) {
+            if n >= granted {
+                fail(vector, slot, state, DropReason::EspSequenceOverflow);
+                continue;
+            }
+            let sequence = first + n;
+            let iv = if sa.is(SaFlags::RANDOM_IV) {
+                shared.ivs().iv(sa.key, sa.spi, sequence)
+            } else {
+                Iv::counter(sequence)
+            };
+            let clear = Clear {
+                l3_offset: usize::from(vector.l3_offset[slot & 63]),
+                ip_len: usize::from(vector.ip_len[slot & 63]),
+                v6: vector.ipv6.contains(slot),
+            };
+            let number = Number { sequence, iv };
+            let placed = if sa.is(SaFlags::TRANSPORT) {
+                encap::transport(&mut vector.burst, slot, clear, sa, number)
+            } else {
+                encap::tunnel(&mut vector.burst, slot, clear, sa, number)
+            };
+            match placed {
+                Ok(placed) => {
+                    packets += 1;
+                    bytes += u64::from(vector.ip_len[slot & 63]);
+                    self.placed[self.batch.jobs.len() & 63] = Sent {
+                        flags: sa.flags,
+                        state: sa.state,
+                        table: sa.table,
+                        ip_len: placed.ip_len,
+                    };
+                    self.batch.push(slot, placed.job);
+                }
+                Err(reason) => fail(vector, slot, state, reason),
+            }
+        }
+        if packets > 0 {
+            state.count(packets, bytes, vector.now.0);
+        }
+        (packets, bytes)
+    }
+
+    /// Seals what is in its place, and sends it on its way.
+    fn seal(&mut self, shared: &Shared, tables: &EspTables<'_>, vector: &mut Vector) {
+        if self.batch.jobs.is_empty() {
+            return;
+        }
+        let outcomes = self.batch.run::<true>(shared, tables.keys, vector);
+        for (n, slot, _) in self.batch.iter() {
+            let outcome = outcomes.get(n);
+            let sent = self.placed[n & 63];
+            if outcome != Outcome::Done {
+                // It is still in the clear.
+                match tables.states.get(sent.state as usize) {
+                    Some(state) => fail(vector, slot, state, refusal(outcome)),
+                    None => vector.drop(slot, refusal(outcome)),
+                }
+                continue;
+            }
+            let is = |flag| sent.flags & flag != 0;
+            if is(SaFlags::TRANSPORT) {
+                vector.ip_len[slot & 63] = sent.ip_len;
+                if is(SaFlags::UDP) && vector.ipv6.contains(slot) {
+                    encap::udp_checksum(vector.network_mut(slot));
+                }
+                continue;
+            }
+            if is(SaFlags::UDP) && is(SaFlags::V6) {
+                let frame = vector.burst.frame_mut(slot);
+                encap::udp_checksum(frame.get_mut(LINK..).unwrap_or_default());
+            }
+            vector.recirculate(slot, UidbIndex::CRYPTO, TableId(sent.table));
+        }
+    }
+}
+
+/// The packets of `select` that the lifetimes leave; exact on one lcore, and within a vector of it
+/// when several share the SA.
+fn unexpired(
+    vector: &mut Vector,
+    select: PacketMask,
+    sa: &OutboundSa,
+    state: &SaState,
+) -> PacketMask {
+    let (mut packets, mut bytes) = state.used();
+    let now = vector.now.0;
+    for slot in select {
+        if sa.hard.is_over(packets, bytes, now) {
+            state.raise(SaEvents::HARD_EXPIRED);
+            fail(vector, slot, state, DropReason::EspSaExpired);
+            continue;
+        }
+        packets += 1;
+        bytes = bytes.saturating_add(u64::from(vector.ip_len[slot & 63]));
+    }
+    if sa.soft.is_over(packets, bytes, now) {
+        state.raise(SaEvents::SOFT_EXPIRED);
+    }
+    select & vector.live
+}

@@ -1,0 +1,10 @@
+//! Gateways with real tables, back to back, and what strangers send them.
+#![expect(clippy::cast_possible_truncation, reason = "small lengths")]
+
+mod failures;
+mod lifetimes;
+mod nesting;
+mod replay;
+mod rig;
+mod round_trip;
+mod vectors;

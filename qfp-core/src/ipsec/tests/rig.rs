@@ -1,0 +1,373 @@
+//! Two gateways, west (1) and east (2), with a tunnel between them: each is an engine of its own
+//! with tables, ports and counters.
+
+use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use hal::pool::NativePool;
+use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
+use pal::clock::Nanos;
+use pal::region::{Block, Plain, Region};
+
+use crate::adjacency::AdjacencyKind;
+use crate::counters::{CounterLayout, CounterTotals};
+use crate::crypto::{Algorithm, SaKey};
+use crate::fia::tests::bench::{Hop, Plan, Router, frame};
+use crate::fia::{FiaBuilder, Gate};
+use crate::ipsec::{
+    DontFragment, Dscp, Endpoints, InboundConfig, InboundSa, Limit, Mode, OutboundConfig,
+    OutboundSa, SaState, Selector, SpiBucket, SpiTable, Tunnel, replay_words,
+};
+use crate::isa::Isa;
+use crate::packet::DropReason;
+use crate::ppe::{Injected, PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use crate::tables::table_kind;
+use crate::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
+
+pub(super) const LAN: u16 = 0;
+pub(super) const WAN: u16 = 1;
+pub(super) const TUNNEL: u16 = 5;
+pub(super) const TUNNEL_MTU: u16 = 1400;
+
+/// What is agreed about the SAs of both directions.
+#[derive(Clone, Debug)]
+pub(super) struct Agreement {
+    pub(super) algorithm: Algorithm,
+    pub(super) mode: Mode,
+    pub(super) outer_v6: bool,
+    pub(super) udp: bool,
+    pub(super) esn: bool,
+    pub(super) window: Option<u32>,
+    pub(super) ecn: bool,
+    pub(super) df: DontFragment,
+    pub(super) dscp: Dscp,
+    pub(super) selector: Option<Selector>,
+    pub(super) soft: Limit,
+    pub(super) hard: Limit,
+}
+
+impl Default for Agreement {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Aes128Gcm,
+            mode: Mode::Tunnel,
+            outer_v6: false,
+            udp: false,
+            esn: false,
+            window: Some(64),
+            ecn: true,
+            df: DontFragment::Copy,
+            dscp: Dscp::Copy,
+            selector: None,
+            soft: Limit::NONE,
+            hard: Limit::NONE,
+        }
+    }
+}
+
+/// The WAN address of a side.
+pub(super) fn wan(side: u8, v6: bool) -> IpAddr {
+    let text = if v6 { format!("2001:db8:ff::{side}") } else { format!("192.0.2.{side}") };
+    text.parse().unwrap()
+}
+
+/// The key of what `from` sends: 0, 1, 2 and so on, another start for the other side.
+pub(super) fn key(algorithm: Algorithm, from: u8) -> SaKey {
+    let bytes = |n: usize, first: u8| -> Vec<u8> { (first..).take(n).collect() };
+    let cipher = bytes(algorithm.cipher_key_len(), (from - 1) * 100);
+    let auth = bytes(algorithm.auth_key_len(), 100);
+    let mut key = SaKey::empty();
+    if cipher.is_empty() {
+        key.set_null_encryption(algorithm, &auth).unwrap();
+    } else {
+        key.set(algorithm, &cipher, &auth).unwrap();
+    }
+    key
+}
+
+/// SPI of what `from` sends.
+pub(super) fn spi(from: u8) -> u32 {
+    0x1000 + u32::from(from)
+}
+
+impl Agreement {
+    pub(super) fn outbound(&self, side: u8) -> OutboundConfig {
+        let other = 3 - side;
+        let (local, remote) = (wan(side, self.outer_v6), wan(other, self.outer_v6));
+        OutboundConfig {
+            spi: spi(side),
+            mode: self.mode,
+            endpoints: Endpoints { local, remote },
+            algorithm: self.algorithm,
+            key: 0,
+            state: 0,
+            udp: self.udp.then_some((4500, 4500)),
+            esn: self.esn,
+            ttl: 64,
+            dscp: self.dscp,
+            df: self.df,
+            ecn: self.ecn,
+            table: TableId::GLOBAL,
+            soft: self.soft,
+            hard: self.hard,
+        }
+    }
+
+    pub(super) fn inbound(&self, side: u8) -> InboundConfig {
+        let other = 3 - side;
+        let (local, remote) = (wan(side, self.outer_v6), wan(other, self.outer_v6));
+        InboundConfig {
+            spi: spi(other),
+            mode: self.mode,
+            endpoints: Endpoints { local, remote },
+            algorithm: self.algorithm,
+            key: 1,
+            state: 1,
+            udp: self.udp.then_some(4500),
+            esn: self.esn,
+            replay: self.window.map(|size| (0, size)),
+            interface: UidbIndex(TUNNEL),
+            selector: self.selector,
+            soft: self.soft,
+            hard: self.hard,
+        }
+    }
+}
+
+/// Interfaces and routes of a side.
+pub(super) fn plan(side: u8, mode: Mode) -> Plan {
+    let mut plan = Plan::with_ports(2);
+    for uidb in &mut plan.uidbs {
+        uidb.features_in |= Gate::ESP_IN.mask();
+    }
+    plan.uidbs.push(Uidb {
+        features_in: Gate::TTL.mask() | Gate::ESP_IN.mask(),
+        features_out: Gate::ESP_OUT.mask(),
+        port: NO_PORT,
+        mtu: TUNNEL_MTU,
+        state: Uidb::UP,
+        ..Uidb::default()
+    });
+    let other = 3 - side;
+    let kind = match mode {
+        Mode::Tunnel => AdjacencyKind::Plain,
+        Mode::Transport => {
+            plan.uidbs[4].features_out = Gate::ESP_OUT.mask();
+            AdjacencyKind::Featured
+        }
+    };
+    let hop = |kind, output| Hop::new(kind, output, 14);
+    let tunnel = || hop(AdjacencyKind::Featured, TUNNEL).mtu(TUNNEL_MTU);
+    plan.route(&format!("10.{side}.0.0/16"), hop(AdjacencyKind::Plain, 3));
+    plan.route(&format!("2001:db8:{side}::/48"), hop(AdjacencyKind::Plain, 3));
+    plan.route(&format!("10.{other}.0.0/16"), tunnel());
+    plan.route(&format!("2001:db8:{other}::/48"), tunnel());
+    for v6 in [false, true] {
+        let len = if v6 { 128 } else { 32 };
+        plan.route(&format!("{}/{len}", wan(side, v6)), hop(AdjacencyKind::Receive, 0));
+        plan.route(&format!("{}/{len}", wan(other, v6)), hop(kind, 4));
+    }
+    plan
+}
+
+struct Feed(Receiver<Vec<u8>>);
+
+impl RxQueue for Feed {
+    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
+        let mut count = 0;
+        while burst.count() < hal::VECTOR
+            && let Ok(frame) = self.0.try_recv()
+        {
+            assert!(pool.append(burst, &frame), "the pool is large enough");
+            count += 1;
+        }
+        count
+    }
+}
+
+struct Out(u16, Sender<(u16, Vec<u8>)>);
+
+impl TxQueue for Out {
+    fn tx_burst(
+        &mut self,
+        burst: &mut Burst,
+        select: PacketMask,
+        pool: &mut PoolCache,
+        _: Nanos,
+    ) -> PacketMask {
+        for slot in select {
+            self.1.send((self.0, burst.frame(slot).to_vec())).unwrap();
+        }
+        pool.free(burst, select);
+        select
+    }
+}
+
+/// One side.
+pub(super) struct Gateway {
+    router: Router,
+    ppe: Ppe,
+    feeds: Vec<Sender<Vec<u8>>>,
+    sent: Receiver<(u16, Vec<u8>)>,
+    pool: Pool,
+    states: Block<SaState>,
+    tunnels: Block<Tunnel>,
+    pub(super) totals: CounterTotals,
+    pub(super) slow: Vec<SlowWork>,
+    pub(super) now: Nanos,
+}
+
+fn rows<T: Plain>(region: &Region, values: Vec<T>) -> Block<T> {
+    let mut draft = region.alloc::<T>(values.len()).unwrap();
+    for (row, value) in draft.iter_mut().zip(values) {
+        *row = value;
+    }
+    draft.publish()
+}
+
+/// A side that differs from the usual one in something.
+pub(super) struct Build<'a> {
+    pub(super) plan: Plan,
+    pub(super) side: u8,
+    pub(super) agreed: &'a Agreement,
+    /// Bytes of a buffer.
+    pub(super) room: usize,
+    /// Another key of what comes in.
+    pub(super) key: Option<SaKey>,
+    /// SPI of what comes in.
+    pub(super) spi: u32,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn of(side: u8, agreed: &'a Agreement) -> Self {
+        let plan = plan(side, agreed.mode);
+        Self { plan, side, agreed, room: 2048, key: None, spi: spi(3 - side) }
+    }
+
+    pub(super) fn gateway(self) -> Gateway {
+        let Self { plan, side, agreed, room, key: other_key, spi } = self;
+        let mut router = Router::new(&plan);
+        let region = router.region().clone();
+        let outbound = OutboundSa::new(&agreed.outbound(side)).unwrap();
+        let inbound = InboundSa::new(&InboundConfig { spi, ..agreed.inbound(side) }).unwrap();
+        let peer_key = other_key.unwrap_or_else(|| key(agreed.algorithm, 3 - side));
+        let keys = vec![key(agreed.algorithm, side), peer_key];
+        let spis = rows(&region, (0..4).map(|_| SpiBucket::default()).collect());
+        SpiTable::new(region.view(spis).unwrap()).insert(spi, 0).unwrap();
+        let states = rows(&region, vec![SaState::default(), SaState::default()]);
+        region.view(states).unwrap()[0].reserve(u64::MAX);
+        let tunnels = rows(&region, (0..16).map(|_| Tunnel::default()).collect::<Vec<_>>());
+        let out = if agreed.mode == Mode::Tunnel { usize::from(TUNNEL) } else { 4 };
+        region.view(tunnels).unwrap()[out].set(Some(0));
+        let words = agreed.window.map_or(0, |size| replay_words(size).unwrap());
+        let replay = rows(&region, (0..words).map(|_| AtomicU64::new(0)).collect());
+        router.publish_with(&plan, |root| {
+            root.set(table_kind::ESP_TUNNELS, tunnels)
+                .set(table_kind::ESP_OUTBOUND, rows(&region, vec![outbound]))
+                .set(table_kind::ESP_INBOUND, rows(&region, vec![inbound]))
+                .set(table_kind::ESP_SPIS, spis)
+                .set(table_kind::ESP_KEYS, rows(&region, keys))
+                .set(table_kind::ESP_STATES, states)
+                .set(table_kind::ESP_REPLAY, replay);
+        });
+        let (reader, tables) = router.attach();
+        let fia = FiaBuilder::router().build(Isa::detect());
+        let mut totals = CounterTotals::new(CounterLayout::new(fia.names().len(), 4, 16));
+        let pool = Pool::Native(NativePool::new(256, room));
+        let (out, sent) = channel();
+        let (feeds, rx): (Vec<_>, Vec<_>) = (0..2)
+            .map(|port| {
+                let (feed, queue) = channel();
+                (feed, PolledQueue::new(port, Box::new(Feed(queue))))
+            })
+            .unzip();
+        let tx = (0..2).map(|port| Box::new(Out(port, out.clone())) as Box<dyn TxQueue>);
+        let ppe = Ppe::new(PpeParts {
+            fia,
+            rx,
+            tx: tx.collect(),
+            pool: pool.cache(0),
+            region: tables,
+            state: Some(region.share()),
+            reader,
+            counters: totals.add_lcore(),
+            punt: PuntRates::default(),
+        });
+        let now = Nanos::from_secs(1);
+        Gateway { router, ppe, feeds, sent, pool, states, tunnels, totals, slow: Vec::new(), now }
+    }
+}
+
+impl Gateway {
+    pub(super) fn new(side: u8, agreed: &Agreement) -> Self {
+        Build::of(side, agreed).gateway()
+    }
+
+    /// Gives IP packets to a port, a vector of them at a time, and returns what comes out: ports
+    /// and IP packets.
+    pub(super) fn walk(&mut self, port: u16, packets: &[Vec<u8>]) -> Vec<(u16, Vec<u8>)> {
+        for packet in packets {
+            self.feeds[usize::from(port)].send(frame(&[], packet)).unwrap();
+        }
+        while self.ppe.poll(self.now, &mut self.slow) > 0 {}
+        let out = self.sent.try_iter().map(|(port, frame)| (port, frame[14..].to_vec()));
+        let out = out.collect();
+        assert!(self.totals.conserved(0), "each packet is counted once");
+        out
+    }
+
+    /// What leaves by the WAN when the slow path sends these IP packets through an interface.
+    pub(super) fn transmit(&mut self, uidb: u16, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut cache = self.pool.cache(0);
+        let work = packets.iter().map(|packet| {
+            Injected::Transmit(UidbIndex(uidb), cache.packet(&frame(&[], packet)).unwrap())
+        });
+        let work: Vec<_> = work.collect();
+        self.ppe.inject(work, self.now, &mut self.slow);
+        self.through(LAN, WAN, &[])
+    }
+
+    /// As [`walk`](Self::walk), where all that comes out leaves by one port.
+    pub(super) fn through(&mut self, from: u16, to: u16, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let out = self.walk(from, packets);
+        out.into_iter()
+            .map(|(port, packet)| {
+                assert_eq!(port, to);
+                packet
+            })
+            .collect()
+    }
+
+    /// The state of the outbound (0) or inbound (1) SA.
+    pub(super) fn state(&self, row: usize) -> &SaState {
+        &self.router.region().view(self.states).unwrap()[row]
+    }
+
+    pub(super) fn tunnel(&self, uidb: u16) -> &Tunnel {
+        &self.router.region().view(self.tunnels).unwrap()[usize::from(uidb)]
+    }
+
+    /// Reasons with packets, and how many.
+    pub(super) fn drops(&self) -> Vec<(DropReason, u64)> {
+        let counts = DropReason::ALL.iter().map(|&reason| (reason, self.totals.drops(reason)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// IP packets that went to the slow path since the last call.
+    pub(super) fn punted(&mut self) -> Vec<Vec<u8>> {
+        let work = self.slow.drain(..).filter_map(|work| match work {
+            SlowWork::Punt(punted) => {
+                let l3_offset = usize::from(punted.l3_offset);
+                Some(punted.packet.frame()[l3_offset..].to_vec())
+            }
+            SlowWork::Unreachable(..) => None,
+        });
+        work.collect()
+    }
+}
+
+/// Both sides.
+pub(super) fn pair(agreed: &Agreement) -> (Gateway, Gateway) {
+    (Gateway::new(1, agreed), Gateway::new(2, agreed))
+}
