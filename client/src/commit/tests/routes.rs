@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::oracle::Oracle;
-use super::world::{INTERFACES, TINY, World, address, interfaces, name, neighbour, route};
+use super::world::{INTERFACES, TINY, World, address, interfaces, name, neighbour, route, via};
 use crate::config::{Config, RouteTable, Target};
 
 /// One configuration, and neighbours that are heard of after it was committed.
@@ -164,4 +164,20 @@ fn committing_the_same_again_changes_nothing() {
     assert_eq!(world.lookup([172, 16, 0, 1].into()), ways);
     assert_eq!(world.client.usage().groups, usage.groups);
     assert_eq!(world.settle(), usage);
+}
+
+#[test]
+fn a_default_route_that_goes_with_one_of_its_links_leaves_nothing() {
+    let mut world = World::new(&TINY);
+    let mut config = interfaces(0b1_1000_0000);
+    let default: IpNet = "0.0.0.0/0".parse().unwrap();
+    config.routes.push(route(default, Target::Dev(name(7)), 1));
+    config.routes.push(via("0.0.0.0/0", address(8, 4, false)));
+    world.commit(&config).unwrap();
+    // What is left of its paths still leads somewhere, but there is no route any more.
+    world.commit(&interfaces(0b1_0000_0000)).unwrap();
+    assert_eq!(world.lookup([192, 0, 2, 1].into()), None);
+    world.commit(&interfaces(0)).unwrap();
+    let usage = world.settle();
+    assert_eq!((usage.adjacencies, usage.groups, usage.paths), (0, 0, 0));
 }

@@ -126,11 +126,15 @@ impl FibAgent {
             return Ok(());
         }
         let moved: HashSet<SetId> = delta.moved.iter().copied().collect();
-        let planned: HashSet<u16> = plan.updates.iter().map(|(leaf, _)| *leaf).collect();
+        let mut done: HashSet<u16> = plan.updates.iter().map(|(leaf, _)| *leaf).collect();
+        // The group of a default route goes with it, wherever its set leads now.
+        let gone = delta.changes.iter().filter(|change| change.new == SetId::NONE);
+        let gone = gone.filter(|change| change.prefix.prefix_len() == 0);
+        done.extend(gone.map(|c| default_leaf(c.table, c.prefix.addr().is_ipv6())));
         let touched = self
             .groups
             .iter()
-            .filter(|(leaf, group)| moved.contains(&group.set) && !planned.contains(leaf));
+            .filter(|(leaf, group)| moved.contains(&group.set) && !done.contains(leaf));
         let touched: Vec<_> = touched.map(|(leaf, group)| (*leaf, group.set)).collect();
         for (leaf, set) in touched {
             self.plan_one(driver, adjacencies, rib, set, Some(leaf), leaf, plan)?;
