@@ -90,6 +90,7 @@ impl Client {
         let (new, old) = self.adjacencies.resolve(&mut self.driver, uidb, address, mac)?;
         if let Some(old) = old {
             self.fib.repoint(&self.driver, &self.adjacencies, &HashMap::from([(old, new)]));
+            self.adjacencies.leave(&mut self.driver, old);
         }
         self.fib.refresh(&self.driver, &self.adjacencies, new);
         Ok(())

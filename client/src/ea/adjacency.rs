@@ -117,7 +117,8 @@ impl AdjacencyAgent {
     }
 
     /// Completes a neighbour's adjacency. Returns its number, and the one it had before when the
-    /// row had to change.
+    /// row had to change: once no group points to that one, it is given up with
+    /// [`AdjacencyAgent::leave`].
     pub(crate) fn resolve(
         &mut self,
         driver: &mut Driver,
@@ -141,8 +142,13 @@ impl AdjacencyAgent {
         let number = self.numbers.take()?;
         self.by_key.insert(key, number);
         self.complete(driver, number, uidb, address, mac);
-        self.forget(driver, old);
         Ok((number, Some(old)))
+    }
+
+    /// Gives up a row that another has taken the place of. An lcore may have come to it until the
+    /// last group was pointed away from it, so its grace period begins no earlier.
+    pub(crate) fn leave(&mut self, driver: &mut Driver, old: u32) {
+        self.forget(driver, old);
     }
 
     /// A neighbour is gone: one store, however many prefixes use it.
