@@ -126,4 +126,9 @@ pub mod table_kind {
     pub const ESP_STATES: TableKind = TableKind::new(35);
     /// Words of replay windows, in the region that lcores write.
     pub const ESP_REPLAY: TableKind = TableKind::new(36);
+    /// [`TunnelState`](crate::ipsec::TunnelState) rows by uIDB number, in the region that lcores
+    /// write.
+    pub const ESP_TUNNEL_STATES: TableKind = TableKind::new(37);
+    /// [`SpdEntry`](crate::ipsec::SpdEntry) rows.
+    pub const ESP_POLICIES: TableKind = TableKind::new(38);
 }

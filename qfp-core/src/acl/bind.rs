@@ -17,11 +17,13 @@ pub enum Feature {
     Pbr,
     /// Service policies.
     Qos,
+    /// Security policies (RFC 4301 §4.4.1).
+    Spd,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Acl, Self::Pbr, Self::Qos];
+    pub const ALL: [Self; 4] = [Self::Acl, Self::Pbr, Self::Qos, Self::Spd];
 }
 
 pal::plain_struct! {

@@ -147,11 +147,17 @@ struct Found {
     one: Matches<1>,
     two: Matches<2>,
     three: Matches<3>,
+    four: Matches<4>,
 }
 
 impl Found {
     fn new() -> Self {
-        Self { one: Matches::new(), two: Matches::new(), three: Matches::new() }
+        Self {
+            one: Matches::new(),
+            two: Matches::new(),
+            three: Matches::new(),
+            four: Matches::new(),
+        }
     }
 }
 
@@ -171,7 +177,8 @@ fn look_up<const W: usize>(
         0 => vector.class.iter_mut().for_each(|to| copy(select, &[NO_MATCH; VECTOR], to)),
         1 => look_up_in(tcam, object, features, keys, &mut found.one, vector, select),
         2 => look_up_in(tcam, object, features, keys, &mut found.two, vector, select),
-        _ => look_up_in(tcam, object, features, keys, &mut found.three, vector, select),
+        3 => look_up_in(tcam, object, features, keys, &mut found.three, vector, select),
+        _ => look_up_in(tcam, object, features, keys, &mut found.four, vector, select),
     }
 }
 

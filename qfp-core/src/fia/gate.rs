@@ -35,12 +35,16 @@ impl Gate {
     pub const VRF: Self = Self::Bit(7);
     /// ESP for this router is opened.
     pub const ESP_IN: Self = Self::Bit(8);
+    /// What comes in is checked against the security policies.
+    pub const SPD_IN: Self = Self::Bit(9);
     /// Egress access list.
     pub const ACL_OUT: Self = Self::Bit(0);
     /// Egress service policy.
     pub const QOS_OUT: Self = Self::Bit(1);
     /// What leaves is protected by ESP.
     pub const ESP_OUT: Self = Self::Bit(2);
+    /// What leaves is checked against the security policies.
+    pub const SPD_OUT: Self = Self::Bit(3);
     /// The first bit, in either direction, that is free for a user's own features.
     pub const FIRST_FREE: u8 = 32;
 

@@ -10,7 +10,7 @@ use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecreme
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
-use crate::ipsec::{EspDecap, EspEncap};
+use crate::ipsec::{EspDecap, EspEncap, SpdIn, SpdOut};
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
 use crate::l3::L3Parse;
@@ -118,6 +118,8 @@ pub static ROUTER: &[Row] = order! {
         "police, then mark", "drop Policer", "ING-13".
     "esp-decap"        Ingress Gate::ESP_IN,     Any,  Some(|_| Box::new(EspDecap::new()));
         "ESP for this router is opened; the inner packet begins a walk", "drop Esp reasons, NatKeepalive", "CRY-01, CRY-06".
+    "spd-in"           Ingress Gate::SPD_IN,     Any,  Some(|isa| Box::new(SpdIn::new(isa)));
+        "cleartext that a security policy wants protected or discarded", "drop SpdUnprotected, SpdDiscard", "CRY-01".
     "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
     "qos-queue-in"     Ingress Gate::QUEUE_IN,   Any,  None;
@@ -136,6 +138,8 @@ pub static ROUTER: &[Row] = order! {
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
     "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  Some(|_| Box::new(QosAct::new(Side::Out)));
         "police, then mark, then queue", "drop Policer", "EGR-06".
+    "spd-out"          Egress  Gate::SPD_OUT,    Any,  Some(|isa| Box::new(SpdOut::new(isa)));
+        "security policy: protect, bypass or discard", "drop SpdDiscard", "CRY-01".
     "esp-encap"        Egress  Gate::ESP_OUT,    Any,  Some(|_| Box::new(EspEncap::new()));
         "ESP of the tunnel; the outer packet begins a walk", "drop Esp reasons; punt IpMtuExceeded", "CRY-01, CRY-06".
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
@@ -173,6 +177,7 @@ mod tests {
                 "acl-act-in",
                 "qos-act-in",
                 "esp-decap",
+                "spd-in",
                 "ttl",
                 "qos-queue-in",
                 "ifib-act",
@@ -182,6 +187,7 @@ mod tests {
                 "qos-classify-out",
                 "acl-act-out",
                 "qos-act-out",
+                "spd-out",
                 "esp-encap",
                 "mtu",
                 "tx",

@@ -31,6 +31,7 @@ mod header;
 mod replay;
 mod sa;
 mod selector;
+mod spd;
 mod spi;
 mod stage;
 mod state;
@@ -43,10 +44,11 @@ pub use sa::{
     OutboundSa, SaError, SaFlags,
 };
 pub use selector::Selector;
+pub use spd::{SpdAction, SpdEntry, SpdIn, SpdOut};
 pub use spi::{SpiBucket, SpiError, SpiTable};
 pub use stage::{EspDecap, EspEncap};
 pub use state::{SaEvents, SaState};
-pub use table::{EspTables, Tunnel};
+pub use table::{EspTables, Tunnel, TunnelState};
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,24 @@ pal::plain_struct! {
     }
 }
 
+pal::plain_struct! {
+    /// What lcores write of an interface whose packets are to be protected.
+    #[derive(Debug, Default)]
+    pub struct TunnelState {
+        /// Packets that there was no SA for.
+        unprotected: AtomicU64,
+    }
+}
+
+impl TunnelState {
+    /// Packets that were dropped because there was no SA, since this was asked last: somebody wants
+    /// one (RFC 4301 §4.4.1, "acquire").
+    #[must_use]
+    pub fn take_unprotected(&self) -> u64 {
+        self.unprotected.swap(0, Ordering::Relaxed)
+    }
+}
+
 impl Tunnel {
     /// Names the row of the SA; none stops the tunnel.
     pub fn set(&self, outbound: Option<u32>) {
@@ -44,6 +62,7 @@ pub struct EspTables<'a> {
     pub(super) keys: &'a [SaKey],
     pub(super) states: &'a [SaState],
     pub(super) replay: &'a [AtomicU64],
+    tunnel_states: &'a [TunnelState],
 }
 
 impl<'a> EspTables<'a> {
@@ -58,6 +77,7 @@ impl<'a> EspTables<'a> {
             keys: tables.view(table_kind::ESP_KEYS),
             states: tables.state(table_kind::ESP_STATES),
             replay: tables.state(table_kind::ESP_REPLAY),
+            tunnel_states: tables.state(table_kind::ESP_TUNNEL_STATES),
         }
     }
 
@@ -67,6 +87,14 @@ impl<'a> EspTables<'a> {
         let row = self.tunnels.get(usize::from(output.0))?.outbound()?;
         let sa = self.outbound.get(row as usize).filter(|sa| sa.is(SaFlags::VALID))?;
         Some((sa, self.states.get(sa.state as usize)?))
+    }
+
+    /// Counts packets that leave through an interface without an SA.
+    #[cold]
+    pub(super) fn wants_sa(&self, output: UidbIndex, packets: u64) {
+        if let Some(state) = self.tunnel_states.get(usize::from(output.0)) {
+            state.unprotected.fetch_add(packets, Ordering::Relaxed);
+        }
     }
 
     /// The row of the SA of a packet with this SPI and destination, which is IPv6 or not.

@@ -4,6 +4,7 @@
 mod failures;
 mod lifetimes;
 mod nesting;
+mod policies;
 mod replay;
 mod rig;
 mod round_trip;

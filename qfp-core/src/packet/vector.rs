@@ -67,6 +67,8 @@ pub struct Vector {
     pub(crate) classified: [PacketMask; 2],
     /// Packets that a rule wants captured.
     pub(crate) captured: PacketMask,
+    /// Packets that ESP has been taken out of in this walk.
+    pub(crate) opened: PacketMask,
     /// Packets that are routed in the table [`Vector::redirect`] names.
     pub(crate) redirected: PacketMask,
     /// Packets whose `cos` is their internal class of service.
@@ -101,8 +103,8 @@ pub struct Vector {
     pub(crate) leaf: [u32; VECTOR],
     /// Adjacency.
     pub(crate) adjacency: [u32; VECTOR],
-    /// First matches of access lists, policy routes and service policies.
-    pub(crate) class: [[u32; VECTOR]; 3],
+    /// First matches of each [`Feature`](crate::acl::Feature).
+    pub(crate) class: [[u32; VECTOR]; 4],
     /// Routing tables of packets that policy has redirected.
     pub(crate) redirect: [TableId; VECTOR],
     /// Internal classes of service.
@@ -141,6 +143,7 @@ impl Vector {
             for_us: PacketMask::EMPTY,
             classified: [PacketMask::EMPTY; 2],
             captured: PacketMask::EMPTY,
+            opened: PacketMask::EMPTY,
             redirected: PacketMask::EMPTY,
             gleaned: PacketMask::EMPTY,
             marked: PacketMask::EMPTY,
@@ -160,7 +163,7 @@ impl Vector {
             dst6_lo: [0; VECTOR],
             leaf: [0; VECTOR],
             adjacency: [0; VECTOR],
-            class: [[u32::MAX; VECTOR]; 3],
+            class: [[u32::MAX; VECTOR]; 4],
             redirect: [TableId::GLOBAL; VECTOR],
             cos: [0; VECTOR],
             marks: [(0, 0); VECTOR],
@@ -189,6 +192,7 @@ impl Vector {
         self.for_us = PacketMask::EMPTY;
         self.classified = [PacketMask::EMPTY; 2];
         self.captured = PacketMask::EMPTY;
+        self.opened = PacketMask::EMPTY;
         self.redirected = PacketMask::EMPTY;
         self.gleaned = PacketMask::EMPTY;
         self.marked = PacketMask::EMPTY;

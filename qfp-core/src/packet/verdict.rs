@@ -72,6 +72,10 @@ named! {
         RecirculationLimit,
         /// A keepalive of a peer behind NAT has done its work (RFC 3948 2.3).
         NatKeepalive,
+        /// A security policy discards it.
+        SpdDiscard,
+        /// It came in the clear, and a security policy wants it protected (RFC 4301 5.2).
+        SpdUnprotected,
         /// No SA for this SPI and destination, or none for what leaves through the tunnel.
         EspNoSa,
         /// Shorter than ESP's headers, or no multiple of the cipher's block.

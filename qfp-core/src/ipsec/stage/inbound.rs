@@ -190,6 +190,7 @@ impl EspDecap {
 /// The packet stays in its walk, with another upper layer.
 fn go_on(vector: &mut Vector, slot: usize, opened: Opened) {
     vector.ip_len[slot & 63] = opened.ip_len;
+    vector.opened.insert(slot);
     // What the rows before have found out about ports was about ESP.
     if vector.extended.contains(slot) {
         let upper = crate::wire::Ipv6::parse(vector.network(slot)).and_then(|ip| ip.upper());

@@ -67,6 +67,7 @@ impl Step for EspEncap {
             let same = rest & same_interface(&vector.output, output);
             rest -= same;
             let Some((sa, state)) = tables.protecting(output) else {
+                tables.wants_sa(output, u64::from(same.count()));
                 vector.drop_all(same, DropReason::EspNoSa);
                 continue;
             };

@@ -2,7 +2,7 @@
 //! with tables, ports and counters.
 
 use std::net::IpAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use hal::pool::NativePool;
@@ -10,6 +10,9 @@ use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use pal::clock::Nanos;
 use pal::region::{Block, Plain, Region};
 
+use crate::acl::{
+    Binding, Bindings, Classifier, Feature, Line, Memory, Pattern4, Place, Rule, Space,
+};
 use crate::adjacency::AdjacencyKind;
 use crate::counters::{CounterLayout, CounterTotals};
 use crate::crypto::{Algorithm, SaKey};
@@ -17,7 +20,8 @@ use crate::fia::tests::bench::{Hop, Plan, Router, frame};
 use crate::fia::{FiaBuilder, Gate};
 use crate::ipsec::{
     DontFragment, Dscp, Endpoints, InboundConfig, InboundSa, Limit, Mode, OutboundConfig,
-    OutboundSa, SaState, Selector, SpiBucket, SpiTable, Tunnel, replay_words,
+    OutboundSa, SaState, Selector, SpdAction, SpdEntry, SpiBucket, SpiTable, Tunnel, TunnelState,
+    replay_words,
 };
 use crate::isa::Isa;
 use crate::packet::DropReason;
@@ -27,6 +31,7 @@ use crate::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
 
 pub(super) const LAN: u16 = 0;
 pub(super) const WAN: u16 = 1;
+pub(super) const WAN_UIDB: u16 = 4;
 pub(super) const TUNNEL: u16 = 5;
 pub(super) const TUNNEL_MTU: u16 = 1400;
 
@@ -213,6 +218,7 @@ pub(super) struct Gateway {
     pool: Pool,
     states: Block<SaState>,
     tunnels: Block<Tunnel>,
+    tunnel_states: Block<TunnelState>,
     pub(super) totals: CounterTotals,
     pub(super) slow: Vec<SlowWork>,
     pub(super) now: Nanos,
@@ -237,16 +243,19 @@ pub(super) struct Build<'a> {
     pub(super) key: Option<SaKey>,
     /// SPI of what comes in.
     pub(super) spi: u32,
+    /// Security policies of the WAN: what leaves, what comes in, and what becomes of it.
+    pub(super) spd: Vec<(Pattern4, Pattern4, SpdAction)>,
 }
 
 impl<'a> Build<'a> {
     pub(super) fn of(side: u8, agreed: &'a Agreement) -> Self {
         let plan = plan(side, agreed.mode);
-        Self { plan, side, agreed, room: 2048, key: None, spi: spi(3 - side) }
+        let spi = spi(3 - side);
+        Self { plan, side, agreed, room: 2048, key: None, spi, spd: Vec::new() }
     }
 
     pub(super) fn gateway(self) -> Gateway {
-        let Self { plan, side, agreed, room, key: other_key, spi } = self;
+        let Self { plan, side, agreed, room, key: other_key, spi, spd } = self;
         let mut router = Router::new(&plan);
         let region = router.region().clone();
         let outbound = OutboundSa::new(&agreed.outbound(side)).unwrap();
@@ -258,10 +267,31 @@ impl<'a> Build<'a> {
         let states = rows(&region, vec![SaState::default(), SaState::default()]);
         region.view(states).unwrap()[0].reserve(u64::MAX);
         let tunnels = rows(&region, (0..16).map(|_| Tunnel::default()).collect::<Vec<_>>());
-        let out = if agreed.mode == Mode::Tunnel { usize::from(TUNNEL) } else { 4 };
+        let hidden = agreed.mode == Mode::Tunnel || !spd.is_empty();
+        let out = if hidden { usize::from(TUNNEL) } else { 4 };
         region.view(tunnels).unwrap()[out].set(Some(0));
         let words = agreed.window.map_or(0, |size| replay_words(size).unwrap());
         let replay = rows(&region, (0..words).map(|_| AtomicU64::new(0)).collect());
+        let tunnel_states: Vec<_> = (0..16).map(|_| TunnelState::default()).collect();
+        let tunnel_states = rows(&region, tunnel_states);
+        let lines = rows(&region, (0..256).map(|_| Line::default()).collect());
+        let mut space = Space::new(256);
+        let mut object = |inbound: bool| {
+            let rules = spd.iter().zip(0..).map(|((out, within, _), row)| {
+                let patterns = vec![if inbound { *within } else { *out }];
+                let place = Place { feature: 0, sequence: u64::from(row) };
+                (place, Rule { result: row, patterns })
+            });
+            let mut memory = Memory { lines: region.view(lines).unwrap(), space: &mut space };
+            Classifier::build(&mut memory, rules).unwrap().object()
+        };
+        let objects = [object(false), object(true)].map(AtomicU32::new);
+        let binding = |object| Binding { object, features: 1 << Feature::Spd as u8 };
+        let mut bindings = vec![Bindings::default(); 16];
+        bindings[usize::from(WAN_UIDB)].out4 = binding(1);
+        bindings[usize::from(WAN_UIDB)].in4 = binding(2);
+        let entries = spd.iter().zip(0..).map(|((.., action), row)| SpdEntry::new(row, *action));
+        let entries: Vec<SpdEntry> = entries.collect();
         router.publish_with(&plan, |root| {
             root.set(table_kind::ESP_TUNNELS, tunnels)
                 .set(table_kind::ESP_OUTBOUND, rows(&region, vec![outbound]))
@@ -269,11 +299,17 @@ impl<'a> Build<'a> {
                 .set(table_kind::ESP_SPIS, spis)
                 .set(table_kind::ESP_KEYS, rows(&region, keys))
                 .set(table_kind::ESP_STATES, states)
-                .set(table_kind::ESP_REPLAY, replay);
+                .set(table_kind::ESP_REPLAY, replay)
+                .set(table_kind::ESP_TUNNEL_STATES, tunnel_states)
+                .set(table_kind::ESP_POLICIES, rows(&region, entries))
+                .set(table_kind::ACL_LINES, lines)
+                .set(table_kind::ACL_OBJECTS, rows(&region, objects.into()))
+                .set(table_kind::ACL_BINDINGS, rows(&region, bindings));
         });
         let (reader, tables) = router.attach();
         let fia = FiaBuilder::router().build(Isa::detect());
-        let mut totals = CounterTotals::new(CounterLayout::new(fia.names().len(), 4, 16));
+        let layout = CounterLayout::new(fia.names().len(), 4, 16).with_rules(8);
+        let mut totals = CounterTotals::new(layout);
         let pool = Pool::Native(NativePool::new(256, room));
         let (out, sent) = channel();
         let (feeds, rx): (Vec<_>, Vec<_>) = (0..2)
@@ -295,7 +331,20 @@ impl<'a> Build<'a> {
             punt: PuntRates::default(),
         });
         let now = Nanos::from_secs(1);
-        Gateway { router, ppe, feeds, sent, pool, states, tunnels, totals, slow: Vec::new(), now }
+        let slow = Vec::new();
+        Gateway {
+            router,
+            ppe,
+            feeds,
+            sent,
+            pool,
+            states,
+            tunnels,
+            tunnel_states,
+            totals,
+            slow,
+            now,
+        }
     }
 }
 
@@ -346,6 +395,12 @@ impl Gateway {
 
     pub(super) fn tunnel(&self, uidb: u16) -> &Tunnel {
         &self.router.region().view(self.tunnels).unwrap()[usize::from(uidb)]
+    }
+
+    /// Packets that an interface had no SA for, since the last call.
+    pub(super) fn take_unprotected(&self, uidb: u16) -> u64 {
+        let states = self.router.region().view(self.tunnel_states).unwrap();
+        states[usize::from(uidb)].take_unprotected()
     }
 
     /// Reasons with packets, and how many.

@@ -1,0 +1,136 @@
+//! Rows `spd-in` and `spd-out`: security policies (RFC 4301 §4.4.1) of an interface, in order.
+//!
+//! The entries are rules of the interface's classification object, so they are found in the one
+//! lookup of access lists and service policies; what no entry names is bypassed. An entry that
+//! protects has an interface of its own, to which `spd-out` sends what it matches: row `esp-encap`
+//! then works as for a tunnel.
+
+use hal::PacketMask;
+
+use crate::acl::{Classify, Feature, Side, first_match};
+use crate::isa::Isa;
+use crate::packet::{DropReason, Source, Vector};
+use crate::step::{Lcore, Step};
+use crate::tables::{Tables, table_kind};
+use crate::uidb::{UidbIndex, UidbTable};
+
+pal::plain_struct! {
+    /// What one entry says. All zeroes lets packets pass.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SpdEntry {
+        /// Number of the entry's counters.
+        rule: u32,
+        action: u16,
+        /// The interface of what is protected.
+        interface: u16,
+    }
+}
+
+/// What becomes of the packets of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpdAction {
+    /// They pass in the clear.
+    Bypass,
+    /// They are dropped.
+    Discard,
+    /// They leave through this interface, whose SA protects them, and never come in in the clear.
+    Protect(UidbIndex),
+}
+
+impl SpdEntry {
+    const BYPASS: u16 = 0;
+    const DISCARD: u16 = 1;
+    const PROTECT: u16 = 2;
+
+    /// An entry whose counters are number `rule`.
+    #[must_use]
+    pub const fn new(rule: u32, action: SpdAction) -> Self {
+        let (action, interface) = match action {
+            SpdAction::Bypass => (Self::BYPASS, 0),
+            SpdAction::Discard => (Self::DISCARD, 0),
+            SpdAction::Protect(interface) => (Self::PROTECT, interface.0),
+        };
+        Self { rule, action, interface }
+    }
+}
+
+/// The entry that a packet has matched, counted for it.
+fn matched<'a>(
+    tables: &Tables<'a>,
+    lcore: &Lcore<'_>,
+    vector: &Vector,
+    side: Side,
+    slot: usize,
+) -> Option<&'a SpdEntry> {
+    let row = first_match(vector, side, Feature::Spd, slot)?;
+    let entry = tables.view::<SpdEntry>(table_kind::ESP_POLICIES).get(row as usize)?;
+    lcore.counters.rule(entry.rule, u64::from(vector.burst.lens()[slot & 63]));
+    Some(entry)
+}
+
+/// Row `spd-in`: drops what came in the clear though an entry wants it protected, and what an entry
+/// discards (RFC 4301 §5.2).
+pub struct SpdIn(Classify);
+
+impl SpdIn {
+    /// The row with the kernels of `isa`.
+    #[must_use]
+    pub fn new(isa: Isa) -> Self {
+        Self(Classify::new(Side::In, isa))
+    }
+}
+
+impl Step for SpdIn {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        // What ESP was taken out of has met the selectors of its SA.
+        let select = select - vector.opened;
+        self.0.process(lcore, vector, select);
+        let tables = lcore.tables;
+        for slot in select {
+            match matched(&tables, lcore, vector, Side::In, slot).map(|entry| entry.action) {
+                Some(SpdEntry::PROTECT) => vector.drop(slot, DropReason::SpdUnprotected),
+                Some(SpdEntry::DISCARD) => vector.drop(slot, DropReason::SpdDiscard),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Row `spd-out`: sends what is to be protected to the interface of its entry, and drops what an
+/// entry discards (RFC 4301 §5.1).
+///
+/// What comes out of `esp-encap` has been here before and passes.
+pub struct SpdOut(Classify);
+
+impl SpdOut {
+    /// The row with the kernels of `isa`.
+    #[must_use]
+    pub fn new(isa: Isa) -> Self {
+        Self(Classify::new(Side::Out, isa))
+    }
+}
+
+impl Step for SpdOut {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        if matches!(vector.source, Source::Internal { uidb: UidbIndex::CRYPTO, .. }) {
+            return;
+        }
+        self.0.process(lcore, vector, select);
+        let tables = lcore.tables;
+        let uidbs = UidbTable::open(&tables);
+        for slot in select {
+            let Some(entry) = matched(&tables, lcore, vector, Side::Out, slot) else { continue };
+            match entry.action {
+                SpdEntry::PROTECT => {
+                    let interface = UidbIndex(entry.interface);
+                    vector.output[slot & 63] = interface;
+                    let on = uidbs.get(interface).features_out;
+                    vector.gates_out.any |= on;
+                    vector.gates_out.all &= on;
+                }
+                SpdEntry::DISCARD => vector.drop(slot, DropReason::SpdDiscard),
+                _ => {}
+            }
+        }
+    }
+}
