@@ -24,6 +24,7 @@ use qfp::core::fia::{FiaBuilder, Gate};
 use qfp::core::packet::Vector;
 use qfp::core::step::{Lcore, Step};
 use qfp::hal::PacketMask;
+use qfp::report::RunReport;
 
 thread_local! {
     /// How often this thread has taken memory or given it back.
@@ -119,6 +120,49 @@ prefix = "2001:db8:ff::/48"
 via = "2001:db8:2::2"
 "#;
 
+/// What the configuration above has besides, with all that classifies, polices and marks.
+const POLICIES: &str = r#"
+[[acl]]
+text = """
+ip access-list extended HOSTS
+ deny udp any range 30 39 any
+ permit ip any any
+ip access-list extended SOME
+ permit udp any range 40 49 any
+ipv6 access-list HOSTS6
+ deny udp any range 30 39 any
+ permit ipv6 any any
+"""
+[[route_map]]
+text = """
+route-map OTHER permit 10
+ match ip address SOME
+ set ip precedence 5
+ set ip next-hop 10.2.0.3
+"""
+[qos]
+text = """
+class-map match-any SMALL
+ match packet length max 100
+ match access-group name SOME
+policy-map BOUND
+ class SMALL
+  police cir 8000 bc 2000 pir 16000 be 4000
+   conform-action set-qos-transmit 5
+   exceed-action set-dscp-transmit af13
+   violate-action drop
+ class class-default
+  police cir 8 gbps bc 1000000
+policy-map PARENT
+ class class-default
+  police cir 9 gbps bc 1000000
+  service-policy BOUND
+policy-map MARKED
+ class class-default
+  set dscp af11
+"""
+"#;
+
 /// Everything an lcore has to do with: both families, tags, several paths, drops, and punts whose
 /// answers come back to it.
 fn traffic() -> Vec<capture::Timed> {
@@ -139,12 +183,12 @@ fn traffic() -> Vec<capture::Timed> {
     frames.into_iter().map(|frame| (0, frame)).collect()
 }
 
-#[test]
-fn an_lcore_that_runs_neither_takes_memory_nor_gives_it_back() {
+/// Runs a configuration and counts what its lcore asks the allocator for: nothing.
+fn watched(config: &str) -> RunReport {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in.pcap");
     capture::write(&input, &traffic());
-    let mut config = Config::parse(CONFIG, "test.toml").unwrap();
+    let mut config = Config::parse(config, "test.toml").unwrap();
     config.ports[0].device = Some(format!("pcap:rx={},loop", input.display()));
     let seen = Arc::new(Seen::default());
     let watch = {
@@ -165,8 +209,6 @@ fn an_lcore_that_runs_neither_takes_memory_nor_gives_it_back() {
     assert!(vectors >= WATCHED, "only {vectors} vectors in a minute");
     assert_eq!(seen.calls.load(Ordering::Relaxed), 0, "calls in {vectors} vectors");
     // It has done what it was watched at.
-    let named =
-        |counts: &[(&str, u64)], name| counts.iter().any(|(n, count)| *n == name && *count > 0);
     for drop in ["BadUidbIdx", "Ipv4NoRoute"] {
         assert!(named(&report.drops, drop), "{:?}", report.drops);
     }
@@ -174,6 +216,28 @@ fn an_lcore_that_runs_neither_takes_memory_nor_gives_it_back() {
         assert!(named(&report.punts, punt), "{:?}", report.punts);
     }
     assert!(report.injected > 0 && report.forwarded() > 0);
+    report
+}
+
+fn named(counts: &[(&str, u64)], name: &str) -> bool {
+    counts.iter().any(|(n, count)| *n == name && *count > 0)
+}
+
+#[test]
+fn an_lcore_that_runs_neither_takes_memory_nor_gives_it_back() {
+    watched(CONFIG);
+}
+
+#[test]
+fn lists_and_policies_take_no_memory_either() {
+    let inbound = "name = \"in\"\nacl_in = [\"HOSTS\", \"HOSTS6\"]\npolicy_route = \"OTHER\"\n\
+                   service_policy_in = \"PARENT\"";
+    let outbound = "name = \"out\"\nacl_out = [\"HOSTS\"]\nservice_policy_out = \"MARKED\"";
+    let config = CONFIG.replace("name = \"in\"", inbound).replace("name = \"out\"", outbound);
+    let report = watched(&(config + POLICIES));
+    for drop in ["Ipv4Acl", "Ipv6Acl", "Policer"] {
+        assert!(named(&report.drops, drop), "{:?}", report.drops);
+    }
 }
 
 /// System calls of a thread's start and end: memory, affinity, name, signal stack, exit.
