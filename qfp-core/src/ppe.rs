@@ -126,6 +126,8 @@ pub struct Ppe {
     gate: PuntGate,
     filter: LateFilter,
     recirculation: Recirculation,
+    /// Where the packets that stayed in the vector come in next.
+    stays: Option<Source>,
     countdown: u32,
     trace_left: usize,
     traced: Vec<TracedPacket>,
@@ -149,6 +151,7 @@ impl Ppe {
             gate: PuntGate::new(&parts.punt),
             filter: LateFilter::new(),
             recirculation: Recirculation::new(),
+            stays: None,
             countdown: 1,
             trace_left: 0,
             traced: Vec::new(),
@@ -352,17 +355,19 @@ impl Ppe {
             }
             transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
             if !self.vector.recirculated.is_empty() {
-                self.recirculation.collect(&mut self.vector, &self.counters);
+                self.stays = self.recirculation.collect(&mut self.vector, &self.counters);
             }
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {
                 self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
                 let gates = (&mut self.gate, &mut self.filter);
                 hand_over(&mut self.vector, gates, &self.counters, tables, sink);
-                self.pool.free(&mut self.vector.burst, PacketMask::FULL);
+                self.pool.free(&mut self.vector.burst, ended);
             }
         }
-        self.vector.burst.clear();
+        if self.stays.is_none() {
+            self.vector.burst.clear();
+        }
         self.reader.quiescent();
     }
 
@@ -370,7 +375,9 @@ impl Ppe {
     /// nothing is left.
     #[inline]
     fn recirculate(&mut self, now: Nanos, sink: &mut impl SlowPathSink) {
-        while let Some(source) = self.recirculation.next_vector(&mut self.vector) {
+        while let Some(source) =
+            self.stays.take().or_else(|| self.recirculation.next_vector(&mut self.vector))
+        {
             self.process(source, None, now, sink);
         }
     }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use hal::{PacketMask, VECTOR};
 
+use crate::adjacency::fused::{Kinds, Rewritten};
 use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, Group, GroupWord};
 use crate::isa::Isa;
 use crate::packet::Vector;
@@ -93,28 +94,28 @@ fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> u64 {
     simple
 }
 
-/// Rewrites the packets of `select` whose adjacency is plain and whose size fits; returns them.
+/// Rewrites the packets of `select` that are ordinary, as `kinds` says.
 #[inline]
 pub(super) fn rewrite(
     tables: &AdjacencyTables<'_>,
     vector: &mut Vector,
     select: PacketMask,
-) -> PacketMask {
+    kinds: Kinds,
+) -> Rewritten {
     if !Isa::Avx512.available() {
-        return PacketMask::EMPTY;
+        return Rewritten::default();
     }
-    // Frames whose start has been moved already may lack headroom: the rows look at that. The
-    // others have all of `hal::packet::HEADROOM` in front of them.
-    let moved = *vector.burst.parts().resized;
-    let select = (select & vector.burst.owned()) - moved;
+    let select = select & vector.burst.owned();
+    // All ones where TTLs are written.
+    let ttl = if kinds.ttl { u32::MAX } else { 0 };
     let untagged = select & equal_bytes(&vector.l3_offset, UNTAGGED);
     let tagged = select & equal_bytes(&vector.l3_offset, TAGGED);
     let adjacencies = tables.adjacencies;
-    // SAFETY: the CPU has the features, and the burst owns `select`, whose frames are where they
-    // were received and have whole IP headers (`l3-parse`).
+    // SAFETY: the CPU has the features, and the burst owns `select`, whose frames have whole IP
+    // headers (`l3-parse`); those that get a longer header are where they were received.
     unsafe {
         let mut seen = PacketMask::EMPTY;
-        let mut done = PacketMask::EMPTY;
+        let mut done = Rewritten::default();
         for _ in 0..IN_REGISTERS {
             let Some(first) = (select - seen).into_iter().next() else { break };
             let number = vector.adjacency[first & 63];
@@ -122,25 +123,31 @@ pub(super) fn rewrite(
             seen |= same;
             let Some(row) = adjacencies.get(number as usize) else { continue };
             let state = row.state();
-            if state.kind != AdjacencyKind::Plain {
-                continue;
-            }
-            let fits = same & PacketMask(at_most(&vector.ip_len, state.mtu));
-            done |= match state.rewrite_len {
-                UNTAGGED => one_header::<14>(row, vector, fits & untagged),
-                TAGGED => one_header::<18>(row, vector, fits & tagged),
+            let (wanted, all) = match state.kind {
+                AdjacencyKind::Plain => {
+                    (same & PacketMask(at_most(&vector.ip_len, state.mtu)), &mut done.plain)
+                }
+                AdjacencyKind::Featured if kinds.featured => (same, &mut done.featured),
+                _ => continue,
+            };
+            *all |= match state.rewrite_len {
+                UNTAGGED => one_header::<14>(row, vector, wanted & untagged, ttl),
+                TAGGED => one_header::<18>(row, vector, wanted & tagged, ttl),
                 _ => PacketMask::EMPTY,
             };
         }
         let (ipv4, ipv6) = (vector.ipv4, vector.ipv6);
         let (untagged, tagged) = (untagged - seen, tagged - seen);
-        done |= same_header::<14, true>(adjacencies, vector, untagged & ipv4)
-            | same_header::<14, false>(adjacencies, vector, untagged & ipv6)
-            | same_header::<18, true>(adjacencies, vector, tagged & ipv4)
-            | same_header::<18, false>(adjacencies, vector, tagged & ipv6);
-        for slot in select - done {
-            if any_header(adjacencies, vector, slot) {
-                done.insert(slot);
+        done.plain |= same_header::<14, true>(adjacencies, vector, untagged & ipv4, ttl)
+            | same_header::<14, false>(adjacencies, vector, untagged & ipv6, ttl)
+            | same_header::<18, true>(adjacencies, vector, tagged & ipv4, ttl)
+            | same_header::<18, false>(adjacencies, vector, tagged & ipv6, ttl);
+        // Frames whose start has been moved already may lack headroom for a longer header: the
+        // rows look at that. The others have all of `hal::packet::HEADROOM` in front of them.
+        let moved = *vector.burst.parts().resized;
+        for slot in select - done.plain - done.featured - moved {
+            if any_header(adjacencies, vector, slot, kinds.ttl) {
+                done.plain.insert(slot);
             }
         }
         done
@@ -189,42 +196,49 @@ unsafe fn one_header<const LEN: usize>(
     row: &Adjacency,
     vector: &Vector,
     select: PacketMask,
+    ttl: u32,
 ) -> PacketMask {
     // SAFETY: a plain adjacency's rewrite string is not written while an lcore can read it, so it
     // may be loaded as a whole.
     let header = unsafe { _mm256_loadu_si256((&raw const row.rewrite).cast()) };
     for slot in select & vector.ipv4 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, true>(vector, slot, header) };
+        unsafe { store::<LEN, true>(vector, slot, header, ttl) };
     }
     for slot in select & vector.ipv6 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, false>(vector, slot, header) };
+        unsafe { store::<LEN, false>(vector, slot, header, ttl) };
     }
     select
 }
 
-/// Changes header and TTL of one packet in a register, and stores them at once.
+/// Changes header and TTL of one packet in a register, and stores them at once. `ttl` is all ones,
+/// or zero for a TTL that stays.
 ///
 /// # Safety
 /// The burst owns the packet, which has a whole IP header behind `LEN` bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
-unsafe fn store<const LEN: usize, const IPV4: bool>(vector: &Vector, slot: usize, header: __m256i) {
+unsafe fn store<const LEN: usize, const IPV4: bool>(
+    vector: &Vector,
+    slot: usize,
+    header: __m256i,
+    ttl: u32,
+) {
     const { assert!(LEN + 12 <= 32, "header and TTL word fit one register") };
     // Bytes of the frame that the rewrite string gives, and those that the TTL word gives: in
     // every fourth byte of it stands the same byte of the word, turned so that it fits there.
     let header_bytes = (1u32 << LEN) - 1;
-    let ttl_bytes = if IPV4 { 0b1111 << (LEN + 8) } else { 1 << (LEN + 7) };
+    let ttl_bytes = ttl & if IPV4 { 0b1111 << (LEN + 8) } else { 1 << (LEN + 7) };
     let turn = if IPV4 { (LEN as u32 % 4) * 8 } else { ((LEN as u32 + 7) % 4) * 8 };
     let i = slot & 63;
     let frame = vector.burst.data_ptrs()[i];
     // SAFETY: see above: the frame has at least 34 bytes.
     unsafe {
-        let ttl = _mm256_set1_epi32(vector.next_ttl[i].rotate_left(turn).cast_signed());
+        let next = _mm256_set1_epi32(vector.next_ttl[i].rotate_left(turn).cast_signed());
         let bytes = _mm256_loadu_si256(frame.cast());
         let bytes = _mm256_mask_mov_epi8(bytes, header_bytes, header);
-        let bytes = _mm256_mask_mov_epi8(bytes, ttl_bytes, ttl);
+        let bytes = _mm256_mask_mov_epi8(bytes, ttl_bytes, next);
         _mm256_storeu_si256(frame.cast(), bytes);
     }
 }
@@ -239,12 +253,13 @@ unsafe fn same_header<const LEN: usize, const IPV4: bool>(
     adjacencies: &[Adjacency],
     vector: &Vector,
     select: PacketMask,
+    ttl: u32,
 ) -> PacketMask {
     // SAFETY: passed on from the caller.
     let left = unsafe {
         match select.dense() {
-            Some(count) => same_headers::<LEN, IPV4>(adjacencies, vector, 0..count),
-            None => same_headers::<LEN, IPV4>(adjacencies, vector, select.into_iter()),
+            Some(count) => same_headers::<LEN, IPV4>(adjacencies, vector, 0..count, ttl),
+            None => same_headers::<LEN, IPV4>(adjacencies, vector, select.into_iter(), ttl),
         }
     };
     select - PacketMask(left)
@@ -260,6 +275,7 @@ unsafe fn same_headers<const LEN: usize, const IPV4: bool>(
     adjacencies: &[Adjacency],
     vector: &Vector,
     slots: impl Iterator<Item = usize>,
+    ttl: u32,
 ) -> u64 {
     // The low half of the state word of a plain adjacency with such a header.
     let plain = u32::from_le_bytes([AdjacencyKind::Plain as u8, LEN.to_le_bytes()[0], 0, 0]);
@@ -278,7 +294,7 @@ unsafe fn same_headers<const LEN: usize, const IPV4: bool>(
         // while an lcore can read it, so it may be loaded as a whole.
         unsafe {
             let header = _mm256_loadu_si256((&raw const row.rewrite).cast());
-            store::<LEN, IPV4>(vector, slot, header);
+            store::<LEN, IPV4>(vector, slot, header, ttl);
         }
     }
     left
@@ -290,7 +306,12 @@ unsafe fn same_headers<const LEN: usize, const IPV4: bool>(
 /// The burst owns the packet; its IP header starts at its `l3_offset`, and its frame starts where
 /// it was received, with `hal::packet::HEADROOM` bytes in front of it.
 #[inline]
-unsafe fn any_header(adjacencies: &[Adjacency], vector: &mut Vector, slot: usize) -> bool {
+unsafe fn any_header(
+    adjacencies: &[Adjacency],
+    vector: &mut Vector,
+    slot: usize,
+    ttl: bool,
+) -> bool {
     let i = slot & 63;
     let Some(row) = adjacencies.get(vector.adjacency[i] as usize) else { return false };
     let state = row.state();
@@ -307,7 +328,9 @@ unsafe fn any_header(adjacencies: &[Adjacency], vector: &mut Vector, slot: usize
     // an lcore can read it.
     unsafe {
         let network = parts.data[i].add(usize::from(l3_offset));
-        if is_ipv4 {
+        if !ttl {
+            // It stays.
+        } else if is_ipv4 {
             network.add(8).cast::<u32>().write_unaligned(next);
         } else {
             network.add(7).write(next.to_le_bytes()[0]);

@@ -4,6 +4,7 @@ use hal::PacketMask;
 
 use crate::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
 use crate::packet::{DropReason, PuntCause, Vector};
+use crate::simd::same_interface;
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbIndex, UidbTable};
 
@@ -96,9 +97,24 @@ impl Step for AdjacencyLookup {
             }
         }
         let uidbs = UidbTable::open(&lcore.tables);
-        let select = select & vector.live;
-        vector.gates_out = Gates::of(uidbs, &vector.output, select, |row| row.features_out);
+        vector.gates_out = egress_gates(uidbs, vector, select & vector.live);
     }
+}
+
+/// Rows that are on for the output interfaces of `select`.
+#[inline]
+pub(super) fn egress_gates(uidbs: UidbTable<'_>, vector: &Vector, select: PacketMask) -> Gates {
+    let mut gates = Gates { any: 0, all: u64::MAX };
+    let mut rest = select;
+    while let Some(first) = rest.into_iter().next() {
+        let output = vector.output[first & 63];
+        rest -= same_interface(&vector.output, output);
+        let on = uidbs.get(output).features_out;
+        gates.any |= on;
+        gates.all &= on;
+    }
+    gates.all &= gates.any;
+    gates
 }
 
 /// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02).

@@ -3,7 +3,7 @@
 use hal::PacketMask;
 use pal::clock::rdtsc;
 
-use crate::adjacency::fused;
+use crate::adjacency::fused::{self, Kinds, Rewritten};
 use crate::fia::Gate;
 use crate::fia::order::{Direction, FUSED_FIRST, FUSED_LAST, Family, ROUTER, Row};
 use crate::fia::trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
@@ -139,34 +139,69 @@ struct Fusion {
     /// First of its rows, and the first behind it, among those with steps.
     first: usize,
     end: usize,
+    /// First of the rows that packets with egress features go through one by one; none if they
+    /// go through all of them.
+    behind_rewrite: Option<usize>,
     /// Ingress features that stand inside the run, other than its own.
     blocked_by: u64,
-    /// Numbers of the rows that it does the work of.
-    counted: Vec<usize>,
+    /// Numbers of the rows that it does the work of: up to `l2-rewrite`, and behind it.
+    counted: [Vec<usize>; 2],
+    /// Number of the row `ttl`, which is one of them.
+    ttl: usize,
     /// Number of the row that its cycles are shown at.
     shown_at: usize,
 }
 
 impl Fusion {
     fn of(rows: &[ActiveRow], first: usize, last: usize) -> Option<Self> {
-        let mut fusion =
-            Self { first, end: last + 1, blocked_by: 0, counted: Vec::new(), shown_at: 0 };
-        for row in &rows[first..=last] {
+        let mut fusion = Self {
+            first,
+            end: last + 1,
+            behind_rewrite: None,
+            blocked_by: 0,
+            counted: [Vec::new(), Vec::new()],
+            ttl: rows[first].number,
+            shown_at: 0,
+        };
+        let mut before_rewrite = false;
+        for (n, row) in rows.iter().enumerate().take(last + 1).skip(first) {
             let own = ROUTER.iter().any(|r| r.name == row.name);
             match (row.direction, row.gate) {
                 // What every packet needs: the kernel does it.
-                (_, Gate::Always | Gate::TTL) if own => fusion.counted.push(row.number),
+                (_, Gate::Always | Gate::TTL) if own => {
+                    fusion.counted[usize::from(fusion.shown_at != 0)].push(row.number);
+                }
                 // A feature of the user's own that looks at every packet.
                 (_, Gate::Always) => return None,
                 (Direction::Ingress, gate) => fusion.blocked_by |= gate.mask(),
                 // Egress features show in the adjacency, which is then not plain.
-                (Direction::Egress, _) => {}
+                (Direction::Egress, _) => before_rewrite |= fusion.shown_at == 0,
             }
             if row.name == "l2-rewrite" {
                 fusion.shown_at = row.number;
+                fusion.behind_rewrite = (!before_rewrite).then_some(n + 1);
             }
         }
         Some(fusion)
+    }
+
+    /// What the kernel may take of a vector; none if it must be left to the rows.
+    #[inline]
+    fn kinds(&self, gates_in: Gates) -> Option<Kinds> {
+        let ttl = Gate::TTL.mask();
+        if gates_in.any & self.blocked_by != 0 || (gates_in.any & !gates_in.all) & ttl != 0 {
+            return None;
+        }
+        Some(Kinds { ttl: gates_in.any & ttl != 0, featured: self.behind_rewrite.is_some() })
+    }
+
+    /// Numbers of the rows that have been done for some packets, and how many packets.
+    #[inline]
+    fn rows(&self, kinds: Kinds, done: Rewritten) -> impl Iterator<Item = (usize, u64)> + use<'_> {
+        let counts = [done.plain | done.featured, done.plain].map(|mask| u64::from(mask.count()));
+        let rows = self.counted.iter().zip(counts);
+        rows.flat_map(|(rows, count)| rows.iter().map(move |row| (*row, count)))
+            .filter(move |(row, _)| kinds.ttl || *row != self.ttl)
     }
 }
 
@@ -238,9 +273,10 @@ impl Fia {
             packet.after = vector.burst.frame(*slot).to_vec();
             packet.outcome = match vector.end[i] {
                 _ if vector.live.contains(*slot) => TraceOutcome::Sent,
+                _ if vector.recirculated.contains(*slot) => TraceOutcome::Consumed,
                 End::Drop(reason) => TraceOutcome::Dropped(reason),
                 End::Punt(cause) => TraceOutcome::Punted(cause),
-                End::Walking | End::Consumed | End::Recirculated => TraceOutcome::Consumed,
+                End::Walking | End::Consumed => TraceOutcome::Consumed,
             };
             if packet.outcome == TraceOutcome::Sent {
                 packet.output = vector.output[i];
@@ -260,28 +296,34 @@ impl Fia {
     /// One function for all walks, so that a sampled walk runs the code that the others run.
     #[inline(never)]
     fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut Observer<'_>) {
-        let (fused_first, fused_end) = match &self.fusion {
-            Some(fusion) => (fusion.first, fusion.end),
-            None => (usize::MAX, usize::MAX),
+        let (fused_first, behind_rewrite, fused_end) = match &self.fusion {
+            Some(fusion) => (fusion.first, fusion.behind_rewrite.unwrap_or(usize::MAX), fusion.end),
+            None => (usize::MAX, usize::MAX, usize::MAX),
         };
+        let (mut done, mut gates_out) = (Rewritten::default(), Gates::default());
         let mut n = 0;
         while n < self.rows.len() {
             if n == fused_first
                 && let Some(fusion) = &self.fusion
-                && vector.gates_in.all & Gate::TTL.mask() != 0
-                && vector.gates_in.any & fusion.blocked_by == 0
+                && let Some(kinds) = fusion.kinds(vector.gates_in)
             {
-                let done = fused::egress(lcore, vector, vector.live);
-                let count = u64::from(done.count());
-                for row in &fusion.counted {
-                    lcore.counters.row(*row, count);
+                (done, gates_out) = fused::egress(lcore, vector, vector.live, kinds);
+                for (row, count) in fusion.rows(kinds, done) {
+                    lcore.counters.row(row, count);
                 }
                 if !matches!(observer, Observer::Nobody) {
-                    observer.fused(&self.rows, fusion, lcore, done);
+                    observer.fused(&self.rows, fusion, lcore, kinds, done);
                 }
                 if vector.live == vector.ahead {
-                    n = fusion.end;
+                    vector.gates_out = gates_out;
+                    n = if done.featured.is_empty() { fusion.end } else { behind_rewrite };
                 }
+            }
+            if n == behind_rewrite && !done.featured.is_empty() {
+                // From here on they are like all others.
+                vector.ahead = done.plain;
+                vector.gates_out.any |= gates_out.any;
+                vector.gates_out.all &= gates_out.all;
             }
             if n == fused_end && !vector.ahead.is_empty() {
                 // Behind the run its packets are like all others, but have no egress features.
@@ -375,25 +417,33 @@ impl Observer<'_> {
 
     /// The run's cycles are shown at its row `l2-rewrite`, which does the stores; its other rows
     /// are sampled too, at no cost, so that their averages are over all packets.
-    fn fused(&mut self, rows: &[ActiveRow], fusion: &Fusion, lcore: &Lcore<'_>, done: PacketMask) {
-        if done.is_empty() {
+    fn fused(
+        &mut self,
+        rows: &[ActiveRow],
+        fusion: &Fusion,
+        lcore: &Lcore<'_>,
+        kinds: Kinds,
+        done: Rewritten,
+    ) {
+        let (Self::Sampler { last } | Self::Tracer { last, .. }) = self else { return };
+        let all = done.plain | done.featured;
+        if all.is_empty() {
             return;
         }
-        match self {
-            Self::Nobody => {}
-            Self::Sampler { last } => {
-                let cycles = lap(last);
-                let counted = if cycles < INTERRUPTED { &fusion.counted[..] } else { &[] };
-                for row in counted {
-                    let cycles = if *row == fusion.shown_at { cycles } else { 0 };
-                    lcore.counters.row_sample(*row, u64::from(done.count()), cycles);
+        let cycles = lap(last);
+        let interrupted = cycles >= INTERRUPTED;
+        for (number, count) in fusion.rows(kinds, done) {
+            let cycles = if number == fusion.shown_at { cycles } else { 0 };
+            match self {
+                Self::Sampler { .. } if !interrupted => {
+                    lcore.counters.row_sample(number, count, cycles);
                 }
-            }
-            Self::Tracer { last, entry } => {
-                let cycles = lap(last);
-                for row in rows.iter().filter(|row| fusion.counted.contains(&row.number)) {
-                    let cycles = if row.number == fusion.shown_at { cycles } else { 0 };
-                    record(entry, row.name, done, cycles);
+                Self::Nobody | Self::Sampler { .. } => {}
+                Self::Tracer { entry, .. } => {
+                    let Some(row) = rows.iter().find(|row| row.number == number) else { continue };
+                    let through =
+                        if fusion.counted[0].contains(&number) { all } else { done.plain };
+                    record(entry, row.name, through, cycles);
                 }
             }
         }

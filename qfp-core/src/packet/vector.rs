@@ -32,7 +32,6 @@ pub(crate) enum End {
     Drop(DropReason),
     Punt(PuntCause),
     Consumed,
-    Recirculated,
 }
 
 /// Up to 64 packets on their way through the feature invocation array.
@@ -79,8 +78,11 @@ pub struct Vector {
     pub(crate) dropped: PacketMask,
     pub(crate) punted: PacketMask,
     pub(crate) consumed: PacketMask,
-    /// Packets that begin another walk, and where each of them comes in.
+    /// Packets that begin another walk, where the last of them comes in, and whether others come in
+    /// elsewhere: only then it is noted for each.
     pub(crate) recirculated: PacketMask,
+    pub(crate) together: (UidbIndex, TableId),
+    pub(crate) scattered: bool,
     pub(crate) comes_in: [(UidbIndex, TableId); VECTOR],
     /// Input interface.
     pub(crate) input: [UidbIndex; VECTOR],
@@ -151,6 +153,8 @@ impl Vector {
             punted: PacketMask::EMPTY,
             consumed: PacketMask::EMPTY,
             recirculated: PacketMask::EMPTY,
+            together: (UidbIndex::NONE, TableId::GLOBAL),
+            scattered: false,
             comes_in: [(UidbIndex::NONE, TableId::GLOBAL); VECTOR],
             input: [UidbIndex::NONE; VECTOR],
             output: [UidbIndex::NONE; VECTOR],
@@ -200,6 +204,7 @@ impl Vector {
         self.punted = PacketMask::EMPTY;
         self.consumed = PacketMask::EMPTY;
         self.recirculated = PacketMask::EMPTY;
+        self.scattered = false;
         self.gates_in = Gates::default();
         self.gates_out = Gates::default();
         self.source = source;
@@ -365,11 +370,44 @@ impl Vector {
     /// addresses, and an IP packet.
     #[inline]
     pub fn recirculate(&mut self, slot: usize, uidb: UidbIndex, table: TableId) {
-        if self.live.contains(slot) {
-            self.live.remove(slot);
-            self.recirculated.insert(slot);
-            self.comes_in[slot & 63] = (uidb, table);
-            self.end[slot & 63] = End::Recirculated;
+        self.recirculate_all(PacketMask::only(slot), uidb, table);
+    }
+
+    /// As [`recirculate`](Self::recirculate), for every packet of `select`. Best called once: then
+    /// all of them keep their place in the vector.
+    #[inline]
+    pub fn recirculate_all(&mut self, select: PacketMask, uidb: UidbIndex, table: TableId) {
+        let select = select & self.live;
+        if select.is_empty() {
+            return;
+        }
+        self.live -= select;
+        let comes_in = (uidb, table);
+        if !self.recirculated.is_empty() && self.together != comes_in && !self.scattered {
+            self.scattered = true;
+            self.note_comes_in(self.recirculated, self.together);
+        }
+        self.together = comes_in;
+        if self.scattered {
+            self.note_comes_in(select, comes_in);
+        }
+        self.recirculated |= select;
+    }
+
+    #[cold]
+    fn note_comes_in(&mut self, select: PacketMask, comes_in: (UidbIndex, TableId)) {
+        for slot in select {
+            self.comes_in[slot & 63] = comes_in;
+        }
+    }
+
+    /// Drops the packets of `select`, which do not walk any more, behind their last row.
+    #[cold]
+    pub(crate) fn end_all(&mut self, select: PacketMask, reason: DropReason) {
+        self.recirculated -= select;
+        self.dropped |= select;
+        for slot in select {
+            self.end[slot & 63] = End::Drop(reason);
         }
     }
 

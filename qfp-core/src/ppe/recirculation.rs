@@ -3,7 +3,7 @@
 use hal::{Packet, VECTOR};
 
 use crate::counters::{LcoreCounters, LoopEvent};
-use crate::packet::{DropReason, End, Source, Vector};
+use crate::packet::{DropReason, Source, Vector};
 use crate::uidb::{TableId, UidbIndex};
 
 /// Walks that a packet may begin anew: out of one tunnel and into another, four deep.
@@ -31,23 +31,35 @@ impl Recirculation {
         Self { waiting: Vec::with_capacity(VECTOR), walks: 0 }
     }
 
-    /// Takes the packets out of the vector that shall walk again. Those that have done so too often
-    /// are dropped.
-    pub(super) fn collect(&mut self, vector: &mut Vector, counters: &LcoreCounters) {
+    /// Sees to the packets of the vector that shall walk again. Those that have done so too often
+    /// are dropped. Where all come in through the same interface they stay in the vector, which
+    /// is returned as the source of their next walk; else they are taken out of it.
+    #[inline]
+    pub(super) fn collect(
+        &mut self,
+        vector: &mut Vector,
+        counters: &LcoreCounters,
+    ) -> Option<Source> {
         let walks = self.walks + 1;
-        let before = self.waiting.len();
+        if walks > WALKS {
+            vector.end_all(vector.recirculated, DropReason::RecirculationLimit);
+            return None;
+        }
+        let count = vector.recirculated.count();
+        counters.event(LoopEvent::Recirculated, u64::from(count));
+        if !vector.scattered {
+            self.walks = walks;
+            let (uidb, table) = vector.together;
+            return Some(Source::Internal { uidb, table });
+        }
         for slot in vector.recirculated {
-            if walks > WALKS || self.waiting.len() == VECTOR {
-                vector.dropped.insert(slot);
-                vector.end[slot & 63] = End::Drop(DropReason::RecirculationLimit);
-                continue;
-            }
             let (uidb, table) = vector.comes_in[slot & 63];
+            // There is room for all (see above).
             if let Some(packet) = vector.burst.take(slot) {
                 self.waiting.push(Waiting { uidb, table, walks, packet });
             }
         }
-        counters.event(LoopEvent::Recirculated, (self.waiting.len() - before) as u64);
+        None
     }
 
     /// Fills the empty burst with packets that come in through the same interface, in the order in

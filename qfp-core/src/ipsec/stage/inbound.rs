@@ -140,7 +140,7 @@ impl EspDecap {
             let Coming { row, sequence, at } = self.arrived[n & 63];
             if run.as_ref().is_none_or(|run: &Run<'_>| run.row != row) {
                 if let Some(run) = run.take() {
-                    run.settle(vector.now.0);
+                    run.settle(uidbs, vector);
                 }
                 run = Run::of(tables, row);
             }
@@ -173,16 +173,14 @@ impl EspDecap {
                     if run.sa.is(SaFlags::TRANSPORT) {
                         go_on(vector, slot, opened);
                     } else {
-                        let interface = UidbIndex(run.sa.interface);
-                        let table = uidbs.get(interface).routing_table();
-                        vector.recirculate(slot, interface, table);
+                        run.inner.insert(slot);
                     }
                 }
                 Err(reason) => fail(vector, slot, run.state, reason),
             }
         }
         if let Some(run) = run {
-            run.settle(vector.now.0);
+            run.settle(uidbs, vector);
         }
     }
 }
@@ -233,6 +231,8 @@ struct Run<'a> {
     packets: u64,
     bytes: u64,
     highest: u64,
+    /// Inner packets that begin a walk.
+    inner: PacketMask,
 }
 
 impl<'a> Run<'a> {
@@ -247,6 +247,7 @@ impl<'a> Run<'a> {
             packets: 0,
             bytes: 0,
             highest: 0,
+            inner: PacketMask::EMPTY,
         })
     }
 
@@ -272,9 +273,12 @@ impl<'a> Run<'a> {
         self.bytes += u64::from(ip_len);
     }
 
-    /// Writes what the run has come to.
+    /// Writes what the run has come to, and sends its inner packets on their way.
     #[inline]
-    fn settle(self, now: u64) {
+    fn settle(self, uidbs: UidbTable<'_>, vector: &mut Vector) {
+        let now = vector.now.0;
+        let interface = UidbIndex(self.sa.interface);
+        vector.recirculate_all(self.inner, interface, uidbs.get(interface).routing_table());
         if let Some(window) = self.window {
             window.advance(self.highest);
         }

@@ -157,6 +157,8 @@ impl EspEncap {
             return;
         }
         let outcomes = self.batch.run::<true>(shared, tables.keys, vector);
+        // Packets for one table begin their next walk together.
+        let (mut ready, mut table) = (PacketMask::EMPTY, 0);
         for (n, slot, _) in self.batch.iter() {
             let outcome = outcomes.get(n);
             let sent = self.placed[n & 63];
@@ -180,8 +182,13 @@ impl EspEncap {
                 let frame = vector.burst.frame_mut(slot);
                 encap::udp_checksum(frame.get_mut(LINK..).unwrap_or_default());
             }
-            vector.recirculate(slot, UidbIndex::CRYPTO, TableId(sent.table));
+            if sent.table != table {
+                vector.recirculate_all(ready, UidbIndex::CRYPTO, TableId(table));
+                (ready, table) = (PacketMask::EMPTY, sent.table);
+            }
+            ready.insert(slot);
         }
+        vector.recirculate_all(ready, UidbIndex::CRYPTO, TableId(table));
     }
 }
 
