@@ -74,7 +74,8 @@ impl ExplainError {
 pub struct Explanation {
     /// The frame as it comes in.
     pub frame: Vec<u8>,
-    /// Lists and route maps that look at the packet, in the order in which they do.
+    /// Lists, route maps and service policies that look at the packet, in the order in which they
+    /// do.
     pub matches: Vec<Matched>,
     /// Rows of the order of operations that it goes through, in order.
     pub rows: Vec<Row>,
@@ -82,16 +83,17 @@ pub struct Explanation {
     pub fate: Fate,
 }
 
-/// What one list or route map says about a packet.
+/// What one list, route map or service policy says about a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// How the configuration calls the use of it: `acl_in`, `policy_route`, `acl_out`.
+    /// How the configuration calls the use of it: `acl_in`, `policy_route`, `service_policy_in`,
+    /// `acl_out`, `service_policy_out`.
     pub feature: &'static str,
-    /// Name of the list or route map.
+    /// Name of the list, route map or policy-map.
     pub name: String,
-    /// Sequence number and text of the rule that matches, 0 for what follows the last; none when
-    /// nothing does.
-    pub rule: Option<(u32, String)>,
+    /// The rule that matches, with its sequence number or as the implicit one it is, or the class
+    /// and those below it; none when nothing matches.
+    pub says: Option<String>,
 }
 
 /// A row that a packet goes through.
@@ -149,11 +151,7 @@ impl fmt::Display for Matched {
     /// One line: `acl_in EDGE: 20 deny tcp any any eq 22`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.feature, self.name)?;
-        match &self.rule {
-            None => f.write_str("nothing matches"),
-            Some((0, text)) => write!(f, "implicit {text}"),
-            Some((sequence, text)) => write!(f, "{sequence} {text}"),
-        }
+        f.write_str(self.says.as_deref().unwrap_or("nothing matches"))
     }
 }
 

@@ -313,7 +313,8 @@ route-map SCRUB permit 10
 
 /// What `--explain` says of a packet: what matches, and the last two lines.
 fn explained(config: &Path, packet: &str) -> (Vec<String>, String, String) {
-    let outcome = run(["--config", config.to_str().unwrap(), "--explain", packet]);
+    let config = ["--config", config.to_str().unwrap(), "--port", "sink", "--port", "sink"];
+    let outcome = run(config.into_iter().chain(["--explain", packet]));
     assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{packet}");
     let lines: Vec<String> = outcome.stdout.lines().map(str::to_owned).collect();
     let matches = lines.iter().take_while(|line| !line.starts_with("  ")).cloned().collect();
@@ -431,4 +432,26 @@ fn reports_show_what_rules_have_matched_and_what_the_classifier_holds() {
     let text = "permit, match ip address 110, set ip next-hop 10.2.0.254";
     assert_eq!(stats["route_maps"]["v4"]["SCRUB"], Value::from(vec![rule(10, text, 0)]));
     assert!(!run(args).stdout.contains("rule counters"), "not asked for");
+}
+
+#[test]
+fn the_class_of_an_explained_packet_is_named_with_those_above_it() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/configs/qos.toml");
+    let matches = |packet: &str| explained(&config, packet).0;
+    assert_eq!(
+        matches("src=192.0.2.2 dst=203.0.113.1 proto=udp dport=5060 dscp=46 in=customer"),
+        [
+            "service_policy_in FROM-CUSTOMER: class class-default, CUSTOMER-CLASSES class VOICE",
+            "service_policy_out TO-CORE: class VOICE-MARKED",
+        ]
+    );
+    let sent = explained(&config, "src=192.0.2.2 dst=203.0.113.1 dscp=46 in=customer").2;
+    assert_eq!(sent, "sent via core.100 to next hop 198.51.100.2");
+    assert_eq!(
+        matches("src=192.0.2.2 dst=203.0.113.1 proto=tcp dport=873 in=customer"),
+        [
+            "service_policy_in FROM-CUSTOMER: class class-default, CUSTOMER-CLASSES class BACKUP",
+            "service_policy_out TO-CORE: class class-default",
+        ]
+    );
 }

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use client::acl::Family;
+use client::acl::{Family, IMPLICIT};
 use client::config::{Config, Interface, Interfaces};
-use client::ea::CounterName;
+use client::ea::{CounterName, Direction};
 use client::pbr::RuleKey;
 use client::{Capacity, Client, PortFacts};
 use hal::pool::NativePool;
@@ -22,6 +22,7 @@ use qfp_core::fia::{FiaBuilder, Gate, TraceOutcome, TracedPacket};
 use qfp_core::isa::Isa;
 use qfp_core::packet::{DropReason, Vector};
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp_core::qos::ClassEvent;
 use qfp_core::step::{Lcore, Step};
 use qfp_core::tables::Tables;
 use qfp_core::uidb::UidbIndex;
@@ -73,7 +74,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         tx: config.ports.iter().flat_map(|_| sink()).collect(),
         pool: pool.cache(0),
         region,
-        state: None,
+        state: Some(client.state()),
         reader,
         counters: totals.add_lcore(),
         punt: PuntRates::default(),
@@ -195,29 +196,55 @@ impl World<'_> {
                 Some(number) => n == number,
                 None => self.totals.rule(n).0 > 0 && side == Side::In,
             };
-            let rule = self.client.rule_counters().find_map(|(name, n)| match name {
+            let says = self.client.rule_counters().find_map(|(name, n)| match name {
                 CounterName::Ace(of, own, rule)
                     if is(n) && *of == family && own == list.name().as_str() =>
                 {
-                    Some((rule.sequence, of_rule(list, *rule)?))
+                    let text = of_rule(list, *rule)?;
+                    Some(match rule.sequence {
+                        IMPLICIT => format!("implicit {text}"),
+                        sequence => format!("{sequence} {text}"),
+                    })
                 }
                 _ => None,
             });
-            all.push(Matched { feature, name: list.name().to_string(), rule });
+            all.push(Matched { feature, name: list.name().to_string(), says });
         }
         let map = interface.policy_route().filter(|_| side == Side::In);
         if let Some(map) = map.and_then(|name| self.config.route_maps.get(name)) {
-            let rule = self.client.rule_counters().find_map(|(name, n)| match name {
+            let says = self.client.rule_counters().find_map(|(name, n)| match name {
                 CounterName::Policy(_, own, RuleKey::Entry(sequence))
                     if Some(n) == pbr && own == map.name().as_str() =>
                 {
-                    Some((u32::from(*sequence), of_entry(map, *sequence)?))
+                    Some(format!("{sequence} {}", of_entry(map, *sequence)?))
                 }
                 _ => None,
             });
-            all.push(Matched { feature: "policy_route", name: map.name().to_string(), rule });
+            all.push(Matched { feature: "policy_route", name: map.name().to_string(), says });
         }
+        all.extend(self.class(interface, side));
         all
+    }
+
+    /// The classes that the service policy of an interface has put the packet in; none when it has
+    /// not come so far.
+    fn class(&self, interface: &Interface<'_>, side: Side) -> Option<Matched> {
+        let (feature, direction, policy) = match side {
+            Side::In => ("service_policy_in", Direction::In, interface.service_policy_in()?),
+            Side::Out => ("service_policy_out", Direction::Out, interface.service_policy_out()?),
+        };
+        let counted = self.client.service_classes().filter(|(bound, facts)| {
+            bound.interface == interface.name()
+                && bound.direction == direction
+                && self.totals.rule(facts.counters + ClassEvent::Matched as u32).0 > 0
+        });
+        let lowest = counted.map(|(bound, _)| &bound.path).max_by_key(|path| path.len());
+        let class = |(n, (policy, class)): (usize, &(String, String))| match n {
+            0 => format!("class {class}"),
+            _ => format!("{policy} class {class}"),
+        };
+        let says = lowest?.iter().enumerate().map(class).collect::<Vec<_>>().join(", ");
+        Some(Matched { feature, name: policy.to_owned(), says: Some(says) })
     }
 
     fn fate(&self, traced: TracedPacket, work: Vec<SlowWork>, tables: (Reader, ReadOnly)) -> Fate {
@@ -260,7 +287,18 @@ fn next_hop(
         let rewrite = adjacency.rewrite();
         known
             && adjacency.output() == output
-            && frame.starts_with(&rewrite[..usize::from(state.rewrite_len)])
+            && same_header(frame, &rewrite[..usize::from(state.rewrite_len)])
     });
     is_it.and_then(|adjacency| adjacency.next_hop())
+}
+
+/// Whether `frame` begins with `header`, but for the class of service in its tags.
+fn same_header(frame: &[u8], header: &[u8]) -> bool {
+    const PRIORITY: u8 = 0xe0;
+    let tags = 14..header.len().saturating_sub(2);
+    frame.len() >= header.len()
+        && frame.iter().zip(header).enumerate().all(|(n, (sent, row))| {
+            let class = if n % 4 == 2 && tags.contains(&n) { PRIORITY } else { 0 };
+            (sent ^ row) & !class == 0
+        })
 }
