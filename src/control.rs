@@ -174,6 +174,8 @@ impl Control {
                 Action::Transmit { uidb, packet } => {
                     injected.push(Injected::Transmit(uidb, packet));
                 }
+                // No tunnel is made smaller yet.
+                Action::PathMtu { .. } => {}
                 Action::Neighbour { uidb, address, mac } => {
                     if self.client.neighbour(uidb, address, mac).is_err() {
                         self.counts.neighbours_refused += 1;

@@ -24,6 +24,7 @@ mod local;
 mod nd;
 mod neighbour;
 mod options;
+mod path_mtu;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,17 @@ pub enum Action {
         uidb: UidbIndex,
         /// The frame with its tags.
         packet: Packet,
+    },
+    /// The path of what a tunnel sends is smaller than its own link.
+    PathMtu {
+        /// The table that the tunnel's packets are routed in.
+        table: TableId,
+        /// Their destination.
+        destination: IpAddr,
+        /// Their SPI.
+        spi: u32,
+        /// Largest IP packet that passes, bytes; at least 576, with IPv6 1280.
+        mtu: u16,
     },
     /// What the fast path must know of a neighbour.
     Neighbour {

@@ -17,6 +17,8 @@ pal::plain_struct! {
     pub struct Tunnel {
         /// Row of the outbound SAs plus one; 0 for none.
         outbound: AtomicU32,
+        /// Largest packet that the path takes when it is in the tunnel, bytes; 0 for any.
+        path_mtu: AtomicU32,
     }
 }
 
@@ -42,6 +44,20 @@ impl Tunnel {
     /// Names the row of the SA; none stops the tunnel.
     pub fn set(&self, outbound: Option<u32>) {
         self.outbound.store(outbound.map_or(0, |row| row.wrapping_add(1)), Ordering::Release);
+    }
+
+    /// Says how large packets may be before they are in the tunnel, whatever its MTU; none for no
+    /// limit (RFC 4301 §8.2).
+    pub fn set_path_mtu(&self, mtu: Option<u16>) {
+        self.path_mtu.store(mtu.map_or(0, u32::from), Ordering::Relaxed);
+    }
+
+    /// The size of packets that the path takes.
+    #[inline]
+    #[must_use]
+    pub fn path_mtu(&self) -> Option<u16> {
+        let mtu = self.path_mtu.load(Ordering::Relaxed);
+        u16::try_from(mtu).ok().filter(|mtu| *mtu != 0)
     }
 
     /// The row of the SA.
@@ -87,6 +103,13 @@ impl<'a> EspTables<'a> {
         let row = self.tunnels.get(usize::from(output.0))?.outbound()?;
         let sa = self.outbound.get(row as usize).filter(|sa| sa.is(SaFlags::VALID))?;
         Some((sa, self.states.get(sa.state as usize)?))
+    }
+
+    /// The size of packets that the path of an interface takes.
+    #[inline]
+    pub(super) fn path_mtu(&self, output: UidbIndex) -> u16 {
+        let tunnel = self.tunnels.get(usize::from(output.0));
+        tunnel.and_then(Tunnel::path_mtu).unwrap_or(u16::MAX)
     }
 
     /// Counts packets that leave through an interface without an SA.

@@ -4,6 +4,7 @@
 mod failures;
 mod lifetimes;
 mod nesting;
+mod path_mtu;
 mod policies;
 mod replay;
 mod rig;

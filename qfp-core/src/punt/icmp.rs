@@ -46,7 +46,8 @@ impl Problem {
         match self {
             Self::TtlExceeded => (IcmpKind::Ipv4TimeExceeded, icmpv4::TIME_EXCEEDED, 0, 0),
             Self::TooBig { mtu } => {
-                (IcmpKind::Ipv4FragmentationNeeded, UNREACHABLE, 4, u32::from(mtu))
+                let code = icmpv4::FRAGMENTATION_NEEDED;
+                (IcmpKind::Ipv4FragmentationNeeded, UNREACHABLE, code, u32::from(mtu))
             }
             Self::NoRoute => (IcmpKind::Ipv4Unreachable, UNREACHABLE, 0, 0),
             Self::NullRoute | Self::HostUnreachable => {

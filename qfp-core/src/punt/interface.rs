@@ -125,6 +125,12 @@ impl Interfaces {
         this
     }
 
+    pub(super) fn set_mtu(&mut self, uidb: UidbIndex, mtu: u16) {
+        if let Some(interface) = self.by_uidb.get_mut(&uidb) {
+            interface.mtu = mtu;
+        }
+    }
+
     pub(super) fn get(&self, uidb: UidbIndex) -> Option<&Interface> {
         self.by_uidb.get(&uidb)
     }

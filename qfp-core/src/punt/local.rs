@@ -96,8 +96,13 @@ impl SlowPath {
         if Sum::default().bytes(icmp.message()).finish() != 0 {
             return Err(SlowDrop::BadChecksum);
         }
-        if (icmp.kind(), icmp.code()) != (icmpv4::ECHO_REQUEST, 0) {
-            return Ok(Done::Consumed);
+        match (icmp.kind(), icmp.code()) {
+            (icmpv4::ECHO_REQUEST, 0) => {}
+            (icmpv4::UNREACHABLE, icmpv4::FRAGMENTATION_NEEDED) => {
+                self.path_mtu(turn, punted, &icmp, false);
+                return Ok(Done::Consumed);
+            }
+            _ => return Ok(Done::Consumed),
         }
         let mut reply = echo_reply(&icmp, icmpv4::ECHO_REPLY);
         frame::set_checksum(&mut reply, 2, Sum::default());
@@ -146,6 +151,10 @@ impl SlowPath {
                 self.answer(turn, punted, &datagram, IpAddr::V6(ip.src()))?;
                 self.counters.echo_replies += 1;
                 Ok(Done::Answered)
+            }
+            icmpv6::TOO_BIG if !dst.is_multicast() => {
+                self.path_mtu(turn, punted, &icmp, true);
+                Ok(Done::Consumed)
             }
             _ => Ok(Done::Consumed),
         }

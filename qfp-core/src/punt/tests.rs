@@ -9,6 +9,7 @@ mod local;
 mod nd;
 mod neighbours;
 mod options;
+mod path_mtu;
 mod tables;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -156,6 +157,7 @@ enum Seen {
     Inject(Vec<u8>),
     Transmit(UidbIndex, Vec<u8>),
     Neighbour(UidbIndex, IpAddr, Option<[u8; 6]>),
+    PathMtu(IpAddr, u32, u16),
 }
 
 impl From<Action> for Seen {
@@ -171,6 +173,7 @@ impl From<Action> for Seen {
                 Self::Transmit(uidb, packet.frame().to_vec())
             }
             Action::Neighbour { uidb, address, mac } => Self::Neighbour(uidb, address, mac),
+            Action::PathMtu { destination, spi, mtu, .. } => Self::PathMtu(destination, spi, mtu),
         }
     }
 }

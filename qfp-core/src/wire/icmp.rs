@@ -8,6 +8,8 @@ pub mod icmpv4 {
     pub const ECHO_REPLY: u8 = 0;
     /// Destination unreachable.
     pub const UNREACHABLE: u8 = 3;
+    /// Code of destination unreachable: larger than the next link, and not to be fragmented.
+    pub const FRAGMENTATION_NEEDED: u8 = 4;
     /// Echo request.
     pub const ECHO_REQUEST: u8 = 8;
     /// Time exceeded.

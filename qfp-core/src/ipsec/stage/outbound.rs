@@ -74,7 +74,7 @@ impl Step for EspEncap {
             let same = if sa.is(SaFlags::TRANSPORT) {
                 same
             } else {
-                fitting(vector, same, uidbs.get(output).mtu)
+                fitting(vector, same, uidbs.get(output).mtu.min(tables.path_mtu(output)))
             };
             let (packets, bytes) = self.place(shared, vector, same, sa, state);
             if !sa.is(SaFlags::TRANSPORT) {
