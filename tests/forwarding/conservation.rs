@@ -104,13 +104,15 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 20] = [
+const OUT_OF_REACH: [(DropReason, &str); 22] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Flowspec, "no configuration binds flow specifications"),
     (DropReason::RecirculationLimit, "no configuration makes tunnels"),
     (DropReason::NatKeepalive, NO_SA),
+    (DropReason::SpdDiscard, NO_SA),
+    (DropReason::SpdUnprotected, NO_SA),
     (DropReason::EspNoSa, NO_SA),
     (DropReason::EspRunt, NO_SA),
     (DropReason::EspFragment, NO_SA),
@@ -127,7 +129,7 @@ const OUT_OF_REACH: [(DropReason, &str); 20] = [
     (DropReason::EspNoEngine, NO_SA),
 ];
 
-const NO_SA: &str = "no configuration switches ESP on";
+const NO_SA: &str = "no configuration switches IPsec on";
 
 /// Reasons that have a test of their own below.
 const ELSEWHERE: [DropReason; 3] =
