@@ -16,15 +16,16 @@ pub use table::{
     REWRITE_MAX,
 };
 
-/// Resolves the packets of `select` whose group has one member that is forwarded to; returns them.
+/// Resolves the packets of `select` whose group has one member that is forwarded to, or that is
+/// this router; returns them.
 #[inline]
-fn one_forward(
+fn one_member(
     tables: &AdjacencyTables<'_>,
     vector: &mut crate::packet::Vector,
     select: hal::PacketMask,
 ) -> hal::PacketMask {
     #[cfg(target_arch = "x86_64")]
-    return simd::one_forward(tables, vector, select);
+    return simd::one_member(tables, vector, select);
     #[cfg(not(target_arch = "x86_64"))]
     hal::PacketMask::EMPTY
 }

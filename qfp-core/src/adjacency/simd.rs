@@ -25,9 +25,10 @@ const TAGGED: u8 = 18;
 /// Leaves are 16-bit numbers: a table of this size needs no bounds check a packet.
 const LEAVES: usize = 1 << 16;
 
-/// Resolves the packets of `select` whose group has one member that is forwarded to; returns them.
+/// Resolves the packets of `select` whose group has one member that is forwarded to, or that is
+/// this router; returns them.
 #[inline]
-pub(super) fn one_forward(
+pub(super) fn one_member(
     tables: &AdjacencyTables<'_>,
     vector: &mut Vector,
     select: PacketMask,
@@ -37,8 +38,10 @@ pub(super) fn one_forward(
         return PacketMask::EMPTY;
     }
     // SAFETY: the CPU has the features.
-    let simple = unsafe { groups_of_one(groups, vector) };
-    PacketMask(simple) & select
+    let (forward, receive) = unsafe { groups_of_one(groups, vector) };
+    let receive = PacketMask(receive) & select;
+    vector.for_us |= receive;
+    PacketMask(forward) & select | receive
 }
 
 /// Looks up all 64 leaves; those of packets that do not walk any more do no harm.
@@ -46,7 +49,7 @@ pub(super) fn one_forward(
 /// A router with few neighbours has few groups: leaves below 16 are found by permuting two
 /// registers, which costs a tenth of a gather.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> u64 {
+fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> (u64, u64) {
     let words = groups.as_ptr().cast::<i64>();
     // SAFETY: 64 leaves are four registers; the first 16 of 65,536 groups are two.
     unsafe {
@@ -71,18 +74,21 @@ fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> u64 {
     }
 }
 
-/// Notes adjacency and output interface of each leaf's group, and returns the groups of one.
+/// Notes adjacency and output interface of each leaf's group, and returns the groups of one: those
+/// that forward, and those for this router.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> u64 {
-    let mut simple = 0;
+fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> (u64, u64) {
+    let (mut forward, mut receive) = (0, 0);
     let one_forward = _mm512_set1_epi64(GroupWord::ONE_FORWARD.cast_signed());
+    let one_receive = _mm512_set1_epi64(GroupWord::ONE_RECEIVE.cast_signed());
     for lane in (0..VECTOR).step_by(8) {
         // SAFETY: eight elements of 64-element arrays.
         unsafe {
             let word = lookup(_mm256_loadu_si256(vector.leaf.as_ptr().add(lane).cast()));
             let upper = _mm512_srli_epi64::<{ GroupWord::CLASS_SHIFT }>(word);
-            simple |= u64::from(_mm512_cmpeq_epi64_mask(upper, one_forward)) << lane;
+            forward |= u64::from(_mm512_cmpeq_epi64_mask(upper, one_forward)) << lane;
+            receive |= u64::from(_mm512_cmpeq_epi64_mask(upper, one_receive)) << lane;
             let adjacency = _mm512_and_si512(word, _mm512_set1_epi64(0xff_ffff));
             let adjacency = _mm512_cvtepi64_epi32(adjacency);
             _mm256_storeu_si256(vector.adjacency.as_mut_ptr().add(lane).cast(), adjacency);
@@ -91,7 +97,7 @@ fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> u64 {
             _mm_storeu_si128(vector.output.as_mut_ptr().add(lane).cast(), output);
         }
     }
-    simple
+    (forward, receive)
 }
 
 /// Rewrites the packets of `select` that are ordinary, as `kinds` says.

@@ -17,7 +17,7 @@ pub struct NextHop;
 impl Step for NextHop {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = AdjacencyTables::open(&lcore.tables);
-        let simple = super::one_forward(&tables, vector, select);
+        let simple = super::one_member(&tables, vector, select);
         for slot in select - simple {
             choose(&tables, vector, slot);
         }

@@ -193,6 +193,8 @@ impl GroupWord {
     pub(super) const CLASS_SHIFT: u32 = 40;
     /// The upper bits of a group with one member that is forwarded to.
     pub(super) const ONE_FORWARD: u64 = 1 << 2;
+    /// The same where its packets are for us.
+    pub(super) const ONE_RECEIVE: u64 = Self::ONE_FORWARD | GroupClass::Receive as u64;
 
     /// As it is stored: 24 bits `first`, 16 bits output, 2 bits class, 16 bits places.
     #[inline]
@@ -306,6 +308,8 @@ mod tests {
         let one =
             GroupWord { first: 1, output: UidbIndex(2), class: GroupClass::Forward, places: 1 };
         assert_eq!(one.pack() >> GroupWord::CLASS_SHIFT, GroupWord::ONE_FORWARD);
+        let one = GroupWord { class: GroupClass::Receive, ..one };
+        assert_eq!(one.pack() >> GroupWord::CLASS_SHIFT, GroupWord::ONE_RECEIVE);
     }
 
     #[test]

@@ -146,8 +146,6 @@ struct Fusion {
     blocked_by: u64,
     /// Numbers of the rows that it does the work of: up to `l2-rewrite`, and behind it.
     counted: [Vec<usize>; 2],
-    /// Number of the row `ttl`, which is one of them.
-    ttl: usize,
     /// Number of the row that its cycles are shown at.
     shown_at: usize,
 }
@@ -160,7 +158,6 @@ impl Fusion {
             behind_rewrite: None,
             blocked_by: 0,
             counted: [Vec::new(), Vec::new()],
-            ttl: rows[first].number,
             shown_at: 0,
         };
         let mut before_rewrite = false;
@@ -195,13 +192,12 @@ impl Fusion {
         Some(Kinds { ttl: gates_in.any & ttl != 0, featured: self.behind_rewrite.is_some() })
     }
 
-    /// Numbers of the rows that have been done for some packets, and how many packets.
+    /// Numbers of the rows that it has done the work of for all packets, and for the plain ones.
     #[inline]
-    fn rows(&self, kinds: Kinds, done: Rewritten) -> impl Iterator<Item = (usize, u64)> + use<'_> {
-        let counts = [done.plain | done.featured, done.plain].map(|mask| u64::from(mask.count()));
-        let rows = self.counted.iter().zip(counts);
-        rows.flat_map(|(rows, count)| rows.iter().map(move |row| (*row, count)))
-            .filter(move |(row, _)| kinds.ttl || *row != self.ttl)
+    fn rows(&self, kinds: Kinds) -> [&[usize]; 2] {
+        // The row `ttl` is the first of them.
+        let [head, tail] = &self.counted;
+        [head.get(usize::from(!kinds.ttl)..).unwrap_or(&[]), tail]
     }
 }
 
@@ -308,8 +304,9 @@ impl Fia {
                 && let Some(kinds) = fusion.kinds(vector.gates_in)
             {
                 (done, gates_out) = fused::egress(lcore, vector, vector.live, kinds);
-                for (row, count) in fusion.rows(kinds, done) {
-                    lcore.counters.row(row, count);
+                for (rows, mask) in fusion.rows(kinds).into_iter().zip([vector.ahead, done.plain]) {
+                    let count = u64::from(mask.count());
+                    rows.iter().for_each(|row| lcore.counters.row(*row, count));
                 }
                 if !matches!(observer, Observer::Nobody) {
                     observer.fused(&self.rows, fusion, lcore, kinds, done);
@@ -432,18 +429,17 @@ impl Observer<'_> {
         }
         let cycles = lap(last);
         let interrupted = cycles >= INTERRUPTED;
-        for (number, count) in fusion.rows(kinds, done) {
+        let masks = fusion.rows(kinds).into_iter().zip([all, done.plain]);
+        for (number, mask) in masks.flat_map(|(rows, mask)| rows.iter().map(move |n| (*n, mask))) {
             let cycles = if number == fusion.shown_at { cycles } else { 0 };
             match self {
                 Self::Sampler { .. } if !interrupted => {
-                    lcore.counters.row_sample(number, count, cycles);
+                    lcore.counters.row_sample(number, u64::from(mask.count()), cycles);
                 }
                 Self::Nobody | Self::Sampler { .. } => {}
                 Self::Tracer { entry, .. } => {
-                    let Some(row) = rows.iter().find(|row| row.number == number) else { continue };
-                    let through =
-                        if fusion.counted[0].contains(&number) { all } else { done.plain };
-                    record(entry, row.name, through, cycles);
+                    let row = rows.iter().find(|row| row.number == number);
+                    record(entry, row.map_or("", |row| row.name), mask, cycles);
                 }
             }
         }

@@ -2,9 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use hal::PacketMask;
+
 /// Sequence numbers of one word of the ring: the low half is the bitmap, the high half says which
 /// lap around the ring it belongs to.
-const BITS: u64 = 32;
+const BITS: u64 = WORD as u64;
+const WORD: usize = 32;
 
 /// Why a window cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,10 +78,10 @@ impl<'a> Window<'a> {
     #[inline]
     #[must_use]
     pub fn may_accept(&self, sequence: u64) -> bool {
-        let (index, lap, bit) = self.place(sequence);
+        let (index, lap) = self.place(sequence / BITS);
         let word = self.words[index].load(Relaxed);
         let seen = match age(word, lap) {
-            0 => word & bit != 0,
+            0 => word >> (sequence % BITS) & 1 != 0,
             age => age < 0,
         };
         !seen && self.covers(sequence)
@@ -90,22 +93,58 @@ impl<'a> Window<'a> {
     #[inline]
     #[must_use]
     pub fn accept(&self, sequence: u64) -> bool {
-        if !self.covers(sequence) {
-            return false;
+        !self.accept_all([(0, sequence)]).is_empty()
+    }
+
+    /// As [`accept`](Self::accept), for several packets in the order they came: slots and numbers.
+    /// Returns the slots of those that are accepted. Numbers next to each other cost one
+    /// compare-and-swap together.
+    #[inline]
+    #[must_use]
+    pub fn accept_all(&self, numbers: impl IntoIterator<Item = (usize, u64)>) -> PacketMask {
+        let mut accepted = PacketMask::EMPTY;
+        let mut run = Run { block: 0, bits: 0, slots: PacketMask::EMPTY, slot_of: [0; WORD] };
+        for (slot, sequence) in numbers {
+            if !self.covers(sequence) {
+                continue;
+            }
+            let block = sequence / BITS;
+            let bit = usize::from(sequence.to_le_bytes()[0]) % WORD;
+            if block != run.block {
+                accepted |= self.settle(&run);
+                (run.block, run.bits, run.slots) = (block, 0, PacketMask::EMPTY);
+            }
+            if run.bits >> bit & 1 == 0 {
+                run.bits |= 1 << bit;
+                run.slots.insert(slot);
+                run.slot_of[bit] = slot.to_le_bytes()[0];
+            }
         }
-        let (index, lap, bit) = self.place(sequence);
+        accepted | self.settle(&run)
+    }
+
+    /// Accepts the numbers of one word; returns the slots of those that are new.
+    #[inline]
+    fn settle(&self, run: &Run) -> PacketMask {
+        if run.bits == 0 {
+            return PacketMask::EMPTY;
+        }
+        let (index, lap) = self.place(run.block);
         let cell = &self.words[index];
         let mut word = cell.load(Relaxed);
         loop {
-            let next = match age(word, lap) {
-                0 if word & bit != 0 => return false,
-                0 => word | bit,
+            let (next, seen) = match age(word, lap) {
+                0 => (word | run.bits, run.bits & word),
                 // The word still speaks of an earlier lap.
-                1.. => u64::from(lap) << 32 | bit,
-                _ => return false,
+                1.. => (u64::from(lap) << 32 | run.bits, 0),
+                _ => return PacketMask::EMPTY,
             };
+            if seen == run.bits {
+                return PacketMask::EMPTY;
+            }
             match cell.compare_exchange_weak(word, next, Relaxed, Relaxed) {
-                Ok(_) => return true,
+                Ok(_) if seen == 0 => return run.slots,
+                Ok(_) => return run.without(seen),
                 Err(now) => word = now,
             }
         }
@@ -125,15 +164,33 @@ impl<'a> Window<'a> {
         sequence != 0 && sequence.saturating_add(self.size) > self.highest.load(Relaxed)
     }
 
-    /// Word, lap and bit of a number.
+    /// Word and lap of a block of numbers.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "laps are compared modulo 2^32")]
-    fn place(&self, sequence: u64) -> (usize, u32, u64) {
-        let block = sequence / BITS;
+    fn place(&self, block: u64) -> (usize, u32) {
         let count = self.words.len() as u64;
-        let index = (block & (count - 1)) as usize;
-        let lap = (block >> count.trailing_zeros()) as u32;
-        (index, lap, 1 << (sequence % BITS))
+        ((block & (count - 1)) as usize, (block >> count.trailing_zeros()) as u32)
+    }
+}
+
+/// Numbers of one word that are accepted together.
+struct Run {
+    block: u64,
+    bits: u64,
+    /// Their packets, and whose each number is.
+    slots: PacketMask,
+    slot_of: [u8; WORD],
+}
+
+impl Run {
+    /// Its packets but for those whose numbers are among `seen`.
+    #[cold]
+    fn without(&self, seen: u64) -> PacketMask {
+        let mut slots = self.slots;
+        for bit in PacketMask(seen & self.bits) {
+            slots.remove(usize::from(self.slot_of[bit % WORD]));
+        }
+        slots
     }
 }
 

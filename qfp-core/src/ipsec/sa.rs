@@ -456,7 +456,11 @@ impl InboundSa {
         self.spi == spi
             && self.is(SaFlags::VALID)
             && self.is(SaFlags::V6) == v6
-            && self.local.get(..destination.len()) == Some(destination)
+            && match (destination.first_chunk::<4>(), destination.first_chunk::<16>()) {
+                (_, Some(destination)) => self.local == *destination,
+                (Some(destination), None) => self.local.first_chunk() == Some(destination),
+                (None, None) => false,
+            }
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 mod inbound;
 mod outbound;
 
-use hal::VECTOR;
+use hal::{PacketMask, VECTOR};
 
 use super::arch::frames_mut;
 use super::engine::Shared;
@@ -44,6 +44,11 @@ impl Batch {
     fn iter(&self) -> impl Iterator<Item = (usize, usize, &Job)> {
         let slots = self.slots.iter().map(|slot| usize::from(*slot));
         slots.zip(&self.jobs).enumerate().map(|(n, (slot, job))| (n, slot, job))
+    }
+
+    /// Number and slot of those of the packets whose numbers `select` has.
+    fn slots(&self, select: PacketMask) -> impl Iterator<Item = (usize, usize)> {
+        select.into_iter().filter_map(|n| Some((n, usize::from(*self.slots.get(n)?))))
     }
 
     fn run<const SEAL: bool>(

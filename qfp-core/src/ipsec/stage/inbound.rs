@@ -3,7 +3,7 @@
 use hal::{PacketMask, VECTOR};
 
 use super::{Batch, fail, refusal};
-use crate::crypto::Outcome;
+use crate::crypto::{Outcome, Outcomes};
 use crate::ipsec::decap::{self, Arrived, Located, Opened};
 use crate::ipsec::engine::{self, Shared};
 use crate::ipsec::replay::Window;
@@ -135,30 +135,51 @@ impl EspDecap {
     fn open(&mut self, tables: &EspTables<'_>, uidbs: UidbTable<'_>, vector: &mut Vector) {
         let Some(shared) = self.shared else { return };
         let outcomes = self.batch.run::<false>(shared, tables.keys, vector);
-        let mut run = None;
-        for (n, slot, job) in self.batch.iter() {
-            let Coming { row, sequence, at } = self.arrived[n & 63];
-            if run.as_ref().is_none_or(|run: &Run<'_>| run.row != row) {
-                if let Some(run) = run.take() {
-                    run.settle(uidbs, vector);
-                }
-                run = Run::of(tables, row);
+        let mut rest = PacketMask::first(self.batch.jobs.len());
+        while let Some(first) = rest.into_iter().next() {
+            // Packets of one SA that follow each other.
+            let row = self.arrived[first & 63].row;
+            let others = rest.into_iter().find(|&n| self.arrived[n & 63].row != row);
+            let same = rest & PacketMask::first(others.unwrap_or(VECTOR));
+            rest -= same;
+            match Run::of(tables, row) {
+                Some(run) => self.finish(run, same, &outcomes, uidbs, vector),
+                None => self.batch.slots(same).for_each(|(_, slot)| {
+                    vector.drop(slot, DropReason::EspNoSa);
+                }),
             }
-            let Some(run) = run.as_mut() else {
-                vector.drop(slot, DropReason::EspNoSa);
-                continue;
-            };
+        }
+    }
+
+    /// Sees to the packets of one SA, the `same` of the batch, that the engine has had.
+    fn finish(
+        &self,
+        mut run: Run<'_>,
+        same: PacketMask,
+        outcomes: &Outcomes,
+        uidbs: UidbTable<'_>,
+        vector: &mut Vector,
+    ) {
+        let mut authentic = same;
+        for (n, slot) in self.batch.slots(same) {
             let outcome = outcomes.get(n);
             if outcome != Outcome::Done {
+                authentic.remove(n);
                 fail(vector, slot, run.state, refusal(outcome));
+            }
+        }
+        let accepted = run.accept(authentic, |n| self.arrived[n & 63].sequence);
+        for (_, slot) in self.batch.slots(authentic - accepted) {
+            fail(vector, slot, run.state, DropReason::EspReplay);
+        }
+        for (n, slot) in self.batch.slots(accepted) {
+            if run.is_over(vector.now.0) {
+                expired(vector, slot, run.state);
                 continue;
             }
-            if let Err(reason) = run.accepts(sequence, vector.now.0) {
-                fail(vector, slot, run.state, reason);
-                continue;
-            }
+            let (at, job) = (self.arrived[n & 63].at, &self.batch.jobs[n]);
             if at.udp.is_some() {
-                note_peer(vector, slot, at, run);
+                note_peer(vector, slot, at, &run);
             }
             let l3_offset = usize::from(vector.l3_offset[slot & 63]);
             let burst = &mut vector.burst;
@@ -179,9 +200,7 @@ impl EspDecap {
                 Err(reason) => fail(vector, slot, run.state, reason),
             }
         }
-        if let Some(run) = run {
-            run.settle(uidbs, vector);
-        }
+        run.settle(uidbs, vector);
     }
 }
 
@@ -223,7 +242,6 @@ fn expired(vector: &mut Vector, slot: usize, state: &SaState) {
 
 /// Packets of one SA that follow each other: its shared words are written once for all of them.
 struct Run<'a> {
-    row: u32,
     sa: &'a InboundSa,
     state: &'a SaState,
     window: Option<Window<'a>>,
@@ -239,7 +257,6 @@ impl<'a> Run<'a> {
     fn of(tables: &EspTables<'a>, row: u32) -> Option<Self> {
         let (sa, state) = tables.inbound(row)?;
         Some(Self {
-            row,
             sa,
             state,
             window: tables.window(sa, state),
@@ -251,20 +268,20 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Whether an authentic packet is taken: the SA still lives, and it is no repetition.
+    /// Those of the authentic packets that are no repetition.
     #[inline]
-    fn accepts(&mut self, sequence: u64, now: u64) -> Result<(), DropReason> {
+    fn accept(&mut self, packets: PacketMask, number: impl Fn(usize) -> u64) -> PacketMask {
+        let Some(window) = &self.window else { return packets };
+        let accepted = window.accept_all(packets.into_iter().map(|n| (n, number(n))));
+        self.highest = accepted.into_iter().map(number).max().unwrap_or(0);
+        accepted
+    }
+
+    /// Whether its lifetime has ended.
+    #[inline]
+    fn is_over(&self, now: u64) -> bool {
         let (packets, bytes) = (self.before.0 + self.packets, self.before.1 + self.bytes);
-        if self.sa.hard.is_over(packets, bytes, now) {
-            self.state.raise(SaEvents::HARD_EXPIRED);
-            return Err(DropReason::EspSaExpired);
-        }
-        match &self.window {
-            Some(window) if !window.accept(sequence) => return Err(DropReason::EspReplay),
-            Some(_) => self.highest = self.highest.max(sequence),
-            None => {}
-        }
-        Ok(())
+        self.sa.hard.is_over(packets, bytes, now)
     }
 
     #[inline]

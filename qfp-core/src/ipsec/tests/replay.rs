@@ -74,6 +74,22 @@ proptest! {
         }
     }
 
+    #[test]
+    fn numbers_that_come_together_are_accepted_as_one_by_one(
+        size in prop::sample::select(&[64u32, 1024][..]),
+        before in prop::collection::vec(1..200u64, 0..20),
+        numbers in prop::collection::vec(0..200u64, 0..64),
+    ) {
+        let (one, all) = (Memory::new(size), Memory::new(size));
+        for number in before {
+            prop_assert_eq!(one.window().accept(number), all.window().accept(number));
+        }
+        let accepted = all.window().accept_all(numbers.iter().copied().enumerate());
+        for (slot, number) in numbers.into_iter().enumerate() {
+            prop_assert_eq!(accepted.contains(slot), one.window().accept(number), "{}", number);
+        }
+    }
+
     /// Whatever lies in the window or less than half a lap ahead is told from its low half.
     #[test]
     fn extended_numbers_are_found_from_their_low_half(
