@@ -9,18 +9,19 @@ use std::collections::BTreeMap;
 use ahash::AHashMap;
 
 use crate::acl::divide::Divider;
-use crate::acl::image::{Entry, LEAF_MAX, Line};
-use crate::acl::leaf::{Filter, write_leaf};
-use crate::acl::space::{Space, SpaceError, write_node};
+use crate::acl::draft::Draft;
+use crate::acl::image::{BLOCK, Entry, LEAF_MAX};
+use crate::acl::leaf::Filter;
+use crate::acl::space::SpaceError;
 
 /// Rules of a leaf that are not divided further.
-pub(super) const LEAF: usize = 16;
+pub(super) const LEAF: usize = BLOCK;
 /// Copies of rules that a tree of a set of `rules` may have.
 fn copies(rules: usize) -> usize {
     (16 * rules + 512).min(6 * rules + 16384)
 }
 
-/// Why a tree was given up. What it wrote has been given back.
+/// Why a tree was given up. What it wrote is for its owner to abandon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// No room.
@@ -30,9 +31,8 @@ pub(super) enum Stop {
 }
 
 /// Builds the trees of one set of rules.
-pub(super) struct Builder<'a, const W: usize> {
-    lines: &'a [Line],
-    space: &'a mut Space,
+pub(super) struct Builder<'a, 'b, const W: usize> {
+    draft: &'a mut Draft<'b>,
     filters: &'a [Filter<W>],
     divider: Divider<W>,
     /// Columns that leaves have even if their rules do not ask for them, so that all leaves of a
@@ -41,15 +41,15 @@ pub(super) struct Builder<'a, const W: usize> {
     copies: usize,
 }
 
-impl<'a, const W: usize> Builder<'a, W> {
+impl<'a, 'b, const W: usize> Builder<'a, 'b, W> {
     /// A builder over `filters`, which are in order of rank.
-    pub(super) fn new(lines: &'a [Line], space: &'a mut Space, filters: &'a [Filter<W>]) -> Self {
+    pub(super) fn new(draft: &'a mut Draft<'b>, filters: &'a [Filter<W>]) -> Self {
         let divider = Divider::new(filters.iter().map(|filter| &filter.pattern), LEAF);
-        Self { lines, space, filters, divider, columns: 0, copies: 0 }
+        Self { draft, filters, divider, columns: 0, copies: 0 }
     }
 
-    /// A tree of the rules `list`, whose keys are known to agree in the bits `asked`. The caller
-    /// holds the only reference to it.
+    /// A tree of the rules `list`, whose keys are known to agree in the bits `asked`. Nothing refers
+    /// to it yet.
     pub(super) fn tree(&mut self, list: &[u32], asked: &[u64; W]) -> Result<Entry, Stop> {
         self.columns = list
             .iter()
@@ -66,27 +66,13 @@ impl<'a, const W: usize> Builder<'a, W> {
         let mut children = Vec::with_capacity(lists.len());
         for below in &lists {
             let child = match known.get(below.as_slice()) {
-                Some(child) => Ok(*child),
-                None => self.node(below, asked),
+                Some(child) => *child,
+                None => self.node(below, asked)?,
             };
-            match child {
-                Ok(child) => {
-                    known.insert(below, child);
-                    children.push(child);
-                }
-                Err(stop) => {
-                    known.into_values().for_each(|child| self.give_back(child));
-                    return Err(stop);
-                }
-            }
+            known.insert(below, child);
+            children.push(child);
         }
-        match write_node(self.lines, self.space, choice.word, choice.bits, &children) {
-            Ok(node) => Ok(node),
-            Err(error) => {
-                known.into_values().for_each(|child| self.give_back(child));
-                Err(Stop::Space(error))
-            }
-        }
+        self.draft.node(choice.word, choice.bits, &children).map_err(Stop::Space)
     }
 
     fn leaf(&mut self, list: &[u32]) -> Result<Entry, Stop> {
@@ -95,12 +81,7 @@ impl<'a, const W: usize> Builder<'a, W> {
             _ => return Err(Stop::Copies),
         }
         let filters: Vec<_> = list.iter().map(|rule| &self.filters[*rule as usize]).collect();
-        write_leaf(self.lines, self.space, self.columns, &filters).map_err(Stop::Space)
-    }
-
-    /// Gives a child back that no node refers to yet.
-    fn give_back(&mut self, child: Entry) {
-        self.space.discard(self.lines, child);
+        self.draft.leaf(self.columns, &filters).map_err(Stop::Space)
     }
 }
 

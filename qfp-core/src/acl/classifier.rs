@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::acl::build::{Builder, Stop, split_further, ways};
+use crate::acl::draft::Draft;
 use crate::acl::edit::{Edit, Editor};
-use crate::acl::image::{Entry, LEAF_MAX, LINE_WORDS, Line, TREES};
-use crate::acl::leaf::{Filter, write_leaf};
+use crate::acl::image::{Entry, LEAF_MAX, Line, TREES};
+use crate::acl::leaf::Filter;
 use crate::acl::pattern::Pattern;
-use crate::acl::space::{Space, SpaceError, write};
+use crate::acl::space::{Space, SpaceError};
 use crate::slab::Extent;
 
 /// Features that one lookup can answer.
@@ -76,16 +77,6 @@ pub struct Memory<'a> {
     pub lines: &'a [Line],
     /// Who has which.
     pub space: &'a mut Space,
-}
-
-impl Memory<'_> {
-    fn write_object(&mut self, trees: &[Entry], columns: u32) -> Result<u32, SpaceError> {
-        let line = self.space.alloc(1)?;
-        let empty = std::iter::repeat(0);
-        let trees = trees.iter().map(|root| root.0).chain(empty).take(TREES);
-        write(self.lines, line, trees.chain([u64::from(columns)]).take(LINE_WORDS));
-        Ok(line)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -315,29 +306,20 @@ impl<const W: usize> Classifier<W> {
             };
             own[tree] |= 1 << number;
         }
-        let mut editor = Editor { memory, edits: &edits };
-        let mut done = Vec::new();
-        let mut outcome = Ok(());
-        for (tree, own) in trees.iter().zip(own) {
-            match editor.edit(*tree, own) {
-                Ok(new) => done.push(new),
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
-        }
         let columns = edits.iter().fold(self.object.columns, |columns, e| columns | e.columns());
-        let line = outcome.and_then(|()| memory.write_object(&done, columns));
-        match line {
-            Ok(line) => {
-                let new = Object { trees: done, columns, line };
+        let mut draft = Draft::new(memory.lines, memory.space);
+        let start = draft.mark();
+        let mut editor = Editor { draft: &mut draft, edits: &edits };
+        let edited = trees.iter().zip(own).map(|(tree, own)| editor.edit(*tree, own));
+        let edited: Result<Vec<Entry>, SpaceError> = edited.collect();
+        match edited.and_then(|trees| Object::new(&mut draft, trees, columns)) {
+            Ok(new) => {
                 std::mem::replace(&mut self.object, new).retire(memory);
                 (self.wide, self.edits) = (wide, self.edits + edits.len());
                 Ok(true)
             }
             Err(error) => {
-                done.iter().for_each(|tree| memory.space.release(memory.lines, *tree));
+                draft.abandon(start);
                 Err(error.into())
             }
         }
@@ -345,6 +327,11 @@ impl<const W: usize> Classifier<W> {
 }
 
 impl Object {
+    fn new(draft: &mut Draft<'_>, trees: Vec<Entry>, columns: u32) -> Result<Self, SpaceError> {
+        let line = draft.object(&trees, columns)?;
+        Ok(Self { trees, columns, line })
+    }
+
     fn retire(self, memory: &mut Memory<'_>) {
         for tree in self.trees {
             memory.space.release(memory.lines, tree);
@@ -367,39 +354,38 @@ fn compile<const W: usize>(
             rule.patterns.iter().map(filter)
         })
         .collect();
-    let mut trees = Vec::new();
-    let built = build_trees(memory, &filters, &mut trees);
     let columns = filters.iter().fold(0, |columns, filter| columns | filter.pattern.columns());
-    let line = built.and_then(|()| Ok(memory.write_object(&trees, columns)?));
-    match line {
-        Ok(line) => {
+    let mut draft = Draft::new(memory.lines, memory.space);
+    let start = draft.mark();
+    let trees = build_trees(&mut draft, &filters);
+    match trees.and_then(|trees| Ok(Object::new(&mut draft, trees, columns)?)) {
+        Ok(object) => {
             rules.values_mut().zip(new_ranks).for_each(|(ranked, rank)| ranked.rank = rank);
-            Ok(Object { trees, columns, line })
+            Ok(object)
         }
         Err(error) => {
-            trees.iter().for_each(|tree| memory.space.release(memory.lines, *tree));
+            draft.abandon(start);
             Err(error)
         }
     }
 }
 
-/// Appends the trees of `filters` to `trees`, which then own them.
+/// The trees of `filters`.
 fn build_trees<const W: usize>(
-    memory: &mut Memory<'_>,
+    draft: &mut Draft<'_>,
     filters: &[Filter<W>],
-    trees: &mut Vec<Entry>,
-) -> Result<(), ClassifierError> {
+) -> Result<Vec<Entry>, ClassifierError> {
     let mut ways = ways(filters);
     let last = ways.pop().unwrap_or_default();
     for lists in ways {
-        if let Ok(built) = build_lists(memory, filters, &lists) {
-            *trees = built;
-            return Ok(());
+        if let Ok(trees) = build_lists(draft, filters, &lists) {
+            return Ok(trees);
         }
     }
+    let mut trees = Vec::new();
     let (mut lists, mut stubborn) = (last, Vec::<u32>::new());
     while let Some(list) = lists.pop() {
-        match build_lists(memory, filters, std::slice::from_ref(&list)) {
+        match build_lists(draft, filters, std::slice::from_ref(&list)) {
             Ok(built) => trees.extend(built),
             Err(Stop::Space(error)) => return Err(error.into()),
             Err(Stop::Copies) => match split_further(filters, &list) {
@@ -415,31 +401,24 @@ fn build_trees<const W: usize>(
             return Err(ClassifierError::Indivisible(stubborn.len()));
         }
         let filters: Vec<&Filter<W>> = chunk.iter().map(|rule| &filters[*rule as usize]).collect();
-        let leaf = write_leaf(memory.lines, memory.space, 0, &filters)?;
-        memory.space.refer(leaf);
-        trees.push(leaf);
+        trees.push(draft.leaf(0, &filters)?);
     }
-    Ok(())
+    Ok(trees)
 }
 
-/// A tree for each list, or none of them. The caller owns them.
+/// A tree for each list, or none of them.
 fn build_lists<const W: usize>(
-    memory: &mut Memory<'_>,
+    draft: &mut Draft<'_>,
     filters: &[Filter<W>],
     lists: &[Vec<u32>],
 ) -> Result<Vec<Entry>, Stop> {
-    let mut trees = Vec::with_capacity(lists.len());
-    let mut builder = Builder::new(memory.lines, memory.space, filters);
-    let outcome = lists.iter().try_for_each(|list| {
-        trees.push(builder.tree(list, &[0; W])?);
-        Ok(())
-    });
-    if let Err(stop) = outcome {
-        trees.iter().for_each(|tree| memory.space.discard(memory.lines, *tree));
-        return Err(stop);
+    let mark = draft.mark();
+    let mut builder = Builder::new(draft, filters);
+    let trees: Result<Vec<_>, _> = lists.iter().map(|list| builder.tree(list, &[0; W])).collect();
+    if trees.is_err() {
+        draft.abandon(mark);
     }
-    trees.iter().for_each(|tree| memory.space.refer(*tree));
-    Ok(trees)
+    trees
 }
 
 /// Ranks for rules, with gaps between them.

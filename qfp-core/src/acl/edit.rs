@@ -3,12 +3,12 @@
 use ahash::AHashMap;
 
 use crate::acl::build::{Builder, LEAF, Stop};
-use crate::acl::classifier::Memory;
 use crate::acl::divide::Places;
+use crate::acl::draft::Draft;
 use crate::acl::image::{Entry, LEAF_MAX, Line};
-use crate::acl::leaf::{Filter, has_rank, read_leaf, write_leaf};
+use crate::acl::leaf::{Filter, has_rank, read_leaf};
 use crate::acl::pattern::Pattern;
-use crate::acl::space::{SpaceError, read_node, write_node};
+use crate::acl::space::{SpaceError, read_node};
 
 /// One pattern that comes or goes.
 #[derive(Clone, Copy, Debug)]
@@ -61,21 +61,18 @@ impl<const W: usize> Edit<W> {
 
 /// Carries edits into trees.
 pub(super) struct Editor<'a, 'b, const W: usize> {
-    pub(super) memory: &'a mut Memory<'b>,
+    pub(super) draft: &'a mut Draft<'b>,
     /// At most 64.
     pub(super) edits: &'a [Edit<W>],
 }
 
 impl<const W: usize> Editor<'_, '_, W> {
-    /// A tree that is `tree` with the edits of `own` (a bit each) made. The caller gets one
-    /// reference to it.
+    /// A tree that is `tree` with the edits of `own` (a bit each) made.
     pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, SpaceError> {
-        let new = self.changed(tree, own, [0; W])?.unwrap_or(tree);
-        self.memory.space.refer(new);
-        Ok(new)
+        Ok(self.changed(tree, own, [0; W])?.unwrap_or(tree))
     }
 
-    /// The entry that takes the place of `entry`, nothing referring to it; none when it can stay.
+    /// The entry that takes the place of `entry`; none when it can stay.
     fn changed(
         &mut self,
         entry: Entry,
@@ -94,7 +91,7 @@ impl<const W: usize> Editor<'_, '_, W> {
         own: u64,
         mut asked: [u64; W],
     ) -> Result<Option<Entry>, SpaceError> {
-        let (bits, mut children) = read_node(self.memory.lines, node);
+        let (bits, mut children) = read_node(self.draft.lines(), node);
         let word = node.word().min(W - 1);
         asked[word] |= bits;
         let mut wanted = vec![0_u64; children.len()];
@@ -104,42 +101,20 @@ impl<const W: usize> Editor<'_, '_, W> {
             }
         }
         let mut known: AHashMap<(Entry, u64), Entry> = AHashMap::new();
-        let (mut fresh, mut outcome) = (Vec::new(), Ok(()));
+        let mut fresh = false;
         for (child, own) in children.iter_mut().zip(wanted) {
             if own == 0 {
                 continue;
             }
-            if let Some(new) = known.get(&(*child, own)) {
-                *child = *new;
-                continue;
-            }
-            match self.changed(*child, own, asked) {
-                Ok(None) => {
-                    known.insert((*child, own), *child);
-                }
-                Ok(Some(new)) => {
-                    known.insert((*child, own), new);
-                    fresh.push(new);
-                    *child = new;
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
+            let new = match known.get(&(*child, own)) {
+                Some(new) => *new,
+                None => self.changed(*child, own, asked)?.unwrap_or(*child),
+            };
+            known.insert((*child, own), new);
+            fresh |= new != *child;
+            *child = new;
         }
-        if fresh.is_empty() {
-            return outcome.map(|()| None);
-        }
-        let lines = self.memory.lines;
-        let written =
-            outcome.and_then(|()| write_node(lines, self.memory.space, word, bits, &children));
-        if written.is_err() {
-            for child in fresh {
-                self.memory.space.discard(lines, child);
-            }
-        }
-        written.map(Some)
+        Ok(if fresh { Some(self.draft.node(word, bits, &children)?) } else { None })
     }
 
     fn leaf(
@@ -148,7 +123,7 @@ impl<const W: usize> Editor<'_, '_, W> {
         own: u64,
         asked: &[u64; W],
     ) -> Result<Option<Entry>, SpaceError> {
-        let lines = self.memory.lines;
+        let lines = self.draft.lines();
         let edits: Vec<&Edit<W>> = ones(own).map(|number| &self.edits[number]).collect();
         let leaves = |rank| edits.iter().any(|edit| !edit.comes && edit.filter.rank == rank);
         if edits.iter().all(|edit| !edit.comes) && !has_rank(lines, leaf, leaves) {
@@ -165,19 +140,19 @@ impl<const W: usize> Editor<'_, '_, W> {
         filters.sort_by_key(|filter| filter.rank);
         if filters.len() > 2 * LEAF {
             let all: Vec<u32> = (0..).take(filters.len()).collect();
-            let built = Builder::new(lines, self.memory.space, &filters).tree(&all, asked);
-            match built {
+            let mark = self.draft.mark();
+            match Builder::new(self.draft, &filters).tree(&all, asked) {
                 Ok(tree) => return Ok(Some(tree)),
                 Err(Stop::Space(error)) => return Err(error),
-                Err(Stop::Copies) => {}
+                Err(Stop::Copies) => self.draft.abandon(mark),
             }
         }
         if filters.len() > LEAF_MAX {
-            let free = self.memory.space.free();
+            let free = self.draft.space().free();
             return Err(SpaceError { wanted: u32::MAX, free: free.0, waiting: free.1 });
         }
         let filters: Vec<&Filter<W>> = filters.iter().collect();
-        write_leaf(lines, self.memory.space, leaf.columns(), &filters).map(Some)
+        self.draft.leaf(leaf.columns(), &filters).map(Some)
     }
 }
 

@@ -1,19 +1,20 @@
 //! The image: lines of 64 bytes that hold objects, nodes and leaves.
 //!
 //! An object is one line: up to seven trees, an [`Entry`] each and the rest empty, then the columns
-//! that any rule asks for. An entry
-//! names a node or a leaf:
+//! that any rule asks for. An entry names a node or a leaf:
 //!
 //! - A node is a word, the mask of the bits of a key that choose a child, then `2^k` entries; the
 //!   bits are extracted to an index in the order of their places.
-//! - A leaf is blocks of up to 16 rules in order of rank. A block holds two arrays for each column
-//!   that any rule of the leaf asks for (values and masks, or lower ends and lengths of ranges), an
-//!   array of results, each with the rank above it. Arrays of a block have as many elements as it has rules,
-//!   rounded up to a multiple of four.
+//! - A leaf is some of the sixteen lanes of a block, one for each of its rules in order of rank and
+//!   one more; or, when it has many rules, several whole blocks. A block holds two lines for each
+//!   column that any of its rules asks for (values and masks, or lower ends and lengths of ranges),
+//!   then two lines of results, each with the rank above it. The result behind a leaf's last rule
+//!   is all ones: what is found when no rule matches. Leaves of one tree share blocks.
 //!
 //! Nodes and leaves never change once a reader can see them; an update writes new ones, and an
 //! object's number is then pointed to a new line.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 pal::plain_struct! {
@@ -30,12 +31,14 @@ pal::plain_struct! {
 pub(super) const LINE_WORDS: usize = 8;
 /// Trees of an object.
 pub(super) const TREES: usize = LINE_WORDS - 1;
-/// Rules in a block of a leaf.
-pub(super) const BLOCK: usize = 16;
-/// Most lines of a leaf of one block: all columns there can be.
-pub(super) const BLOCK_LINES: usize = 2 * 22 + 2;
+/// Lanes of a block.
+pub(super) const LANES: usize = 16;
+/// Most rules of a leaf in one block; of each block of a longer one.
+pub(super) const BLOCK: usize = LANES - 1;
+/// Most blocks of a leaf.
+const BLOCKS: usize = 256;
 /// Most rules of a leaf.
-pub(super) const LEAF_MAX: usize = 4095;
+pub(super) const LEAF_MAX: usize = BLOCKS * BLOCK;
 /// Most index bits of a node.
 pub(super) const NODE_BITS: u32 = 12;
 
@@ -44,24 +47,31 @@ pub(super) const NODE_BITS: u32 = 12;
 #[repr(transparent)]
 pub(super) struct Entry(pub(super) u64);
 
-const LINE: u64 = (1 << 28) - 1;
-
 impl Entry {
     /// Nothing below: no rule.
     pub(super) const EMPTY: Self = Self(0);
+    /// Bits of the first line.
+    pub(super) const LINE: u64 = (1 << 28) - 1;
     /// Bit of a node.
     pub(super) const NODE: u64 = 1 << 28;
     /// Bit of a leaf.
     pub(super) const LEAF: u64 = 2 << 28;
+    /// Bits that a leaf of more than one block has, some of them.
+    pub(super) const MORE_BLOCKS: u64 = (BLOCKS as u64 - 1) << 38;
+    /// Bits of a leaf's columns.
+    pub(super) const COLUMNS: u64 = u64::MAX << 46;
 
     /// The node at `line` whose index is taken from word `word` of the key.
     pub(super) fn node(line: u32, word: usize) -> Self {
         Self(u64::from(line) | Self::NODE | (word as u64) << 32)
     }
 
-    /// The leaf at `line` of `rules` rules, which ask for `columns`.
-    pub(super) fn leaf(line: u32, rules: usize, columns: u32) -> Self {
-        Self(u64::from(line) | Self::LEAF | (rules as u64) << 30 | u64::from(columns) << 42)
+    /// The leaf from lane `lane` of the block at `line` on, of `rules` rules, 1 to [`LEAF_MAX`], which
+    /// ask for `columns`.
+    pub(super) fn leaf(line: u32, lane: usize, rules: usize, columns: u32) -> Self {
+        let (more, last) = ((rules - 1) / BLOCK, (rules - 1) % BLOCK + 1);
+        let shape = lane | last << 4 | more << 8;
+        Self(u64::from(line) | Self::LEAF | (shape as u64) << 30 | u64::from(columns) << 46)
     }
 
     #[inline(always)]
@@ -77,7 +87,7 @@ impl Entry {
     /// First line.
     #[inline(always)]
     pub(super) fn line(self) -> u32 {
-        (self.0 & LINE) as u32
+        (self.0 & Self::LINE) as u32
     }
 
     /// Of a node: the word of the key.
@@ -86,36 +96,54 @@ impl Entry {
         (self.0 >> 32 & 15) as usize
     }
 
-    /// Of a leaf: its rules.
+    /// Of a leaf: its first lane in each of its blocks.
     #[inline(always)]
+    pub(super) fn lane(self) -> usize {
+        (self.0 >> 30 & 15) as usize
+    }
+
+    /// Of a leaf: rules of its last block; each before it has [`BLOCK`].
+    #[inline(always)]
+    pub(super) fn last(self) -> usize {
+        (self.0 >> 34 & 15) as usize
+    }
+
+    /// Of a leaf: blocks before the last.
+    #[inline(always)]
+    pub(super) fn more(self) -> u32 {
+        (self.0 >> 38 & 0xff) as u32
+    }
+
+    /// Of a leaf: its rules.
     pub(super) fn rules(self) -> usize {
-        (self.0 >> 30 & 0xfff) as usize
+        self.more() as usize * BLOCK + self.last()
+    }
+
+    /// Of a leaf: the first line of each of its blocks, and the lanes of its rules there.
+    pub(super) fn blocks(self) -> impl Iterator<Item = (u32, Range<usize>)> {
+        (0..=self.more()).map(move |block| {
+            let rules = if block == self.more() { self.last() } else { BLOCK };
+            let line = self.line() + block * block_lines(self.columns());
+            (line, self.lane()..(self.lane() + rules).min(LANES))
+        })
     }
 
     /// Of a leaf: its columns.
     #[inline(always)]
     pub(super) fn columns(self) -> u32 {
-        (self.0 >> 42) as u32
+        (self.0 >> 46) as u32
+    }
+
+    /// Of a leaf: its lines.
+    pub(super) fn lines(self) -> u32 {
+        (self.more() + 1) * block_lines(self.columns())
     }
 }
 
-/// Elements of the arrays of a block of `rules` rules.
+/// Lines of a block, of which the results are the last two.
 #[inline(always)]
-pub(super) const fn stride(rules: usize) -> usize {
-    (rules + 3) & !3
-}
-
-/// 32-bit elements of a leaf.
-pub(super) const fn leaf_elements(rules: usize, columns: u32) -> usize {
-    let arrays = 2 * columns.count_ones() as usize + 2;
-    let (full, rest) = (rules / BLOCK, rules % BLOCK);
-    arrays * (full * BLOCK + stride(rest))
-}
-
-/// Lines of a leaf.
-#[expect(clippy::cast_possible_truncation, reason = "at most 4095 rules")]
-pub(super) const fn leaf_lines(rules: usize, columns: u32) -> u32 {
-    leaf_elements(rules, columns).div_ceil(2 * LINE_WORDS) as u32
+pub(super) const fn block_lines(columns: u32) -> u32 {
+    2 * columns.count_ones() + 2
 }
 
 /// Lines of a node with `children` entries.

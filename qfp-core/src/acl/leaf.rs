@@ -1,9 +1,9 @@
-//! Leaves: how rules are packed into blocks, and unpacked again for an update.
+//! Leaves: how rules are put into the lanes of blocks, and read again for an update.
 
-use crate::acl::image::{BLOCK, Entry, LEAF_MAX, Line, leaf_elements, leaf_lines, stride};
+use crate::acl::image::{BLOCK, Entry, LINE_WORDS, Line};
 use crate::acl::key::range_columns;
 use crate::acl::pattern::Pattern;
-use crate::acl::space::{Space, SpaceError, read, write};
+use crate::acl::space::{read, store};
 
 /// A rule's pattern as a leaf holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,94 +15,98 @@ pub(super) struct Filter<const W: usize> {
     pub(super) pattern: Pattern<W>,
 }
 
-/// Writes `filters`, which are in order of rank and at most [`LEAF_MAX`], as a leaf that has at
-/// least the columns `columns`.
-pub(super) fn write_leaf<const W: usize>(
-    lines: &[Line],
-    space: &mut Space,
+/// A lane of a block that begins at a line.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    line: u32,
+    lane: usize,
     columns: u32,
-    filters: &[&Filter<W>],
-) -> Result<Entry, SpaceError> {
-    debug_assert!(filters.len() <= LEAF_MAX);
-    if filters.is_empty() {
-        return Ok(Entry::EMPTY);
+}
+
+impl Lane {
+    /// Where the rules of a leaf lie.
+    fn of(leaf: Entry) -> impl Iterator<Item = Self> {
+        let columns = leaf.columns();
+        leaf.blocks()
+            .flat_map(move |(line, lanes)| lanes.map(move |lane| Self { line, lane, columns }))
     }
-    let asked = |columns, filter: &&Filter<W>| columns | filter.pattern.columns();
-    let columns = filters.iter().fold(columns, asked);
-    let mut elements = Vec::with_capacity(leaf_elements(filters.len(), columns) + 1);
-    for block in filters.chunks(BLOCK) {
-        let mut array = |element: &dyn Fn(&Filter<W>) -> u32| {
-            elements.extend(block.iter().map(|filter| element(filter)));
-            elements.resize(elements.len() + stride(block.len()) - block.len(), 0);
-        };
-        for column in stored(columns, W) {
-            array(&|filter| half(filter.pattern.value[column / 2], column));
-            array(&|filter| half(filter.pattern.mask[column / 2], column));
+
+    fn next(self) -> Self {
+        Self { lane: self.lane + 1, ..self }
+    }
+
+    /// Element of an array of the block, as the word it is in and its shift there.
+    fn element(self, array: usize) -> (usize, usize) {
+        (array * LINE_WORDS + self.lane / 2, 32 * (self.lane % 2))
+    }
+
+    fn put(self, lines: &[Line], array: usize, element: u32) {
+        let (word, shift) = self.element(array);
+        let others = read(lines, self.line, word) & !(0xffff_ffff << shift);
+        store(lines, self.line, word, others | u64::from(element) << shift);
+    }
+
+    fn get(self, lines: &[Line], array: usize) -> u64 {
+        let (word, shift) = self.element(array);
+        read(lines, self.line, word) >> shift & 0xffff_ffff
+    }
+
+    fn result_word(self) -> usize {
+        2 * self.columns.count_ones() as usize * LINE_WORDS + self.lane
+    }
+
+    /// Rank (upper half) and result.
+    fn result(self, lines: &[Line]) -> u64 {
+        read(lines, self.line, self.result_word())
+    }
+
+    fn put_result(self, lines: &[Line], result: u64) {
+        store(lines, self.line, self.result_word(), result);
+    }
+}
+
+/// Writes the rules of `leaf`, in order of rank, into lanes that nobody reads yet.
+pub(super) fn write_leaf<const W: usize>(lines: &[Line], leaf: Entry, filters: &[&Filter<W>]) {
+    debug_assert_eq!(filters.len(), leaf.rules());
+    for (number, (lane, filter)) in Lane::of(leaf).zip(filters).enumerate() {
+        for (pair, column) in stored(leaf.columns(), W).enumerate() {
+            let half = |words: &[u64; W]| low(words[column / 2] >> (32 * (column % 2)));
+            lane.put(lines, 2 * pair, half(&filter.pattern.value));
+            lane.put(lines, 2 * pair + 1, half(&filter.pattern.mask));
         }
         // Each rank with its result, so that one load gets both.
-        elements.extend(block.iter().flat_map(|filter| [filter.result, filter.rank]));
-        elements.resize(elements.len() + 2 * (stride(block.len()) - block.len()), 0);
+        lane.put_result(lines, u64::from(filter.rank) << 32 | u64::from(filter.result));
+        if number + 1 == filters.len() || number % BLOCK == BLOCK - 1 {
+            lane.next().put_result(lines, u64::MAX);
+        }
     }
-    let line = space.alloc(leaf_lines(filters.len(), columns))?;
-    let words = elements
-        .chunks(2)
-        .map(|pair| u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32);
-    write(lines, line, words);
-    Ok(Entry::leaf(line, filters.len(), columns))
 }
 
-/// The rules of a leaf.
+/// The rules of a leaf, or of nothing.
 pub(super) fn read_leaf<const W: usize>(lines: &[Line], leaf: Entry) -> Vec<Filter<W>> {
-    let any = Filter { rank: 0, result: 0, pattern: Pattern::any() };
-    let mut filters = vec![any; leaf.rules()];
-    let mut at = 0;
-    for block in filters.chunks_mut(BLOCK) {
-        let mut array = |element: &dyn Fn(&mut Filter<W>, u64)| {
-            for (i, filter) in block.iter_mut().enumerate() {
-                let word = read(lines, leaf.line(), (at + i) / 2);
-                element(filter, word >> (32 * ((at + i) % 2)) & 0xffff_ffff);
-            }
-            at += stride(block.len());
-        };
-        for column in stored(leaf.columns(), W) {
-            let shift = 32 * (column % 2);
-            let keep = !(0xffff_ffff << shift);
-            array(&|filter, word| {
-                let value = &mut filter.pattern.value[column / 2];
-                *value = *value & keep | word << shift;
-            });
-            array(&|filter, word| {
-                let mask = &mut filter.pattern.mask[column / 2];
-                *mask = *mask & keep | word << shift;
-            });
+    let filter = |lane: Lane| {
+        let result = lane.result(lines);
+        let mut pattern = Pattern::any();
+        for (pair, column) in stored(leaf.columns(), W).enumerate() {
+            let (word, shift) = (column / 2, 32 * (column % 2));
+            let put = |words: &mut [u64; W], half: u64| {
+                words[word] = words[word] & !(0xffff_ffff << shift) | half << shift;
+            };
+            put(&mut pattern.value, lane.get(lines, 2 * pair));
+            put(&mut pattern.mask, lane.get(lines, 2 * pair + 1));
         }
-        for (i, filter) in block.iter_mut().enumerate() {
-            let word = read(lines, leaf.line(), at / 2 + i);
-            (filter.result, filter.rank) = (low(word), low(word >> 32));
-        }
-        at += 2 * stride(block.len());
-    }
-    filters
+        Filter { rank: low(result >> 32), result: low(result), pattern }
+    };
+    Lane::of(leaf).map(filter).collect()
 }
 
-/// Whether a leaf has a rule of one of these ranks; faster than to read all of it.
+/// Whether a leaf, or nothing, has a rule of one of these ranks; faster than to read all of it.
 pub(super) fn has_rank(lines: &[Line], leaf: Entry, ranks: impl Fn(u32) -> bool) -> bool {
-    let arrays = 2 * leaf.columns().count_ones() as usize;
-    let (mut at, mut left) = (0, leaf.rules());
-    while left > 0 {
-        let here = left.min(BLOCK);
-        at += arrays * stride(here);
-        if (0..here).any(|i| ranks(low(read(lines, leaf.line(), at / 2 + i) >> 32))) {
-            return true;
-        }
-        at += 2 * stride(here);
-        left -= here;
-    }
-    false
+    Lane::of(leaf).any(|lane| ranks(low(lane.result(lines) >> 32)))
 }
 
-/// Columns in the order in which a block of a leaf has them: those that are ternary, then those that
-/// are ranges.
+/// Columns in the order in which a block has them: those that are ternary, then those that are
+/// ranges.
 pub(super) fn stored(columns: u32, words: usize) -> impl Iterator<Item = usize> {
     let ranges = range_columns(words);
     ones(columns & !ranges).chain(ones(columns & ranges))
@@ -115,10 +119,6 @@ pub(super) fn ones(mut mask: u32) -> impl Iterator<Item = usize> {
         mask &= mask.wrapping_sub(1);
         (bit < 32).then_some(bit as usize)
     })
-}
-
-fn half(word: u64, column: usize) -> u32 {
-    low(word >> (32 * (column % 2)))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]

@@ -4,12 +4,11 @@ use hal::{PacketMask, VECTOR};
 
 use crate::acl::classifier::FEATURES;
 use crate::acl::divide::extract;
-use crate::acl::image::{
-    BLOCK, BLOCK_LINES, Entry, LINE_WORDS, Line, TREES, leaf_elements, stride,
-};
+use crate::acl::image::{Entry, LINE_WORDS, Line, TREES};
 use crate::acl::key::{Keys, range_columns};
-use crate::acl::leaf::{ones, stored};
+use crate::acl::leaf::stored;
 use crate::acl::simd;
+use crate::acl::space::read;
 use crate::isa::Isa;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -165,58 +164,42 @@ fn scan<const W: usize, const F: usize>(
         if !leaf.is_leaf() || !fits(lines, leaf) {
             continue;
         }
-        let at = |element: usize| {
-            let word = element / 2;
-            let line = &lines[leaf.line() as usize + word / LINE_WORDS];
-            half(line.words[word % LINE_WORDS].load(Relaxed), element)
-        };
-        let (mut first, mut left) = (0, leaf.rules());
-        while left > 0 {
-            let rules = left.min(BLOCK);
-            let step = stride(rules);
-            left -= rules;
-            let mut hit = u32::MAX >> (32 - rules);
+        for (mut line, lanes) in leaf.blocks() {
+            let mut hit = u32::MAX;
             for column in stored(leaf.columns(), W) {
                 let key = half(keys.words[(column / 2).min(W - 1)][slot & (VECTOR - 1)], column);
                 let is_range = range_columns(W) >> column & 1 != 0;
-                for rule in 0..rules {
-                    let (value, mask) = (at(first + rule), at(first + step + rule));
+                for lane in lanes.clone() {
+                    let value = half(read(lines, line, lane / 2), lane);
+                    let mask = half(read(lines, line + 1, lane / 2), lane);
                     let met = if is_range {
                         let within = |shift: u32| {
-                            let lane = |word: u32| word >> shift & 0xffff;
-                            lane(key).wrapping_sub(lane(value)) & 0xffff <= lane(mask)
+                            let part = |word: u32| word >> shift & 0xffff;
+                            part(key).wrapping_sub(part(value)) & 0xffff <= part(mask)
                         };
                         within(0) && within(16)
                     } else {
                         (key ^ value) & mask == 0
                     };
-                    hit &= !(u32::from(!met) << rule);
+                    hit &= !(u32::from(!met) << lane);
                 }
-                first += 2 * step;
+                line += 2;
             }
-            for rule in ones(hit) {
-                let found = |half: usize| u64::from(at(first + 2 * rule + half));
-                let found = found(1) << 32 | found(0);
+            for lane in lanes.filter(|lane| hit >> lane & 1 != 0) {
+                let found = read(lines, line, lane);
                 let feature = (found >> 62) as usize;
                 if feature < F {
                     matches.offer(feature, slot, found);
                 }
             }
-            first += 2 * step;
         }
     }
 }
 
 /// Whether a leaf lies within the lines: true for every leaf of an intact image.
-#[inline(always)]
+#[inline]
 pub(super) fn fits(lines: &[Line], leaf: Entry) -> bool {
-    // The usual leaf has one block and is not among the last lines.
-    let rules = leaf.rules();
-    if rules <= BLOCK && leaf.line() as usize + BLOCK_LINES <= lines.len() {
-        return true;
-    }
-    let elements = leaf_elements(rules, leaf.columns());
-    leaf.line() as usize * 2 * LINE_WORDS + elements <= lines.len() * 2 * LINE_WORDS
+    leaf.line() as usize + leaf.lines() as usize <= lines.len()
 }
 
 /// An element: 32 bits of a word.

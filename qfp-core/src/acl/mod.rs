@@ -11,6 +11,7 @@ mod bind;
 mod build;
 mod classifier;
 mod divide;
+mod draft;
 mod edit;
 mod header;
 mod image;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::acl::image::{Entry, LINE_WORDS, Line, leaf_lines, node_lines};
+use crate::acl::image::{Entry, LINE_WORDS, Line, node_lines};
 use crate::slab::{Extent, Slab};
 
 /// There is no room for another node or leaf.
@@ -27,7 +27,7 @@ pub struct SpaceError {
 #[derive(Debug)]
 pub struct Space {
     slab: Slab,
-    /// By first line: slots of nodes and objects that refer to a node or leaf.
+    /// By first line: slots of nodes and objects that refer to a node or to the leaves of a block.
     references: Vec<u32>,
     epoch: u64,
 }
@@ -91,30 +91,27 @@ impl Space {
         }
     }
 
-    /// One slot less refers to `entry`; what nothing refers to is set aside, with all below it.
+    /// One slot less refers to `entry`; what nothing refers to is set aside, with all below it, a
+    /// block when nothing refers to any of its leaves.
     pub(super) fn release(&mut self, lines: &[Line], entry: Entry) {
         if self.unrefer(entry) {
-            self.children(lines, entry, Self::release);
+            if entry.is_node() {
+                for child in read_node(lines, entry).1 {
+                    self.release(lines, child);
+                }
+            }
             self.retire(extent(lines, entry));
         }
     }
 
-    /// Gives back a node or leaf that nothing refers to and no reader has seen, with all below it
-    /// that is only part of it.
-    pub(super) fn discard(&mut self, lines: &[Line], entry: Entry) {
-        if entry != Entry::EMPTY {
-            let drop = |space: &mut Self, lines: &[Line], child| {
-                if space.unrefer(child) {
-                    space.discard(lines, child);
-                }
-            };
-            self.children(lines, entry, drop);
-            self.slab.free(extent(lines, entry));
-        }
+    /// Gives back lines that nothing refers to and no reader has seen.
+    pub(super) fn give_back(&mut self, extent: Extent) {
+        debug_assert_eq!(self.references[extent.first as usize], 0);
+        self.slab.free(extent);
     }
 
     /// Takes one reference away; true when it was the last.
-    fn unrefer(&mut self, entry: Entry) -> bool {
+    pub(super) fn unrefer(&mut self, entry: Entry) -> bool {
         if entry == Entry::EMPTY {
             return false;
         }
@@ -122,22 +119,14 @@ impl Space {
         *references = references.saturating_sub(1);
         *references == 0
     }
-
-    fn children(&mut self, lines: &[Line], entry: Entry, work: impl Fn(&mut Self, &[Line], Entry)) {
-        if entry.is_node() {
-            for child in read_node(lines, entry).1 {
-                work(self, lines, child);
-            }
-        }
-    }
 }
 
-/// The lines of a node or a leaf.
+/// The lines of a node or of the blocks that a leaf is in.
 fn extent(lines: &[Line], entry: Entry) -> Extent {
     let count = if entry.is_node() {
         node_lines(1 << read(lines, entry.line(), 0).count_ones())
     } else {
-        leaf_lines(entry.rules(), entry.columns())
+        entry.lines()
     };
     Extent { first: entry.line(), count }
 }
@@ -149,28 +138,17 @@ pub(super) fn read_node(lines: &[Line], node: Entry) -> (u64, Vec<Entry>) {
     (bits, children.collect())
 }
 
-/// Writes a node, which then refers to its children.
-pub(super) fn write_node(
-    lines: &[Line],
-    space: &mut Space,
-    word: usize,
-    bits: u64,
-    children: &[Entry],
-) -> Result<Entry, SpaceError> {
-    let line = space.alloc(node_lines(children.len()))?;
-    write(lines, line, std::iter::once(bits).chain(children.iter().map(|child| child.0)));
-    for child in children {
-        space.refer(*child);
-    }
-    Ok(Entry::node(line, word))
-}
-
 /// Writes words from the start of a line on.
 pub(super) fn write(lines: &[Line], first: u32, words: impl IntoIterator<Item = u64>) {
     let at = lines[first as usize..].iter().flat_map(|line| &line.words);
     for (to, word) in at.zip(words) {
         to.store(word, Relaxed);
     }
+}
+
+/// Writes a word, counted from the start of a line.
+pub(super) fn store(lines: &[Line], first: u32, word: usize, value: u64) {
+    lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].store(value, Relaxed);
 }
 
 /// A word, counted from the start of a line.

@@ -1,0 +1,127 @@
+//! What a build or an update has written that no reader sees yet: all of it can be given back.
+
+use std::collections::BTreeMap;
+
+use crate::acl::image::{BLOCK, Entry, LANES, Line, TREES, block_lines, node_lines};
+use crate::acl::leaf::{Filter, write_leaf};
+use crate::acl::space::{Space, SpaceError, read_node, write};
+use crate::slab::Extent;
+
+/// Nodes and leaves that are being written.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    lines: &'a [Line],
+    space: &'a mut Space,
+    nodes: Vec<Entry>,
+    extents: Vec<Extent>,
+    /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
+    spare: BTreeMap<(u32, usize), Vec<u32>>,
+}
+
+/// How much of a draft there was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    nodes: usize,
+    extents: usize,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(lines: &'a [Line], space: &'a mut Space) -> Self {
+        Self { lines, space, nodes: Vec::new(), extents: Vec::new(), spare: BTreeMap::new() }
+    }
+
+    pub(super) fn lines(&self) -> &'a [Line] {
+        self.lines
+    }
+
+    pub(super) fn space(&mut self) -> &mut Space {
+        self.space
+    }
+
+    /// Writes a node, which then refers to its children.
+    pub(super) fn node(
+        &mut self,
+        word: usize,
+        bits: u64,
+        children: &[Entry],
+    ) -> Result<Entry, SpaceError> {
+        let line = self.alloc(node_lines(children.len()))?;
+        write(self.lines, line, std::iter::once(bits).chain(children.iter().map(|child| child.0)));
+        for child in children {
+            self.space.refer(*child);
+        }
+        let node = Entry::node(line, word);
+        self.nodes.push(node);
+        Ok(node)
+    }
+
+    /// Writes `filters`, at most `LEAF_MAX` in order of rank, as a leaf that has at least the columns
+    /// `columns`.
+    pub(super) fn leaf<const W: usize>(
+        &mut self,
+        columns: u32,
+        filters: &[&Filter<W>],
+    ) -> Result<Entry, SpaceError> {
+        if filters.is_empty() {
+            return Ok(Entry::EMPTY);
+        }
+        let columns = filters.iter().fold(columns, |all, filter| all | filter.pattern.columns());
+        let leaf = |line, lane| Entry::leaf(line, lane, filters.len(), columns);
+        let leaf = if filters.len() > BLOCK {
+            leaf(self.alloc(leaf(0, 0).lines())?, 0)
+        } else {
+            let (line, lane) = self.lanes(columns, filters.len() + 1)?;
+            leaf(line, lane)
+        };
+        write_leaf(self.lines, leaf, filters);
+        Ok(leaf)
+    }
+
+    /// Writes an object of at most `TREES` trees, which then refers to them.
+    pub(super) fn object(&mut self, trees: &[Entry], columns: u32) -> Result<u32, SpaceError> {
+        let line = self.alloc(1)?;
+        let empty = std::iter::repeat(0);
+        let words = trees.iter().map(|root| root.0).chain(empty).take(TREES);
+        write(self.lines, line, words.chain([u64::from(columns)]));
+        for tree in trees {
+            self.space.refer(*tree);
+        }
+        Ok(line)
+    }
+
+    /// Takes `count` lanes of the fullest block that has them.
+    fn lanes(&mut self, columns: u32, count: usize) -> Result<(u32, usize), SpaceError> {
+        let mut fitting = self.spare.range_mut((columns, count)..=(columns, LANES));
+        let found = fitting.find_map(|((_, spare), blocks)| Some((*spare, blocks.pop()?)));
+        let (spare, line) = match found {
+            Some(found) => found,
+            None => (LANES, self.alloc(block_lines(columns))?),
+        };
+        self.spare.entry((columns, spare - count)).or_default().push(line);
+        Ok((line, LANES - spare))
+    }
+
+    fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
+        let first = self.space.alloc(count)?;
+        self.extents.push(Extent { first, count });
+        Ok(first)
+    }
+
+    /// How much there is now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { nodes: self.nodes.len(), extents: self.extents.len() }
+    }
+
+    /// Gives back what was written since.
+    pub(super) fn abandon(&mut self, mark: Mark) {
+        for node in self.nodes.drain(mark.nodes..) {
+            for child in read_node(self.lines, node).1 {
+                self.space.unrefer(child);
+            }
+        }
+        for extent in self.extents.drain(mark.extents..) {
+            self.space.give_back(extent);
+        }
+        self.spare.clear();
+    }
+}
