@@ -44,6 +44,9 @@ pub enum ExplainError {
     /// No interface has the name that the packet comes in by.
     #[error("in={0}: there is no such interface")]
     NoInterface(String),
+    /// What comes in through a tunnel came in through a port before.
+    #[error("in={0}: is a tunnel; packets come in through ports and VLANs")]
+    NoPort(String),
     /// The order of operations has no place to look at what is matched.
     #[error(transparent)]
     Fia(#[from] FiaError),
@@ -64,7 +67,10 @@ impl ExplainError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::NoInterface(_) | Self::TooLong(_) | Self::Commit(CommitError::Config(_))
+            Self::NoInterface(_)
+                | Self::NoPort(_)
+                | Self::TooLong(_)
+                | Self::Commit(CommitError::Config(_))
         )
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use client::acl::Family;
 use client::config::{Config, ConfigError, RouteTable};
 use client::ea::TcamUsage;
+use client::ipsec::MarksError;
 use client::{Capacity, CommitError, Features, ListEdit, ListError};
 use hal::PortError;
 use pal::lcore::{CpuList, LaunchError, LcoreError, StopFlag};
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The tables have no room for the configuration.
     #[error(transparent)]
     Commit(CommitError),
+    /// Sequence numbers of SAs cannot be kept over a restart.
+    #[error(transparent)]
+    Marks(#[from] MarksError),
     /// Lcores cannot be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -80,6 +84,8 @@ impl StartError {
             Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
             Self::Port(error) => is_usage(error),
             Self::Commit(CommitError::Acl(error)) => error.is_usage(),
+            Self::Commit(CommitError::Ipsec(error)) => error.is_usage(),
+            Self::Marks(_) => true,
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,
         }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use client::config::{Config, RouteTable};
+use client::ipsec::Marks;
 use client::{Capacity, Client, Features, PortFacts};
 use hal::pool::NativePool;
 use hal::spec::Spec;
@@ -121,6 +122,9 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
+    }
+    if let Some(file) = parts.config.state_file() {
+        client.keep_marks(Marks::open(&file)?);
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
     // Links come up last: what they bring in from then on finds complete tables.

@@ -3,9 +3,10 @@
 mod capacity;
 mod lists;
 mod routes;
+mod sas;
 mod updates;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
@@ -19,13 +20,14 @@ use qfp_core::uidb::{TableId, UidbIndex};
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
 use crate::ea::{
     AclAgent, AclError, AclPlan, AdjacencyAgent, AdjacencyKey, BoundClass, ClassFacts, Drafts,
-    FibAgent, InterfaceAgent, LinkFacts, Macs,
+    FibAgent, InterfaceAgent, IpsecAgent, IpsecError, IpsecPlan, LinkFacts, Macs, SaNames, mac_of,
 };
 use crate::rib::{Delta, Rib};
 use crate::rm::{Exhausted, Vrfs};
 
 pub use capacity::Capacity;
 pub use lists::{ListEdit, ListError};
+pub use sas::SaPlace;
 
 /// Why a configuration cannot be committed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,9 @@ pub enum CommitError {
     /// Access lists and policies.
     #[error(transparent)]
     Acl(#[from] AclError),
+    /// SAs.
+    #[error(transparent)]
+    Ipsec(#[from] IpsecError),
     /// A forwarding table has no room.
     #[error(transparent)]
     Fib(#[from] FibError),
@@ -94,6 +99,9 @@ pub struct Client {
     adjacencies: AdjacencyAgent,
     fib: FibAgent,
     acl: AclAgent,
+    ipsec: IpsecAgent,
+    /// Tunnels, and what stands for policies, by name.
+    protected: BTreeMap<String, UidbIndex>,
     rib: Rib,
     vrfs: Vrfs,
     features: HashMap<String, Features>,
@@ -128,6 +136,7 @@ impl Client {
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
         let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules, capacity.classes)?;
+        let ipsec = IpsecAgent::new(&mut driver, capacity)?;
         let interfaces = InterfaceAgent::new();
         Ok(Self {
             driver,
@@ -135,6 +144,8 @@ impl Client {
             adjacencies,
             fib,
             acl,
+            ipsec,
+            protected: BTreeMap::new(),
             rib: Rib::default(),
             vrfs: Vrfs::new(capacity.vrfs),
             features: HashMap::new(),
@@ -199,7 +210,7 @@ impl Client {
         self.interfaces.number(&interfaces)?;
         let names: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
         let new_vrfs = self.vrfs.add(names.iter().copied())?;
-        let links = self.links(&interfaces, ports);
+        let links = self.links(config, &interfaces, ports);
         let before = self.adjacencies.set_links(links);
         let result = self.configure(config, routes, ports, &interfaces);
         if result.is_err() {
@@ -225,7 +236,8 @@ impl Client {
         interfaces: &Interfaces<'_>,
     ) -> Result<(), CommitError> {
         let table = |vrf: Option<&str>| self.vrfs.table(vrf);
-        let features = |interface: &Interface<'_>| self.features_of(interface);
+        let features = |interface: &Interface<'_>| self.features_of(config, interface);
+        let features = (features, IpsecAgent::everywhere(config));
         let drafts = self.interfaces.draft(&self.driver, interfaces, ports, features, table)?;
         let acl = self.acl.prepare(
             &self.driver,
@@ -235,6 +247,13 @@ impl Client {
             self.interfaces.high_water(),
             |vrf| self.vrfs.named(vrf),
         )?;
+        let sas = match self.prepare_sas(config, interfaces) {
+            Ok(sas) => sas,
+            Err(error) => {
+                self.acl.cancel(&self.driver, acl);
+                return Err(error.into());
+            }
+        };
         let wanted = self.configured_routes(config, routes, interfaces);
         let delta = self.rib.settle();
         let mut acl = Some(acl);
@@ -243,9 +262,14 @@ impl Client {
             self.acl.cancel(&self.driver, acl);
         }
         if result.is_err() {
+            self.ipsec.cancel(&mut self.driver, sas);
             self.rib.undo(&delta);
             return result;
         }
+        self.ipsec.apply(&mut self.driver, sas);
+        let protected = interfaces.all().iter().filter(|interface| interface.is_protected());
+        let named = |one: &Interface<'_>| (one.name().to_owned(), self.interfaces.uidb(one));
+        self.protected = protected.map(named).collect();
         let gone = self.rib.keep();
         self.fib.remove(&gone);
         self.connected = wanted.connected;
@@ -315,37 +339,65 @@ impl Client {
         self.adjacencies.purge(&mut self.driver, &used);
     }
 
+    /// Prepares what the configuration says about SAs.
+    fn prepare_sas(
+        &mut self,
+        config: &Config,
+        interfaces: &Interfaces<'_>,
+    ) -> Result<IpsecPlan, IpsecError> {
+        let Self { ipsec, driver, interfaces: numbers, vrfs, .. } = self;
+        let interface = |name: &str| {
+            let interface = interfaces.get(interfaces.named(name)?);
+            interface.is_protected().then(|| numbers.uidb(interface))
+        };
+        let used: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
+        let table = |vrf: &str| vrfs.named(vrf).filter(|_| used.contains(vrf));
+        let names = SaNames { interface: &interface, table: &table };
+        ipsec.prepare_configured(driver, config, &names)
+    }
+
     /// Rows that are on for an interface beyond the usual ones: a user's own, and those of what is
     /// bound to it.
-    fn features_of(&self, interface: &Interface<'_>) -> Features {
+    fn features_of(&self, config: &Config, interface: &Interface<'_>) -> Features {
         let own = self.features.get(interface.name()).copied().unwrap_or_default();
-        let bound = self.acl.features(interface);
-        Features { ingress: own.ingress | bound.ingress, egress: own.egress | bound.egress }
+        let all = [
+            own,
+            self.acl.features(interface),
+            IpsecAgent::everywhere(config),
+            IpsecAgent::features(interface),
+        ];
+        all.into_iter().fold(Features::default(), |sum, one| Features {
+            ingress: sum.ingress | one.ingress,
+            egress: sum.egress | one.egress,
+        })
     }
 
     /// What frames of each interface look like.
     fn links(
         &self,
+        config: &Config,
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
     ) -> HashMap<UidbIndex, LinkFacts> {
         let mut links = HashMap::new();
-        for interface in interfaces.all().iter().filter(|interface| interface.is_up()) {
+        let up = |interface: &&Interface<'_>| interface.is_up() && !interface.is_hidden();
+        for interface in interfaces.all().iter().filter(up) {
             let tag = |tpid: Tpid, vid: u16| {
                 let [a, b] = tpid.ethertype().to_be_bytes();
                 let [c, d] = vid.to_be_bytes();
                 [a, b, c, d]
             };
-            let tags = interface.vlan.map_or(Vec::new(), |vlan| match vlan.inner {
+            let tags = interface.vlan().map_or(Vec::new(), |vlan| match vlan.inner {
                 None => vec![tag(vlan.tpid, vlan.id)],
                 Some(inner) => vec![tag(vlan.tpid, vlan.id), tag(Tpid::Dot1q, inner)],
             });
-            let own = self.features_of(interface);
+            let own = self.features_of(config, interface);
             let facts = LinkFacts {
-                mac: ports.get(interface.port_index).map_or([0; 6], |port| port.mac),
+                mac: mac_of(interface, ports),
                 tags,
                 mtu: interface.mtu(),
                 featured: own.egress != 0,
+                point_to_point: interface.is_point_to_point(),
             };
             links.insert(self.interfaces.uidb(interface), facts);
         }
@@ -364,6 +416,7 @@ impl Client {
         self.fib.reclaim(&mut self.driver);
         self.adjacencies.reclaim(&self.driver);
         self.acl.reclaim(&self.driver);
+        self.ipsec.reclaim(&self.driver);
         self.vrfs.reclaim(&self.driver);
         self.driver.reclaim();
     }

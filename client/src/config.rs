@@ -7,7 +7,7 @@
 //! Large route lists come from a file of their own, as a [`RouteTable`].
 //!
 //! Access lists and route maps are models of their own ([`crate::acl`], [`crate::pbr`]), which the
-//! TOML has as IOS text.
+//! TOML has as IOS text; SAs are those of [`crate::ipsec`].
 //!
 //! Every error is one line: file, line, what is wrong.
 
@@ -15,6 +15,7 @@ mod bindings;
 mod definitions;
 mod error;
 mod interfaces;
+mod ipsec;
 mod mac;
 mod model;
 mod place;
@@ -30,9 +31,15 @@ mod write;
 
 pub use definitions::{Definition, Definitions};
 pub use error::{ConfigError, Problem};
-pub use interfaces::{Hop, Interface, InterfaceId, Interfaces};
+pub use interfaces::{Hop, Interface, InterfaceId, InterfaceKind, Interfaces};
+pub use ipsec::Tunnel;
+pub use ipsec::{
+    ANY_PORT, ConfiguredSa, Ipsec, IpsecProblem, KeySource, OUTER_MTU, SpdAction, SpdEntry,
+};
 pub use mac::{MacAddr, NotMac};
-pub use model::{Config, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target};
+pub use model::{
+    Config, Layer3, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target,
+};
 pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
 pub use place::{Origin, Place};
 pub use qos::Qos;

@@ -25,7 +25,7 @@
 use std::time::Duration;
 
 use pal::publication::{
-    Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft,
+    Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft, Rows,
 };
 use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, ReadWrite, Region, RegionError};
 
@@ -104,6 +104,14 @@ impl Driver {
     /// There is not enough.
     pub fn alloc<T: Plain>(&self, count: usize) -> Result<Draft<T>, DriverError> {
         Ok(self.region.alloc(count)?)
+    }
+
+    /// Memory for a table whose rows come and go one by one.
+    ///
+    /// # Errors
+    /// There is not enough.
+    pub fn alloc_rows<T: Plain>(&self, count: usize) -> Result<Rows<T>, DriverError> {
+        Ok(Rows::new(&self.region, self.alloc(count)?))
     }
 
     /// The elements of a published table, to be changed in place through their atomics. Empty for

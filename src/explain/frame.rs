@@ -34,7 +34,7 @@ impl Probe {
         let mut frame = self.destination_mac(mac).to_vec();
         // Locally administered: nobody's in particular.
         frame.extend([0x02, 0, 0, 0, 0, 0x01]);
-        if let Some(vlan) = interface.vlan {
+        if let Some(vlan) = interface.vlan() {
             let tags = [Some((vlan.tpid.ethertype(), vlan.id)), vlan.inner.map(|id| (0x8100, id))];
             for (ethertype, id) in tags.into_iter().flatten() {
                 frame.extend(ethertype.to_be_bytes());

@@ -47,8 +47,12 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         .named(&probe.input)
         .map(|id| *interfaces.get(id))
         .ok_or_else(|| ExplainError::NoInterface(probe.input.clone()))?;
+    let (port, _) = input
+        .port()
+        .filter(|_| !input.is_hidden())
+        .ok_or_else(|| ExplainError::NoPort(probe.input.clone()))?;
     let macs: Vec<[u8; 6]> = (0..config.ports.len()).map(|n| own_mac(config, n, None)).collect();
-    let frame = probe.frame(&input, macs[input.port_index]);
+    let frame = probe.frame(&input, macs[port]);
     if frame.len() > NATIVE_FRAME {
         return Err(ExplainError::TooLong(frame.len()));
     }
@@ -66,7 +70,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         .with_rules(capacity.counters());
     let mut totals = CounterTotals::new(layout);
     let pool = Pool::Native(NativePool::new(BUFFERS, NATIVE_FRAME));
-    let port = u16::try_from(input.port_index).unwrap_or(u16::MAX);
+    let port = u16::try_from(port).unwrap_or(u16::MAX);
     let (reader, region) = client.attach("explain")?;
     let mut ppe = Ppe::new(PpeParts {
         fia: fia.build(Isa::detect()),

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 
 use ipnet::IpNet;
 
+use qfp_core::crypto::SaKey;
+use qfp_core::ipsec::{
+    InboundSa, OutboundSa, SaState, SpiBucket, SpiTable, TunnelState, replay_words,
+};
 use qfp_core::qos::police::{PolicerConfig, PolicerState};
 use qfp_core::qos::{ClassEvent, ClassRow};
 
 use super::CommitError;
-use crate::config::{Config, Interface, Interfaces, RouteTable};
+use crate::config::{Config, ConfiguredSa, Interface, Interfaces, RouteTable};
 use crate::ea::lines_for;
 
 /// Sizes of the tables, fixed when the client starts.
@@ -36,6 +40,10 @@ pub struct Capacity {
     pub acl_lines: u32,
     /// Rules of access lists and policies that have counters.
     pub rules: u32,
+    /// SAs of both directions, old and new ones while they are rekeyed; 0 for a router without ESP.
+    pub sas: u32,
+    /// Words of replay windows: 4 for a window of 64 packets, 256 for one of 4096.
+    pub replay_words: u32,
     /// Classes of service policies, counted for each interface and direction that they are bound to.
     pub classes: u32,
 }
@@ -61,6 +69,8 @@ impl Capacity {
         vrf_long_prefixes: 64,
         acl_lines: 1 << 13,
         rules: 1 << 16,
+        sas: 0,
+        replay_words: 0,
         classes: 1 << 10,
     };
 
@@ -83,6 +93,8 @@ impl Capacity {
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
             acl_lines: lines_for(config),
             rules: rules_for(config),
+            sas: sas_for(config),
+            replay_words: replay_words_for(config),
             classes: classes_for(config),
             ..rest
         }
@@ -104,13 +116,22 @@ impl Capacity {
             + vrfs * 4 * self.vrf_long_prefixes as usize
             + self.acl_lines as usize * 64
             + self.classes as usize * 2 * (size_of::<ClassRow>() + size_of::<PolicerConfig>() + 4)
+            + self.sas as usize * (size_of::<OutboundSa>() + size_of::<InboundSa>())
+            + self.sas as usize * size_of::<SaKey>()
+            + SpiTable::buckets(self.sas as usize) * size_of::<SpiBucket>()
             + (64 << 20)
     }
 
     /// Bytes of memory for what lcores write.
     #[must_use]
     pub const fn state_bytes(&self) -> usize {
-        self.classes as usize * size_of::<PolicerState>() + (1 << 12)
+        // One row an interface; large tables begin at a multiple of 2 MB.
+        let apart = if self.sas > 0 { (1 << 16) * size_of::<TunnelState>() + (4 << 21) } else { 0 };
+        self.classes as usize * size_of::<PolicerState>()
+            + self.sas as usize * size_of::<SaState>()
+            + self.replay_words as usize * 8
+            + apart
+            + (1 << 12)
     }
 
     /// Counters that rules and classes have on every lcore.
@@ -135,6 +156,8 @@ impl Capacity {
             ("lines for access lists", self.acl_lines.into(), 1 << 28),
             ("rules with counters", self.rules.into(), 1 << 28),
             ("classes of service policies", self.classes.into(), 1 << 24),
+            ("SAs", self.sas.into(), 1 << 20),
+            ("words of replay windows", self.replay_words.into(), 1 << 28),
         ] {
             if value > u64::from(limit) {
                 return Err(CommitError::TooMany { what, value, limit });
@@ -155,6 +178,24 @@ fn classes_for(config: &Config) -> u32 {
     });
     let classes = 2 * bound.sum::<usize>();
     u32::try_from(classes).unwrap_or(u32::MAX).clamp(Capacity::SMALL.classes, 1 << 24)
+}
+
+/// SAs that are configured, and as many again for those that take their place.
+fn sas_for(config: &Config) -> u32 {
+    if config.ipsec.is_empty() {
+        return 0;
+    }
+    u32::try_from(2 * config.ipsec.sas.len()).unwrap_or(u32::MAX).clamp(64, 1 << 20)
+}
+
+/// Words for their replay windows, and as many again; any window for some SAs more.
+fn replay_words_for(config: &Config) -> u32 {
+    if config.ipsec.is_empty() {
+        return 0;
+    }
+    let words = |sa: &ConfiguredSa| u64::from(replay_words(sa.sa.replay_window).unwrap_or(0));
+    let words: u64 = config.ipsec.sas.iter().map(words).sum();
+    u32::try_from(2 * words + (1 << 13)).unwrap_or(u32::MAX).min(1 << 28)
 }
 
 /// Rules with counters: those configured, and as many again while one commit follows another.

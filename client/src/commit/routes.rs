@@ -1,7 +1,7 @@
 //! What the configuration says about routes, given to the RIB.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use qfp_core::uidb::{TableId, UidbIndex};
@@ -33,7 +33,7 @@ impl Client {
         for interface in interfaces.all() {
             let table = self.vrfs.table(interface.vrf());
             tables.insert(table);
-            if interface.is_up() {
+            if interface.is_up() && !interface.is_hidden() {
                 links.insert(self.interfaces.uidb(interface), table);
             }
         }
@@ -100,14 +100,28 @@ impl Client {
         target: &Target,
     ) -> Option<NextHop> {
         let uidb = |id| self.interfaces.uidb(interfaces.get(id));
-        Some(match interfaces.resolve_in(vrf, prefix, target).ok()? {
+        let hop = Some(match interfaces.resolve_in(vrf, prefix, target).ok()? {
             Hop::Drop => NextHop::Drop,
             Hop::OnLink(id) => NextHop::OnLink(uidb(id)),
             Hop::Via { interface, address } => {
                 NextHop::Via { address, interface: Some(uidb(interface)) }
             }
             Hop::Recursive(address) => NextHop::Via { address, interface: None },
-        })
+        });
+        hop.map(|hop| self.through(hop, prefix.addr().is_ipv4()))
+    }
+
+    /// A path for packets of a family: through a link that has one neighbour alone it leads there,
+    /// whatever address it names. That neighbour has the unspecified address of the family.
+    pub(super) fn through(&self, hop: NextHop, v4: bool) -> NextHop {
+        let (NextHop::OnLink(uidb) | NextHop::Via { interface: Some(uidb), .. }) = hop else {
+            return hop;
+        };
+        if !self.adjacencies.is_point_to_point(uidb) {
+            return hop;
+        }
+        let address = if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        NextHop::Via { address, interface: Some(uidb) }
     }
 
     fn single(&mut self, table: TableId, prefix: IpNet, source: Source, hop: NextHop) {
@@ -123,7 +137,8 @@ impl Client {
             for net in interface.addresses() {
                 let network = net.trunc();
                 wanted.connected.push((network, uidb));
-                self.single(table, network, Source::CONNECTED, NextHop::OnLink(uidb));
+                let hop = self.through(NextHop::OnLink(uidb), network.addr().is_ipv4());
+                self.single(table, network, Source::CONNECTED, hop);
                 let (addresses, hop) = match net {
                     IpNet::V4(net) if net.prefix_len() <= 30 => {
                         let ends: [IpAddr; 2] = [net.network().into(), net.broadcast().into()];

@@ -5,6 +5,7 @@ mod neighbours;
 mod oracle;
 mod readers;
 mod routes;
+mod sas;
 mod speed;
 mod updates;
 mod vrfs;

@@ -69,7 +69,9 @@ impl Client {
                         let problem = Problem::FamilyMismatch { prefix, via };
                         return Err(problem.at(Place::default()).into());
                     }
-                    let set = self.rib.set(table, &paths);
+                    let through = |path: &Path| Path { hop: self.through(path.hop, v4), ..*path };
+                    let resolved: Vec<Path> = paths.iter().map(through).collect();
+                    let set = self.rib.set(table, &resolved);
                     last = Some((table, v4, paths, set));
                     set
                 }

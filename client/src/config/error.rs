@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definition, MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
+use super::{Definition, IpsecProblem, MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
 use crate::acl::{GroupError, Name, ResolveError};
 use crate::ios::What;
 
@@ -71,9 +71,9 @@ pub enum Problem {
         /// The number, as written.
         value: String,
         /// Least allowed.
-        min: u16,
+        min: u64,
         /// Most allowed.
-        max: u16,
+        max: u64,
     },
     /// Not an IP address.
     #[error("{0:?} is not an IP address")]
@@ -172,7 +172,7 @@ pub enum Problem {
     },
 
     /// A route or neighbour at an interface that does not exist.
-    #[error("there is no port or VLAN {0:?}")]
+    #[error("there is no port, VLAN or tunnel {0:?}")]
     UnknownInterface(String),
     /// A destination with bits behind its prefix.
     #[error("{} has host bits set: it should be {}", .0, .0.trunc())]
@@ -218,7 +218,7 @@ pub enum Problem {
     #[error("{0:?} is no name of a VRF: it must not be empty or have spaces or control characters")]
     BadVrfName(String),
     /// A route in a table that no interface uses.
-    #[error("no port or VLAN is in VRF {0:?}")]
+    #[error("no interface is in VRF {0:?}")]
     UnknownVrf(String),
     /// A route out of an interface of another table.
     #[error("{interface} is not in {}, where the route is", table(.vrf))]
@@ -304,7 +304,7 @@ pub enum Problem {
         list: Definition,
     },
     /// A route map that sends packets to a table that no interface uses.
-    #[error("route map {map}: entry {sequence} sets VRF {vrf}, and no port or VLAN is in it")]
+    #[error("route map {map}: entry {sequence} sets VRF {vrf}, and no interface is in it")]
     RouteMapVrf {
         /// The route map.
         map: Name,
@@ -339,6 +339,9 @@ pub enum Problem {
     /// No rate of a link.
     #[error("\"speed\" is bits a second, such as 10g, at most 800g, not {0:?}")]
     BadSpeed(String),
+    /// IPsec.
+    #[error(transparent)]
+    Ipsec(IpsecProblem),
     /// An interface with a route map that says nothing.
     #[error("route map {0:?} has no entry")]
     EmptyRouteMap(String),

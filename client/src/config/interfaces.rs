@@ -3,111 +3,256 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use qfp_core::ipsec::Mode;
 use qfp_core::qos::police::BitsPerSecond;
 
-use super::{Config, MacAddr, Neighbour, Origin, Port, Problem, Target, Urpf, Vlan};
+use super::{
+    Config, Ipsec, Layer3, MacAddr, Neighbour, Origin, Port, Problem, SpdAction, SpdEntry,
+};
+use super::{Target, Tunnel, Urpf, Vlan};
+use crate::ipsec::Sa;
 
-/// Number of an interface: ports in order, each followed by its sub-interfaces.
+/// Number of an interface: ports in order, each followed by its sub-interfaces, then tunnels, then
+/// what stands for entries of security policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InterfaceId(pub usize);
 
-/// A port or one of its sub-interfaces.
+/// Anything that packets come in through or leave by.
 #[derive(Clone, Copy, Debug)]
 pub struct Interface<'c> {
-    /// Number of its port.
-    pub port_index: usize,
-    /// Its port.
-    pub port: &'c Port,
-    /// The sub-interface, if it is one.
-    pub vlan: Option<&'c Vlan>,
+    /// What it is.
+    pub kind: InterfaceKind<'c>,
 }
+
+/// What an interface is.
+#[derive(Clone, Copy, Debug)]
+pub enum InterfaceKind<'c> {
+    /// A port.
+    Port {
+        /// Its number.
+        index: usize,
+        /// The port.
+        port: &'c Port,
+    },
+    /// A sub-interface.
+    Vlan {
+        /// Number of its port.
+        index: usize,
+        /// Its port.
+        port: &'c Port,
+        /// The sub-interface.
+        vlan: &'c Vlan,
+    },
+    /// A tunnel.
+    Tunnel {
+        /// The tunnel.
+        tunnel: &'c Tunnel,
+        /// Its MTU, which may follow from its SA.
+        mtu: u16,
+    },
+    /// What stands for an entry that protects packets of an interface: a link of its own to the
+    /// peer, which nothing but the policy leads to.
+    Policy {
+        /// The entry.
+        entry: &'c SpdEntry,
+        /// Number of the port.
+        index: usize,
+        /// The port.
+        port: &'c Port,
+        /// The sub-interface whose policy it is, if it is one's.
+        vlan: Option<&'c Vlan>,
+        /// The SA for what leaves, if it is known.
+        sa: Option<&'c Sa>,
+    },
+}
+
+use InterfaceKind as Kind;
 
 impl<'c> Interface<'c> {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'c str {
-        self.vlan.map_or(&self.port.name, |vlan| &vlan.name)
+        match self.kind {
+            Kind::Port { port, .. } => &port.name,
+            Kind::Vlan { vlan, .. } => &vlan.name,
+            Kind::Tunnel { tunnel, .. } => &tunnel.name,
+            Kind::Policy { entry, .. } => entry.hidden_name(),
+        }
+    }
+
+    /// The number of its port, and the port; none for a tunnel.
+    #[must_use]
+    pub fn port(&self) -> Option<(usize, &'c Port)> {
+        match self.kind {
+            Kind::Port { index, port }
+            | Kind::Vlan { index, port, .. }
+            | Kind::Policy { index, port, .. } => Some((index, port)),
+            Kind::Tunnel { .. } => None,
+        }
+    }
+
+    /// The sub-interface whose tags its frames have.
+    #[must_use]
+    pub fn vlan(&self) -> Option<&'c Vlan> {
+        match self.kind {
+            Kind::Vlan { vlan, .. } => Some(vlan),
+            Kind::Policy { vlan, .. } => vlan,
+            Kind::Port { .. } | Kind::Tunnel { .. } => None,
+        }
+    }
+
+    /// Whether all that leaves by it goes to one neighbour, without a MAC address.
+    #[must_use]
+    pub fn is_point_to_point(&self) -> bool {
+        matches!(self.kind, Kind::Tunnel { .. })
+    }
+
+    /// Whether it stands for an entry of a security policy: nothing can name it.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.kind, Kind::Policy { .. })
+    }
+
+    /// Whether what leaves by it is protected.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        matches!(self.kind, Kind::Tunnel { .. } | Kind::Policy { .. })
+    }
+
+    /// The number of the port that its own frames leave by: none where outer packets find their
+    /// own way.
+    #[must_use]
+    pub fn sends_by(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Policy { sa, .. } if sa.is_none_or(|sa| sa.mode == Mode::Tunnel) => None,
+            _ => self.port().map(|(index, _)| index),
+        }
     }
 
     /// Largest IP packet it sends, bytes.
     #[must_use]
     pub fn mtu(&self) -> u16 {
-        self.vlan.and_then(|vlan| vlan.mtu).unwrap_or(self.port.mtu)
+        let of_port =
+            |port: &Port, vlan: Option<&Vlan>| vlan.and_then(|vlan| vlan.mtu).unwrap_or(port.mtu);
+        match self.kind {
+            Kind::Port { port, .. } => port.mtu,
+            Kind::Vlan { port, vlan, .. } => of_port(port, Some(vlan)),
+            Kind::Tunnel { mtu, .. } => mtu,
+            Kind::Policy { port, vlan, sa, .. } => {
+                let path = of_port(port, vlan);
+                sa.map_or(path, |sa| sa.inner_mtu(path))
+            }
+        }
+    }
+
+    fn layer3(&self) -> &'c Layer3 {
+        match self.kind {
+            Kind::Port { port, .. } => &port.layer3,
+            Kind::Vlan { vlan, .. } => &vlan.layer3,
+            Kind::Tunnel { tunnel, .. } => &tunnel.layer3,
+            Kind::Policy { .. } => NOTHING,
+        }
     }
 
     /// Its own addresses, each with the length of its network's prefix.
     #[must_use]
     pub fn addresses(&self) -> &'c [IpNet] {
-        self.vlan.map_or(&self.port.addresses, |vlan| &vlan.addresses)
+        &self.layer3().addresses
     }
 
     /// Its own MAC address, if it is configured.
     #[must_use]
     pub fn mac(&self) -> Option<MacAddr> {
-        self.port.mac
+        self.port().and_then(|(_, port)| port.mac)
     }
 
     /// The VRF whose table its packets are routed in.
     #[must_use]
     pub fn vrf(&self) -> Option<&'c str> {
-        self.vlan.map_or(&self.port.vrf, |vlan| &vlan.vrf).as_deref()
+        let layer3 = match self.kind {
+            Kind::Policy { port, vlan, .. } => vlan.map_or(&port.layer3, |vlan| &vlan.layer3),
+            _ => self.layer3(),
+        };
+        layer3.vrf.as_deref()
     }
 
     /// Which sources its packets may have.
     #[must_use]
     pub fn urpf(&self) -> Option<Urpf> {
-        self.vlan.map_or(self.port.urpf, |vlan| vlan.urpf)
+        self.layer3().urpf
     }
 
     /// Names of the access lists for packets that it receives, whether they are for the router
     /// itself or not. [`Config::access_list`] has the one of a family.
     #[must_use]
     pub fn acl_in(&self) -> &'c [String] {
-        self.vlan.map_or(&self.port.acl_in, |vlan| &vlan.acl_in)
+        &self.layer3().acl_in
     }
 
     /// Names of the access lists for packets that it sends, but for the router's own.
     #[must_use]
     pub fn acl_out(&self) -> &'c [String] {
-        self.vlan.map_or(&self.port.acl_out, |vlan| &vlan.acl_out)
+        &self.layer3().acl_out
     }
 
     /// Name of the route map for packets that it receives.
     #[must_use]
     pub fn policy_route(&self) -> Option<&'c str> {
-        self.vlan.map_or(&self.port.policy_route, |vlan| &vlan.policy_route).as_deref()
+        self.layer3().policy_route.as_deref()
     }
 
     /// The service policy for what comes in, if it has one of its own.
     #[must_use]
     pub fn service_policy_in(&self) -> Option<&'c str> {
-        self.vlan.map_or(&self.port.service_policy_in, |vlan| &vlan.service_policy_in).as_deref()
+        self.layer3().service_policy_in.as_deref()
     }
 
     /// The service policy for what leaves, if it has one of its own.
     #[must_use]
     pub fn service_policy_out(&self) -> Option<&'c str> {
-        self.vlan.map_or(&self.port.service_policy_out, |vlan| &vlan.service_policy_out).as_deref()
+        self.layer3().service_policy_out.as_deref()
     }
 
     /// The rate of its port's link, if it is said.
     #[must_use]
     pub fn speed(&self) -> Option<BitsPerSecond> {
-        self.port.speed
+        self.port().and_then(|(_, port)| port.speed)
     }
 
     /// Whether it is not shut down.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        !self.port.shutdown
+        match self.kind {
+            Kind::Tunnel { tunnel, .. } => !tunnel.shutdown,
+            Kind::Port { port, .. } | Kind::Vlan { port, .. } | Kind::Policy { port, .. } => {
+                !port.shutdown
+            }
+        }
     }
 
     /// Where it was configured.
     #[must_use]
     pub fn origin(&self) -> &'c Origin {
-        self.vlan.map_or(&self.port.origin, |vlan| &vlan.origin)
+        match self.kind {
+            Kind::Port { port, .. } => &port.origin,
+            Kind::Vlan { vlan, .. } => &vlan.origin,
+            Kind::Tunnel { tunnel, .. } => &tunnel.origin,
+            Kind::Policy { entry, .. } => &entry.origin,
+        }
     }
 }
+
+/// What an interface does that nothing is said of.
+static NOTHING: &Layer3 = &Layer3 {
+    addresses: Vec::new(),
+    vrf: None,
+    urpf: None,
+    acl_in: Vec::new(),
+    acl_out: Vec::new(),
+    policy_route: None,
+    service_policy_in: None,
+    service_policy_out: None,
+};
 
 /// A path whose names and addresses have been looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,14 +290,17 @@ impl<'c> Interfaces<'c> {
     #[must_use]
     pub fn new(config: &'c Config) -> Self {
         let mut list = Vec::new();
-        for (port_index, port) in config.ports.iter().enumerate() {
-            list.push(Interface { port_index, port, vlan: None });
-            list.extend(port.vlans.iter().map(|vlan| Interface {
-                port_index,
-                port,
-                vlan: Some(vlan),
-            }));
+        for (index, port) in config.ports.iter().enumerate() {
+            list.push(Kind::Port { index, port });
+            list.extend(port.vlans.iter().map(|vlan| Kind::Vlan { index, port, vlan }));
         }
+        let ipsec = &config.ipsec;
+        let sas = ipsec.by_name();
+        let mtu = |tunnel: &Tunnel| tunnel.effective_mtu(&sas);
+        let tunnels = ipsec.tunnels.iter();
+        list.extend(tunnels.map(|tunnel| Kind::Tunnel { tunnel, mtu: mtu(tunnel) }));
+        list.extend(policies(ipsec, &sas, &list));
+        let list: Vec<_> = list.into_iter().map(|kind| Interface { kind }).collect();
         let (mut names, mut own, mut networks) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (index, interface) in list.iter().enumerate() {
             let id = InterfaceId(index);
@@ -261,7 +409,8 @@ impl<'c> Interfaces<'c> {
     }
 
     fn need(&self, name: &str) -> Result<InterfaceId, Problem> {
-        self.named(name).ok_or_else(|| Problem::UnknownInterface(name.to_owned()))
+        let named = self.named(name).filter(|id| !self.get(*id).is_hidden());
+        named.ok_or_else(|| Problem::UnknownInterface(name.to_owned()))
     }
 
     /// The interface of this name, which must be of the table of `vrf`.
@@ -293,6 +442,27 @@ impl<'c> Interfaces<'c> {
         }
         Ok(())
     }
+}
+
+/// What stands for the entries that protect packets of one of `interfaces`.
+fn policies<'c>(
+    ipsec: &'c Ipsec,
+    sas: &HashMap<&str, &'c Sa>,
+    interfaces: &[Kind<'c>],
+) -> Vec<Kind<'c>> {
+    let places = interfaces.iter().rev().filter_map(|kind| match *kind {
+        Kind::Port { index, port } => Some((port.name.as_str(), (index, port, None))),
+        Kind::Vlan { index, port, vlan } => Some((vlan.name.as_str(), (index, port, Some(vlan)))),
+        _ => None,
+    });
+    let places: HashMap<&str, _> = places.collect();
+    let policy = |entry: &'c SpdEntry| {
+        let SpdAction::Protect { sa_out, .. } = &entry.action else { return None };
+        let &(index, port, vlan) = places.get(entry.interface.as_str())?;
+        let sa = sa_out.as_deref().and_then(|name| sas.get(name).copied());
+        Some(Kind::Policy { entry, index, port, vlan, sa })
+    };
+    ipsec.spd.iter().filter_map(policy).collect()
 }
 
 /// True for addresses that mean another host on every link (RFC 4291 2.5.6).

@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definitions, MacAddr, Origin, Qos};
+use super::{Definitions, Ipsec, MacAddr, Origin, Qos};
 use crate::acl::{AccessList, Document, Family};
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
@@ -39,6 +40,8 @@ pub struct Config {
     pub policies: Policies,
     /// What holds for all policies.
     pub qos: Qos,
+    /// SAs, tunnels and security policies.
+    pub ipsec: Ipsec,
     /// Where the access lists, object-groups and route maps were said.
     pub definitions: Definitions,
     /// The file it was read from.
@@ -52,29 +55,27 @@ impl Config {
     pub fn access_list(&self, names: &[String], family: Family) -> Option<&AccessList> {
         names.iter().find_map(|name| self.access_lists.list(family, name))
     }
+
+    /// The file of sequence numbers that are not to be used again: the one that `[ipsec]` names,
+    /// else one beside the file that this was read from. None without SAs, and for what was read
+    /// from no file.
+    #[must_use]
+    pub fn state_file(&self) -> Option<PathBuf> {
+        if self.ipsec.sas.is_empty() {
+            return None;
+        }
+        self.ipsec.state_file.clone().or_else(|| {
+            let file = self.origin.place().file;
+            (!file.is_empty()).then(|| PathBuf::from(format!("{file}.ipsec-state")))
+        })
+    }
 }
 
-/// A physical interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Name, unlike that of any other interface.
-    pub name: String,
-    /// What to open, in the words of the port back-ends: `pcap:rx=in.pcap`, `tap:tap0`.
-    pub device: Option<String>,
-    /// Address to use instead of the device's own.
-    pub mac: Option<MacAddr>,
-    /// Largest IP packet it sends, bytes.
-    pub mtu: u16,
+/// What an interface of any kind does with IP packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layer3 {
     /// Own addresses, each with the length of its network's prefix.
     pub addresses: Vec<IpNet>,
-    /// Asks the device to receive frames for any MAC address.
-    pub promiscuous: bool,
-    /// Whether to drop frames that are neither for its own MAC address nor for a group.
-    /// Unset leaves the choice to the kind of device.
-    pub mac_filter: Option<bool>,
-    /// Administratively down: nothing is received, and no route leads out of it or of its
-    /// sub-interfaces.
-    pub shutdown: bool,
     /// The VRF whose table its packets are routed in; unset is the global table.
     pub vrf: Option<String>,
     /// Which sources packets may have.
@@ -89,6 +90,29 @@ pub struct Port {
     pub service_policy_in: Option<String>,
     /// Service policy for what leaves: a policy map.
     pub service_policy_out: Option<String>,
+}
+
+/// A physical interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Name, unlike that of any other interface.
+    pub name: String,
+    /// What to open, in the words of the port back-ends: `pcap:rx=in.pcap`, `tap:tap0`.
+    pub device: Option<String>,
+    /// Address to use instead of the device's own.
+    pub mac: Option<MacAddr>,
+    /// Largest IP packet it sends, bytes.
+    pub mtu: u16,
+    /// Asks the device to receive frames for any MAC address.
+    pub promiscuous: bool,
+    /// Whether to drop frames that are neither for its own MAC address nor for a group.
+    /// Unset leaves the choice to the kind of device.
+    pub mac_filter: Option<bool>,
+    /// Administratively down: nothing is received, and no route leads out of it or of its
+    /// sub-interfaces.
+    pub shutdown: bool,
+    /// What it does with IP packets.
+    pub layer3: Layer3,
     /// Rate of the link, for what is said in percent of it.
     pub speed: Option<BitsPerSecond>,
     /// Sub-interfaces.
@@ -106,17 +130,10 @@ impl Port {
             device: None,
             mac: None,
             mtu: 1500,
-            addresses: Vec::new(),
             promiscuous: false,
             mac_filter: None,
             shutdown: false,
-            vrf: None,
-            urpf: None,
-            acl_in: Vec::new(),
-            acl_out: Vec::new(),
-            policy_route: None,
-            service_policy_in: None,
-            service_policy_out: None,
+            layer3: Layer3::default(),
             speed: None,
             vlans: Vec::new(),
             origin: Origin::default(),
@@ -145,22 +162,8 @@ pub struct Vlan {
     pub name: String,
     /// Largest IP packet it sends, bytes; the port's if unset, and never more than that.
     pub mtu: Option<u16>,
-    /// Own addresses, each with the length of its network's prefix.
-    pub addresses: Vec<IpNet>,
-    /// As of the port, which does not hand it down.
-    pub vrf: Option<String>,
-    /// As of the port, which does not hand it down.
-    pub urpf: Option<Urpf>,
-    /// As of the port, which does not hand it down.
-    pub acl_in: Vec<String>,
-    /// As of the port, which does not hand it down.
-    pub acl_out: Vec<String>,
-    /// As of the port, which does not hand it down.
-    pub policy_route: Option<String>,
-    /// Service policy for what comes in: a policy map.
-    pub service_policy_in: Option<String>,
-    /// Service policy for what leaves: a policy map.
-    pub service_policy_out: Option<String>,
+    /// What it does with IP packets; the port hands nothing of its own down.
+    pub layer3: Layer3,
     /// Where this was said.
     pub origin: Origin,
 }
@@ -187,14 +190,7 @@ impl Vlan {
                 None => format!("{port}.{id}"),
             },
             mtu: None,
-            addresses: Vec::new(),
-            vrf: None,
-            urpf: None,
-            acl_in: Vec::new(),
-            acl_out: Vec::new(),
-            policy_route: None,
-            service_policy_in: None,
-            service_policy_out: None,
+            layer3: Layer3::default(),
             origin: Origin::default(),
         }
     }

@@ -4,15 +4,27 @@ use std::{fs, io};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use super::qos;
 use super::table::{Source, Table};
 use super::texts::load;
 use super::{
-    Config, ConfigError, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf, VLAN_ID,
-    Vlan, WEIGHT,
+    Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
+    VLAN_ID, Vlan, WEIGHT,
 };
+use super::{ipsec, qos};
 
-const FILE: &[&str] = &["port", "route", "neighbor", "neighbour", "acl", "route_map", "qos"];
+const FILE: &[&str] = &[
+    "port",
+    "route",
+    "neighbor",
+    "neighbour",
+    "acl",
+    "route_map",
+    "qos",
+    "ipsec",
+    "sa",
+    "tunnel",
+    "spd",
+];
 const PORT: &[&str] = &[
     "name",
     "device",
@@ -94,7 +106,7 @@ impl Config {
             let place = error.span().map_or(source.whole(), |span| source.place(span.start));
             Problem::Syntax(Box::new(error)).at(place)
         })?;
-        let root = Table::open(&source, "the file", root.get_ref(), source.whole(), FILE)?;
+        let mut root = Table::open(&source, "the file", root.get_ref(), source.whole(), FILE)?;
 
         let mut config = Self { origin: root.origin.clone(), ..Self::default() };
         for (index, table) in root.tables("port", "[[port]]", PORT)?.into_iter().enumerate() {
@@ -109,6 +121,18 @@ impl Config {
         }
         if let Some(table) = root.table("qos", "[qos]", QOS)? {
             config.add_qos(table, base, &mut load)?;
+        }
+        if let Some(table) = root.table("ipsec", "[ipsec]", ipsec::IPSEC)? {
+            config.add_ipsec(table, base)?;
+        }
+        for table in root.tables("sa", "[[sa]]", ipsec::SA)? {
+            config.add_sa(table, base, &mut load)?;
+        }
+        for table in root.tables("tunnel", "[[tunnel]]", ipsec::TUNNEL)? {
+            config.add_tunnel(table)?;
+        }
+        for table in root.tables("spd", "[[spd]]", ipsec::SPD)? {
+            config.add_spd_entry(table)?;
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);
@@ -128,17 +152,10 @@ fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {
     port.device = table.text("device")?.map(|device| device.text.to_owned());
     port.mac = table.text("mac")?.map(|mac| mac.parse(Problem::BadMac)).transpose()?;
     port.mtu = table.number("mtu", &MTU)?.unwrap_or(port.mtu);
-    port.addresses = addresses(&mut table)?;
     port.promiscuous = table.flag("promiscuous")?.unwrap_or_default();
     port.mac_filter = table.flag("mac_filter")?;
     port.shutdown = table.flag("shutdown")?.unwrap_or_default();
-    port.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
-    port.urpf = urpf(&mut table)?;
-    port.acl_in = table.one_or_more("acl_in")?;
-    port.acl_out = table.one_or_more("acl_out")?;
-    port.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
-    port.service_policy_in = table.text("service_policy_in")?.map(|map| map.text.to_owned());
-    port.service_policy_out = table.text("service_policy_out")?.map(|map| map.text.to_owned());
+    port.layer3 = layer3(&mut table)?;
     port.speed = match table.text("speed")? {
         Some(speed) => Some(qos::speed(speed.text).map_err(|problem| problem.at(speed.place))?),
         None => None,
@@ -164,20 +181,30 @@ fn vlan(port: &str, mut table: Table<'_>) -> Result<Vlan, ConfigError> {
         vlan.name = name.text.to_owned();
     }
     vlan.mtu = table.number("mtu", &MTU)?;
-    vlan.addresses = addresses(&mut table)?;
-    vlan.vrf = table.text("vrf")?.map(|vrf| vrf.text.to_owned());
-    vlan.urpf = urpf(&mut table)?;
-    vlan.acl_in = table.one_or_more("acl_in")?;
-    vlan.acl_out = table.one_or_more("acl_out")?;
-    vlan.policy_route = table.text("policy_route")?.map(|map| map.text.to_owned());
-    vlan.service_policy_in = table.text("service_policy_in")?.map(|map| map.text.to_owned());
-    vlan.service_policy_out = table.text("service_policy_out")?.map(|map| map.text.to_owned());
+    vlan.layer3 = layer3(&mut table)?;
     vlan.origin = table.origin;
     Ok(vlan)
 }
 
-fn addresses(table: &mut Table<'_>) -> Result<Vec<IpNet>, ConfigError> {
-    table.texts("address")?.iter().map(|text| text.parse(Problem::BadPrefix)).collect()
+/// What interfaces of any kind have.
+pub(super) fn layer3(table: &mut Table<'_>) -> Result<Layer3, ConfigError> {
+    let mut named = |key| Ok::<_, ConfigError>(table.text(key)?.map(|found| found.text.to_owned()));
+    let (vrf, policy_route) = (named("vrf")?, named("policy_route")?);
+    let policies = (named("service_policy_in")?, named("service_policy_out")?);
+    let addresses = table.texts("address")?;
+    Ok(Layer3 {
+        addresses: addresses
+            .iter()
+            .map(|text| text.parse(Problem::BadPrefix))
+            .collect::<Result<_, _>>()?,
+        vrf,
+        urpf: urpf(table)?,
+        acl_in: table.one_or_more("acl_in")?,
+        acl_out: table.one_or_more("acl_out")?,
+        policy_route,
+        service_policy_in: policies.0,
+        service_policy_out: policies.1,
+    })
 }
 
 fn urpf(table: &mut Table<'_>) -> Result<Option<Urpf>, ConfigError> {

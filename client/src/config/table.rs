@@ -58,6 +58,12 @@ pub(super) struct Found<'a> {
     pub(super) text: &'a str,
 }
 
+/// A text or a number, and where it stands.
+pub(super) enum Word<'a> {
+    Text(Found<'a>),
+    Number(i64, Place),
+}
+
 impl Found<'_> {
     /// Parses the text, or says with `problem` what it is not.
     pub(super) fn parse<T: std::str::FromStr>(
@@ -152,18 +158,53 @@ impl<'a> Table<'a> {
         range: &RangeInclusive<T>,
     ) -> Result<Option<T>, ConfigError>
     where
-        T: Copy + PartialOrd + TryFrom<i64> + Into<u16>,
+        T: Copy + PartialOrd + TryFrom<i64> + Into<u64>,
     {
         let Some((value, place)) = self.value(key) else { return Ok(None) };
         let DeValue::Integer(digits) = value else {
             return Err(wrong_type(key, "a whole number", value).at(place));
         };
-        i64::from_str_radix(digits.as_str(), digits.radix())
-            .ok()
-            .and_then(|number| T::try_from(number).ok())
+        whole(value)
             .filter(|number| range.contains(number))
             .map(Some)
             .ok_or_else(|| out_of_range(key, digits, range).at(place))
+    }
+
+    /// The number `key`, which must be there.
+    pub(super) fn need_number<T>(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: Copy + PartialOrd + TryFrom<i64> + Into<u64>,
+    {
+        let missing = Problem::MissingKey { table: self.title, key };
+        self.number(key, range)?.ok_or_else(|| missing.at(self.origin.place()))
+    }
+
+    /// The numbers of the list `key`, if it is there, and where it stands; none of them where one
+    /// is no such number.
+    pub(super) fn numbers<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(Vec<T>, Place)>, ConfigError> {
+        let Some((value, place)) = self.value(key) else { return Ok(None) };
+        let DeValue::Array(array) = value else {
+            return Err(wrong_type(key, "a list of whole numbers", value).at(place));
+        };
+        let numbers: Option<Vec<T>> = array.iter().map(|entry| whole(entry.get_ref())).collect();
+        Ok(Some((numbers.unwrap_or_default(), place)))
+    }
+
+    /// The text or number of `key`, if it is there.
+    pub(super) fn word(&mut self, key: &'static str) -> Result<Option<Word<'a>>, ConfigError> {
+        let Some((value, place)) = self.value(key) else { return Ok(None) };
+        match (value.as_str(), whole(value)) {
+            (Some(text), _) => Ok(Some(Word::Text(Found { place, text }))),
+            (None, Some(number)) => Ok(Some(Word::Number(number, place))),
+            _ => Err(wrong_type(key, "a text or a whole number", value).at(place)),
+        }
     }
 
     /// The texts of the list `key`, none if it is not there.
@@ -198,16 +239,15 @@ impl<'a> Table<'a> {
 
     /// The table `[key]`, if it is there, which may have the keys `known`.
     pub(super) fn table(
-        &self,
+        &mut self,
         key: &'static str,
         title: &'static str,
         known: &'static [&'static str],
     ) -> Result<Option<Table<'a>>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        let place = self.source.place(value.span().start);
-        match value.get_ref().as_table() {
+        let Some((value, place)) = self.value(key) else { return Ok(None) };
+        match value.as_table() {
             Some(table) => Table::open(self.source, title, table, place, known).map(Some),
-            None => Err(wrong_type(key, "a table", value.get_ref()).at(place)),
+            None => Err(wrong_type(key, "a table", value).at(place)),
         }
     }
 
@@ -232,6 +272,13 @@ impl<'a> Table<'a> {
             })
             .collect()
     }
+}
+
+/// A whole number that `T` can have.
+fn whole<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
+    let DeValue::Integer(digits) = value else { return None };
+    let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok()?;
+    T::try_from(number).ok()
 }
 
 fn string<'a>(
@@ -259,7 +306,7 @@ fn wrong_type(key: &'static str, wants: &'static str, found: &DeValue<'_>) -> Pr
 }
 
 /// The problem of a number `value` that is not in `range`.
-pub(super) fn out_of_range<T: Copy + Into<u16>>(
+pub(super) fn out_of_range<T: Copy + Into<u64>>(
     key: &'static str,
     value: &impl ToString,
     range: &RangeInclusive<T>,

@@ -1,6 +1,7 @@
 use super::*;
 
 mod acl;
+mod ipsec;
 mod qos;
 
 /// Two ports and a VLAN, with which everything below agrees but for what it shows.
@@ -53,7 +54,7 @@ fn a_configuration_is_read_with_its_defaults() {
     let [first, second] = &config.ports[..] else { panic!() };
     assert_eq!((&*first.name, first.mtu, first.mac_filter), ("port0", 1500, None));
     assert_eq!(first.device.as_deref(), Some("pcap:rx=in.pcap"));
-    assert_eq!(first.addresses[0].to_string(), "192.0.2.1/24");
+    assert_eq!(first.layer3.addresses[0].to_string(), "192.0.2.1/24");
     assert_eq!(first.vlans[0].name, "port0.5");
     assert_eq!(first.vlans[0].tpid, Tpid::Dot1q);
     assert_eq!(second.name, "port1");
@@ -76,7 +77,8 @@ fn interfaces_are_found_by_name_and_by_address() {
     let interfaces = Interfaces::new(&config);
     assert_eq!(interfaces.named("port0.5"), Some(InterfaceId(1)));
     assert_eq!(interfaces.named("port1"), Some(InterfaceId(2)));
-    assert_eq!(interfaces.get(InterfaceId(2)).port_index, 1);
+    let (port, _) = interfaces.get(InterfaceId(2)).port().unwrap();
+    assert_eq!(port, 1);
     assert_eq!(interfaces.connected(None, "198.51.100.9".parse().unwrap()), Some(InterfaceId(1)));
     assert_eq!(interfaces.connected(None, "2001:db8::9".parse().unwrap()), Some(InterfaceId(0)));
     assert_eq!(interfaces.connected(None, "8.8.8.8".parse().unwrap()), None);
@@ -263,12 +265,12 @@ fn mistakes_of_meaning_name_their_line() {
         (
             "[[route]]\nprefix = \"9.0.0.0/8\"\ndev = \"port9\"\n",
             3,
-            "there is no port or VLAN \"port9\"",
+            "there is no port, VLAN or tunnel \"port9\"",
         ),
         (
             "[[route]]\nprefix = \"9.0.0.0/8\"\nvia = \"192.0.2.2\"\ndev = \"port9\"\n",
             4,
-            "there is no port or VLAN \"port9\"",
+            "there is no port, VLAN or tunnel \"port9\"",
         ),
         (
             "[[route]]\nprefix = \"9.0.0.0/8\"\nvia = \"2001:db8::2\"\n",
@@ -338,7 +340,7 @@ fn mistakes_of_meaning_name_their_line() {
         (
             "[[neighbor]]\naddress = \"192.0.2.3\"\nmac = \"02:00:00:00:00:03\"\ndev = \"x\"\n",
             4,
-            "there is no port or VLAN \"x\"",
+            "there is no port, VLAN or tunnel \"x\"",
         ),
     ] {
         let error = error_after_good(more, line);

@@ -7,16 +7,16 @@ use super::interfaces::{is_host_of, is_link_local, is_unicast};
 use super::recursion::Recursion;
 use super::table::out_of_range;
 use super::{
-    Config, ConfigError, Hop, Interface, InterfaceId, Interfaces, MAX_PATHS, MIN_MTU_IPV6, MTU,
-    MacAddr, Origin, Port, Problem, Route, Target, VLAN_ID, WEIGHT,
+    Config, ConfigError, Hop, Interface, InterfaceId, Interfaces, IpsecProblem, MAX_PATHS,
+    MIN_MTU_IPV6, MTU, MacAddr, Origin, Port, Problem, Route, Target, VLAN_ID, WEIGHT,
 };
 
 impl Config {
     /// Checks that the configuration makes sense as a whole.
     ///
     /// # Errors
-    /// The first thing that does not, in the order ports, addresses, access lists, route
-    /// maps, who uses them, routes, neighbours.
+    /// The first thing that does not, in the order ports, addresses, SAs and who uses them, access
+    /// lists, route maps, who uses them, routes, neighbours.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.ports.is_empty() {
             return Err(Problem::NoPorts.at(self.origin.place()));
@@ -29,6 +29,7 @@ impl Config {
             check_interface(&interfaces, InterfaceId(index), interface)?;
         }
         check_overlaps(&interfaces)?;
+        self.check_ipsec(&interfaces)?;
         self.check_bindings(&interfaces)?;
         self.check_routes(&interfaces)?;
         self.check_neighbours(&interfaces)
@@ -56,6 +57,11 @@ impl Config {
                 let key = dev_or(&problem, "address");
                 problem.at(origin.at(key))
             })?;
+            let at = interfaces.get(interface);
+            if at.is_point_to_point() {
+                let problem = IpsecProblem::TunnelNeighbour(at.name().to_owned());
+                return Err(Problem::Ipsec(problem).at(origin.at("dev")));
+            }
             let address = neighbour.address;
             let first = *macs.entry((interface, address)).or_insert(neighbour.mac);
             if first != neighbour.mac {
@@ -211,7 +217,7 @@ pub(super) fn check_path(prefix: IpNet, earlier: &[&Target], next: &Target) -> R
 }
 
 /// Whether a name can be told from other words.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
@@ -235,14 +241,14 @@ fn check_mac(mac: Option<MacAddr>, origin: &Origin) -> Result<(), ConfigError> {
     }
 }
 
-fn check_range<T>(
+pub(super) fn check_range<T>(
     key: &'static str,
     value: T,
     range: &RangeInclusive<T>,
     origin: &Origin,
 ) -> Result<(), ConfigError>
 where
-    T: Copy + PartialOrd + Into<u16> + ToString,
+    T: Copy + PartialOrd + Into<u64> + ToString,
 {
     if range.contains(&value) {
         Ok(())

@@ -2,11 +2,12 @@ use std::fmt::{self, Display, Formatter};
 
 use ipnet::IpNet;
 
-use super::{Config, Neighbour, Port, Qos, Route, Target, Urpf, Vlan};
+use super::ipsec::write_ipsec;
+use super::{Config, Layer3, Neighbour, Port, Qos, Route, Target, Urpf, Vlan};
 use crate::mqc::Policies;
 
 /// TOML that reads back as the same configuration: everything in one text, access lists and route
-/// maps that came from files of their own as well.
+/// maps that came from files of their own as well, but for keys of SAs, of which it names the place.
 impl Display for Config {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -43,6 +44,7 @@ impl Display for Config {
                 write_text(f, "text", &self.policies.to_string())?;
             }
         }
+        write_ipsec(f, &self.ipsec, &mut separate)?;
         for route in &self.routes {
             separate(f)?;
             write_route(f, route)?;
@@ -65,7 +67,6 @@ fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
         write_text(f, "mac", &mac.to_string())?;
     }
     writeln!(f, "mtu = {}", port.mtu)?;
-    write_addresses(f, &port.addresses)?;
     if port.promiscuous {
         writeln!(f, "promiscuous = true")?;
     }
@@ -75,9 +76,7 @@ fn write_port(f: &mut Formatter<'_>, port: &Port) -> fmt::Result {
     if port.shutdown {
         writeln!(f, "shutdown = true")?;
     }
-    write_routing(f, port.vrf.as_deref(), port.urpf)?;
-    write_bindings(f, &port.acl_in, &port.acl_out, port.policy_route.as_deref())?;
-    write_service(f, &port.service_policy_in, &port.service_policy_out)?;
+    write_layer3(f, &port.layer3)?;
     if let Some(speed) = port.speed {
         write_text(f, "speed", &speed.get().to_string())?;
     }
@@ -95,43 +94,31 @@ fn write_vlan(f: &mut Formatter<'_>, vlan: &Vlan) -> fmt::Result {
     if let Some(mtu) = vlan.mtu {
         writeln!(f, "mtu = {mtu}")?;
     }
-    write_routing(f, vlan.vrf.as_deref(), vlan.urpf)?;
-    write_bindings(f, &vlan.acl_in, &vlan.acl_out, vlan.policy_route.as_deref())?;
-    write_service(f, &vlan.service_policy_in, &vlan.service_policy_out)?;
-    write_addresses(f, &vlan.addresses)
+    write_layer3(f, &vlan.layer3)
 }
 
-fn write_routing(f: &mut Formatter<'_>, vrf: Option<&str>, urpf: Option<Urpf>) -> fmt::Result {
-    vrf.iter().try_for_each(|vrf| write_text(f, "vrf", vrf))?;
-    let Some(Urpf { strict, allow_default }) = urpf else { return Ok(()) };
-    writeln!(f, "urpf = \"{}\"", if strict { "strict" } else { "loose" })?;
-    if allow_default {
-        writeln!(f, "urpf_allow_default = true")?;
+pub(super) fn write_layer3(f: &mut Formatter<'_>, layer3: &Layer3) -> fmt::Result {
+    write_addresses(f, &layer3.addresses)?;
+    layer3.vrf.iter().try_for_each(|vrf| write_text(f, "vrf", vrf))?;
+    if let Some(Urpf { strict, allow_default }) = layer3.urpf {
+        writeln!(f, "urpf = \"{}\"", if strict { "strict" } else { "loose" })?;
+        if allow_default {
+            writeln!(f, "urpf_allow_default = true")?;
+        }
+    }
+    write_names(f, "acl_in", &layer3.acl_in)?;
+    write_names(f, "acl_out", &layer3.acl_out)?;
+    for (key, name) in [
+        ("policy_route", &layer3.policy_route),
+        ("service_policy_in", &layer3.service_policy_in),
+        ("service_policy_out", &layer3.service_policy_out),
+    ] {
+        name.iter().try_for_each(|name| write_text(f, key, name))?;
     }
     Ok(())
 }
 
-fn write_bindings(
-    f: &mut Formatter<'_>,
-    acl_in: &[String],
-    acl_out: &[String],
-    policy_route: Option<&str>,
-) -> fmt::Result {
-    write_names(f, "acl_in", acl_in)?;
-    write_names(f, "acl_out", acl_out)?;
-    policy_route.iter().try_for_each(|map| write_text(f, "policy_route", map))
-}
-
-fn write_service(
-    f: &mut Formatter<'_>,
-    policy_in: &Option<String>,
-    policy_out: &Option<String>,
-) -> fmt::Result {
-    policy_in.iter().try_for_each(|name| write_text(f, "service_policy_in", name))?;
-    policy_out.iter().try_for_each(|name| write_text(f, "service_policy_out", name))
-}
-
-fn write_names(f: &mut Formatter<'_>, key: &str, names: &[String]) -> fmt::Result {
+pub(super) fn write_names(f: &mut Formatter<'_>, key: &str, names: &[String]) -> fmt::Result {
     match names {
         [] => Ok(()),
         [name] => write_text(f, key, name),
@@ -164,7 +151,7 @@ fn write_neighbour(f: &mut Formatter<'_>, neighbour: &Neighbour) -> fmt::Result 
     neighbour.dev.iter().try_for_each(|dev| write_text(f, "dev", dev))
 }
 
-fn write_text(f: &mut Formatter<'_>, key: &str, text: &str) -> fmt::Result {
+pub(super) fn write_text(f: &mut Formatter<'_>, key: &str, text: &str) -> fmt::Result {
     writeln!(f, "{key} = {}", toml::Value::from(text))
 }
 
@@ -269,21 +256,30 @@ mod tests {
     }
 
     prop_compose! {
+        pub(super) fn layer3()(
+            addresses in networks(),
+            vrf in of(any::<String>()),
+            urpf in urpf(),
+            (acl_in, acl_out, policy_route) in bindings(),
+            (service_policy_in, service_policy_out) in services(),
+        ) -> Layer3 {
+            Layer3 {
+                addresses, vrf, urpf, acl_in, acl_out, policy_route, service_policy_in,
+                service_policy_out,
+            }
+        }
+    }
+
+    prop_compose! {
         fn vlan()(
             id in VLAN_ID,
             inner in of(VLAN_ID),
             tpid in prop_oneof![Just(Tpid::Dot1q), Just(Tpid::Dot1ad)],
             name in any::<String>(),
             mtu in of(MTU),
-            addresses in networks(),
-            vrf in of(any::<String>()),
-            urpf in urpf(),
-            (acl_in, acl_out, policy_route) in bindings(),
-            (service_policy_in, service_policy_out) in services(),
+            layer3 in layer3(),
         ) -> Vlan {
-            let vlan = Vlan { tpid, name, mtu, addresses, vrf, urpf, ..Vlan::new("", id, inner) };
-            let vlan = Vlan { acl_in, acl_out, policy_route, ..vlan };
-            Vlan { service_policy_in, service_policy_out, ..vlan }
+            Vlan { tpid, name, mtu, layer3, ..Vlan::new("", id, inner) }
         }
     }
 
@@ -293,20 +289,14 @@ mod tests {
             device in of(any::<String>()),
             mac in of(mac()),
             mtu in MTU,
-            addresses in networks(),
             (promiscuous, mac_filter, shutdown) in any::<(bool, Option<bool>, bool)>(),
             vlans in vec(vlan(), 0..3),
-            vrf in of(any::<String>()),
-            urpf in urpf(),
-            (acl_in, acl_out, policy_route) in bindings(),
-            ((service_policy_in, service_policy_out), speed) in
-                (services(), of(1..=BitsPerSecond::MAX)),
+            layer3 in layer3(),
+            speed in of(1..=BitsPerSecond::MAX),
         ) -> Port {
-            let port = Port { name, device, mac, mtu, addresses, ..Port::new("") };
-            let port = Port { promiscuous, mac_filter, shutdown, vrf, urpf, vlans, ..port };
+            let port = Port { name, device, mac, mtu, ..Port::new("") };
             let speed = speed.map(|rate| BitsPerSecond::new(rate).unwrap());
-            let port = Port { acl_in, acl_out, policy_route, speed, ..port };
-            Port { service_policy_in, service_policy_out, ..port }
+            Port { promiscuous, mac_filter, shutdown, vlans, layer3, speed, ..port }
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct LinkFacts {
     pub(crate) tags: Vec<[u8; 4]>,
     pub(crate) mtu: u16,
     pub(crate) featured: bool,
+    /// There is one neighbour, and nobody has to ask for its address.
+    pub(crate) point_to_point: bool,
 }
 
 /// The agent for adjacencies.
@@ -94,8 +96,19 @@ impl AdjacencyAgent {
         Ok(number)
     }
 
-    /// Writes a row that nobody sees yet: a neighbour's is incomplete.
-    fn write_new(&self, driver: &Driver, number: u32, key: AdjacencyKey) {
+    /// Whether all that leaves by an interface goes to one neighbour.
+    pub(crate) fn is_point_to_point(&self, uidb: UidbIndex) -> bool {
+        self.links.get(&uidb).is_some_and(|link| link.point_to_point)
+    }
+
+    /// Writes a row that nobody sees yet: a neighbour's is incomplete, unless there is nothing to be
+    /// known of it.
+    fn write_new(&mut self, driver: &Driver, number: u32, key: AdjacencyKey) {
+        if let AdjacencyKey::Neighbour(uidb, address) = key
+            && self.is_point_to_point(uidb)
+        {
+            return self.complete(driver, number, uidb, address, [0; 6]);
+        }
         let (kind, uidb) = match key {
             AdjacencyKey::Receive => (AdjacencyKind::Receive, UidbIndex::RP),
             AdjacencyKey::LocalGroup => (AdjacencyKind::LocalGroup, UidbIndex::RP),

@@ -12,7 +12,7 @@ use qfp_core::tables::table_kind;
 use qfp_core::uidb::{NO_PORT, Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
-use crate::config::{Interface, Interfaces, Tpid};
+use crate::config::{Interface, InterfaceKind, Interfaces, Port, Tpid};
 use crate::rm::{Exhausted, Numbers};
 
 /// Values of a VLAN id.
@@ -109,13 +109,14 @@ impl InterfaceAgent {
         self.numbers.high_water() as usize
     }
 
-    /// Writes the tables of all interfaces.
+    /// Writes the tables of all interfaces, with `features`; `crypto` are those of the interface
+    /// that encapsulated packets come in through.
     pub(crate) fn draft(
         &self,
         driver: &Driver,
         interfaces: &Interfaces<'_>,
         ports: &[PortFacts],
-        features: impl Fn(&Interface<'_>) -> Features,
+        (features, crypto): (impl Fn(&Interface<'_>) -> Features, Features),
         table: impl Fn(Option<&str>) -> TableId,
     ) -> Result<Drafts, DriverError> {
         let mut rows = driver.alloc::<Uidb>(self.high_water())?;
@@ -123,6 +124,8 @@ impl InterfaceAgent {
             rows[usize::from(internal.0)] =
                 Uidb { port: NO_PORT, mtu: u16::MAX, state: Uidb::UP, ..Uidb::default() };
         }
+        // A tunnel may lead through another one that ends here as well.
+        rows[usize::from(UidbIndex::CRYPTO.0)].features_in = crypto.ingress;
         let mut classes = driver.alloc::<PortClass>(ports.len().max(1))?;
         for (class, facts) in classes.iter_mut().zip(ports) {
             *class = PortClass { mac: MacRow::from(facts.mac).0, ..PortClass::NONE };
@@ -134,11 +137,13 @@ impl InterfaceAgent {
         inner.fill(UidbIndex::NONE.0);
         for interface in interfaces.all() {
             let uidb = self.uidb(interface);
-            let port = interface.port_index;
-            let facts = ports.get(port);
             let own = features(interface);
             let mut features_in = own.ingress | Gate::TTL.mask();
-            if interface.port.mac_filter.unwrap_or(facts.is_some_and(|facts| facts.filter_mac)) {
+            let filters = |(index, port): (usize, &Port)| {
+                let usual = ports.get(index).is_some_and(|facts| facts.filter_mac);
+                port.mac_filter.unwrap_or(usual)
+            };
+            if !interface.is_hidden() && interface.port().is_some_and(filters) {
                 features_in |= Gate::MAC_FILTER.mask();
             }
             let table = table(interface.vrf());
@@ -155,19 +160,20 @@ impl InterfaceAgent {
             rows[usize::from(uidb.0)] = Uidb {
                 features_in,
                 features_out: own.egress,
-                port: u16::try_from(port).unwrap_or(NO_PORT),
+                port: interface.sends_by().and_then(|n| u16::try_from(n).ok()).unwrap_or(NO_PORT),
                 mtu: interface.mtu(),
-                state: if interface.port.shutdown { Uidb::DOWN } else { Uidb::UP },
+                state: if interface.is_up() { Uidb::UP } else { Uidb::DOWN },
                 urpf: Rpf::pack(rpf, rpf),
                 table: table.0,
             };
-            match interface.vlan {
-                None => {
+            match interface.kind {
+                InterfaceKind::Tunnel { .. } | InterfaceKind::Policy { .. } => {}
+                InterfaceKind::Port { index: port, .. } => {
                     if let Some(class) = classes.get_mut(port) {
                         class.native = uidb.0;
                     }
                 }
-                Some(vlan) => {
+                InterfaceKind::Vlan { index: port, vlan, .. } => {
                     let table = layout.ports[&port];
                     if let Some(class) = classes.get_mut(port) {
                         class.outer = u32::try_from(table * TAGS + 1).unwrap_or(0);
@@ -253,7 +259,7 @@ impl InterfaceAgent {
         let describe = |interface: &Interface<'_>| {
             let nets = interface.addresses();
             let tag = |tpid: Tpid, vid| punt::VlanTag { tpid: tpid.ethertype(), vid };
-            let tags = interface.vlan.map_or(Vec::new(), |vlan| match vlan.inner {
+            let tags = interface.vlan().map_or(Vec::new(), |vlan| match vlan.inner {
                 None => vec![tag(vlan.tpid, vlan.id)],
                 Some(inner) => vec![tag(vlan.tpid, vlan.id), tag(Tpid::Dot1q, inner)],
             });
@@ -261,7 +267,7 @@ impl InterfaceAgent {
                 uidb: self.uidb(interface),
                 table: table(interface.vrf()),
                 name: interface.name().to_owned(),
-                mac: ports.get(interface.port_index).map_or([0; 6], |facts| facts.mac),
+                mac: mac_of(interface, ports),
                 mtu: interface.mtu(),
                 ipv4: nets
                     .iter()
@@ -284,6 +290,12 @@ impl InterfaceAgent {
     }
 }
 
+/// The MAC address of an interface; zeroes for a tunnel, which has none.
+pub(crate) fn mac_of(interface: &Interface<'_>, ports: &[PortFacts]) -> [u8; 6] {
+    let facts = interface.port().and_then(|(index, _)| ports.get(index));
+    facts.map_or([0; 6], |facts| facts.mac)
+}
+
 /// Which 4096 rows of the tag tables belong to whom.
 struct TagLayout {
     /// By port with sub-interfaces.
@@ -296,12 +308,12 @@ impl TagLayout {
     fn of(interfaces: &Interfaces<'_>) -> Self {
         let mut layout = Self { ports: HashMap::new(), outers: HashMap::new() };
         for interface in interfaces.all() {
-            let Some(vlan) = interface.vlan else { continue };
+            let InterfaceKind::Vlan { index, vlan, .. } = interface.kind else { continue };
             let next = layout.ports.len();
-            layout.ports.entry(interface.port_index).or_insert(next);
+            layout.ports.entry(index).or_insert(next);
             if vlan.inner.is_some() {
                 let next = layout.outers.len();
-                layout.outers.entry((interface.port_index, vlan.id)).or_insert(next);
+                layout.outers.entry((index, vlan.id)).or_insert(next);
             }
         }
         layout

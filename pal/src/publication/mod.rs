@@ -41,12 +41,16 @@
 //! assert_eq!(root.view::<u32>(&tables, SQUARES)?, [0, 1, 4, 9]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![allow(unsafe_code, reason = "attaches to state in mapped memory; evicts dead readers")]
+#![allow(
+    unsafe_code,
+    reason = "attaches to state in mapped memory; evicts dead readers; writes rows that nobody reads"
+)]
 
 mod grace;
 mod publisher;
 mod reader;
 mod root;
+mod rows;
 mod state;
 
 #[cfg(test)]
@@ -58,6 +62,7 @@ pub use reader::Reader;
 #[cfg(not(loom))]
 pub use reader::ReaderSite;
 pub use root::{Generation, Root, RootDraft, TableKind};
+pub use rows::Rows;
 
 #[cfg(loom)]
 mod atomic {

@@ -84,6 +84,22 @@ impl Region {
         }
     }
 
+    /// Changes an element of a published block; nothing happens where there is none.
+    ///
+    /// # Safety
+    /// No reader, in any process, looks at the element before this has returned and something has
+    /// named it by a `Release` store; and no two calls for one element overlap. See
+    /// [`Rows`](crate::publication::Rows).
+    pub unsafe fn edit<T: Plain>(&self, block: Block<T>, index: usize, edit: impl FnOnce(&mut T)) {
+        let Ok((offset, len)) = block.check(self.capacity()) else { return };
+        if index >= len {
+            return;
+        }
+        // SAFETY: `check` proved that `len` elements from `offset` lie inside the mapping and are
+        // aligned, and `index` is one of them; nobody else has it, says the caller.
+        edit(unsafe { self.0.map.start().add(offset).cast::<T>().add(index).as_mut() });
+    }
+
     /// The elements of a published block.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::wire::{Ipv4, Ipv6, protocol};
 
 pal::plain_struct! {
     /// Addresses, protocol and ports of the packets that an SA may carry.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Selector {
         src: [u8; 16],
         dst: [u8; 16],
@@ -24,7 +24,28 @@ pal::plain_struct! {
     }
 }
 
+impl Default for Selector {
+    fn default() -> Self {
+        Self::any()
+    }
+}
+
 impl Selector {
+    /// Everything, of both families.
+    #[must_use]
+    pub const fn any() -> Self {
+        Self {
+            src: [0; 16],
+            dst: [0; 16],
+            src_len: 0,
+            dst_len: 0,
+            family: 0,
+            protocol: 0,
+            src_ports: [0, u16::MAX],
+            dst_ports: [0, u16::MAX],
+        }
+    }
+
     /// Everything between two networks; none if they are of different families.
     #[must_use]
     pub fn between(src: IpNet, dst: IpNet) -> Option<Self> {
@@ -69,12 +90,9 @@ impl Selector {
     #[must_use]
     pub fn takes(&self, packet: &[u8]) -> bool {
         let Some(flow) = Flow::of(packet) else { return false };
-        if self.family == 0 {
-            return true;
-        }
         let any_port = [self.src_ports, self.dst_ports].iter().all(|r| *r == [0, u16::MAX]);
         let inside = |[low, high]: [u16; 2], port| (low..=high).contains(&port);
-        flow.family == self.family
+        (self.family == 0 || flow.family == self.family)
             && starts_with(&flow.src, &self.src, self.src_len)
             && starts_with(&flow.dst, &self.dst, self.dst_len)
             && (self.protocol == 0 || self.protocol == flow.protocol)
@@ -150,8 +168,10 @@ mod tests {
         // A later fragment has no ports.
         packet[7] = 9;
         assert!(any.takes(&packet) && !dns.takes(&packet));
-        assert!(Selector::default().takes(&packet));
-        assert!(!Selector::default().takes(&packet[..19]));
+        assert!(Selector::any().takes(&packet));
+        assert!(Selector::any().protocol(17, &(0..=u16::MAX), &(0..=u16::MAX)).takes(&packet));
+        assert!(!Selector::any().protocol(6, &(0..=u16::MAX), &(0..=u16::MAX)).takes(&packet));
+        assert!(!Selector::any().takes(&packet[..19]));
     }
 
     #[test]

@@ -73,6 +73,17 @@ impl SaState {
         self.reserve(mark);
     }
 
+    /// Makes it a state that has seen nothing. No lcore may have it: the SA that had it is gone
+    /// for a grace period, and its key is never used again.
+    pub fn reset(&self) {
+        for word in [&self.sequence, &self.reserved, &self.packets, &self.bytes, &self.last_used] {
+            word.store(0, Relaxed);
+        }
+        self.events.store(0, Relaxed);
+        self.peer_port.store(0, Relaxed);
+        self.peer.iter().chain(&self.failures).for_each(|word| word.store(0, Relaxed));
+    }
+
     /// The last sequence number taken, or the highest accepted.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -89,6 +100,12 @@ impl SaState {
     #[must_use]
     pub fn last_used(&self) -> u64 {
         self.last_used.load(Relaxed)
+    }
+
+    /// The reasons that packets fail for, each with how many did; those without any are left out.
+    pub fn all_failures(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        let reasons = DropReason::ALL.get(FIRST_REASON..=LAST_REASON).unwrap_or_default();
+        reasons.iter().map(|reason| (*reason, self.failures(*reason))).filter(|(_, n)| *n > 0)
     }
 
     /// Packets that failed for `reason`; 0 for reasons of other features.

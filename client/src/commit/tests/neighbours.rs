@@ -98,11 +98,8 @@ fn a_link_that_changes_changes_the_headers_of_its_neighbours() {
     world.client.neighbour(world.uidb(1), address(1, 9, false), Some([4; 6])).unwrap();
     assert_eq!(ways(&world, [172, 16, 0, 1]), [complete(&world, 1, 9, [4; 6])]);
     let old = &config.ports[0].vlans[0];
-    let vlan = Vlan {
-        name: old.name.clone(),
-        addresses: old.addresses.clone(),
-        ..Vlan::new("port0", 77, None)
-    };
+    let vlan =
+        Vlan { name: old.name.clone(), layer3: old.layer3.clone(), ..Vlan::new("port0", 77, None) };
     config.ports[0].vlans[0] = vlan;
     world.commit(&config).unwrap();
     let mut wanted = header(1, [4; 6], false);

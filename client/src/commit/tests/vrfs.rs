@@ -16,8 +16,8 @@ fn ways(world: &World, table: TableId, dst: [u8; 4]) -> Vec<Way> {
 fn overlapping() -> Config {
     let mut config = interfaces(0b001);
     for (n, name) in [(1, "red"), (2, "blue")] {
-        config.ports[n].addresses = config.ports[0].addresses.clone();
-        config.ports[n].vrf = Some(name.to_owned());
+        config.ports[n].layer3.addresses = config.ports[0].layer3.addresses.clone();
+        config.ports[n].layer3.vrf = Some(name.to_owned());
         let mut route = via("172.16.0.0/16", address(0, 9, false));
         route.vrf = Some(name.to_owned());
         config.routes.push(route);
@@ -65,8 +65,8 @@ fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     assert_eq!(ways(&world, TableId::GLOBAL, [10, 0, 0, 9]), before);
     // A table that is too small for its routes.
     let mut config = overlapping();
-    config.ports[2].vrf = None;
-    config.ports[2].addresses.clear();
+    config.ports[2].layer3.vrf = None;
+    config.ports[2].layer3.addresses.clear();
     config.neighbours.pop();
     config.routes.pop();
     for n in 0..200u16 {
@@ -97,8 +97,8 @@ fn a_thousand_vrfs_have_tables_of_their_own() {
     let mut config = interfaces(1);
     for n in 0..VRFS {
         let mut vlan = crate::config::Vlan::new("port0", n + 1, None);
-        vlan.vrf = Some(format!("vrf{n}"));
-        vlan.addresses = vec!["10.0.0.1/24".parse().unwrap()];
+        vlan.layer3.vrf = Some(format!("vrf{n}"));
+        vlan.layer3.addresses = vec!["10.0.0.1/24".parse().unwrap()];
         config.ports[0].vlans.push(vlan);
     }
     world.client.commit(&config, &RouteTable::default(), &facts()).unwrap();
@@ -136,8 +136,8 @@ fn an_interface_that_is_shut_down_takes_its_routes_with_it() {
 fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their_own_groups() {
     let mut world = World::new(&TINY);
     let mut config = overlapping();
-    config.ports[0].urpf = Some(Urpf { strict: true, allow_default: true });
-    config.ports[1].urpf = Some(Urpf { strict: false, allow_default: false });
+    config.ports[0].layer3.urpf = Some(Urpf { strict: true, allow_default: true });
+    config.ports[1].layer3.urpf = Some(Urpf { strict: false, allow_default: false });
     for prefix in ["0.0.0.0/0", "172.20.0.0/16"] {
         config.routes.push(via(prefix, address(0, 7, false)));
     }

@@ -34,6 +34,8 @@ pub(super) const TINY: Capacity = Capacity {
     acl_lines: 1 << 13,
     rules: 1 << 12,
     classes: 64,
+    sas: 16,
+    replay_words: 256,
 };
 
 pub(super) fn facts() -> Vec<PortFacts> {
@@ -76,12 +78,12 @@ pub(super) fn interfaces(present: u16) -> Config {
         let mut new = Port::new(name(first));
         new.device = Some("sink".to_owned());
         if has(first) {
-            new.addresses = addresses(first);
+            new.layer3.addresses = addresses(first);
         }
         for (interface, inner) in [(first + 1, None), (first + 2, Some(20))] {
             if has(interface) {
                 let mut vlan = Vlan::new(&new.name, 10, inner);
-                vlan.addresses = addresses(interface);
+                vlan.layer3.addresses = addresses(interface);
                 new.vlans.push(vlan);
             }
         }

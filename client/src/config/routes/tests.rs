@@ -89,7 +89,7 @@ fn every_mistake_is_one_line_with_its_number() {
         ("10.0.0.0/8 via 198.51.100.1", "next hop 198.51.100.1 is on no connected network"),
         ("10.0.0.0/8 via 192.0.2.1", "r.txt:1: 192.0.2.1 is our own address, on port0"),
         ("::/0 via fe80::1", "r.txt:1: link-local fe80::1 needs \"dev\""),
-        ("10.0.0.0/8 dev port7", "r.txt:1: there is no port or VLAN \"port7\""),
+        ("10.0.0.0/8 dev port7", "r.txt:1: there is no port, VLAN or tunnel \"port7\""),
         (
             "10.0.0.0/8 dev port0\n10.0.0.0/8 drop",
             "r.txt:2: 10.0.0.0/8 both has paths and is dropped",

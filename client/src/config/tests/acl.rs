@@ -235,7 +235,7 @@ fn lists_and_route_maps_that_are_used_must_exist() {
         (
             "[[route_map]]\ntext = '''\nroute-map X permit 7\n set vrf blue'''\n",
             2,
-            "route map X: entry 7 sets VRF blue, and no port or VLAN is in it",
+            "route map X: entry 7 sets VRF blue, and no interface is in it",
         ),
     ] {
         let error = error(&format!("{LISTS}{more}"));
@@ -247,8 +247,8 @@ fn lists_and_route_maps_that_are_used_must_exist() {
 #[test]
 fn a_program_may_define_lists_and_route_maps_itself() {
     let mut port = Port { device: Some("sink".to_owned()), ..Port::new("a") };
-    port.acl_in = vec!["EDGE".to_owned()];
-    port.policy_route = Some("PBR".to_owned());
+    port.layer3.acl_in = vec!["EDGE".to_owned()];
+    port.layer3.policy_route = Some("PBR".to_owned());
     let mut config = Config { ports: vec![port], ..Config::default() };
     let error = |config: &Config| config.validate().unwrap_err().to_string();
     assert_eq!(error(&config), "there is no access list \"EDGE\"");

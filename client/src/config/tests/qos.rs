@@ -40,10 +40,10 @@ fn policies_and_what_is_bound_to_interfaces_are_read() {
     let (port, vlan) = (&config.ports[0], &config.ports[0].vlans[0]);
     assert_eq!(port.speed.map(|speed| speed.get()), Some(10_000_000_000));
     assert_eq!(
-        (port.service_policy_in.as_deref(), port.service_policy_out.as_deref()),
+        (port.layer3.service_policy_in.as_deref(), port.layer3.service_policy_out.as_deref()),
         (Some("EDGE"), None)
     );
-    assert_eq!(vlan.service_policy_out.as_deref(), Some("UP"));
+    assert_eq!(vlan.layer3.service_policy_out.as_deref(), Some("UP"));
     assert!(matches!(config.qos.accounting, Accounting::UserDefined(n) if n.get() == -4));
     assert_eq!(config.qos.granularity, Granularity::Trident);
     let names: Vec<&str> = config.policies.policies().map(|policy| policy.name.as_str()).collect();

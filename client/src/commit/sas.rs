@@ -1,0 +1,133 @@
+//! Security associations between commits: added, updated, deleted and asked for while packets flow.
+
+use qfp_core::ipsec::SaState;
+
+use super::Client;
+use crate::ea::{IpsecError, SaChange, SaNames, SaStatus};
+use crate::ipsec::{Marks, Sa, SaEvent};
+
+/// An SA, whether it is in use, and where its state is.
+#[derive(Clone, Debug)]
+pub struct SaPlace {
+    /// The SA.
+    pub sa: Sa,
+    /// Whether it is the one that protects its interface; true for inbound SAs.
+    pub in_use: bool,
+    /// Row of its state in the table [`Client::sa_states`].
+    pub state: u32,
+}
+
+impl Client {
+    /// Has marks of lasting keys noted in the file of `marks`. Before the first SA.
+    pub fn keep_marks(&mut self, marks: Marks) {
+        self.ipsec.keep_marks(marks);
+    }
+
+    /// Adds an SA. One for what leaves protects its interface from now on, in place of the one
+    /// before, which stays until it is deleted: no packet goes out in between without either. One
+    /// for what comes in is taken beside those that are there.
+    ///
+    /// Its sequence numbers are reserved first, so a lasting key costs a write to the file of marks.
+    ///
+    /// # Errors
+    /// There is one of that name, or it cannot be; then nothing has changed.
+    pub fn add_sa(&mut self, sa: Sa) -> Result<(), IpsecError> {
+        if self.ipsec.has(&sa.name) {
+            return Err(IpsecError::Exists(sa.name));
+        }
+        self.change_sas(vec![SaChange::Put(Box::new(sa))])
+    }
+
+    /// Gives the SA of this name other settings: the peer's address and port behind a NAT,
+    /// lifetimes, its interface. With the same SPI and key its numbers, counters and window go on;
+    /// with others it is a new SA in place of the old one.
+    ///
+    /// # Errors
+    /// There is none of that name, it is of the other direction, or it cannot be so; then nothing
+    /// has changed.
+    pub fn update_sa(&mut self, sa: Sa) -> Result<(), IpsecError> {
+        match self.ipsec.get(&sa.name) {
+            None => Err(IpsecError::Unknown(sa.name)),
+            Some(known) if known.direction != sa.direction => {
+                Err(IpsecError::DirectionChange(sa.name))
+            }
+            Some(_) => self.change_sas(vec![SaChange::Put(Box::new(sa))]),
+        }
+    }
+
+    /// Deletes an SA. Of the SAs that are left, the newest protects its interface.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn delete_sa(&mut self, name: &str) -> Result<(), IpsecError> {
+        self.change_sas(vec![SaChange::Delete(name.to_owned())])
+    }
+
+    /// Deletes all SAs. Returns how many there were.
+    pub fn flush_sas(&mut self) -> usize {
+        let names = self.ipsec.names();
+        let count = names.len();
+        // To delete what is there takes nothing that could be missing.
+        let flushed = self.change_sas(names.into_iter().map(SaChange::Delete).collect());
+        if flushed.is_ok() { count } else { 0 }
+    }
+
+    fn change_sas(&mut self, changes: Vec<SaChange>) -> Result<(), IpsecError> {
+        let Self { ipsec, driver, vrfs, protected, .. } = self;
+        ipsec.reclaim(driver);
+        let uidb = |name: &str| protected.get(name).copied();
+        let table = |vrf: &str| vrfs.named(vrf);
+        let names = SaNames { interface: &uidb, table: &table };
+        let plan = ipsec.prepare(driver, changes, &names)?;
+        ipsec.apply(driver, plan);
+        Ok(())
+    }
+
+    /// An SA with what lcores have counted.
+    #[must_use]
+    pub fn sa(&self, name: &str) -> Option<SaStatus> {
+        self.ipsec.status(&self.driver, name)
+    }
+
+    /// All SAs, by name, with what lcores have counted.
+    #[must_use]
+    pub fn sas(&self) -> Vec<SaStatus> {
+        let names = self.ipsec.names();
+        names.iter().filter_map(|name| self.sa(name)).collect()
+    }
+
+    /// All SAs, by name, and where lcores count them.
+    pub fn sa_places(&self) -> impl Iterator<Item = SaPlace> {
+        let place =
+            |(sa, in_use, state): (&Sa, bool, u32)| SaPlace { sa: sa.clone(), in_use, state };
+        self.ipsec.all().map(place)
+    }
+
+    /// The table of the states of SAs; none without room for SAs.
+    #[must_use]
+    pub fn sa_states(&self) -> Option<pal::region::Block<SaState>> {
+        self.ipsec.states()
+    }
+
+    /// An SPI at random that no inbound SA has, for a peer to send with. It is handed out once.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn allocate_spi(&mut self) -> Result<u32, IpsecError> {
+        self.ipsec.allocate_spi()
+    }
+
+    /// Looks at all SAs at `now`, nanoseconds of the vectors' clock, and tells what has become of
+    /// them, and which interfaces want one. SAs whose hard lifetime is over are deleted; sequence
+    /// numbers that run low are reserved. To be called a few times a second.
+    pub fn watch_sas(&mut self, now: u64, events: &mut Vec<SaEvent>) {
+        self.ipsec.watch(&mut self.driver, now, events);
+        self.ipsec.watch_interfaces(&self.driver, now, &self.protected, events);
+    }
+
+    /// SAs there is room for, and how many are in use.
+    #[must_use]
+    pub fn sa_usage(&self) -> (u32, u32) {
+        self.ipsec.usage()
+    }
+}

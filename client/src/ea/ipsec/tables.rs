@@ -1,0 +1,218 @@
+//! The memory of SAs: rows that come and go.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use driver::{Driver, DriverError};
+use pal::publication::{Grace, RootDraft, Rows};
+use pal::region::Block;
+use qfp_core::crypto::SaKey;
+use qfp_core::ipsec::{
+    InboundSa, OutboundSa, SaError, SaState, SpiBucket, SpiTable, Tunnel, TunnelState, replay_words,
+};
+use qfp_core::tables::table_kind;
+use qfp_core::uidb::UidbIndex;
+
+use super::IpsecError;
+use crate::commit::Capacity;
+use crate::ipsec::{Direction, RowNumbers, Sa, SaProblem};
+use crate::rm::{Exhausted, Places};
+
+/// Rows of an SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Among the SAs of its direction.
+    pub(super) row: u32,
+    /// Among keys and states: it stays with the key.
+    pub(super) state: u32,
+    /// First word of its replay window, and how many there are.
+    pub(super) words: (u32, u32),
+}
+
+/// All tables of ESP. They are named once, and stay.
+pub(super) struct Tables {
+    tunnels: Block<Tunnel>,
+    outbound: Rows<OutboundSa>,
+    inbound: Rows<InboundSa>,
+    spis: Block<SpiBucket>,
+    keys: Rows<SaKey>,
+    states: Block<SaState>,
+    replay: Block<AtomicU64>,
+    tunnel_states: Block<TunnelState>,
+    words: Places,
+    word_limit: u32,
+    /// Words that lcores may still write.
+    leaving: VecDeque<(Grace, u32, u32)>,
+}
+
+fn problem(sa: &Sa, problem: impl Into<SaProblem>) -> IpsecError {
+    IpsecError::Sa { sa: sa.name.clone(), problem: problem.into() }
+}
+
+fn exhausted(what: &'static str, limit: u32) -> IpsecError {
+    Exhausted { what, limit }.into()
+}
+
+impl Tables {
+    pub(super) fn new(driver: &mut Driver, capacity: &Capacity) -> Result<Self, DriverError> {
+        let sas = capacity.sas as usize;
+        let words = capacity.replay_words.max(1);
+        let interfaces = usize::from(UidbIndex::NONE.0);
+        let tables = Self {
+            tunnels: driver.alloc::<Tunnel>(interfaces)?.publish(),
+            outbound: driver.alloc_rows(sas)?,
+            inbound: driver.alloc_rows(sas)?,
+            spis: driver.alloc::<SpiBucket>(SpiTable::buckets(sas))?.publish(),
+            keys: driver.alloc_rows(sas)?,
+            states: driver.alloc_state::<SaState>(sas)?.publish(),
+            replay: driver.alloc_state::<AtomicU64>(words as usize)?.publish(),
+            tunnel_states: driver.alloc_state::<TunnelState>(interfaces)?.publish(),
+            words: Places::new(words),
+            word_limit: words,
+            leaving: VecDeque::new(),
+        };
+        driver.commit(|root| tables.name_in(root))?;
+        Ok(tables)
+    }
+
+    fn name_in(&self, root: &mut RootDraft) {
+        root.set(table_kind::ESP_TUNNELS, self.tunnels)
+            .set(table_kind::ESP_OUTBOUND, self.outbound.block())
+            .set(table_kind::ESP_INBOUND, self.inbound.block())
+            .set(table_kind::ESP_SPIS, self.spis)
+            .set(table_kind::ESP_KEYS, self.keys.block())
+            .set(table_kind::ESP_STATES, self.states)
+            .set(table_kind::ESP_REPLAY, self.replay)
+            .set(table_kind::ESP_TUNNEL_STATES, self.tunnel_states);
+    }
+
+    /// States of SAs, for reports.
+    pub(super) const fn states(&self) -> Block<SaState> {
+        self.states
+    }
+
+    pub(super) fn state<'a>(&self, driver: &'a Driver, row: u32) -> Option<&'a SaState> {
+        driver.state_view(self.states).get(row as usize)
+    }
+
+    /// Writes an SA where no lcore comes: with a key and a state of its own, or with those of
+    /// `like`. Its rows are to be given back with [`drop_rows`](Self::drop_rows).
+    pub(super) fn write(
+        &mut self,
+        driver: &mut Driver,
+        sa: &Sa,
+        numbers: RowNumbers,
+        like: Option<Held>,
+    ) -> Result<Held, IpsecError> {
+        let held = match like {
+            Some(like) => like,
+            None => self.write_key(driver, sa)?,
+        };
+        let numbers = RowNumbers { state: held.state, replay: held.words.0, ..numbers };
+        let full = || exhausted("SAs", self.keys.limit());
+        let row = match sa.direction {
+            Direction::Out => match sa.outbound(numbers) {
+                Ok(new) => self.outbound.take(|row| *row = new).ok_or_else(full),
+                Err(error) => Err(problem(sa, error)),
+            },
+            Direction::In => match sa.inbound(numbers) {
+                Ok(new) => self.inbound.take(|row| *row = new).ok_or_else(full),
+                Err(error) => Err(problem(sa, error)),
+            },
+        };
+        if row.is_err() && like.is_none() {
+            self.drop_key(held, driver.grace_period());
+        }
+        Ok(Held { row: row?, ..held })
+    }
+
+    /// Writes a key, with a state and a window that have seen nothing.
+    fn write_key(&mut self, driver: &mut Driver, sa: &Sa) -> Result<Held, IpsecError> {
+        let count = match (sa.direction, sa.replay_window) {
+            (Direction::Out, _) | (_, 0) => 0,
+            (_, size) => replay_words(size).map_err(|error| problem(sa, SaError::from(error)))?,
+        };
+        let full = exhausted("SAs", self.keys.limit());
+        if self.keys.available() == 0 {
+            return Err(full);
+        }
+        let no_words = || exhausted("words of replay windows", self.word_limit);
+        let first = if count == 0 { 0 } else { self.words.take(count).ok_or_else(no_words)? };
+        let mut filled = Ok(());
+        let Some(state) = self.keys.take(|row| filled = sa.key.fill(sa.algorithm, row)) else {
+            return Err(full);
+        };
+        let held = Held { row: 0, state, words: (first, count) };
+        if let Err(error) = filled {
+            self.drop_key(held, driver.grace_period());
+            return Err(problem(sa, error));
+        }
+        if let Some(state) = self.state(driver, state) {
+            state.reset();
+        }
+        let words = driver.state_view(self.replay).iter().skip(first as usize);
+        words.take(count as usize).for_each(|word| word.store(0, Ordering::Relaxed));
+        Ok(held)
+    }
+
+    /// Gives rows back that nothing has named since `grace` began; those of the key and the state
+    /// stay with another SA if `keep` says so.
+    pub(super) fn drop_rows(&mut self, direction: Direction, held: Held, keep: bool, grace: Grace) {
+        match direction {
+            Direction::Out => self.outbound.retire(held.row, grace),
+            Direction::In => self.inbound.retire(held.row, grace),
+        }
+        if !keep {
+            self.drop_key(held, grace);
+        }
+    }
+
+    fn drop_key(&mut self, held: Held, grace: Grace) {
+        self.keys.retire(held.state, grace);
+        self.leaving.push_back((grace, held.words.0, held.words.1));
+    }
+
+    /// Frees what every lcore has left. Does not wait.
+    pub(super) fn reclaim(&mut self, driver: &Driver) {
+        let passed = |grace| driver.all_passed(grace);
+        self.outbound.reclaim(passed, |row| *row = OutboundSa::none());
+        self.inbound.reclaim(passed, |row| *row = InboundSa::none());
+        self.keys.reclaim(passed, SaKey::wipe);
+        while let Some((_, first, count)) = self.leaving.pop_front_if(|(grace, ..)| passed(*grace))
+        {
+            if count > 0 {
+                self.words.give(first, count);
+            }
+        }
+    }
+
+    /// Lets packets with its SPI find an inbound SA.
+    pub(super) fn enter(&self, driver: &Driver, spi: u32, row: u32) -> Result<(), IpsecError> {
+        Ok(SpiTable::new(driver.view(self.spis)).insert(spi, row)?)
+    }
+
+    pub(super) fn leave(&self, driver: &Driver, spi: u32, row: u32) {
+        SpiTable::new(driver.view(self.spis)).remove(spi, row);
+    }
+
+    /// Names the SA that protects what leaves through an interface: one store.
+    pub(super) fn protect(&self, driver: &Driver, uidb: UidbIndex, row: Option<u32>) {
+        if let Some(tunnel) = driver.view(self.tunnels).get(usize::from(uidb.0))
+            && tunnel.outbound() != row
+        {
+            tunnel.set(row);
+        }
+    }
+
+    /// Whether packets wanted to leave through an interface without an SA since this was asked last.
+    pub(super) fn wants_sa(&self, driver: &Driver, uidb: UidbIndex) -> bool {
+        let state = driver.state_view(self.tunnel_states).get(usize::from(uidb.0));
+        state.is_some_and(|state| state.take_unprotected() > 0)
+    }
+
+    /// SAs there is room for, and how many are in use, those that wait for lcores included.
+    pub(super) fn usage(&self) -> (u32, u32) {
+        let free = u32::try_from(self.keys.available()).unwrap_or(u32::MAX);
+        (self.keys.limit(), self.keys.limit() - free)
+    }
+}
