@@ -109,7 +109,10 @@ impl Samples {
     fn report(mut self, name: &str, size: usize, hz: f64) -> Value {
         self.walk.sort_by(f64::total_cmp);
         self.row.sort_by(f64::total_cmp);
-        let at = |sorted: &[f64], tenth: usize| sorted[(sorted.len() - 1) * tenth / 10];
+        // A row that always takes longer than an interruption has no samples.
+        let at = |sorted: &[f64], tenth: usize| -> f64 {
+            sorted.get(sorted.len().saturating_sub(1) * tenth / 10).copied().unwrap_or(0.0)
+        };
         let (cycles, row) = (at(&self.walk, 5), at(&self.row, 5));
         let (low, high) = (at(&self.walk, 1), at(&self.walk, 9));
         let mpps = hz / cycles / 1e6;

@@ -121,22 +121,20 @@ impl Burst {
     /// bytes hold whatever was there), positive cuts bytes off its front.
     ///
     /// False, and no change, when the headroom or the frame is too short. O(1).
+    #[inline]
     #[must_use]
     pub fn move_start(&mut self, slot: usize, delta: isize) -> bool {
         let index = slot & 63;
         if !self.owned.contains(slot) {
             return false;
         }
-        let room = pool::headroom(self.origin, self.buf[index], self.data[index]);
-        let fits = if delta < 0 {
-            delta.unsigned_abs() <= room
-                && self.len(slot) + delta.unsigned_abs() <= usize::from(u16::MAX)
-        } else {
-            delta.unsigned_abs() <= self.len(slot)
-        };
         let Some(len) = self.len(slot).checked_add_signed(-delta) else { return false };
         let Ok(len) = u16::try_from(len) else { return false };
-        if !fits {
+        let grows = delta < 0;
+        // Only then the buffer is asked what lies in front.
+        if grows
+            && delta.unsigned_abs() > pool::headroom(self.origin, self.buf[index], self.data[index])
+        {
             return false;
         }
         // SAFETY: just checked that the new start lies inside the buffer.

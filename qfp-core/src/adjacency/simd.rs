@@ -38,18 +38,24 @@ pub(super) fn one_member(
         return PacketMask::EMPTY;
     }
     // SAFETY: the CPU has the features.
-    let (forward, receive) = unsafe { groups_of_one(groups, vector) };
-    let receive = PacketMask(receive) & select;
-    vector.for_us |= receive;
-    PacketMask(forward) & select | receive
+    let forward = PacketMask(unsafe { groups_of_one(groups, vector, GroupWord::ONE_FORWARD) });
+    let rest = select - forward;
+    if rest.is_empty() {
+        return select;
+    }
+    // SAFETY: as above.
+    let receive = PacketMask(unsafe { groups_of_one(groups, vector, GroupWord::ONE_RECEIVE) });
+    vector.for_us |= rest & receive;
+    select & (forward | receive)
 }
 
-/// Looks up all 64 leaves; those of packets that do not walk any more do no harm.
+/// Looks up all 64 leaves, and returns those whose group is one of `class`; leaves of packets that
+/// do not walk any more do no harm.
 ///
 /// A router with few neighbours has few groups: leaves below 16 are found by permuting two
 /// registers, which costs a tenth of a gather.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> (u64, u64) {
+fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector, class: u64) -> u64 {
     let words = groups.as_ptr().cast::<i64>();
     // SAFETY: 64 leaves are four registers; the first 16 of 65,536 groups are two.
     unsafe {
@@ -61,12 +67,12 @@ fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> (u64, u64) {
         if _mm512_cmpge_epu32_mask(all, _mm512_set1_epi32(16)) == 0 {
             let low = _mm512_loadu_si512(words.cast());
             let high = _mm512_loadu_si512(words.add(8).cast());
-            resolve(vector, |leaf| {
+            resolve(vector, class, |leaf| {
                 _mm512_permutex2var_epi64(low, _mm512_cvtepu32_epi64(leaf), high)
             })
         } else {
             // Every index is below 2^16, the number of groups; a group is one 64-bit word.
-            resolve(vector, |leaf| {
+            resolve(vector, class, |leaf| {
                 let leaf = _mm256_and_si256(leaf, _mm256_set1_epi32(0xffff));
                 _mm512_i32gather_epi64::<8>(leaf, words)
             })
@@ -74,21 +80,19 @@ fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector) -> (u64, u64) {
     }
 }
 
-/// Notes adjacency and output interface of each leaf's group, and returns the groups of one: those
-/// that forward, and those for this router.
+/// Notes adjacency and output interface of each leaf's group, and returns the groups of one of
+/// `class`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> (u64, u64) {
-    let (mut forward, mut receive) = (0, 0);
-    let one_forward = _mm512_set1_epi64(GroupWord::ONE_FORWARD.cast_signed());
-    let one_receive = _mm512_set1_epi64(GroupWord::ONE_RECEIVE.cast_signed());
+fn resolve(vector: &mut Vector, class: u64, lookup: impl Fn(__m256i) -> __m512i) -> u64 {
+    let mut simple = 0;
+    let class = _mm512_set1_epi64(class.cast_signed());
     for lane in (0..VECTOR).step_by(8) {
         // SAFETY: eight elements of 64-element arrays.
         unsafe {
             let word = lookup(_mm256_loadu_si256(vector.leaf.as_ptr().add(lane).cast()));
             let upper = _mm512_srli_epi64::<{ GroupWord::CLASS_SHIFT }>(word);
-            forward |= u64::from(_mm512_cmpeq_epi64_mask(upper, one_forward)) << lane;
-            receive |= u64::from(_mm512_cmpeq_epi64_mask(upper, one_receive)) << lane;
+            simple |= u64::from(_mm512_cmpeq_epi64_mask(upper, class)) << lane;
             let adjacency = _mm512_and_si512(word, _mm512_set1_epi64(0xff_ffff));
             let adjacency = _mm512_cvtepi64_epi32(adjacency);
             _mm256_storeu_si256(vector.adjacency.as_mut_ptr().add(lane).cast(), adjacency);
@@ -97,7 +101,7 @@ fn resolve(vector: &mut Vector, lookup: impl Fn(__m256i) -> __m512i) -> (u64, u6
             _mm_storeu_si128(vector.output.as_mut_ptr().add(lane).cast(), output);
         }
     }
-    (forward, receive)
+    simple
 }
 
 /// Rewrites the packets of `select` that are ordinary, as `kinds` says.
@@ -121,7 +125,7 @@ pub(super) fn rewrite(
     // headers (`l3-parse`); those that get a longer header are where they were received.
     unsafe {
         let mut seen = PacketMask::EMPTY;
-        let mut done = Rewritten::default();
+        let (mut plain, mut featured) = (PacketMask::EMPTY, PacketMask::EMPTY);
         for _ in 0..IN_REGISTERS {
             let Some(first) = (select - seen).into_iter().next() else { break };
             let number = vector.adjacency[first & 63];
@@ -129,34 +133,36 @@ pub(super) fn rewrite(
             seen |= same;
             let Some(row) = adjacencies.get(number as usize) else { continue };
             let state = row.state();
-            let (wanted, all) = match state.kind {
-                AdjacencyKind::Plain => {
-                    (same & PacketMask(at_most(&vector.ip_len, state.mtu)), &mut done.plain)
-                }
-                AdjacencyKind::Featured if kinds.featured => (same, &mut done.featured),
+            let is_plain = state.kind == AdjacencyKind::Plain;
+            let wanted = match state.kind {
+                AdjacencyKind::Plain => same & PacketMask(at_most(&vector.ip_len, state.mtu)),
+                AdjacencyKind::Featured if kinds.featured => same,
                 _ => continue,
             };
-            *all |= match state.rewrite_len {
+            let taken = match state.rewrite_len {
                 UNTAGGED => one_header::<14>(row, vector, wanted & untagged, ttl),
                 TAGGED => one_header::<18>(row, vector, wanted & tagged, ttl),
                 _ => PacketMask::EMPTY,
             };
+            *if is_plain { &mut plain } else { &mut featured } |= taken;
         }
         let (ipv4, ipv6) = (vector.ipv4, vector.ipv6);
         let (untagged, tagged) = (untagged - seen, tagged - seen);
-        done.plain |= same_header::<14, true>(adjacencies, vector, untagged & ipv4, ttl)
-            | same_header::<14, false>(adjacencies, vector, untagged & ipv6, ttl)
-            | same_header::<18, true>(adjacencies, vector, tagged & ipv4, ttl)
-            | same_header::<18, false>(adjacencies, vector, tagged & ipv6, ttl);
+        if !(untagged | tagged).is_empty() {
+            plain |= same_header::<14, true>(adjacencies, vector, untagged & ipv4, ttl)
+                | same_header::<14, false>(adjacencies, vector, untagged & ipv6, ttl)
+                | same_header::<18, true>(adjacencies, vector, tagged & ipv4, ttl)
+                | same_header::<18, false>(adjacencies, vector, tagged & ipv6, ttl);
+        }
         // Frames whose start has been moved already may lack headroom for a longer header: the
         // rows look at that. The others have all of `hal::packet::HEADROOM` in front of them.
         let moved = *vector.burst.parts().resized;
-        for slot in select - done.plain - done.featured - moved {
+        for slot in select - plain - featured - moved {
             if any_header(adjacencies, vector, slot, kinds.ttl) {
-                done.plain.insert(slot);
+                plain.insert(slot);
             }
         }
-        done
+        Rewritten { plain, featured }
     }
 }
 

@@ -30,13 +30,21 @@ struct Found<'a> {
     sa: &'a InboundSa,
     state: &'a SaState,
     window: Option<Window<'a>>,
+    /// Its lifetime has ended.
+    is_over: bool,
 }
 
 impl<'a> Found<'a> {
-    fn of(tables: &EspTables<'a>, spi: u32, destination: &[u8], v6: bool) -> Option<Self> {
+    fn of(
+        tables: &EspTables<'a>,
+        (spi, destination, v6): (u32, &[u8], bool),
+        now: u64,
+    ) -> Option<Self> {
         let row = tables.opening(spi, destination, v6)?;
         let (sa, state) = tables.inbound(row)?;
-        Some(Self { row, sa, state, window: tables.window(sa, state) })
+        let (packets, bytes) = state.used();
+        let is_over = sa.hard.is_over(packets, bytes, now);
+        Some(Self { row, sa, state, window: tables.window(sa, state), is_over })
     }
 }
 
@@ -104,16 +112,15 @@ impl EspDecap {
         let destination = packet.get(if v6 { 24..40 } else { 16..20 }).unwrap_or_default();
         // Most packets are of the same SA as the one before.
         if found.as_ref().is_none_or(|found| !found.sa.is_for(at.spi, destination, v6)) {
-            *found = Found::of(tables, at.spi, destination, v6);
+            *found = Found::of(tables, (at.spi, destination, v6), vector.now.0);
         }
-        let Some(Found { row, sa, state, window }) = found else {
+        let Some(Found { row, sa, state, window, is_over }) = found else {
             return vector.drop(slot, DropReason::EspNoSa);
         };
         if self.shared.is_none() {
             return fail(vector, slot, state, DropReason::EspNoEngine);
         }
-        let (packets, bytes) = state.used();
-        if sa.hard.is_over(packets, bytes, vector.now.0) {
+        if *is_over {
             return expired(vector, slot, state);
         }
         if sa.window != 0 && window.is_none() {
