@@ -3,6 +3,8 @@
 use pal::clock::Nanos;
 
 use super::arch::prefetch;
+use super::colour::meter_as;
+use super::row::Masks;
 use super::{Colour, PolicerConfig, PolicerState, meter};
 
 /// The index of packets that meet no policer: they keep their colour.
@@ -62,6 +64,7 @@ impl<'a> Policers<'a> {
     /// `policers[i]`, and comes and goes with `colours[i]`. The shortest slice counts.
     ///
     /// A policer may occur several times. Of many policers, the rows are asked for a vector ahead.
+    /// A vector whose policers have one algorithm, and are colour-blind, costs least.
     #[inline]
     pub fn meter_batch(
         &self,
@@ -70,22 +73,35 @@ impl<'a> Policers<'a> {
         lengths: &[u32],
         colours: &mut [Colour],
     ) {
-        let far = self.states.len() > NEAR;
         let vectors = policers.chunks(AHEAD).zip(lengths.chunks(AHEAD));
         for ((policers, lengths), colours) in vectors.zip(colours.chunks_mut(AHEAD)) {
-            let mut rows = [None; AHEAD];
-            for (row, &policer) in rows.iter_mut().zip(policers) {
-                *row = self.rows(policer);
-                if let (Some((config, state)), true) = (*row, far) {
-                    prefetch(config);
-                    prefetch(state);
-                }
+            self.meter_vector(now, policers, lengths, colours);
+        }
+    }
+
+    /// [`Self::meter_batch`] of a vector.
+    #[inline(never)]
+    fn meter_vector(&self, now: Nanos, policers: &[u32], lengths: &[u32], colours: &mut [Colour]) {
+        let far = self.states.len() > NEAR;
+        let mut rows = [None; AHEAD];
+        let [mut any, mut all] = [Masks::NONE, Masks::ALL];
+        for (row, &policer) in rows.iter_mut().zip(policers) {
+            *row = self.rows(policer);
+            let Some((config, state)) = *row else { continue };
+            any = any | config.masks();
+            all = all & config.masks();
+            if far {
+                prefetch(config);
+                prefetch(state);
             }
-            for ((row, &length), colour) in rows.iter().zip(lengths).zip(colours) {
-                if let Some((config, state)) = row {
-                    *colour = meter(config, state, now, length, *colour);
-                }
-            }
+        }
+        let packets = Packets { rows: &rows, now, lengths, colours };
+        match (any == all).then_some(any) {
+            Some(Masks::ONE_RATE) => packets.meter(|_| Masks::ONE_RATE),
+            Some(Masks::RFC2697) => packets.meter(|_| Masks::RFC2697),
+            Some(Masks::RFC2698) => packets.meter(|_| Masks::RFC2698),
+            Some(Masks::RFC4115) => packets.meter(|_| Masks::RFC4115),
+            _ => packets.meter(PolicerConfig::masks),
         }
     }
 
@@ -109,6 +125,26 @@ impl<'a> Policers<'a> {
         let child = self.meter(child, now, length, colour);
         let passes = !dropped.contains(child);
         TwoLevels { child, parent: passes.then(|| self.meter(parent, now, length, child)) }
+    }
+}
+
+/// A vector whose rows are known.
+struct Packets<'a> {
+    rows: &'a [Option<(&'a PolicerConfig, &'a PolicerState)>],
+    now: Nanos,
+    lengths: &'a [u32],
+    colours: &'a mut [Colour],
+}
+
+impl Packets<'_> {
+    /// Meters all that meet a policer. Masks that do not depend on the row make it shorter.
+    #[inline(always)]
+    fn meter(self, masks: impl Fn(&PolicerConfig) -> Masks) {
+        for ((row, &length), colour) in self.rows.iter().zip(self.lengths).zip(self.colours) {
+            if let Some((config, state)) = row {
+                *colour = meter_as(masks(config), config, state, self.now, length, *colour);
+            }
+        }
     }
 }
 

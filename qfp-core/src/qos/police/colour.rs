@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pal::clock::Nanos;
 
+use super::row::Masks;
 use super::special;
 use super::{PolicerConfig, PolicerState};
 
@@ -57,15 +58,30 @@ pub fn meter(
     length: u32,
     colour: Colour,
 ) -> Colour {
+    meter_as(config.masks(), config, state, now, length, colour)
+}
+
+/// [`meter`] of a policer that has these masks; what a caller's constants say of them is not
+/// computed.
+#[inline(always)]
+pub(super) fn meter_as(
+    masks: Masks,
+    config: &PolicerConfig,
+    state: &PolicerState,
+    now: Nanos,
+    length: u32,
+    colour: Colour,
+) -> Colour {
     if state.scale.load(Relaxed) != config.scale {
         return special::meter(config, state, now, length, colour);
     }
-    narrow(config, state, now, length, colour)
+    narrow(masks, config, state, now, length, colour)
 }
 
 /// [`meter`] where the buckets fit 64 bits, and are in the units of the configuration.
 #[inline(always)]
 pub(super) fn narrow(
+    masks: Masks,
     config: &PolicerConfig,
     state: &PolicerState,
     now: Nanos,
@@ -78,14 +94,14 @@ pub(super) fn narrow(
     let fed = state.committed.load(Relaxed) + time * config.rate[0];
     let over = beyond(fed, config.burst[0]);
     let committed = fed - over;
-    let fed = state.excess.load(Relaxed) + time * config.rate[1] + (over & wide(config.spill));
+    let fed = state.excess.load(Relaxed) + time * config.rate[1] + (over & masks.spill());
     let excess = fed - beyond(fed, config.burst[1]);
 
     let need = config.need(length);
-    let need_excess = need & wide(config.second);
+    let need_excess = need & masks.second();
     let lacks =
         [negative(committed.wrapping_sub(need)), negative(excess.wrapping_sub(need_excess))];
-    let found = decide(config, colour, lacks);
+    let found = decide(masks, colour, lacks);
     // Equals the later of the two times.
     state.last.store(last + elapsed, Relaxed);
     state.committed.store(committed - (need & found.pays[0]), Relaxed);
@@ -94,49 +110,53 @@ pub(super) fn narrow(
 }
 
 /// A colour and, as masks, which buckets pay for it.
+#[derive(Clone, Copy)]
 pub(super) struct Found {
-    pub(super) colour: Colour,
     pub(super) pays: [u64; 2],
+    pub(super) colour: Colour,
 }
 
-/// The colour of a packet that has `colour`, given as masks which buckets lack its tokens.
+/// The colour of a packet that has `colour`, given which buckets lack its tokens: 1 for those
+/// that do.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "two bits")]
-pub(super) fn decide(config: &PolicerConfig, colour: Colour, lacks: [u64; 2]) -> Found {
-    let colour = u64::from(colour as u8 & config.aware.cast_unsigned());
-    let (not_green, red) =
-        (negative(0u64.wrapping_sub(colour)), negative(1u64.wrapping_sub(colour)));
-    let both = wide(config.both);
-    let green = !(not_green | lacks[0] | (lacks[1] & both));
-    let yellow = !(red | lacks[1] | green);
-    Found {
-        colour: FOUND[(green & 1 | yellow & 2) as usize],
-        pays: [green, yellow | (green & both)],
-    }
+pub(super) fn decide(masks: Masks, colour: Colour, lacks: [u64; 2]) -> &'static Found {
+    let colour = u64::from(colour as u8) & masks.aware();
+    let case = masks.both() & 16 | colour << 2 | lacks[1] << 1 | lacks[0];
+    &FOUND[(case & 31) as usize]
 }
 
 // Which packets pass a policer is hard to predict, and a branch that is predicted wrongly costs
 // more than metering two packets. The compiler likes to turn selections into branches, so it gets
 // to see signs, masks and a table instead. All amounts are below 2^63.
 
-/// By green and yellow.
-const FOUND: [Colour; 4] = [Colour::Red, Colour::Green, Colour::Yellow, Colour::Green];
+/// What is found in each case: bit 4 if green takes from both buckets, bits 2 and 3 the colour
+/// that the packet has, bits 0 and 1 which buckets lack its tokens.
+static FOUND: [Found; 32] = {
+    let mut found = [Found { pays: [0; 2], colour: Colour::Red }; 32];
+    let mut case = 0;
+    while case < found.len() {
+        let both = case & 16 != 0;
+        let colour = [Colour::Green, Colour::Yellow, Colour::Red, Colour::Red][case >> 2 & 3];
+        let [committed, excess] = [case & 1 == 0, case & 2 == 0];
+        if matches!(colour, Colour::Green) && committed && (excess || !both) {
+            found[case] = Found { pays: [!0, if both { !0 } else { 0 }], colour: Colour::Green };
+        } else if !matches!(colour, Colour::Red) && excess {
+            found[case] = Found { pays: [0, !0], colour: Colour::Yellow };
+        }
+        case += 1;
+    }
+    found
+};
 
-/// All ones if a difference is below zero.
+/// 1 if a difference is below zero.
 #[inline(always)]
 fn negative(difference: u64) -> u64 {
-    (difference.cast_signed() >> 63).cast_unsigned()
+    difference >> 63
 }
 
 /// By how much `a` is above `b`, or zero.
 #[inline(always)]
 fn beyond(a: u64, b: u64) -> u64 {
     let difference = a.wrapping_sub(b);
-    difference & !negative(difference)
-}
-
-/// A mask of 8 bits in 64.
-#[inline(always)]
-pub(super) fn wide(mask: i8) -> u64 {
-    i64::from(mask).cast_unsigned()
+    difference & negative(difference).wrapping_sub(1)
 }

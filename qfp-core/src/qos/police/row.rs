@@ -1,5 +1,7 @@
 //! The row that lcores read: a policer in tokens.
 
+use std::ops::{BitAnd, BitOr};
+
 /// Tokens of a byte at 1 bit/s: the finest there are.
 pub(super) const TOKENS_PER_BYTE: u64 = 8_000_000_000;
 /// Tokens of a packet at 1 packet/s.
@@ -44,6 +46,78 @@ pal::plain_struct! {
 }
 
 const _: () = assert!(size_of::<PolicerConfig>() == 64);
+
+/// What the algorithms differ in: the masks of a [`PolicerConfig`], a byte each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Masks(u32);
+
+impl Masks {
+    /// No bit of any.
+    pub(super) const NONE: Self = Self(0);
+    /// All bits of all.
+    pub(super) const ALL: Self = Self(!0);
+    /// One rate and two colours.
+    pub(super) const ONE_RATE: Self = Self::NONE;
+    /// RFC 4115, colour-blind.
+    pub(super) const RFC4115: Self = Self::of([0, 0, 0, -1]);
+    /// RFC 2697, colour-blind.
+    pub(super) const RFC2697: Self = Self::of([0, 0, -1, -1]);
+    /// RFC 2698, colour-blind.
+    pub(super) const RFC2698: Self = Self::of([0, -1, 0, -1]);
+
+    /// Of `aware`, `both`, `spill` and `second`.
+    const fn of([aware, both, spill, second]: [i8; 4]) -> Self {
+        let [aware, both] = [aware.cast_unsigned(), both.cast_unsigned()];
+        let [spill, second] = [spill.cast_unsigned(), second.cast_unsigned()];
+        Self(u32::from_le_bytes([aware, both, spill, second]))
+    }
+
+    /// All ones if a packet's colour matters.
+    #[inline(always)]
+    pub(super) const fn aware(self) -> u64 {
+        self.wide(0)
+    }
+
+    /// All ones if green takes from both buckets.
+    #[inline(always)]
+    pub(super) const fn both(self) -> u64 {
+        self.wide(1)
+    }
+
+    /// All ones if the committed bucket overflows into the other one.
+    #[inline(always)]
+    pub(super) const fn spill(self) -> u64 {
+        self.wide(2)
+    }
+
+    /// All ones if there is a second bucket.
+    #[inline(always)]
+    pub(super) const fn second(self) -> u64 {
+        self.wide(3)
+    }
+
+    /// A mask of 8 bits in 64.
+    #[inline(always)]
+    const fn wide(self, byte: usize) -> u64 {
+        (self.0.to_le_bytes()[byte].cast_signed() as i64).cast_unsigned()
+    }
+}
+
+impl BitOr for Masks {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Masks {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
 
 /// The units of a row of tokens, in a number: what a state and its configuration must agree on.
 ///
@@ -179,6 +253,12 @@ impl PolicerConfig {
     /// What a state that this configuration has filled is marked with.
     pub(super) const fn state_scale(&self) -> u16 {
         self.scale & !(Scale::SHARED | Scale::SPECIAL)
+    }
+
+    /// What its algorithm is.
+    #[inline(always)]
+    pub(super) const fn masks(&self) -> Masks {
+        Masks::of([self.aware, self.both, self.spill, self.second])
     }
 
     /// Tokens of full buckets.

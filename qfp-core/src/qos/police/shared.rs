@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pal::clock::Nanos;
 
-use super::colour::{Colour, wide};
+use super::Colour;
 use super::{PolicerConfig, PolicerState};
 
 /// Attempts to change a word. Beyond them, which takes hundreds of lcores, tokens are forgone.
@@ -28,14 +28,15 @@ pub(super) fn meter(
     let elapsed = advance(state, now.0);
     if elapsed > 0 {
         let credit = |bucket: usize| elapsed.min(config.fill) * config.rate[bucket];
-        let spilled = add(state, &state.committed, credit(0), config.burst[0]) & wide(config.spill);
+        let spilled =
+            add(state, &state.committed, credit(0), config.burst[0]) & config.masks().spill();
         add(state, &state.excess, credit(1) + spilled, config.burst[1]);
     }
     let colour = if config.aware == 0 { Colour::Green } else { colour };
     let need = config.need(length);
     let committed = || colour == Colour::Green && take(state, &state.committed, need);
     let excess = || {
-        let need = need & wide(config.second);
+        let need = need & config.masks().second();
         colour != Colour::Red && take(state, &state.excess, need)
     };
     if config.both != 0 {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pal::clock::Nanos;
 
-use super::colour::{Colour, decide, narrow, wide};
+use super::colour::{Colour, decide, narrow};
 use super::row::Scale;
 use super::{PolicerConfig, PolicerState, shared};
 
@@ -30,7 +30,7 @@ pub(super) fn meter(
     } else if config.is_wide() {
         in_128_bits(config, state, now, length, colour)
     } else {
-        narrow(config, state, now, length, colour)
+        narrow(config.masks(), config, state, now, length, colour)
     }
 }
 
@@ -69,9 +69,9 @@ fn in_128_bits(
     let excess = (tokens[1] + elapsed * u128::from(config.rate[1]) + spilled).min(full[1]);
 
     let need = config.need(length);
-    let need = [need, need & wide(config.second)];
-    let lacks = |bucket: usize, held: u128| if held < u128::from(need[bucket]) { !0 } else { 0 };
-    let found = decide(config, colour, [lacks(0, committed), lacks(1, excess)]);
+    let need = [need, need & config.masks().second()];
+    let lacks = |bucket: usize, held: u128| u64::from(held < u128::from(need[bucket]));
+    let found = decide(config.masks(), colour, [lacks(0, committed), lacks(1, excess)]);
     let committed = committed - u128::from(need[0] & found.pays[0]);
     let excess = excess - u128::from(need[1] & found.pays[1]);
     state.last.store(last.max(now.0), Relaxed);
