@@ -37,6 +37,15 @@ fn main() -> io::Result<()> {
         write("walk", n, &walk)?;
         write("slow_path", n, &slow)?;
     }
+    for how in 0..=1 {
+        // For each SA a packet that passes, and one that is changed or cut.
+        let esp: Vec<u8> = (0..84u8)
+            .flat_map(|sa| {
+                [&[40, 0, sa], &[sa; 40][..], &[9, 0x80, sa, sa, 0, 1, how], &[sa; 9]].concat()
+            })
+            .collect();
+        write("esp", usize::from(how), &esp)?;
+    }
     let configs = ["demo.toml", "demo-generate.toml"];
     for (n, name) in configs.into_iter().enumerate() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/configs").join(name);
