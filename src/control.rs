@@ -15,7 +15,9 @@ use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
+use crate::ipsec::{self, Events, Paths};
 use crate::lists::{InUse, Lists};
+use crate::report::IpsecReport;
 
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
@@ -42,6 +44,8 @@ pub(crate) struct ControlCounts {
     /// Access lists and route maps, as of the last look at them.
     pub(crate) in_use: Arc<InUse>,
     pub(crate) tcam: Option<TcamUsage>,
+    /// SAs, at the end.
+    pub(crate) ipsec: Option<IpsecReport>,
 }
 
 /// What somebody wants done by whoever owns the control side.
@@ -53,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) counts: Mutex<ControlCounts>,
     /// Lists have changed since the counts were shown.
     pub(crate) stale: AtomicBool,
+    pub(crate) sa_events: Events,
 }
 
 impl Shared {
@@ -65,12 +70,15 @@ impl Shared {
 pub(crate) struct Control {
     slow: SlowPath,
     client: Client,
+    paths: Paths,
     lists: Lists,
     pool: PoolCache,
     commands: Option<Receiver<Command>>,
     actions: Vec<Action>,
     counts: ControlCounts,
     shared: Arc<Shared>,
+    /// When it was called last.
+    now: Nanos,
     housekept: Nanos,
     tidied: Nanos,
 }
@@ -88,12 +96,14 @@ impl Control {
         Self {
             slow,
             client,
+            paths: Paths::default(),
             lists,
             pool,
             commands: Some(commands),
             actions: Vec::new(),
             counts: ControlCounts::default(),
             shared,
+            now: Nanos::ZERO,
             housekept: Nanos::ZERO,
             tidied: Nanos::ZERO,
         }
@@ -127,6 +137,11 @@ impl Control {
         Ok(())
     }
 
+    /// The client, for what no more than it has to know of.
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// What of the classifier is in use.
     pub(crate) fn tcam_usage(&self) -> TcamUsage {
         self.client.tcam_usage()
@@ -151,20 +166,20 @@ impl Control {
                 self.slow.unreachable(now, &packet, reason, &mut self.pool, &mut self.actions);
             }
         }
-        self.apply(injected);
+        self.apply(now, injected);
     }
 
     /// Does what is due at `now`.
     pub(crate) fn poll(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
         self.slow.poll(now, &mut self.pool, &mut self.actions);
-        self.apply(injected);
+        self.apply(now, injected);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Nanos> {
         self.slow.next_deadline()
     }
 
-    fn apply(&mut self, injected: &mut Vec<Injected>) {
+    fn apply(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
         for action in self.actions.drain(..) {
             match action {
                 Action::Inject { table, packet } => injected.push(Injected::Route(table, packet)),
@@ -174,8 +189,10 @@ impl Control {
                 Action::Transmit { uidb, packet } => {
                     injected.push(Injected::Transmit(uidb, packet));
                 }
-                // No tunnel is made smaller yet.
-                Action::PathMtu { .. } => {}
+                Action::PathMtu { destination, spi, mtu, .. } => {
+                    let said = (spi, destination, mtu);
+                    self.paths.smaller(now, said, &self.client, &mut self.slow);
+                }
                 Action::Neighbour { uidb, address, mac } => {
                     if self.client.neighbour(uidb, address, mac).is_err() {
                         self.counts.neighbours_refused += 1;
@@ -185,9 +202,10 @@ impl Control {
         }
     }
 
-    /// Now and then: frees what no lcore reads any more, asks for lost members of groups, and lets
-    /// reports see the counts.
+    /// Now and then: frees what no lcore reads any more, asks for lost members of groups, looks at
+    /// SAs, and lets reports see the counts.
     pub(crate) fn housekeeping(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+        self.now = now;
         if now.saturating_since(self.housekept) < HOUSEKEEPING_NS {
             return;
         }
@@ -196,7 +214,9 @@ impl Control {
         for (uidb, address) in self.client.lost_next_hops() {
             self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
         }
-        self.apply(injected);
+        self.apply(now, injected);
+        ipsec::watch(now, &mut self.client, &self.shared.sa_events);
+        self.paths.age(now, &self.client, &mut self.slow);
         self.show();
     }
 
@@ -215,6 +235,9 @@ impl Control {
     /// Ends it: what still waits is dropped and counted.
     pub(crate) fn finish(mut self) {
         self.slow.drain();
+        ipsec::watch(self.now, &mut self.client, &self.shared.sa_events);
+        self.counts.ipsec = ipsec::report(&self.client)
+            .map(|report| IpsecReport { events: self.shared.sa_events.take(), ..report });
         self.show();
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use client::acl::{Family, Kind};
-use client::ea::{BoundClass, TcamUsage};
+use client::ea::{BoundClass, SaStatus, TcamUsage};
+use client::ipsec::SaEvent;
 use qfp_core::qos::police::PolicerWarning;
 
 /// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
@@ -40,8 +41,27 @@ pub struct RunReport {
     pub classes: Vec<ClassReport>,
     /// What of the classifier is in use.
     pub tcam: Option<TcamUsage>,
+    /// SAs as they were when the run ended; none without any, and before
+    /// ([`Running::ipsec`](crate::Running::ipsec) has them then).
+    pub ipsec: Option<IpsecReport>,
     /// Generation of the configuration that is in force.
     pub generation: u64,
+}
+
+/// SAs, and what seals and opens for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpsecReport {
+    /// Name of the tier of the crypto engine; none if there is no engine.
+    pub tier: Option<&'static str>,
+    /// SAs there is room for.
+    pub limit: u32,
+    /// How many places are taken, those of SAs that lcores are still leaving included.
+    pub in_use: u32,
+    /// The SAs by name.
+    pub sas: Vec<SaStatus>,
+    /// At the end of a run: what has become of SAs since
+    /// [`Running::take_sa_events`](crate::Running::take_sa_events) was asked last.
+    pub events: Vec<SaEvent>,
 }
 
 /// An access list that an interface is bound to.
@@ -199,7 +219,7 @@ impl RunReport {
 
     /// What happened after `earlier`, which was taken in the same run.
     ///
-    /// States (`queued`, `conserved`, `tcam`, `generation`) stay as they are now.
+    /// States (`queued`, `conserved`, `tcam`, `ipsec`, `generation`) stay as they are now.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let elapsed_s = self.elapsed_s - earlier.elapsed_s;
@@ -251,6 +271,7 @@ impl RunReport {
                 .collect(),
             classes: self.classes.iter().map(|class| class.since(&earlier.classes)).collect(),
             tcam: self.tcam.clone(),
+            ipsec: self.ipsec.clone(),
             generation: self.generation,
         }
     }

@@ -26,6 +26,7 @@ use qfp_core::punt::{Limits, SlowPath};
 use crate::control::{Command, Control, ControlLoop, LcoreRings, Shared};
 use crate::engine::{LiveLoop, SlowRing, VirtualLoop};
 use crate::forwarder::{RunError, StartError};
+use crate::ipsec::Events;
 use crate::lists::Lists;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
@@ -419,6 +420,10 @@ impl Started {
             control.thread().unpark();
         }
         answered.recv().ok()
+    }
+
+    pub(crate) fn sa_events(&self) -> &Events {
+        &self.shared.sa_events
     }
 
     pub(crate) fn total_packets(&self) -> Option<u64> {

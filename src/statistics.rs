@@ -48,6 +48,7 @@ impl Statistics {
             route_maps: control.in_use.route_maps(totals),
             classes: control.in_use.classes(totals),
             tcam: control.tcam.clone(),
+            ipsec: control.ipsec.clone(),
             generation: control.generation,
         }
     }

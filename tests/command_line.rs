@@ -276,3 +276,49 @@ fn a_bad_line_of_a_route_file_is_named_with_its_number() {
 fn a_port_that_this_build_does_not_have_names_the_feature() {
     refused(&[], &["--port", "dpdk:net_null0"], &["--features dpdk"]);
 }
+
+/// A tunnel's configuration whose key is in `east.key`.
+const SA: &str = r#"
+[[port]]
+device = "sink"
+address = ["203.0.113.1/24"]
+[[sa]]
+name = "east"
+direction = "out"
+spi = 0x1001
+local = "203.0.113.1"
+remote = "203.0.113.2"
+algorithm = "aes-128-gcm"
+key_file = "east.key"
+[[tunnel]]
+name = "tunnel0"
+sa_out = "east"
+"#;
+
+#[test]
+fn a_mistake_about_an_sa_is_one_line_that_never_says_the_key() {
+    let key = "00112233445566778899aabbccddeeff01020304";
+    let short = &key[..38];
+    let not_hex = key.replace("ee", "zz");
+    for (key, from, to, wanted) in [
+        (short, "", "", &["c.toml:12: ", "a key of 20 bytes, not 19"][..]),
+        (&not_hex, "", "", &["c.toml:12: ", "hexadecimal digits, and character 29"]),
+        (key, "east.key", "west.key", &["c.toml:12: ", "west.key", "cannot be read"]),
+        (key, "0x1001", "200", &["c.toml:8: ", "SPI 200 is reserved"]),
+        (key, "gcm", "gcn", &["c.toml:11: ", "aes-128-gcn"]),
+        (key, "203.0.113.2", "2001:db8::2", &["c.toml:10: ", "different families"]),
+        (key, "sa_out = \"east\"", "sa_out = \"west\"", &["c.toml:15: ", "no SA \"west\""]),
+        (key, "key_file = \"east.key\"", "key = \"00\"", &["c.toml:12: ", "\"key\""]),
+    ] {
+        let config = SA.replacen(from, to, 1);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("c.toml"), &config).unwrap();
+        std::fs::write(dir.path().join("east.key"), key).unwrap();
+        let inputs = [("c.toml", config.as_bytes()), ("east.key", key.as_bytes())];
+        refused(&inputs, &["--config", "c.toml"], wanted);
+        let child =
+            l3fwd::command().args(["--config", "c.toml"]).current_dir(&dir).spawn().unwrap();
+        let said = l3fwd::finish(child).stderr;
+        assert!(!said.contains("0011") && !said.contains("aabb"), "{said}");
+    }
+}

@@ -8,6 +8,7 @@ mod capture;
 mod l3fwd;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use l3fwd::Outcome;
@@ -454,4 +455,53 @@ fn the_class_of_an_explained_packet_is_named_with_those_above_it() {
             "service_policy_out TO-CORE: class class-default",
         ]
     );
+}
+
+/// The example's configuration in a folder of its own, since it keeps sequence numbers there.
+#[test]
+fn the_example_of_a_tunnel_runs_and_takes_new_keys_at_a_hangup() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, stats) = (dir.path().join("ipsec.toml"), dir.path().join("stats.json"));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/configs/ipsec.toml");
+    let text = std::fs::read_to_string(example).unwrap();
+    std::fs::write(&path, &text).unwrap();
+    let destinations = dir.path().join("destinations");
+    std::fs::write(&destinations, "10.2.0.0/16\n").unwrap();
+    let lan = format!("synth:dst={},src=10.1.0.0/24", destinations.display());
+    let mut command = l3fwd::command();
+    command.env("QFP_TO_EAST", "11".repeat(20)).env("QFP_FROM_EAST", "22".repeat(20));
+    command.arg("--config").arg(&path).args(["--port", &lan, "--port", "sink"]);
+    let child = command.arg("--stats-json").arg(&stats).spawn().unwrap();
+    assert!(l3fwd::is_running(&child));
+    let signal = |name: &str| {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        // The program looks for it several times a second.
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    std::fs::write(&path, text.replace("0x1001", "0x1002")).unwrap();
+    signal("-HUP");
+    std::fs::write(&path, text.replace("0x1001", "7")).unwrap();
+    signal("-HUP");
+    signal("-INT");
+    let outcome = l3fwd::finish(child);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let said: Vec<&str> = outcome.stderr.lines().collect();
+    let [good, bad] = said[..] else { panic!("{said:?}") };
+    assert_eq!(good, "l3fwd: the SAs are those that the configuration has now");
+    assert!(bad.contains("ipsec.toml:25: ") && bad.contains("SPI 7 is reserved"), "{bad}");
+    for line in ["crypto engine name:", "interface: tunnel0", "current outbound spi: 0x1002(4098)"]
+    {
+        assert!(outcome.stdout.contains(line), "no {line:?} in {}", outcome.stdout);
+    }
+    assert!(!outcome.stdout.contains("1111") && !outcome.stdout.contains("2222"));
+    let stats: Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+    assert_eq!(stats["drops"].as_object().unwrap().len(), 0, "{}", stats["drops"]);
+    let sa = &stats["ipsec"]["sas"]["to-east"];
+    assert_eq!((&sa["spi"], &sa["interface"]), (&4098.into(), &"tunnel0".into()));
+    assert!(
+        sa["packets"].as_u64().unwrap() > 0 && sa["sequence"].as_u64() > sa["packets"].as_u64()
+    );
+    let marks = std::fs::read_to_string(dir.path().join("ipsec.sequence")).unwrap();
+    assert!(marks.lines().any(|line| line.ends_with(" 16777216")), "{marks}");
 }

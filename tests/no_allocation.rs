@@ -1,15 +1,20 @@
 //! What an lcore does not do once it runs: ask for memory, or make a system call.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/capture.rs"]
 mod capture;
+#[expect(dead_code, reason = "only a part of it is needed here")]
+#[path = "support/gateways.rs"]
+mod gateways;
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/packets.rs"]
 mod packets;
+#[expect(dead_code, reason = "only a part of it is needed here")]
+#[path = "support/router.rs"]
+mod router;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -17,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use gateways::{LAN, Pair, WAN, ip};
 use packets::{DOT1Q, Tag, frame, mac, payload, udp};
 use qfp::Forwarder;
 use qfp::client::config::Config;
@@ -183,13 +189,15 @@ fn traffic() -> Vec<capture::Timed> {
     frames.into_iter().map(|frame| (0, frame)).collect()
 }
 
-/// Runs a configuration and counts what its lcore asks the allocator for: nothing.
-fn watched(config: &str) -> RunReport {
+/// Runs a configuration, one of whose ports receives `traffic` over and over, and counts what its
+/// lcore asks the allocator for: nothing.
+fn watched(config: &str, port: usize, traffic: &[capture::Timed]) -> RunReport {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in.pcap");
-    capture::write(&input, &traffic());
+    capture::write(&input, traffic);
     let mut config = Config::parse(config, "test.toml").unwrap();
-    config.ports[0].device = Some(format!("pcap:rx={},loop", input.display()));
+    config.ports.iter_mut().for_each(|port| port.device = Some("sink".to_owned()));
+    config.ports[port].device = Some(format!("pcap:rx={},loop", input.display()));
     let seen = Arc::new(Seen::default());
     let watch = {
         let seen = Arc::clone(&seen);
@@ -208,7 +216,12 @@ fn watched(config: &str) -> RunReport {
     let vectors = seen.vectors.load(Ordering::Relaxed);
     assert!(vectors >= WATCHED, "only {vectors} vectors in a minute");
     assert_eq!(seen.calls.load(Ordering::Relaxed), 0, "calls in {vectors} vectors");
-    // It has done what it was watched at.
+    report
+}
+
+/// The same with [`traffic`]. It has done what it was watched at.
+fn watched_at_all(config: &str) -> RunReport {
+    let report = watched(config, 0, &traffic());
     for drop in ["BadUidbIdx", "Ipv4NoRoute"] {
         assert!(named(&report.drops, drop), "{:?}", report.drops);
     }
@@ -225,7 +238,7 @@ fn named(counts: &[(&str, u64)], name: &str) -> bool {
 
 #[test]
 fn an_lcore_that_runs_neither_takes_memory_nor_gives_it_back() {
-    watched(CONFIG);
+    watched_at_all(CONFIG);
 }
 
 #[test]
@@ -234,9 +247,25 @@ fn lists_and_policies_take_no_memory_either() {
                    service_policy_in = \"PARENT\"";
     let outbound = "name = \"out\"\nacl_out = [\"HOSTS\"]\nservice_policy_out = \"MARKED\"";
     let config = CONFIG.replace("name = \"in\"", inbound).replace("name = \"out\"", outbound);
-    let report = watched(&(config + POLICIES));
+    let report = watched_at_all(&(config + POLICIES));
     for drop in ["Ipv4Acl", "Ipv6Acl", "Policer"] {
         assert!(named(&report.drops, drop), "{:?}", report.drops);
+    }
+}
+
+#[test]
+fn esp_takes_no_memory_either() {
+    let pair = Pair { sa_in: "replay_window = 0".to_owned(), ..Pair::default() };
+    let packet = |src, dst, n| udp(src, dst, 64, (7, 9), &payload(n));
+    let inner: Vec<Vec<u8>> = (0..64).map(|n| packet("10.1.0.2", "10.2.0.2", 20 * n)).collect();
+    let opened = ip(&pair.side(1, LAN, &inner), WAN);
+    // What comes from the link between the gateways and has to go into the tunnel.
+    let sealed = (0..64).map(|n| packet("192.0.2.9", "10.1.0.2", 20 * n));
+    let all = opened.into_iter().chain(sealed);
+    let traffic: Vec<_> = all.map(|ip| (0, frame(mac(9, 2), mac(9, 1), &[], &ip))).collect();
+    let report = watched(&pair.config(2), WAN, &traffic);
+    for sa in report.ipsec.unwrap().sas {
+        assert!(sa.counts.packets > WATCHED, "{}: {:?}", sa.sa.name, sa.counts);
     }
 }
 

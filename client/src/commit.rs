@@ -27,6 +27,7 @@ use crate::rm::{Exhausted, Vrfs};
 
 pub use capacity::Capacity;
 pub use lists::{ListEdit, ListError};
+pub(crate) use sas::Protected;
 pub use sas::SaPlace;
 
 /// Why a configuration cannot be committed.
@@ -101,7 +102,7 @@ pub struct Client {
     acl: AclAgent,
     ipsec: IpsecAgent,
     /// Tunnels, and what stands for policies, by name.
-    protected: BTreeMap<String, UidbIndex>,
+    protected: BTreeMap<String, Protected>,
     rib: Rib,
     vrfs: Vrfs,
     features: HashMap<String, Features>,
@@ -268,7 +269,10 @@ impl Client {
         }
         self.ipsec.apply(&mut self.driver, sas);
         let protected = interfaces.all().iter().filter(|interface| interface.is_protected());
-        let named = |one: &Interface<'_>| (one.name().to_owned(), self.interfaces.uidb(one));
+        let named = |one: &Interface<'_>| {
+            let found = Protected { uidb: self.interfaces.uidb(one), mtu: one.mtu() };
+            (one.name().to_owned(), found)
+        };
         self.protected = protected.map(named).collect();
         let gone = self.rib.keep();
         self.fib.remove(&gone);

@@ -79,14 +79,23 @@ impl Args {
         &self,
         progress: impl FnMut(u64, u64),
     ) -> Result<(Config, RouteTable), ConfigError> {
-        let mut config =
-            self.config.as_ref().map(Config::from_toml).transpose()?.unwrap_or_default();
-        config.merge_ports(&self.ports);
-        config.validate()?;
+        let config = self.config()?;
         let routes = self.routes.as_ref().map(|path| RouteTable::from_file(path, progress));
         let routes = routes.transpose()?.unwrap_or_default();
         routes.validate(&config)?;
         Ok((config, routes))
+    }
+
+    /// The configuration with the ports of the command line, checked.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, as one line.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config =
+            self.config.as_ref().map(Config::from_toml).transpose()?.unwrap_or_default();
+        config.merge_ports(&self.ports);
+        config.validate()?;
+        Ok(config)
     }
 }
 

@@ -3,6 +3,7 @@
 //! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest.
 
 mod args;
+mod crypto;
 mod lists;
 mod live;
 mod policies;
@@ -66,6 +67,10 @@ fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|error| failure(&error))?;
     }
 
+    let reload = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload))
+        .map_err(|error| failure(&error))?;
+
     let mut forwarder =
         Forwarder::new(config).routes(routes).eal_args(args.eal.clone()).trace(args.trace as usize);
     if let Some(cpus) = &args.lcores {
@@ -74,9 +79,10 @@ fn run(args: &Args) -> Result<(), Failure> {
     let running = forwarder.start().map_err(|error: StartError| {
         (if error.is_usage() { USAGE } else { FAILURE }, error.to_string())
     })?;
-    watch(&running, args.seconds, &interrupted);
+    watch(&running, args, &interrupted, &reload);
     running.stop_flag().stop();
     let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
+    report.ipsec.iter().flat_map(|ipsec| &ipsec.events).for_each(crypto::tell);
 
     if let Some(stats) = stats {
         stats.write(&report).map_err(|error| failure(&error))?;
@@ -100,9 +106,9 @@ fn print(text: &str) -> std::io::Result<()> {
 }
 
 /// Shows the run until its inputs have ended, its time is up, or somebody interrupts it.
-fn watch(running: &Running, seconds: Option<Duration>, interrupted: &AtomicBool) {
+fn watch(running: &Running, args: &Args, interrupted: &AtomicBool, reload: &AtomicBool) {
     let mut live = Live::new(running.total_packets());
-    let end = seconds.map(|seconds| Instant::now() + seconds);
+    let end = args.seconds.map(|seconds| Instant::now() + seconds);
     while !interrupted.load(Ordering::Relaxed) {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -112,6 +118,22 @@ fn watch(running: &Running, seconds: Option<Duration>, interrupted: &AtomicBool)
             break;
         }
         live.update(running.report());
+        if reload.swap(false, Ordering::Relaxed) {
+            rekey(running, args);
+        }
+        running.take_sa_events().iter().for_each(crypto::tell);
     }
     live.finish();
+}
+
+/// Makes the SAs those that the configuration has now. A mistake in it changes nothing.
+fn rekey(running: &Running, args: &Args) {
+    let done = match args.config() {
+        Ok(config) => running.rekey(config).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match done {
+        Ok(()) => eprintln!("l3fwd: the SAs are those that the configuration has now"),
+        Err(error) => eprintln!("l3fwd: {}", error.replace('\n', " ")),
+    }
 }

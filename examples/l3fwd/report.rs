@@ -16,6 +16,7 @@ pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     parts.extend(lists::access_lists(report));
     parts.extend(crate::policies::text(report));
     parts.extend(lists::route_maps(report));
+    parts.extend(crate::crypto::text(report));
     parts.extend(report.tcam.as_ref().filter(|_| tcam).map(lists::tcam));
     parts.extend(lcores(report));
     parts.push(summary(report));

@@ -103,6 +103,7 @@ fn to_json(report: &RunReport) -> Value {
             (map.family, &map.name, &map.entries)
         })),
         "policies": crate::policies::json(report),
+        "ipsec": crate::crypto::json(report),
         "generation": report.generation,
         "conserved": report.conserved,
     })

@@ -10,13 +10,15 @@ use qfp::core::step::{Lcore, Step};
 use qfp::hal::PacketMask;
 
 use crate::capture::{self, Timed};
+use crate::gateways::{Pair, spi};
+use crate::ipsec::peer::{fixed, nested, outer, sealed, with_trailer};
 use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
 use crate::router::{Run, TWO_NETWORKS, route_with};
 
 /// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
-/// itself, one that checks sources, one that denies all packets, one whose route map drops them, and
-/// one whose policer does.
-fn config() -> String {
+/// itself, one that checks sources, one that denies all packets, one whose route map drops them, one
+/// whose policer does, and one with a tunnel.
+fn config(keys: &Pair) -> String {
     format!(
         "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
          [[route]]\nprefix = \"2001:2::/48\"\ndrop = true\n\
@@ -25,7 +27,30 @@ fn config() -> String {
          [[port]]\nacl_in = [\"1\", \"SIX\"]\n[[port]]\npolicy_route = \"NOWHERE\"\n\
          [[port]]\nservice_policy_in = \"NOTHING\"\n\
          [[acl]]\ntext = '''\n{LISTS}'''\n[[route_map]]\ntext = '''\n{NOWHERE}'''\n\
-         [qos]\ntext = '''\n{NOTHING}'''\n"
+         [qos]\ntext = '''\n{NOTHING}'''\n{}",
+        tunnel(keys)
+    )
+}
+
+/// A tunnel of the east to the west, whose peer is behind it as seen from here.
+fn tunnel(keys: &Pair) -> String {
+    let sa = |direction: &str, sender: u8, remote: u8| {
+        format!(
+            "[[sa]]\nname = \"{direction}\"\ndirection = \"{direction}\"\nspi = {}\n\
+             local = \"192.0.2.2\"\nremote = \"192.0.2.{remote}\"\n\
+             algorithm = \"aes-128-gcm\"\nkey_file = '{}'\n",
+            spi(sender),
+            keys.key_file(sender).display()
+        )
+    };
+    format!(
+        "[[port]]\nname = \"wan\"\naddress = [\"192.0.2.2/24\"]\n\
+         [ipsec]\nstate_file = '{}'\n{}replay_window = 1024\n{}\
+         [[tunnel]]\nname = \"tunnel0\"\nsa_in = \"in\"\nsa_out = \"out\"\n\
+         [[route]]\nprefix = \"192.0.2.77/32\"\ndev = \"tunnel0\"\n",
+        keys.state_file(2).display(),
+        sa("in", 1, 1),
+        sa("out", 2, 77),
     )
 }
 
@@ -35,7 +60,7 @@ const NOTHING: &str =
     "policy-map NOTHING\n class class-default\n  police 8000\n   conform-action drop\n";
 
 /// Ports of [`config`].
-const PORTS: usize = 8;
+const PORTS: usize = 9;
 
 const V4: (&str, &str) = ("10.1.0.2", "203.0.113.9");
 const V6: (&str, &str) = ("2001:db8:1::2", "2001:db8:ff::9");
@@ -85,7 +110,7 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         // A hop-by-hop header that announces more than there is.
         (R::Ipv6FormatErr, 0, from_west(&with(with(plain(V6), 6, 0), 41, 255))),
         (R::Ipv6Martian, 0, from_west(&plain(("ff02::1", V6.1)))),
-        (R::Ipv4NoRoute, 0, to("192.0.2.1")),
+        (R::Ipv4NoRoute, 0, to("192.88.99.1")),
         (R::Ipv6NoRoute, 0, to6("2001:db8:dead::1")),
         (R::Ipv4Null0, 0, to("198.19.0.1")),
         (R::Ipv6Null0, 0, to6("2001:2::1")),
@@ -100,46 +125,68 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::Policer, 7, from_west(&v4())),
         (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
         (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
+        (R::EspNoRoom, 0, to("192.0.2.77")),
     ]
+    .into_iter()
+    .chain(protected())
+    .collect()
+}
+
+/// Reasons of what comes in for the tunnel.
+fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
+    use DropReason as R;
+    let inner = || with_trailer(&plain(V4), 4);
+    let good = |number| sealed(number, &inner());
+    let last = good(1).len() - 1;
+    let congested = |ip: Vec<u8>| fixed(with(ip, 1, 3));
+    let udp_4500 = |payload: &[u8]| {
+        let len = 8 + u16::try_from(payload.len()).unwrap();
+        let header = [4500, 4500, len, 0].map(u16::to_be_bytes).concat();
+        outer(17, &[&header, payload].concat())
+    };
+    let cases = [
+        (R::RecirculationLimit, nested(plain(V4), 20)),
+        (R::NatKeepalive, udp_4500(&[0xff])),
+        (R::EspNoSa, outer(50, &[1; 40])),
+        (R::EspRunt, outer(50, &[1; 7])),
+        (R::EspFragment, fixed(with(good(30), 6, 0x20))),
+        (R::EspReplay, sealed(0, &inner())),
+        (R::EspBadIcv, with(good(31), last, good(31)[last] ^ 1)),
+        (R::EspBadPadding, sealed(32, &[0, 0, 255, 4])),
+        (R::EspBadNextHeader, sealed(33, &with_trailer(&plain(V4), 17))),
+        (R::EspDummy, sealed(34, &with_trailer(&[7; 18], 59))),
+        (R::EspEcn, congested(good(35))),
+        (R::EspPolicy, udp_4500(&good(36)[20..])),
+    ];
+    cases.into_iter().map(|(reason, ip)| (reason, 8, from_west(&ip))).collect()
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 22] = [
+const OUT_OF_REACH: [(DropReason, &str); 7] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Flowspec, "no configuration binds flow specifications"),
-    (DropReason::RecirculationLimit, "no configuration makes tunnels"),
-    (DropReason::NatKeepalive, NO_SA),
-    (DropReason::SpdDiscard, NO_SA),
-    (DropReason::SpdUnprotected, NO_SA),
-    (DropReason::EspNoSa, NO_SA),
-    (DropReason::EspRunt, NO_SA),
-    (DropReason::EspFragment, NO_SA),
-    (DropReason::EspReplay, NO_SA),
-    (DropReason::EspBadIcv, NO_SA),
-    (DropReason::EspBadPadding, NO_SA),
-    (DropReason::EspBadNextHeader, NO_SA),
-    (DropReason::EspDummy, NO_SA),
-    (DropReason::EspEcn, NO_SA),
-    (DropReason::EspPolicy, NO_SA),
-    (DropReason::EspSequenceOverflow, NO_SA),
-    (DropReason::EspSaExpired, NO_SA),
-    (DropReason::EspNoRoom, NO_SA),
-    (DropReason::EspNoEngine, NO_SA),
+    (DropReason::SpdDiscard, "no configuration carries security policies out"),
+    (DropReason::SpdUnprotected, "no configuration carries security policies out"),
+    (DropReason::EspNoEngine, "a router with SAs does not start without an engine"),
 ];
 
-const NO_SA: &str = "no configuration switches IPsec on";
-
-/// Reasons that have a test of their own below.
-const ELSEWHERE: [DropReason; 3] =
-    [DropReason::PuntPerCausePolicer, DropReason::Lpts, DropReason::TxQueueFull];
+/// Reasons that have a test of their own below, or with the lifetimes of SAs.
+const ELSEWHERE: [DropReason; 5] = [
+    DropReason::PuntPerCausePolicer,
+    DropReason::Lpts,
+    DropReason::TxQueueFull,
+    DropReason::EspSequenceOverflow,
+    DropReason::EspSaExpired,
+];
 
 fn run_all(received: &[Vec<Timed>]) -> Run {
     let received: Vec<&[Timed]> = received.iter().map(Vec::as_slice).collect();
     let fia = FiaBuilder::router();
     let fia = fia.insert_after("l3-parse", "no-666", Gate::Always, || Box::new(NoPort666)).unwrap();
-    route_with(&config(), &received, |forwarder| forwarder.fia(fia))
+    let keys = Pair::default();
+    route_with(&config(&keys), &received, |forwarder| forwarder.fia(fia))
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "../support/capture.rs"]
 mod capture;
+#[path = "../support/gateways.rs"]
+mod gateways;
 #[path = "../support/packets.rs"]
 mod packets;
 #[path = "../support/router.rs"]
@@ -14,6 +16,7 @@ mod acl_oracle;
 mod conservation;
 mod errors;
 mod fragments;
+mod ipsec;
 mod live;
 mod neighbours;
 mod paths;

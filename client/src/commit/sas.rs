@@ -1,10 +1,22 @@
 //! Security associations between commits: added, updated, deleted and asked for while packets flow.
 
-use qfp_core::ipsec::SaState;
+use std::net::IpAddr;
 
-use super::Client;
+use qfp_core::ipsec::SaState;
+use qfp_core::uidb::UidbIndex;
+
+use super::{Client, CommitError};
+use crate::config::Config;
 use crate::ea::{IpsecError, SaChange, SaNames, SaStatus};
 use crate::ipsec::{Marks, Sa, SaEvent};
+
+/// A tunnel, or what stands for a policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protected {
+    pub(crate) uidb: UidbIndex,
+    /// Largest packet, bytes.
+    pub(crate) mtu: u16,
+}
 
 /// An SA, whether it is in use, and where its state is.
 #[derive(Clone, Debug)]
@@ -75,7 +87,7 @@ impl Client {
     fn change_sas(&mut self, changes: Vec<SaChange>) -> Result<(), IpsecError> {
         let Self { ipsec, driver, vrfs, protected, .. } = self;
         ipsec.reclaim(driver);
-        let uidb = |name: &str| protected.get(name).copied();
+        let uidb = |name: &str| protected.get(name).map(|found| found.uidb);
         let table = |vrf: &str| vrfs.named(vrf);
         let names = SaNames { interface: &uidb, table: &table };
         let plan = ipsec.prepare(driver, changes, &names)?;
@@ -123,6 +135,39 @@ impl Client {
     pub fn watch_sas(&mut self, now: u64, events: &mut Vec<SaEvent>) {
         self.ipsec.watch(&mut self.driver, now, events);
         self.ipsec.watch_interfaces(&self.driver, now, &self.protected, events);
+    }
+
+    /// Makes the SAs those of another configuration, all or none: new keys for the tunnels and
+    /// policies that there are. SAs that it says nothing new about go on as they are.
+    ///
+    /// # Errors
+    /// The configuration is wrong, has tunnels or policies that the one in force has not, or asks
+    /// for more than there is room for; then nothing has changed.
+    pub fn rekey(&mut self, config: &Config) -> Result<(), CommitError> {
+        config.validate()?;
+        let Self { ipsec, driver, vrfs, protected, .. } = self;
+        ipsec.reclaim(driver);
+        let uidb = |name: &str| protected.get(name).map(|found| found.uidb);
+        let table = |vrf: &str| vrfs.named(vrf);
+        let names = SaNames { interface: &uidb, table: &table };
+        let plan = ipsec.prepare_configured(driver, config, &names)?;
+        ipsec.apply(driver, plan);
+        Ok(())
+    }
+
+    /// The tunnels and policies whose packets leave with this SPI for this peer, where its path
+    /// takes `mtu` bytes, each with the largest packet that fits.
+    #[must_use]
+    pub fn inner_mtus(&self, spi: u32, peer: IpAddr, mtu: u16) -> Vec<(UidbIndex, u16)> {
+        self.ipsec.inner_mtus(spi, peer, mtu)
+    }
+
+    /// Says how large packets may be that leave through a tunnel, whatever its MTU; none when
+    /// nothing is known any more. Returns the largest that may leave then, if there is such a tunnel.
+    pub fn set_path_mtu(&self, uidb: UidbIndex, mtu: Option<u16>) -> Option<u16> {
+        let own = self.protected.values().find(|found| found.uidb == uidb)?.mtu;
+        self.ipsec.set_path_mtu(&self.driver, uidb, mtu);
+        Some(mtu.map_or(own, |mtu| own.min(mtu)))
     }
 
     /// SAs there is room for, and how many are in use.

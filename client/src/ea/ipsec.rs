@@ -41,6 +41,8 @@ pub struct SaStatus {
     pub in_use: bool,
     /// When it was installed, nanoseconds of the vectors' clock; unknown before packets flow.
     pub installed_ns: Option<u64>,
+    /// Seconds until its hard lifetime is over by time, as of the last look; none if it has no end.
+    pub seconds_left: Option<u64>,
     /// What lcores have counted.
     pub counts: SaCounts,
 }
@@ -121,6 +123,8 @@ pub(crate) struct IpsecAgent {
     /// Names by row of the state, to look at all of them.
     by_state: BTreeMap<u32, String>,
     by_spi: BTreeMap<(u32, IpAddr), String>,
+    /// Outbound SAs by SPI and peer.
+    by_peer: BTreeSet<(u32, IpAddr, String)>,
     by_key: HashMap<KeyId, String>,
     /// SPIs that have been handed out and not been used yet.
     allocated: HashSet<u32>,
@@ -147,6 +151,7 @@ impl IpsecAgent {
             of_interface: HashMap::new(),
             by_state: BTreeMap::new(),
             by_spi: BTreeMap::new(),
+            by_peer: BTreeSet::new(),
             by_key: HashMap::new(),
             allocated: HashSet::new(),
             deadlines: BTreeSet::new(),
@@ -370,10 +375,11 @@ impl IpsecAgent {
     /// Lets packets find the inbound SAs. Packets for one that is to be replaced find either.
     fn enter(&mut self, driver: &Driver, plan: &IpsecPlan) -> Result<(), IpsecError> {
         let Some(tables) = &self.tables else { return Ok(()) };
-        plan.fresh
-            .iter()
-            .filter(|new| new.sa.direction == Direction::In)
-            .try_for_each(|new| tables.enter(driver, new.sa.spi, new.held.row))
+        // What nobody uses opens nothing.
+        let used =
+            |new: &&Installed| new.sa.direction == Direction::In && new.uidb != UidbIndex::NONE;
+        let mut used = plan.fresh.iter().filter(used);
+        used.try_for_each(|new| tables.enter(driver, new.sa.spi, new.held.row))
     }
 
     /// Gives up what was prepared.
@@ -437,10 +443,13 @@ impl IpsecAgent {
                 self.allocated.remove(&new.sa.spi);
                 self.by_spi.insert((new.sa.spi, new.sa.endpoints.local), name.clone());
             }
-            Direction::Out if new.uidb != UidbIndex::NONE => {
-                self.of_interface.entry(new.uidb).or_default().insert((new.order, name.clone()));
+            Direction::Out => {
+                self.by_peer.insert((new.sa.spi, new.sa.endpoints.remote, name.clone()));
+                if new.uidb != UidbIndex::NONE {
+                    let order = (new.order, name.clone());
+                    self.of_interface.entry(new.uidb).or_default().insert(order);
+                }
             }
-            Direction::Out => {}
         }
         match new.since {
             Some(since) => self.date(&new.sa, since),
@@ -461,7 +470,12 @@ impl IpsecAgent {
         let old = self.sas.remove(name)?;
         self.by_state.remove(&old.held.state);
         self.by_key.remove(&KeyId::of(&old.sa.key));
-        self.by_spi.remove(&(old.sa.spi, old.sa.endpoints.local));
+        match old.sa.direction {
+            Direction::In => drop(self.by_spi.remove(&(old.sa.spi, old.sa.endpoints.local))),
+            Direction::Out => {
+                self.by_peer.remove(&(old.sa.spi, old.sa.endpoints.remote, name.to_owned()));
+            }
+        }
         if let Some(all) = self.of_interface.get_mut(&old.uidb) {
             all.remove(&(old.order, name.to_owned()));
         }
@@ -485,6 +499,23 @@ impl IpsecAgent {
     /// The newest outbound SA of an interface.
     fn protecting(&self, uidb: UidbIndex) -> Option<&str> {
         self.of_interface.get(&uidb)?.last().map(|(_, name)| name.as_str())
+    }
+
+    /// The interfaces whose packets leave with this SPI for this peer, each with the largest packet
+    /// whose outer one has at most `mtu` bytes.
+    pub(crate) fn inner_mtus(&self, spi: u32, peer: IpAddr, mtu: u16) -> Vec<(UidbIndex, u16)> {
+        let from = self.by_peer.range((spi, peer, String::new())..);
+        let same = from.take_while(|(s, p, _)| (*s, *p) == (spi, peer));
+        let found = same.filter_map(|(.., name)| self.sas.get(name));
+        let found = found.filter(|found| found.uidb != UidbIndex::NONE && self.in_use(found));
+        found.map(|found| (found.uidb, found.sa.inner_mtu(mtu))).collect()
+    }
+
+    /// Says how large packets of an interface may be, whatever its MTU.
+    pub(crate) fn set_path_mtu(&self, driver: &Driver, uidb: UidbIndex, mtu: Option<u16>) {
+        if let Some(tables) = &self.tables {
+            tables.set_path_mtu(driver, uidb, mtu);
+        }
     }
 
     fn state<'a>(&self, driver: &'a Driver, row: u32) -> Option<&'a SaState> {
@@ -514,8 +545,17 @@ impl IpsecAgent {
             sa: found.sa.clone(),
             in_use: self.in_use(found),
             installed_ns: found.since,
+            seconds_left: self.seconds_left(found),
             counts: SaCounts::of(state),
         })
+    }
+
+    fn seconds_left(&self, found: &Installed) -> Option<u64> {
+        let end = match (found.since, self.now) {
+            (Some(since), Some(now)) => found.sa.hard.end(since)?.saturating_sub(now),
+            _ => return found.sa.hard.seconds,
+        };
+        Some(end.div_ceil(1_000_000_000))
     }
 
     fn in_use(&self, found: &Installed) -> bool {

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 
 /// What becomes of an SA, told once.
@@ -40,4 +41,28 @@ pub enum SaEvent {
         /// Why not.
         error: String,
     },
+}
+
+impl fmt::Display for SaEvent {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire { interface } => {
+                write!(f, "{interface} has packets to send and no SA")
+            }
+            Self::SoftExpired { sa } => write!(f, "SA {sa}: the soft lifetime is over"),
+            Self::HardExpired { sa } => {
+                write!(f, "SA {sa}: the hard lifetime is over, it is deleted")
+            }
+            Self::SequenceOverflow { sa } => {
+                write!(f, "SA {sa}: no sequence numbers are left, it sends nothing any more")
+            }
+            Self::PeerMoved { sa, address, port } => {
+                write!(f, "SA {sa}: the peer's packets come from {address} port {port}")
+            }
+            Self::MarksNotKept { error } => {
+                write!(f, "sequence numbers cannot be reserved: {error}")
+            }
+        }
+    }
 }

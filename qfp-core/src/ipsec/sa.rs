@@ -374,9 +374,16 @@ impl OutboundSa {
     pub fn inner_mtu(&self, mtu: u16) -> u16 {
         let around = usize::from(self.header_len) + ESP;
         let around = around + usize::from(self.sizes.iv) + usize::from(self.sizes.icv);
-        let room = usize::from(mtu).saturating_sub(around);
+        // In transport mode the packet's own header stays in front.
+        let own = match (self.is(SaFlags::TRANSPORT), self.is(SaFlags::V6)) {
+            (false, _) => 0,
+            (true, false) => 20,
+            (true, true) => 40,
+        };
+        let room = usize::from(mtu).saturating_sub(around + own);
         let sealed = room & !(usize::from(self.sizes.align).wrapping_sub(1));
-        u16::try_from(sealed.saturating_sub(2)).unwrap_or(u16::MAX)
+        let inner = sealed.checked_sub(2).map_or(0, |payload| own + payload);
+        u16::try_from(inner).unwrap_or(u16::MAX)
     }
 
     #[inline]

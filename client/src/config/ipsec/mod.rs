@@ -98,7 +98,9 @@ impl Tunnel {
     pub fn effective_mtu(&self, sas: &HashMap<&str, &Sa>) -> u16 {
         self.mtu.unwrap_or_else(|| {
             let sa = self.sa_out.as_deref().and_then(|name| sas.get(name));
-            sa.map_or(SAFE_MTU, |sa| sa.inner_mtu(OUTER_MTU))
+            // An SA that cannot be is another mistake.
+            let inner = sa.map(|sa| sa.inner_mtu(OUTER_MTU)).filter(|mtu| *mtu > 0);
+            inner.unwrap_or(SAFE_MTU)
         })
     }
 

@@ -204,6 +204,12 @@ impl Tables {
         }
     }
 
+    pub(super) fn set_path_mtu(&self, driver: &Driver, uidb: UidbIndex, mtu: Option<u16>) {
+        if let Some(tunnel) = driver.view(self.tunnels).get(usize::from(uidb.0)) {
+            tunnel.set_path_mtu(mtu);
+        }
+    }
+
     /// Whether packets wanted to leave through an interface without an SA since this was asked last.
     pub(super) fn wants_sa(&self, driver: &Driver, uidb: UidbIndex) -> bool {
         let state = driver.state_view(self.tunnel_states).get(usize::from(uidb.0));

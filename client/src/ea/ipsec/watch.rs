@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use driver::Driver;
 use qfp_core::ipsec::SaEvents;
-use qfp_core::uidb::UidbIndex;
 
 use super::{Change, IpsecAgent, Names, RESERVE};
+use crate::commit::Protected;
 use crate::ipsec::{KeyId, SaEvent};
 
 /// Between two times that it is told of an interface that it wants an SA, nanoseconds: whoever
@@ -19,11 +19,11 @@ impl IpsecAgent {
         &mut self,
         driver: &Driver,
         now: u64,
-        interfaces: &BTreeMap<String, UidbIndex>,
+        interfaces: &BTreeMap<String, Protected>,
         events: &mut Vec<SaEvent>,
     ) {
         let Some(tables) = &self.tables else { return };
-        for (name, uidb) in interfaces {
+        for (name, Protected { uidb, .. }) in interfaces {
             if !tables.wants_sa(driver, *uidb) {
                 continue;
             }

@@ -3,7 +3,9 @@
 use pal::clock::Nanos;
 
 use super::rig::{Agreement, Gateway, LAN, WAN, pair};
-use crate::ipsec::{InboundSa, Limit, OutboundConfig, OutboundSa, SaError, SaEvents, WindowError};
+use crate::ipsec::{
+    InboundSa, Limit, Mode, OutboundConfig, OutboundSa, SaError, SaEvents, WindowError,
+};
 use crate::l3::scalar::tests::ipv4;
 use crate::packet::DropReason;
 
@@ -116,14 +118,23 @@ fn an_sa_that_makes_no_sense_is_an_error() {
 #[test]
 fn the_mtu_of_a_tunnel_is_what_still_fits() {
     for algorithm in crate::crypto::Algorithm::ALL {
-        for (outer_v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
-            let agreed = Agreement { algorithm, outer_v6, udp, ..Agreement::default() };
+        for n in 0..8 {
+            let [outer_v6, udp, transport] = [1, 2, 4].map(|bit| n & bit != 0);
+            let mode = if transport { Mode::Transport } else { Mode::Tunnel };
+            let agreed = Agreement { algorithm, outer_v6, udp, mode, ..Agreement::default() };
             let sa = OutboundSa::new(&agreed.outbound(1)).unwrap();
+            // The header that stays in front of the packet.
+            let own = match (transport, outer_v6) {
+                (false, _) => 0,
+                (true, false) => 20,
+                (true, true) => 40,
+            };
             let outer = |inner: u16| {
                 usize::from(sa.header_len)
+                    + own
                     + 8
                     + algorithm.iv_len()
-                    + sa.sizes.padded(inner.into())
+                    + sa.sizes.padded(usize::from(inner) - own)
                     + algorithm.tag_len()
             };
             for mtu in 1280..1320 {

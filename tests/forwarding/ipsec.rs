@@ -1,0 +1,7 @@
+//! IPsec between two routers: what one protects, the other opens.
+
+mod failures;
+mod path;
+pub(crate) mod peer;
+mod restart;
+mod round_trip;

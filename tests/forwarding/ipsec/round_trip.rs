@@ -1,0 +1,101 @@
+//! Into a tunnel and out of it.
+
+use qfp::core::crypto::Algorithm;
+
+use crate::gateways::{LAN, Pair, WAN, counts, esp_at, ip, key, numbers, spi};
+use crate::packets::{payload, udp};
+
+/// Packets of both families from the west's network to the east's, as they are with `ttl`.
+fn packets(ttl: u8) -> Vec<Vec<u8>> {
+    let both = |data: &[u8]| {
+        [
+            udp("10.1.0.2", "10.2.0.2", ttl, (7, 9), data),
+            udp("2001:db8:1::2", "2001:db8:2::2", ttl, (7, 9), data),
+        ]
+    };
+    (0..60).flat_map(|len| both(&payload(len))).chain(both(&payload(1300))).collect()
+}
+
+/// All packets get through, unreadable in between, numbered one after the other.
+fn crosses(pair: &Pair, name: &str) {
+    let (west, east) = pair.across(&packets(64));
+    let (sent, got) = (ip(&west, WAN), ip(&east, LAN));
+    assert_eq!(sent.len(), packets(64).len(), "{name}: {:?}", west.report);
+    for (outer, number) in sent.iter().zip(1..) {
+        assert_eq!(numbers(outer), (spi(1), number), "{name}");
+        assert_eq!(outer[0] >> 4, if pair.outer_v6 { 6 } else { 4 });
+    }
+    // Each router on the way takes one from the TTL.
+    assert_eq!(got, packets(62), "{name}: {:?}", east.report);
+    let all = packets(64).len() as u64;
+    assert_eq!((counts(&west, "out"), counts(&east, "in")), ((all, vec![]), (all, vec![])));
+    assert_eq!((west.report.dropped(), east.report.dropped()), (0, 0));
+}
+
+#[test]
+fn both_families_cross_tunnels_of_both_families_with_every_algorithm() {
+    for algorithm in Algorithm::ALL {
+        for outer_v6 in [false, true] {
+            let pair = Pair { algorithm, outer_v6, ..Pair::default() };
+            crosses(&pair, &format!("{}, IPv6 outside: {outer_v6}", algorithm.name()));
+        }
+    }
+}
+
+#[test]
+fn extended_numbers_udp_and_large_windows_change_nothing_inside() {
+    for outer_v6 in [false, true] {
+        for (sa, sa_in) in [
+            ("esn = true", ""),
+            ("udp = [4500, 4500]", ""),
+            ("udp = [4500, 4500]\nesn = true", "replay_window = 4096"),
+            ("", "replay_window = 0"),
+        ] {
+            let (sa, sa_in) = (sa.to_owned(), sa_in.to_owned());
+            let pair = Pair { outer_v6, sa: sa.clone(), sa_in, ..Pair::default() };
+            crosses(&pair, &sa);
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_packet_is_readable_between_the_gateways() {
+    let secret = b"the quick brown fox jumps over the lazy dog";
+    let packet = udp("10.1.0.2", "10.2.0.2", 64, (7, 9), secret);
+    for algorithm in Algorithm::ALL.into_iter().filter(|a| a.cipher_key_len() > 0) {
+        let pair = Pair { algorithm, ..Pair::default() };
+        let sent = ip(&pair.side(1, LAN, std::slice::from_ref(&packet)), WAN);
+        let hidden = !sent[0].windows(8).any(|part| secret.windows(8).any(|other| part == other));
+        // GMAC authenticates and does not encrypt.
+        assert_eq!(hidden, !algorithm.name().contains("gmac"), "{}", algorithm.name());
+    }
+}
+
+/// Opened by a library that the project does not use for it.
+#[test]
+fn what_is_sent_is_what_rfc_4106_says() {
+    use aes_gcm::aead::{Aead, KeyInit, Payload};
+    let pair = Pair::default();
+    let inner = udp("10.1.0.2", "10.2.0.2", 63, (7, 9), &payload(31));
+    let sent =
+        ip(&pair.side(1, LAN, &[udp("10.1.0.2", "10.2.0.2", 64, (7, 9), &payload(31))]), WAN);
+    let [outer] = &sent[..] else { panic!("{} packets", sent.len()) };
+    let esp = &outer[esp_at(outer)..];
+    let key = key(Algorithm::Aes128Gcm, 1);
+    let nonce: [u8; 12] = [&key[16..], &esp[8..16]].concat().try_into().unwrap();
+    let cipher = aes_gcm::Aes128Gcm::new_from_slice(&key[..16]).unwrap();
+    let plain = cipher.decrypt(&nonce.into(), Payload { msg: &esp[16..], aad: &esp[..8] }).unwrap();
+    // 59 bytes and a trailer of 2 want 3 bytes of padding, and IPv4 is inside.
+    assert_eq!(plain, [&inner[..], &[1, 2, 3, 3, 4]].concat());
+}
+
+#[test]
+fn the_outer_header_is_what_the_sa_says() {
+    let sa_out = "ttl = 9\ndscp = 46\ndf = \"set\"\necn = false".to_owned();
+    let pair = Pair { sa_out, sa: "udp = [4500, 4501]".to_owned(), ..Pair::default() };
+    let sent = ip(&pair.side(1, LAN, &packets(64)[..1]), WAN);
+    let outer = &sent[0];
+    assert_eq!((outer[8], outer[1], outer[6] & 0x40), (9, 46 << 2, 0x40));
+    assert_eq!(outer[12..20], [192, 0, 2, 1, 192, 0, 2, 2]);
+    assert_eq!(outer[20..24], [0x11, 0x94, 0x11, 0x95]);
+}
