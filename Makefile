@@ -31,6 +31,12 @@ test: setup ## All tests: without DPDK, then what DPDK changes
 	$(CARGO) test --workspace
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
 
+.PHONY: interop
+interop: ## ESP exchanged with a Linux kernel, scapy and strongSwan (root)
+	@scripts/setup.sh interop
+	$(CARGO) build --package qfp --example l3fwd
+	$(CARGO) test --package qfp --test interop -- --nocapture
+
 .PHONY: bench
 bench: setup ## Benchmarks, each against the DPDK library for the same job
 	$(CARGO) bench --workspace --features dpdk --bench '*'
@@ -47,7 +53,7 @@ endif
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "skipped: cargo deny (not installed)"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh scripts/interop/*.sh .ci/run; \
 	else echo "skipped: shellcheck (not installed)"; fi
 
 .PHONY: docs

@@ -3,6 +3,8 @@
 #
 # Does nothing, and asks the network nothing, when all is there. Needs apt (Debian, Ubuntu) to
 # install; elsewhere it says what is missing. Huge pages are not needed and not touched.
+#
+# `scripts/setup.sh interop`: also what the tests against other implementations of IPsec talk to.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,6 +42,28 @@ wanted=(
     'traceroute|have traceroute|traceroute'
     'iperf3|have iperf3|iperf3'
 )
+
+# Wanted by tests/interop.
+strangers=(
+    'User Mode Linux|have linux.uml|user-mode-linux'
+    'busybox|test -e /bin/busybox|busybox-static'
+    'scapy|python_has scapy.layers.ipsec|python3-scapy'
+    'cryptography for Python|python_has cryptography|python3-cryptography'
+    'strongSwan|test -e /usr/lib/ipsec/charon|strongswan-charon'
+    'swanctl|have swanctl|strongswan-swanctl'
+    'ESP of strongSwan|has_plugin kernel-libipsec|libcharon-extra-plugins'
+    'ciphers of strongSwan|has_plugin openssl|libstrongswan-standard-plugins'
+    'tcpdump|have tcpdump|tcpdump'
+)
+case ${1-} in
+    '') ;;
+    interop) wanted+=("${strangers[@]}") ;;
+    *) die "usage: scripts/setup.sh [interop]" ;;
+esac
+
+python_has() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
+
+has_plugin() { test -e "/usr/lib/ipsec/plugins/libstrongswan-$1.so"; }
 
 missing_names=()
 missing_packages=()

@@ -1,0 +1,245 @@
+//! A Linux kernel: pings from the network behind us, through tunnels, to hosts of the kernel, and
+//! back, in every length that padding may have.
+
+use qfp::core::crypto::Algorithm;
+
+use crate::agreement::{Agreement, From, V4, V6, gateway, ours};
+use crate::guest::{self, Guest};
+use crate::namespaces::Namespace;
+use crate::router::{self, Live, Used};
+use crate::{installed, pings, turn, xfrm};
+
+/// Tunnels with all algorithms, in all pairs of families.
+fn tunnels() -> Vec<Agreement> {
+    use Algorithm as A;
+    let new = Agreement::new;
+    vec![
+        new(1, "gcm-128", A::Aes128Gcm),
+        Agreement { outer: V6, ..new(2, "gcm-256", A::Aes256Gcm) },
+        Agreement { inner: V6, ..new(3, "gmac-128", A::Aes128Gmac) },
+        Agreement { outer: V6, inner: V6, ..new(4, "gmac-256", A::Aes256Gmac) },
+        new(5, "chacha", A::ChaCha20Poly1305),
+        Agreement { outer: V6, ..new(6, "cbc-128-sha256", A::Aes128CbcSha256) },
+        Agreement { inner: V6, ..new(7, "cbc-256-sha256", A::Aes256CbcSha256) },
+        new(8, "cbc-128-sha384", A::Aes128CbcSha384),
+        new(9, "cbc-256-sha384", A::Aes256CbcSha384),
+        new(10, "cbc-128-sha512", A::Aes128CbcSha512),
+        new(11, "cbc-256-sha512", A::Aes256CbcSha512),
+        new(12, "null-sha256", A::NullSha256),
+        new(13, "null-sha384", A::NullSha384),
+        new(14, "null-sha512", A::NullSha512),
+        Agreement { esn: true, window: 1024, ..new(20, "gcm-128-esn", A::Aes128Gcm) },
+        Agreement { esn: true, window: 1024, outer: V6, ..new(21, "gcm-256-esn", A::Aes256Gcm) },
+        Agreement { esn: true, window: 1024, ..new(22, "chacha-esn", A::ChaCha20Poly1305) },
+        Agreement { esn: true, window: 1024, ..new(23, "cbc-esn", A::Aes256CbcSha256) },
+        Agreement { udp: true, ..new(30, "gcm-nat-t", A::Aes128Gcm) },
+        Agreement {
+            udp: true,
+            outer: V6,
+            inner: V6,
+            ..new(31, "chacha-nat-t", A::ChaCha20Poly1305)
+        },
+        Agreement {
+            udp: true,
+            esn: true,
+            window: 1024,
+            ..new(32, "cbc-nat-t-esn", A::Aes128CbcSha256)
+        },
+        Agreement { filled: Some(400), ..new(40, "gcm-filled", A::Aes128Gcm) },
+        Agreement { filled: Some(400), inner: V6, ..new(41, "cbc-filled", A::Aes128CbcSha256) },
+    ]
+}
+
+/// A router and a guest behind its WAN port.
+struct Bench {
+    router: Live,
+    guest: Guest,
+    lan: Namespace,
+    _wan: Namespace,
+}
+
+impl Bench {
+    /// `None`, said aloud, where there can be no guest.
+    fn new(agreements: &[Agreement]) -> Option<Self> {
+        Self::with(agreements, agreements)
+    }
+
+    /// One whose kernel may understand the agreements in another way.
+    fn with(agreements: &[Agreement], theirs: &[Agreement]) -> Option<Self> {
+        if !installed(&guest::NEEDS) || !installed(&[("/usr/bin/ping", "iputils-ping")]) {
+            return None;
+        }
+        let (wan, lan) = (Namespace::new("wan")?, Namespace::new("lan")?);
+        let router = Live::start(&wan, &lan, agreements);
+        let mut guest = Guest::boot(&wan, "wan", router::STRANGER_MAC)?;
+        let mut lines = String::new();
+        for (family, prefix) in [(V4, 24), (V6, 64)] {
+            let (them, us) = (gateway(From::Them, family), gateway(From::Us, family));
+            let nodad = if family == V6 { " nodad" } else { "" };
+            lines += &format!("addr add {them}/{prefix} dev vec0{nodad}\n");
+            lines += &format!("route add {} via {us}\n", ours(family).1);
+        }
+        lines.extend(theirs.iter().map(xfrm::lines));
+        guest.ip(&lines);
+        if agreements.iter().any(|agreement| agreement.udp) {
+            guest.listen_for_nat_t();
+        }
+        Some(Self { router, guest, lan, _wan: wan })
+    }
+}
+
+/// Ends it; the SAs' names with what we and they have counted of them. It fails if anything was
+/// `unanswered`.
+fn counted(
+    bench: Bench,
+    agreements: &[Agreement],
+    unanswered: &[String],
+) -> Vec<(String, Used, Used)> {
+    let Bench { router, mut guest, .. } = bench;
+    let theirs = xfrm::counters(&mut guest);
+    let report = router.finish();
+    let mut counts = Vec::new();
+    for agreement in agreements {
+        for from in [From::Us, From::Them] {
+            let (name, spi) = (agreement.sa_name(from), agreement.sa(from).spi);
+            let (ours, theirs) = (report.sa(&name), theirs[&spi]);
+            println!("{name:24} ours {ours:?} theirs {theirs:?}");
+            counts.push((name, ours, theirs));
+        }
+    }
+    assert!(unanswered.is_empty(), "{unanswered:?} {report:?}");
+    counts
+}
+
+/// Ends it after `packets` went each way under each agreement, as both must have counted.
+fn exchanged(bench: Bench, agreements: &[Agreement], packets: u64, unanswered: &[String]) {
+    for (name, ours, theirs) in counted(bench, agreements, unanswered) {
+        assert_eq!((ours.packets, ours.failed), (packets, 0), "{name}");
+        assert_eq!(ours, theirs, "{name}");
+    }
+}
+
+#[test]
+fn a_linux_kernel_and_we_open_what_the_other_seals() {
+    let _turn = turn();
+    let agreements = tunnels();
+    let Some(mut bench) = Bench::new(&agreements) else { return };
+    let mut unanswered = Vec::new();
+    for agreement in &agreements {
+        let (here, there) = (ours(agreement.inner).0, agreement.host());
+        // It has policies for what leaves and for what comes in, so both of us ask.
+        for (answered, said) in [
+            bench.lan.run(&pings::command(&there, here)),
+            bench.guest.run(&format!("ping -n -c 1 -W 10 -I {there} {here}")),
+        ] {
+            if !answered {
+                unanswered.push(format!("{}: {said}", agreement.name));
+            }
+        }
+    }
+    exchanged(bench, &agreements, pings::COUNT + 1, &unanswered);
+}
+
+/// Both ends begin where the numbers of a run before have ended.
+#[test]
+fn extended_numbers_roll_over_in_both_directions() {
+    /// To the end of the low half. A window that reached below 0 would take them for older ones.
+    const LEFT: u32 = 200;
+    const PINGS: u64 = 300;
+    let _turn = turn();
+    let esn = |number, name, algorithm| Agreement {
+        esn: true,
+        window: 128,
+        used: Some(u32::MAX - LEFT),
+        ..Agreement::new(number, name, algorithm)
+    };
+    let agreements = [
+        esn(1, "gcm-128", Algorithm::Aes128Gcm),
+        esn(2, "chacha", Algorithm::ChaCha20Poly1305),
+        esn(3, "cbc-sha256", Algorithm::Aes128CbcSha256),
+    ];
+    let Some(mut bench) = Bench::new(&agreements) else { return };
+    let mut unanswered = Vec::new();
+    for agreement in &agreements {
+        let line = format!("ping -n -q -f -W 10 -c {PINGS} {}", agreement.host());
+        let (_, said) = bench.lan.run(&line);
+        if !said.contains(" 0% packet loss") {
+            unanswered.push(format!("{}: {said}", agreement.name));
+        }
+    }
+    let states = bench.guest.must("ip -s xfrm state");
+    for half in [" seq-hi 0x1,", " oseq-hi 0x1,"] {
+        assert_eq!(states.matches(half).count(), agreements.len(), "{half}: {states}");
+    }
+    exchanged(bench, &agreements, PINGS, &unanswered);
+}
+
+#[test]
+fn what_has_another_key_is_refused_and_counted_on_both_ends() {
+    let _turn = turn();
+    let agreements = [
+        Agreement::new(1, "same-key", Algorithm::Aes128Gcm),
+        Agreement::new(2, "other-gcm", Algorithm::Aes128Gcm),
+        Agreement::new(3, "other-hmac", Algorithm::Aes128CbcSha256),
+    ];
+    let mut theirs = agreements.clone();
+    theirs[1].ours.cipher[5] ^= 1;
+    theirs[1].theirs.cipher[5] ^= 1;
+    theirs[2].ours.auth[5] ^= 1;
+    theirs[2].theirs.auth[5] ^= 1;
+    let Some(mut bench) = Bench::with(&agreements, &theirs) else { return };
+    // The last is answered, so all before it have arrived.
+    for (agreement, wait) in [(&agreements[1], 1), (&agreements[2], 1), (&agreements[0], 10)] {
+        let (here, there) = (ours(agreement.inner).0, agreement.host());
+        let line = format!("ping -n -c 1 -W {wait} -I");
+        let answers = [
+            bench.lan.run(&format!("{line} {here} {there}")).0,
+            bench.guest.run(&format!("{line} {there} {here}")).0,
+        ];
+        assert_eq!(answers, [agreement.name == "same-key"; 2], "{}", agreement.name);
+    }
+    for (name, ours, theirs) in counted(bench, &agreements, &[]) {
+        let count = |used: Used| (used.packets, used.failed);
+        let wanted = match (name.starts_with("same-key"), name.ends_with("-out")) {
+            (true, _) => [(2, 0), (2, 0)],
+            (false, true) => [(1, 0), (0, 1)],
+            (false, false) => [(0, 1), (1, 0)],
+        };
+        assert_eq!([count(ours), count(theirs)], wanted, "{name}");
+    }
+}
+
+/// What is longer than a tunnel takes is cut before it is sealed, or its sender is told.
+///
+/// The kernel does likewise with IPv6. Its IPv4 packets it seals whole and cuts then, which is lost:
+/// the router puts nothing together.
+#[test]
+fn long_packets_cross_in_fragments() {
+    let _turn = turn();
+    let agreements = [
+        Agreement {
+            inner: V6,
+            udp: true,
+            ..Agreement::new(1, "cbc-v6", Algorithm::Aes128CbcSha256)
+        },
+        Agreement::new(2, "gcm-v4", Algorithm::Aes128Gcm),
+    ];
+    let Some(mut bench) = Bench::new(&agreements) else { return };
+    let [v6, v4] = agreements.each_ref().map(|agreement| agreement.host());
+    for (host, told) in [(&v6, "Packet too big"), (&v4, "Frag needed")] {
+        let (_, said) = bench.lan.run(&format!("ping -n -c 1 -W 10 -M do -s 1450 {host}"));
+        assert!(said.contains(told), "{said}");
+    }
+    bench.lan.run(&format!("ping -n -c 1 -W 1 -s 4000 {v4}"));
+    bench.lan.must(&format!("ping -n -c 1 -W 10 -s 4000 {v6}"));
+    bench.guest.must(&format!("ping -n -c 1 -W 10 -s 4000 -I {v6} {}", ours(V6).0));
+    for (name, ours, theirs) in counted(bench, &agreements, &[]) {
+        if name == "gcm-v4-in" {
+            assert_eq!((ours.packets, theirs.packets), (0, 1));
+        } else {
+            let packets = if name == "gcm-v4-out" { 3 } else { 6 };
+            assert_eq!((ours.packets, ours.failed), (packets, 0), "{name}");
+            assert_eq!(ours, theirs, "{name}");
+        }
+    }
+}
