@@ -18,7 +18,7 @@
 #![deny(unsafe_code)]
 
 mod cases;
-#[path = "../fib/cpu_time.rs"]
+#[path = "../common/cpu_time.rs"]
 mod cpu_time;
 mod keys;
 mod memory;
@@ -27,24 +27,27 @@ mod ours;
 mod packed;
 #[cfg(feature = "dpdk")]
 mod peers;
+#[path = "../common/pinned.rs"]
+mod pinned;
 mod race;
 mod report;
+#[path = "../common/results.rs"]
+mod results;
 mod rivals;
 mod set;
+#[path = "../common/spread.rs"]
+mod spread;
 mod traffic;
 mod updates;
 
-use std::error::Error;
 use std::process::ExitCode;
 
-use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
+use qfp::pal::lcore::CpuId;
 
 use cases::Bench;
+use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
-
-/// Any error of the bench.
-pub(crate) type BenchError = Box<dyn Error + Send + Sync>;
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -79,26 +82,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    match pinned(effort) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(wrong) => {
-            eprintln!("{wrong} wrong results");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the bench on the last CPU there is and returns how many results were wrong.
-fn pinned(effort: Effort) -> Result<usize, BenchError> {
-    let cpus = allowed_cpus()?.cpus().to_vec();
-    let cpu = cpus[cpus.len() - 1];
-    let spec = LcoreSpec { id: LcoreId(0), cpu, name: "bench".to_owned() };
-    let wrong = launch(vec![spec], move |_| run(&effort, cpus[0]))?.join()?;
-    wrong.into_iter().sum()
+    conclude(pinned(move |cpus| run(&effort, cpus[0])))
 }
 
 fn run(effort: &Effort, cpu: CpuId) -> Result<usize, BenchError> {

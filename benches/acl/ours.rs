@@ -19,8 +19,9 @@ use crate::cpu_time::thread_ns;
 use crate::keys::{Records, untagged};
 use crate::memory::heap_during;
 use crate::packed::Packed;
-use crate::race::{Contestant, Spread};
+use crate::race::Contestant;
 use crate::set::{self, Family, Prefix, Set};
+use crate::spread::Spread;
 use crate::updates::{Reader, Writer};
 
 /// Builds that are timed.

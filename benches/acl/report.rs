@@ -1,11 +1,11 @@
 //! The table at the end and `target/qfp-bench/acl.json`.
 
-use std::path::Path;
-
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Value, json};
 
-use crate::race::{Contestant, Spread};
+use crate::race::Contestant;
+use crate::results::{self, round};
+use crate::spread::Spread;
 use crate::updates::Outcome;
 
 /// All that was measured.
@@ -170,15 +170,7 @@ impl Report {
         for line in &self.notes {
             println!("{line}");
         }
-        // Waiting times mean little when others want the CPUs, too.
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!("load of the machine: {}", load.trim());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("acl.json");
-        std::fs::write(&path, serde_json::to_string_pretty(&self.entries)? + "\n")?;
-        println!("written to {}", path.display());
-        Ok(())
+        results::write("acl", &self.entries)
     }
 
     fn table(&self) -> Table {
@@ -223,9 +215,4 @@ fn shown(spread: Spread, digits: usize) -> String {
 
 fn kilobytes(bytes: usize) -> String {
     bytes.div_ceil(1000).to_string()
-}
-
-/// Three decimals, which is more than is known.
-pub(crate) fn round(value: f64) -> Value {
-    json!((value * 1e3).round() / 1e3)
 }

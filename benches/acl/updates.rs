@@ -17,8 +17,8 @@ use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
 use crate::BenchError;
 use crate::cpu_time::thread_ns;
 use crate::packed::Packed;
-use crate::race::Spread;
 use crate::set::{Header, Set};
+use crate::spread::Spread;
 
 /// Changes a second in the paced part.
 const PACE: usize = 10_000;

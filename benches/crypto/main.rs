@@ -21,37 +21,24 @@
 mod aws_lc;
 mod cases;
 mod contest;
+#[path = "../common/cpu_time.rs"]
 mod cpu_time;
 #[cfg(feature = "dpdk")]
 mod cryptodev;
 mod ours;
 mod packets;
+#[path = "../common/pinned.rs"]
+mod pinned;
 mod report;
+#[path = "../common/results.rs"]
+mod results;
 mod rust_crypto;
+#[path = "../common/spread.rs"]
+mod spread;
 
 use std::process::ExitCode;
 
-use qfp::pal::lcore::{CpuId, LaunchError, LcoreError, LcoreId, LcoreSpec, allowed_cpus, launch};
-
-/// Why the bench ends early.
-#[derive(Debug, thiserror::Error)]
-enum BenchError {
-    /// The thread cannot be pinned.
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    /// The thread ended early.
-    #[error(transparent)]
-    Lcore(#[from] LcoreError),
-    /// Our engine does not start.
-    #[error(transparent)]
-    Start(#[from] qfp::core::crypto::StartError),
-    /// A key is refused.
-    #[error(transparent)]
-    Key(#[from] qfp::core::crypto::KeyError),
-    /// The report cannot be written.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
+use pinned::{BenchError, conclude, pinned};
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -73,24 +60,5 @@ fn main() -> ExitCode {
             _ => effort.words.push(arg),
         }
     }
-    match pinned(effort) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(wrong) => {
-            eprintln!("{wrong} wrong results");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the bench on the last CPU there is and returns how many results were wrong.
-fn pinned(effort: Effort) -> Result<usize, BenchError> {
-    let cpus = allowed_cpus()?.cpus().to_vec();
-    let cpu: CpuId = cpus[cpus.len() - 1];
-    let spec = LcoreSpec { id: LcoreId(0), cpu, name: "bench".to_owned() };
-    let wrong = launch(vec![spec], move |_| cases::run(&effort))?.join()?;
-    wrong.into_iter().sum()
+    conclude(pinned(move |_| cases::run(&effort)))
 }

@@ -24,7 +24,6 @@ use qfp::driver::{Driver, DriverError};
 use qfp::hal::pool::NativePool;
 use qfp::hal::{Pool, VECTOR};
 use qfp::pal::clock::Nanos;
-use qfp::pal::lcore::{LaunchError, LcoreError};
 use qfp::pal::region::{Block, Plain};
 
 use crate::queues::{Feed, Out, Wire};
@@ -32,16 +31,10 @@ use crate::queues::{Feed, Out, Wire};
 /// Why the bench ends early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
-    #[error("no CPU to run on")]
-    NoCpu,
     #[error("what came out of the tunnel is not what went in")]
     Wrong,
     #[error("{0} of {VECTOR} packets of a vector were sent")]
     Lost(usize),
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    #[error(transparent)]
-    Lcore(#[from] LcoreError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

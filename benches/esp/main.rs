@@ -15,17 +15,25 @@
 #![deny(unsafe_code)]
 
 mod gateway;
+#[path = "../common/pinned.rs"]
+mod pinned;
 mod queues;
+#[path = "../common/results.rs"]
+mod results;
+#[path = "../common/spread.rs"]
+mod spread;
 
 use std::process::ExitCode;
 
 use qfp::core::crypto::Algorithm;
 use qfp::hal::VECTOR;
 use qfp::pal::clock::{Clock, TscClock, rdtsc};
-use qfp::pal::lcore::{LcoreId, LcoreSpec, allowed_cpus, launch};
 use serde_json::{Map, Value, json};
 
 use gateway::{BenchError, Gateway, Side};
+use pinned::{conclude, pinned};
+use results::round;
+use spread::Spread;
 
 /// Inner packets, bytes.
 const SIZES: [usize; 3] = [64, 512, 1400];
@@ -44,22 +52,7 @@ fn main() -> ExitCode {
     let all = words.len();
     words.retain(|word| word != "quick");
     let rounds = if words.len() < all { 7 } else { 31 };
-    match pinned(rounds, words) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the bench on the last CPU there is.
-fn pinned(rounds: usize, words: Vec<String>) -> Result<(), BenchError> {
-    let cpus = allowed_cpus()?;
-    let cpu = cpus.cpus().last().copied().ok_or(BenchError::NoCpu)?;
-    let spec = LcoreSpec { id: LcoreId(0), cpu, name: "bench".to_owned() };
-    let results = launch(vec![spec], move |_| run(rounds, &words))?.join()?;
-    results.into_iter().collect()
+    conclude(pinned(move |_| Ok(run(rounds, &words)?)).map(|()| 0))
 }
 
 fn run(rounds: usize, words: &[String]) -> Result<(), BenchError> {
@@ -82,8 +75,8 @@ fn run(rounds: usize, words: &[String]) -> Result<(), BenchError> {
             }
         }
     }
-    finish(&entries)?;
-    Ok(())
+    println!("TSC cycles a packet, medians of rounds");
+    Ok(results::write("esp", &entries)?)
 }
 
 /// Cycles a packet, one element a round.
@@ -106,26 +99,17 @@ impl Samples {
     }
 
     /// Prints a line and returns what stands in the file.
-    fn report(mut self, name: &str, size: usize, hz: f64) -> Value {
-        self.walk.sort_by(f64::total_cmp);
-        self.row.sort_by(f64::total_cmp);
+    fn report(self, name: &str, size: usize, hz: f64) -> Value {
+        let Spread { median: cycles, low, high } = Spread::of(self.walk);
         // A row that always takes longer than an interruption has no samples.
-        let at = |sorted: &[f64], tenth: usize| -> f64 {
-            sorted.get(sorted.len().saturating_sub(1) * tenth / 10).copied().unwrap_or(0.0)
-        };
-        let (cycles, row) = (at(&self.walk, 5), at(&self.row, 5));
-        let (low, high) = (at(&self.walk, 1), at(&self.walk, 9));
+        let row = if self.row.is_empty() { 0.0 } else { Spread::of(self.row).median };
         let mpps = hz / cycles / 1e6;
         let gbits = mpps * size as f64 * 8.0 / 1e3;
         let range = format!("{low:.1}-{high:.1}");
         let shown = if row > 1.0 { format!("{row:.1}") } else { "-".to_owned() };
         println!("{name:32} {cycles:7.1} {range:>15} {shown:>7} {mpps:7.2} {gbits:7.2}");
-        let round = |value: f64| (value * 1e3).round() / 1e3;
-        let rows: Map<_, _> = self
-            .rows
-            .iter()
-            .map(|(row, cycles)| ((*row).to_owned(), round(*cycles).into()))
-            .collect();
+        let rows: Map<_, _> =
+            self.rows.iter().map(|(row, cycles)| ((*row).to_owned(), round(*cycles))).collect();
         json!({
             "case": name, "cycles": round(cycles), "low": round(low), "high": round(high),
             "row": round(row), "mpps": round(mpps), "gbits": round(gbits), "rows": rows,
@@ -180,16 +164,4 @@ fn tsc_hz() -> f64 {
     std::thread::sleep(std::time::Duration::from_millis(100));
     let cycles = rdtsc() - from;
     cycles as f64 * 1e9 / clock.now().saturating_since(start) as f64
-}
-
-fn finish(entries: &[Value]) -> std::io::Result<()> {
-    // Others on the machine take cache and clock.
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("TSC cycles a packet, medians of rounds; load of the machine: {}", load.trim());
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join("esp.json");
-    std::fs::write(&path, serde_json::to_string_pretty(entries)? + "\n")?;
-    println!("written to {}", path.display());
-    Ok(())
 }

@@ -7,10 +7,11 @@ use qfp::core::fib::Leaf;
 use qfp::pal::lcore::CpuId;
 use qfp::pal::region::HugePages;
 
+use crate::BenchError;
 use crate::Effort;
 use crate::allowed::Allowed;
 use crate::family::Family;
-use crate::input::{self, BenchError, Rib, Update};
+use crate::input::{self, Rib, Update};
 use crate::layout::{Compact, Dir24, Dir24Ahead, Layout, Trie};
 use crate::race::{Contestant, race};
 use crate::reference::Intervals;

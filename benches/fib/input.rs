@@ -1,7 +1,6 @@
 //! Tables and update streams from files, or a generated table where there is no file.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use qfp::core::fib::{Leaf, Prefix};
@@ -152,6 +151,3 @@ pub(crate) fn with_long_routes<A: Family>(rib: &Rib<A>) -> Rib<A> {
     longer.extend(Prefix::new(A::zero(), 0).map(|prefix| (prefix, Leaf(1))));
     longer
 }
-
-/// Any error of the bench.
-pub(crate) type BenchError = Box<dyn Error + Send + Sync>;

@@ -18,26 +18,33 @@
 
 mod allowed;
 mod cases;
+#[path = "../common/cpu_time.rs"]
 mod cpu_time;
 mod family;
 mod input;
 mod layout;
 #[cfg(feature = "dpdk")]
 mod peers;
+#[path = "../common/pinned.rs"]
+mod pinned;
 mod race;
 mod reference;
 mod replay;
 mod report;
+#[path = "../common/results.rs"]
+mod results;
 mod rivals;
+#[path = "../common/spread.rs"]
+mod spread;
 mod table;
 mod traffic;
 
 use std::process::ExitCode;
 
-use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
+use qfp::pal::lcore::CpuId;
 
 use cases::Bench;
-use input::BenchError;
+use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
 
@@ -87,26 +94,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    match pinned(effort) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(wrong) => {
-            eprintln!("{wrong} wrong results");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the bench on the last CPU there is and returns how many results were wrong.
-fn pinned(effort: Effort) -> Result<usize, BenchError> {
-    let cpus = allowed_cpus()?.cpus().to_vec();
-    let cpu = cpus[cpus.len() - 1];
-    let spec = LcoreSpec { id: LcoreId(0), cpu, name: "bench".to_owned() };
-    let wrong = launch(vec![spec], move |_| run(effort, &cpus))?.join()?;
-    wrong.into_iter().sum()
+    conclude(pinned(move |cpus| run(effort, cpus)))
 }
 
 fn run(effort: Effort, cpus: &[CpuId]) -> Result<usize, BenchError> {

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use qfp::core::fib::{FibError, LANES};
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
 
+use crate::BenchError;
 use crate::allowed::Allowed;
 use crate::cpu_time::thread_ns;
-use crate::input::{BenchError, Update};
+use crate::input::Update;
 use crate::layout::Layout;
-use crate::race::Spread;
+use crate::spread::Spread;
 use crate::table::{Open, Ours, Reader, Table, Vector};
 
 /// Lcores that look up.

@@ -1,11 +1,10 @@
 //! The table at the end and `target/qfp-bench/fib.json`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::race::Spread;
 use crate::replay::Outcome;
+use crate::results::{self, round};
+use crate::spread::Spread;
 
 /// All that was measured.
 #[derive(Default)]
@@ -146,19 +145,6 @@ impl Report {
         for line in &self.lines {
             println!("{line}");
         }
-        // Waiting times in the replays mean little when others want the CPUs, too.
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!("load of the machine: {}", load.trim());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("fib.json");
-        std::fs::write(&path, serde_json::to_string_pretty(&self.entries)? + "\n")?;
-        println!("written to {}", path.display());
-        Ok(())
+        results::write("fib", &self.entries)
     }
-}
-
-/// Three decimals, which is more than is known.
-fn round(value: f64) -> Value {
-    json!((value * 1e3).round() / 1e3)
 }

@@ -3,8 +3,9 @@
 use qfp::core::fib::{FibError, LANES, Leaf, Prefix};
 use qfp::pal::region::{Block, HugePages, Plain, ReadOnly, Region, ViewError};
 
+use crate::BenchError;
 use crate::family::Family;
-use crate::input::{BenchError, Rib, Update};
+use crate::input::{Rib, Update};
 use crate::layout::Layout;
 use crate::race::Contestant;
 use crate::traffic::Keys;

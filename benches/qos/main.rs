@@ -18,27 +18,30 @@
 
 mod accuracy;
 mod cost;
-#[path = "../fib/cpu_time.rs"]
+#[path = "../common/cpu_time.rs"]
 mod cpu_time;
 mod kind;
 mod ours;
 #[cfg(feature = "dpdk")]
 mod peers;
+#[path = "../common/pinned.rs"]
+mod pinned;
 mod report;
+#[path = "../common/results.rs"]
+mod results;
 mod rivals;
 mod sharing;
+#[path = "../common/spread.rs"]
+mod spread;
 mod traffic;
 
-use std::error::Error;
 use std::process::ExitCode;
 
-use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
+use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec};
 
+use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
-
-/// Any error of the bench.
-type BenchError = Box<dyn Error + Send + Sync>;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -63,23 +66,15 @@ fn main() -> ExitCode {
             }
         }
     }
-    match pinned(effort) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    conclude(measure(effort))
 }
 
-/// Runs the bench on the last CPU there is.
-fn pinned(effort: Effort) -> Result<(), BenchError> {
-    let cpus = allowed_cpus()?.cpus().to_vec();
-    let spec = lcore(0, cpus[cpus.len() - 1]);
-    let outcome = launch(vec![spec], move |_| run(effort))?.join()?;
-    let mut report = outcome.into_iter().next().ok_or("nothing was run")??;
+/// Everything on one CPU, then what takes two. No result can be wrong.
+fn measure(effort: Effort) -> Result<usize, BenchError> {
+    let (mut report, cpus) = pinned(move |cpus| Ok((run(effort)?, cpus.to_vec())))?;
     sharing::run(effort.sharing_ms, &cpus, &mut report)?;
-    Ok(report.finish()?)
+    report.finish()?;
+    Ok(0)
 }
 
 fn run(effort: Effort) -> Result<Report, BenchError> {

@@ -1,11 +1,11 @@
 //! The table at the end and `target/qfp-bench/qos.json`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
+use crate::results::{self, round};
 use crate::sharing::Shared;
+use crate::spread::Spread;
 
 /// All that was measured.
 #[derive(Default)]
@@ -33,7 +33,8 @@ impl Report {
     pub(crate) fn cost(&mut self, case: &str, kind: Kind, ours: &Score<'_>, rivals: &[Score<'_>]) {
         let error = self.errors.iter().find(|(of, _)| *of == kind).map(|(_, errors)| *errors);
         let (ours_error, peer_error) = error.unwrap_or((f64::NAN, None));
-        let (ns, cycles) = (Spread::of(ours.ns.iter()), Spread::of(ours.cycles.iter()));
+        let (ns, cycles) =
+            (Spread::of(ours.ns.iter().copied()), Spread::of(ours.cycles.iter().copied()));
         let mut line = format!(
             "{case:30} {:5.2} ns [{:5.2} - {:5.2}] {:5.1} cycles, {ours_error:+8.1} ppm",
             ns.median, ns.low, ns.high, cycles.median
@@ -45,14 +46,18 @@ impl Report {
             "ours_error_ppm": round(ours_error), "peer_error_ppm": null,
         });
         let fastest = rivals.iter().min_by(|a, b| {
-            f64::total_cmp(&Spread::of(a.ns.iter()).median, &Spread::of(b.ns.iter()).median)
+            f64::total_cmp(
+                &Spread::of(a.ns.iter().copied()).median,
+                &Spread::of(b.ns.iter().copied()).median,
+            )
         });
         if let Some(peer) = fastest {
-            let (ns, cycles) = (Spread::of(peer.ns.iter()), Spread::of(peer.cycles.iter()));
+            let (ns, cycles) =
+                (Spread::of(peer.ns.iter().copied()), Spread::of(peer.cycles.iter().copied()));
             // Samples of one round were taken within milliseconds of each other.
             let ratio: Vec<f64> =
                 ours.ns.iter().zip(peer.ns).map(|(ours, peer)| ours / peer).collect();
-            let ratio = Spread::of(ratio.iter());
+            let ratio = Spread::of(ratio);
             line += &format!(
                 "   {:16} {:5.2} ns {:5.1} cycles, {:+8.1} ppm   x{:.2} [{:.2} - {:.2}]",
                 peer.name,
@@ -108,37 +113,6 @@ impl Report {
         for line in &self.lines {
             println!("{line}");
         }
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!("load of the machine: {}", load.trim());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("qos.json");
-        std::fs::write(&path, serde_json::to_string_pretty(&self.entries)? + "\n")?;
-        println!("written to {}", path.display());
-        Ok(())
+        results::write("qos", &self.entries)
     }
-}
-
-/// A median with the tenth and the ninetieth percentile.
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of<'a>(samples: impl Iterator<Item = &'a f64>) -> Self {
-        let mut samples: Vec<f64> = samples.copied().filter(|sample| sample.is_finite()).collect();
-        samples.sort_by(f64::total_cmp);
-        let at = |tenths: usize| {
-            let place = (samples.len() * tenths / 10).min(samples.len().saturating_sub(1));
-            samples.get(place).copied().unwrap_or(f64::NAN)
-        };
-        Self { median: at(5), low: at(1), high: at(9) }
-    }
-}
-
-/// Three decimals, which is more than is known.
-fn round(value: f64) -> Value {
-    json!((value * 1e3).round() / 1e3)
 }

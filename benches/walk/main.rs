@@ -15,6 +15,8 @@
 
 mod internet;
 mod lists;
+#[path = "../common/results.rs"]
+mod results;
 
 use std::fmt::Write as _;
 
@@ -121,19 +123,20 @@ fn main() {
             for (row, cycles) in middle.rows.iter().filter(|(_, cycles)| *cycles > 0.0) {
                 let _ = writeln!(table, "    {row:14} {cycles:6.2}");
             }
+            let rows: serde_json::Map<_, _> = middle
+                .rows
+                .iter()
+                .map(|(row, cycles)| ((*row).to_owned(), results::round(*cycles)))
+                .collect();
             json.push(serde_json::json!({
-                "case": name, "cycles": middle.walk, "low": low, "high": high,
-                "rows": middle.rows.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                "case": name, "cycles": results::round(middle.walk),
+                "low": results::round(low), "high": results::round(high), "rows": rows,
             }));
         }
     }
     print!("{table}");
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qfp-bench");
-    let path = folder.join("walk.json");
-    let text = serde_json::to_string_pretty(&json).unwrap_or_default();
-    if let Err(error) = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text))
-    {
-        eprintln!("{}: {error}", path.display());
+    if let Err(error) = results::write("walk", &json) {
+        eprintln!("{error}");
     }
 }
 
