@@ -25,8 +25,8 @@ pub enum SaEvent {
         sa: String,
     },
     /// Packets of the peer, encapsulated in UDP, come from elsewhere than the SA says: a NAT in
-    /// between has another mapping (RFC 7296 §2.23). [`Sa::remote`](super::Sa::remote) stays what
-    /// it is until somebody updates it.
+    /// between has another mapping (RFC 7296 §2.23). [`Sa::endpoints`](super::Sa::endpoints) stay what
+    /// they are until somebody updates them.
     PeerMoved {
         /// The inbound SA.
         sa: String,
