@@ -8,14 +8,16 @@ use std::sync::Arc;
 use client::Client;
 use client::acl::{Document, Family};
 use client::config::Config;
-use client::ea::{BoundClass, ClassFacts, CounterName, RuleName};
+use client::ea::{BoundClass, ClassFacts, CounterName, RuleName, SecurityRule};
 use client::pbr::{RouteMaps, RuleKey};
 use qfp_core::counters::CounterTotals;
 
 pub(crate) use self::text::{of_entry, of_rule};
 use qfp_core::qos::ClassEvent;
 
-use crate::report::{AccessListReport, ClassReport, Count, RouteMapReport, RuleReport};
+use crate::report::{
+    AccessListReport, ClassReport, Count, RouteMapReport, RuleReport, SecurityReport,
+};
 
 /// What an operator may change while packets flow, and where the counts of its rules begin.
 pub(crate) struct Lists {
@@ -43,6 +45,7 @@ pub(crate) struct InUse {
     lists: Vec<(AccessListReport, Vec<Counted>)>,
     route_maps: Vec<(RouteMapReport, Vec<Counted>)>,
     classes: Vec<(BoundClass, ClassFacts)>,
+    security: Vec<(SecurityRule, Counted)>,
 }
 
 impl Lists {
@@ -67,6 +70,7 @@ impl Lists {
     pub(crate) fn in_use(&self, client: &Client) -> InUse {
         let mut lists: BTreeMap<(Family, &str), Vec<(RuleName, u32)>> = BTreeMap::new();
         let mut maps: BTreeMap<(Family, &str), Vec<(u16, u32)>> = BTreeMap::new();
+        let mut security: Vec<(SecurityRule, u32)> = Vec::new();
         for (name, number) in client.rule_counters() {
             match name {
                 CounterName::Ace(family, list, rule) => {
@@ -76,6 +80,7 @@ impl Lists {
                     maps.entry((*family, map)).or_default().push((*sequence, number));
                 }
                 CounterName::Policy(_, _, RuleKey::Flow(_)) => {}
+                CounterName::Security(rule) => security.push((rule.clone(), number)),
             }
         }
         let lists = lists.into_iter().filter_map(|((family, name), mut rules)| {
@@ -99,10 +104,16 @@ impl Lists {
         });
         let classes = client.service_classes();
         let classes = classes.map(|(class, facts)| (class.clone(), facts.clone()));
+        security.sort_unstable();
+        let security = security.into_iter().map(|(rule, number)| {
+            let counted = self.counted(0, String::new(), number);
+            (rule, counted)
+        });
         InUse {
             lists: lists.collect(),
             route_maps: route_maps.collect(),
             classes: classes.collect(),
+            security: security.collect(),
         }
     }
 
@@ -141,6 +152,19 @@ impl InUse {
             }
         };
         self.classes.iter().map(report).collect()
+    }
+
+    /// The rules of security policies, with what has been counted so far.
+    pub(crate) fn security(&self, totals: &CounterTotals) -> Vec<SecurityReport> {
+        let report = |(rule, counted): &(SecurityRule, Counted)| {
+            let (packets, bytes) = totals.rule(counted.number);
+            let count = Count {
+                packets: packets.saturating_sub(counted.before.0),
+                bytes: bytes.saturating_sub(counted.before.1),
+            };
+            SecurityReport { rule: rule.clone(), count }
+        };
+        self.security.iter().map(report).collect()
     }
 
     /// The route maps, with what has been counted so far.

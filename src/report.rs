@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use client::acl::{Family, Kind};
-use client::ea::{BoundClass, SaStatus, TcamUsage};
+use client::ea::{BoundClass, SaStatus, SecurityRule, TcamUsage};
 use client::ipsec::SaEvent;
 use qfp_core::qos::police::PolicerWarning;
 
@@ -39,6 +39,8 @@ pub struct RunReport {
     pub route_maps: Vec<RouteMapReport>,
     /// Classes of service policies, by interface, direction and place.
     pub classes: Vec<ClassReport>,
+    /// Rules of security policies, by entry and direction.
+    pub security: Vec<SecurityReport>,
     /// What of the classifier is in use.
     pub tcam: Option<TcamUsage>,
     /// SAs as they were when the run ended; none without any, and before
@@ -95,6 +97,15 @@ pub struct Count {
     pub packets: u64,
     /// Bytes, as the accounting of the configuration counts them.
     pub bytes: u64,
+}
+
+/// A rule of a security policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityReport {
+    /// The entry, and which of its rules.
+    pub rule: SecurityRule,
+    /// What matched.
+    pub count: Count,
 }
 
 /// A class of a service policy where it is bound.
@@ -270,6 +281,15 @@ impl RunReport {
                 })
                 .collect(),
             classes: self.classes.iter().map(|class| class.since(&earlier.classes)).collect(),
+            security: self
+                .security
+                .iter()
+                .map(|now| {
+                    let then = earlier.security.iter().find(|then| then.rule == now.rule);
+                    let count = now.count.since(then.map_or(Count::default(), |then| then.count));
+                    SecurityReport { rule: now.rule.clone(), count }
+                })
+                .collect(),
             tcam: self.tcam.clone(),
             ipsec: self.ipsec.clone(),
             generation: self.generation,

@@ -47,6 +47,7 @@ impl Statistics {
             access_lists: control.in_use.access_lists(totals),
             route_maps: control.in_use.route_maps(totals),
             classes: control.in_use.classes(totals),
+            security: control.in_use.security(totals),
             tcam: control.tcam.clone(),
             ipsec: control.ipsec.clone(),
             generation: control.generation,

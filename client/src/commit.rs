@@ -366,7 +366,7 @@ impl Client {
         let own = self.features.get(interface.name()).copied().unwrap_or_default();
         let all = [
             own,
-            self.acl.features(interface),
+            self.acl.features(config, interface),
             IpsecAgent::everywhere(config),
             IpsecAgent::features(interface),
         ];

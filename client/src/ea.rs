@@ -8,7 +8,7 @@ mod ipsec;
 mod qos;
 
 pub(crate) use acl::{AclAgent, AclPlan, Touched, lines_for};
-pub use acl::{AclError, CounterName, ObjectName, RuleError, RuleName, TcamUsage};
+pub use acl::{AclError, CounterName, ObjectName, RuleError, RuleName, SecurityRule, TcamUsage};
 pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs};
 pub(crate) use fib::FibAgent;
 pub(crate) use interface::{Drafts, InterfaceAgent, mac_of};

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use qfp::client::config::OUTER_MTU;
-use qfp::client::ea::SaStatus;
+use qfp::client::ea::{SaStatus, SecurityRule};
 use qfp::client::ipsec::{Direction, Sa, SaEvent};
 use qfp::core::crypto::Algorithm;
 use qfp::core::ipsec::Mode;
 use qfp::report::{IpsecReport, RunReport};
 use serde_json::{Map, Value, json};
+
+use crate::report::table;
 
 /// SAs that the text lists; of more it says how many there are.
 const LISTED: usize = 256;
@@ -17,7 +19,27 @@ const LISTED: usize = 256;
 /// Both reports; none for a router without SAs.
 pub(crate) fn text(report: &RunReport) -> Option<String> {
     let ipsec = report.ipsec.as_ref()?;
-    Some(format!("{}\n{}", engine(ipsec), sas(ipsec)))
+    let parts = [Some(engine(ipsec)), Some(sas(ipsec)), policies(report)];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join("\n"))
+}
+
+/// What the entries of security policies have matched; none without entries.
+fn policies(report: &RunReport) -> Option<String> {
+    if report.security.is_empty() {
+        return None;
+    }
+    let mut table = table(["security policy", "packets", "bytes"]);
+    for one in &report.security {
+        let name = format!("{} {}", one.rule.entry, side(&one.rule));
+        table.add_row([name, one.count.packets.to_string(), one.count.bytes.to_string()]);
+    }
+    Some(format!("\n{}", table.trim_fmt()))
+}
+
+/// Direction of a rule, and whether it is the one for later fragments.
+fn side(rule: &SecurityRule) -> String {
+    let fragments = if rule.fragments { " fragments" } else { "" };
+    format!("{}{fragments}", rule.direction.name())
 }
 
 /// As `show crypto engine`.
@@ -145,15 +167,21 @@ fn failures(one: &SaStatus) -> u64 {
     one.counts.failures.iter().map(|(_, count)| count).sum()
 }
 
-/// `{"engine": .., "sas": {name: {..}}}`; null for a router without SAs.
+/// `{"engine": .., "sas": {name: {..}}, "policies": {entry: {direction: {..}}}}`; null for a router without SAs.
 pub(crate) fn json(report: &RunReport) -> Value {
     let Some(ipsec) = &report.ipsec else { return Value::Null };
     let sas = ipsec.sas.iter().map(|one| (one.sa.name.clone(), json_of(one)));
+    let mut policies = Map::new();
+    for one in &report.security {
+        let entry = policies.entry(one.rule.entry.clone()).or_insert_with(|| json!({}));
+        entry[side(&one.rule)] = json!({ "packets": one.count.packets, "bytes": one.count.bytes });
+    }
     json!({
         "engine": ipsec.tier,
         "limit": ipsec.limit,
         "in_use": ipsec.in_use,
         "sas": sas.collect::<Map<_, _>>(),
+        "policies": policies,
     })
 }
 
@@ -182,6 +210,7 @@ mod tests {
     use qfp::client::ipsec::{Lifetime, Secret};
     use qfp::core::ipsec::Endpoints;
     use qfp::core::packet::DropReason;
+    use qfp::report::{Count, SecurityReport};
 
     use super::*;
     use crate::report::tests::example;
@@ -214,7 +243,13 @@ mod tests {
         ];
         let ipsec =
             IpsecReport { tier: Some("vaes512"), limit: 64, in_use: 2, sas, events: vec![] };
-        RunReport { ipsec: Some(ipsec), ..example() }
+        let rule = |direction, fragments| {
+            let entry = "wan/dns".to_owned();
+            let count = Count { packets: 3, bytes: 180 };
+            SecurityReport { rule: SecurityRule { entry, direction, fragments }, count }
+        };
+        let security = vec![rule(Direction::In, false), rule(Direction::Out, true)];
+        RunReport { ipsec: Some(ipsec), security, ..example() }
     }
 
     const SAS: &str = "
@@ -254,7 +289,12 @@ interface: tunnel0
     #[test]
     fn the_report_has_the_layout_of_show_crypto_ipsec_sa() {
         let shown = text(&report()).unwrap();
-        let (engine, sas) = shown.split_once("\n\n").unwrap();
+        let (engine, rest) = shown.split_once("\n\n").unwrap();
+        let (sas, policies) = rest.split_once("\n\n security policy").unwrap();
+        let rows: Vec<Vec<&str>> =
+            policies.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+        let row = ["wan/dns", "out", "fragments", "3", "180"];
+        assert_eq!(rows, [&["wan/dns", "in", "3", "180"][..], &row]);
         assert_eq!(format!("\n{sas}"), SAS, "\n{sas}");
         for line in
             ["crypto engine type:  software", "AES-GCM in hardware:  vaes512", "2 active, 64 max"]
@@ -275,6 +315,9 @@ interface: tunnel0
             (&json!(10), &json!(8193), &json!("in"))
         );
         assert!(!json.to_string().contains("0707"));
+        let count = json!({ "packets": 3, "bytes": 180 });
+        let policies = json!({ "wan/dns": { "in": count, "out fragments": count } });
+        assert_eq!(json["policies"], policies);
         assert_eq!(super::json(&example()), Value::Null);
     }
 
@@ -283,6 +326,6 @@ interface: tunnel0
         let mut report = report();
         let ipsec = report.ipsec.as_mut().unwrap();
         ipsec.sas = vec![ipsec.sas[0].clone(); LISTED + 5];
-        assert!(text(&report).unwrap().ends_with("\n5 SAs more"));
+        assert!(text(&report).unwrap().contains("\n5 SAs more\n"));
     }
 }

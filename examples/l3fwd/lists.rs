@@ -129,6 +129,7 @@ mod tests {
             policy: None,
             flows: false,
             service: None,
+            security: None,
         };
         let usage = TcamUsage {
             lines: 8192,

@@ -17,7 +17,7 @@ use crate::router::{Run, TWO_NETWORKS, route_with};
 
 /// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
 /// itself, one that checks sources, one that denies all packets, one whose route map drops them, one
-/// whose policer does, and one with a tunnel.
+/// whose policer does, one with a tunnel, and one with a security policy.
 fn config(keys: &Pair) -> String {
     format!(
         "{TWO_NETWORKS}[[route]]\nprefix = \"198.18.0.0/15\"\ndrop = true\n\
@@ -46,11 +46,16 @@ fn tunnel(keys: &Pair) -> String {
     format!(
         "[[port]]\nname = \"wan\"\naddress = [\"192.0.2.2/24\"]\n\
          [ipsec]\nstate_file = '{}'\n{}replay_window = 1024\n{}\
+         [[port]]\nname = \"policed\"\n\
+         [[spd]]\ninterface = \"policed\"\nname = \"no\"\naction = \"discard\"\nremote = \"{}\"\n\
+         [[spd]]\ninterface = \"policed\"\nname = \"secret\"\naction = \"protect\"\nremote = \"{}\"\n\
          [[tunnel]]\nname = \"tunnel0\"\nsa_in = \"in\"\nsa_out = \"out\"\n\
          [[route]]\nprefix = \"192.0.2.77/32\"\ndev = \"tunnel0\"\n",
         keys.state_file(2).display(),
         sa("in", 1, 1),
         sa("out", 2, 77),
+        V4.0,
+        V6.0,
     )
 }
 
@@ -60,7 +65,7 @@ const NOTHING: &str =
     "policy-map NOTHING\n class class-default\n  police 8000\n   conform-action drop\n";
 
 /// Ports of [`config`].
-const PORTS: usize = 9;
+const PORTS: usize = 10;
 
 const V4: (&str, &str) = ("10.1.0.2", "203.0.113.9");
 const V6: (&str, &str) = ("2001:db8:1::2", "2001:db8:ff::9");
@@ -126,6 +131,8 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::LinkLocalScope, 0, from_west(&plain(("fe80::2", V6.1)))),
         (R::Feature, 0, from_west(&udp(V4.0, V4.1, 64, (1, 666), &payload(40)))),
         (R::EspNoRoom, 0, to("192.0.2.77")),
+        (R::SpdDiscard, 9, from_west(&v4())),
+        (R::SpdUnprotected, 9, from_west(&plain(V6))),
     ]
     .into_iter()
     .chain(protected())
@@ -162,13 +169,11 @@ fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 7] = [
+const OUT_OF_REACH: [(DropReason, &str); 5] = [
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Flowspec, "no configuration binds flow specifications"),
-    (DropReason::SpdDiscard, "no configuration carries security policies out"),
-    (DropReason::SpdUnprotected, "no configuration carries security policies out"),
     (DropReason::EspNoEngine, "a router with SAs does not start without an engine"),
 ];
 

@@ -3,5 +3,7 @@
 mod failures;
 mod path;
 pub(crate) mod peer;
+mod policies;
+mod policy_oracle;
 mod restart;
 mod round_trip;

@@ -161,6 +161,26 @@ dev = "tunnel0"
         )
     }
 
+    /// A side whose security policy are the entries of `[[spd]]` in `entries`, each a table's lines
+    /// but for the interface; what is for the other's network leaves by the WAN.
+    pub(crate) fn policy(&self, side: u8, entries: &[&str]) -> String {
+        let other = 3 - side;
+        let entries =
+            entries.iter().map(|entry| format!("[[spd]]\ninterface = \"wan\"\n{entry}\n"));
+        let via = [wan(other, false), wan(other, true)];
+        format!(
+            "{}{}{}{}[[route]]\nprefix = \"10.{other}.0.0/16\"\nvia = \"{}\"\n\
+             [[route]]\nprefix = \"2001:db8:{other}::/48\"\nvia = \"{}\"\n{}",
+            self.ports(side),
+            self.sa(side, 1),
+            self.sa(side, 2),
+            entries.collect::<String>(),
+            via[0],
+            via[1],
+            self.more,
+        )
+    }
+
     /// What a side makes of what comes in by one port.
     pub(crate) fn side(&self, side: u8, port: usize, packets: &[Vec<u8>]) -> Run {
         let timed: Vec<(u64, Vec<u8>)> = packets.iter().map(|ip| (0, ip.clone())).collect();
@@ -174,14 +194,21 @@ dev = "tunnel0"
 
     /// What a side makes of what comes in from its network, and from the other gateway.
     pub(crate) fn both(&self, side: u8, lan: &[Timed], wan: &[Timed]) -> Run {
-        let framed = |packets: &[Timed], to, from| -> Vec<Timed> {
-            packets.iter().map(|(at, ip)| (*at, frame(to, from, &[], ip))).collect()
-        };
-        let lan = framed(lan, mac(side, 1), mac(side, 2));
-        let wan = framed(wan, mac(BETWEEN, side), mac(BETWEEN, 3 - side));
-        crate::router::route(&self.config(side), &[&lan, &wan])
+        run(&self.config(side), side, lan, wan)
     }
+}
 
+/// What a side with this configuration makes of what comes in.
+pub(crate) fn run(config: &str, side: u8, lan: &[Timed], wan: &[Timed]) -> Run {
+    let framed = |packets: &[Timed], to, from| -> Vec<Timed> {
+        packets.iter().map(|(at, ip)| (*at, frame(to, from, &[], ip))).collect()
+    };
+    let lan = framed(lan, mac(side, 1), mac(side, 2));
+    let wan = framed(wan, mac(BETWEEN, side), mac(BETWEEN, 3 - side));
+    crate::router::route(config, &[&lan, &wan])
+}
+
+impl Pair {
     /// IP packets of the west's network that come out of the east's, and both runs.
     pub(crate) fn across(&self, packets: &[Vec<u8>]) -> (Run, Run) {
         let west = self.side(1, LAN, packets);

@@ -202,7 +202,10 @@ fn replay_words_for(config: &Config) -> u32 {
 fn rules_for(config: &Config) -> u32 {
     let aces: usize = config.access_lists.lists().map(|list| list.aces().count() + 3).sum();
     let entries: usize = config.route_maps.iter().map(|map| 2 * map.entries().count()).sum();
-    u32::try_from(2 * (aces + entries)).unwrap_or(u32::MAX).clamp(Capacity::SMALL.rules, 1 << 22)
+    // Both directions, and later fragments.
+    let security = 4 * config.ipsec.spd.len();
+    let rules = u32::try_from(2 * (aces + entries + security)).unwrap_or(u32::MAX);
+    rules.clamp(Capacity::SMALL.rules, 1 << 22)
 }
 
 /// Lines for the configured routes of a VRF, IPv4 and IPv6: a route begins and ends an interval,

@@ -140,7 +140,10 @@ impl<'c> Interface<'c> {
             Kind::Tunnel { mtu, .. } => mtu,
             Kind::Policy { port, vlan, sa, .. } => {
                 let path = of_port(port, vlan);
-                sa.map_or(path, |sa| sa.inner_mtu(path))
+                // In transport mode it is the link that the protected packet has to fit.
+                let inside = sa.filter(|sa| sa.mode == Mode::Tunnel);
+                let inner = inside.map(|sa| sa.inner_mtu(path)).filter(|mtu| *mtu > 0);
+                inner.unwrap_or(path)
             }
         }
     }

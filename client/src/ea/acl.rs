@@ -11,6 +11,7 @@ mod object;
 mod patterns;
 mod plan;
 mod rules;
+mod security;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU32;
@@ -19,6 +20,7 @@ use driver::{Driver, DriverError};
 use pal::publication::{Grace, RootDraft};
 use pal::region::{Block, Draft};
 use qfp_core::acl::{Bindings, ClassifierError, Line, Memory, Space};
+use qfp_core::ipsec::SpdEntry;
 use qfp_core::pbr::PbrAction;
 use qfp_core::tables::table_kind;
 
@@ -32,7 +34,7 @@ use crate::pbr;
 use crate::rm::{Exhausted, Numbers};
 
 pub(crate) use self::edit::Touched;
-pub use self::names::{CounterName, ObjectName};
+pub use self::names::{CounterName, ObjectName, SecurityRule};
 pub(crate) use self::rules::MAX_ACES;
 pub use self::rules::{RuleError, RuleName};
 
@@ -108,6 +110,7 @@ struct Object {
 struct Blocks {
     bindings: Block<Bindings>,
     actions: Block<PbrAction>,
+    security: Block<SpdEntry>,
 }
 
 /// A generation's objects and tables, ready to be published.
@@ -117,6 +120,7 @@ pub(crate) struct AclPlan {
     used: BTreeMap<ObjectName, usize>,
     bindings: Draft<Bindings>,
     actions: Draft<PbrAction>,
+    security: Draft<SpdEntry>,
     counters: Vec<CounterName>,
     counters_used: HashSet<CounterName>,
     services: QosPlan,
@@ -204,15 +208,18 @@ impl AclAgent {
     }
 
     /// Rows that are on for an interface because of what is bound to it.
-    pub(crate) fn features(&self, interface: &Interface<'_>) -> Features {
+    pub(crate) fn features(&self, config: &Config, interface: &Interface<'_>) -> Features {
         use qfp_core::fia::Gate;
+        let policed = names::has_security(config, interface);
         let on = |condition: bool, gate: Gate| if condition { gate.mask() } else { 0 };
         Features {
             ingress: on(!interface.acl_in().is_empty(), Gate::ACL_IN)
                 | on(interface.policy_route().is_some() || self.has_flows(), Gate::PBR_IN)
-                | on(interface.service_policy_in().is_some(), Gate::QOS_IN),
+                | on(interface.service_policy_in().is_some(), Gate::QOS_IN)
+                | on(policed, Gate::SPD_IN),
             egress: on(!interface.acl_out().is_empty(), Gate::ACL_OUT)
-                | on(interface.service_policy_out().is_some(), Gate::QOS_OUT),
+                | on(interface.service_policy_out().is_some(), Gate::QOS_OUT)
+                | on(policed, Gate::SPD_OUT),
         }
     }
 
@@ -260,7 +267,11 @@ impl AclAgent {
         };
         let (services, classes) = self.services.publish(plan.services);
         let before = AclBefore(self.blocks, Some(services));
-        let blocks = Blocks { bindings: plan.bindings.publish(), actions: plan.actions.publish() };
+        let blocks = Blocks {
+            bindings: plan.bindings.publish(),
+            actions: plan.actions.publish(),
+            security: plan.security.publish(),
+        };
         self.blocks = Some(blocks);
         let done = AclDone {
             fresh: plan.fresh,
@@ -276,9 +287,12 @@ impl AclAgent {
     pub(crate) fn name_in(&self, root: &mut RootDraft) {
         if let Some(blocks) = self.blocks {
             root.set(table_kind::ACL_BINDINGS, blocks.bindings)
-                .set(table_kind::PBR_ACTIONS, blocks.actions);
+                .set(table_kind::PBR_ACTIONS, blocks.actions)
+                .set(table_kind::ESP_POLICIES, blocks.security);
         } else {
-            root.clear(table_kind::ACL_BINDINGS).clear(table_kind::PBR_ACTIONS);
+            root.clear(table_kind::ACL_BINDINGS)
+                .clear(table_kind::PBR_ACTIONS)
+                .clear(table_kind::ESP_POLICIES);
         }
         self.services.name_in(root);
     }
@@ -288,6 +302,7 @@ impl AclAgent {
         if let Some(old) = before.0 {
             driver.retire(old.bindings);
             driver.retire(old.actions);
+            driver.retire(old.security);
         }
         for (name, object) in done.fresh {
             if let Some(old) = self.objects.insert(name, object) {
@@ -331,6 +346,7 @@ impl AclAgent {
         if let Some(new) = new.0 {
             driver.retire(new.bindings);
             driver.retire(new.actions);
+            driver.retire(new.security);
         }
         for (_, object) in done.fresh {
             self.leave(driver, object);
@@ -429,6 +445,8 @@ pub(crate) fn lines_for(config: &Config) -> u32 {
         list.resolved(&config.access_lists.objects, MAX_ACES).map_or(0, |aces| aces.len())
     };
     let aces: usize = config.access_lists.lists().map(aces).sum();
+    // Both directions, and what is implicit.
+    let aces = aces + 4 * config.ipsec.spd.len();
     // Each list may be in several objects, and all are built beside those in use.
     u32::try_from(aces.saturating_mul(32)).unwrap_or(u32::MAX).clamp(1 << 13, 1 << 24)
 }

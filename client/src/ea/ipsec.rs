@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
 use pal::region::Block;
-use qfp_core::ipsec::{SaEvents, SaState};
+use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -192,9 +192,6 @@ impl IpsecAgent {
         config: &Config,
         names: &Names<'_>,
     ) -> Result<IpsecPlan, IpsecError> {
-        if !config.ipsec.spd.is_empty() {
-            return Err(IpsecError::NoPolicies);
-        }
         let wanted: BTreeMap<String, Sa> =
             config.ipsec.bound().into_iter().map(|sa| (sa.name.clone(), sa)).collect();
         let gone = self.configured.keys().filter(|name| !wanted.contains_key(*name));
@@ -507,7 +504,10 @@ impl IpsecAgent {
         let from = self.by_peer.range((spi, peer, String::new())..);
         let same = from.take_while(|(s, p, _)| (*s, *p) == (spi, peer));
         let found = same.filter_map(|(.., name)| self.sas.get(name));
-        let found = found.filter(|found| found.uidb != UidbIndex::NONE && self.in_use(found));
+        // In transport mode it is the packet's own sender who hears of the path.
+        let found = found.filter(|found| {
+            found.uidb != UidbIndex::NONE && self.in_use(found) && found.sa.mode == Mode::Tunnel
+        });
         found.map(|found| (found.uidb, found.sa.inner_mtu(mtu))).collect()
     }
 

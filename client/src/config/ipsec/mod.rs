@@ -224,6 +224,12 @@ impl Ipsec {
         self.sas.is_empty() && self.tunnels.is_empty() && self.spd.is_empty()
     }
 
+    /// Whether an interface has a policy.
+    #[must_use]
+    pub fn has_policy(&self, interface: &str) -> bool {
+        self.spd.iter().any(|entry| entry.interface == interface)
+    }
+
     /// All SAs, each with the interface and the selector of who uses it.
     #[must_use]
     pub fn bound(&self) -> Vec<Sa> {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering::Release;
 
-use driver::Driver;
+use driver::{Driver, DriverError};
+use pal::region::{Draft, Plain};
 use qfp_core::acl::key::{WORDS4, WORDS6};
 use qfp_core::acl::{Binding, Bindings, Feature, Memory, NO_MATCH, Pattern, Place, Rule};
+use qfp_core::ipsec::SpdEntry;
 use qfp_core::pbr::PbrAction;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -14,12 +16,30 @@ use super::names::{CounterName, ObjectName, names, packed, present};
 use super::object::{Compiled, Rules};
 use super::patterns::Addresses;
 use super::rules::{self, RuleError};
+use super::security::Policies;
 use super::{AclAgent, AclError, AclPlan, Object};
 use crate::acl::{AccessList, Family};
 use crate::config::{Config, Interface, Interfaces};
 use crate::mqc;
 use crate::pbr;
 use crate::rm::Exhausted;
+
+/// Rows that results of rules name, by number.
+#[derive(Default)]
+struct Rows {
+    actions: BTreeMap<u32, PbrAction>,
+    security: BTreeMap<u32, SpdEntry>,
+}
+
+/// A table with these rows, and zeroes between them.
+fn table_of<T: Plain>(driver: &Driver, rows: BTreeMap<u32, T>) -> Result<Draft<T>, DriverError> {
+    let last = rows.last_key_value().map_or(0, |(row, _)| *row as usize + 1);
+    let mut table = driver.alloc::<T>(last.max(1))?;
+    for (row, value) in rows {
+        table[row as usize] = value;
+    }
+    Ok(table)
+}
 
 impl AclAgent {
     /// Compiles what `config` binds to interfaces, where no lcore sees it.
@@ -36,19 +56,21 @@ impl AclAgent {
         for interface in interfaces.all() {
             wanted.push((uidb(interface), names(config, interface, self.has_flows())));
         }
-        let (bindings, actions) =
-            (driver.alloc::<Bindings>(rows.max(1))?, driver.alloc::<PbrAction>(1)?);
+        let bindings = driver.alloc::<Bindings>(rows.max(1))?;
+        let (actions, security) = (driver.alloc::<PbrAction>(1)?, driver.alloc::<SpdEntry>(1)?);
         let services = self.services.prepare(driver, config, interfaces, &uidb)?;
         let mut plan = AclPlan {
             fresh: Vec::new(),
             used: BTreeMap::new(),
             bindings,
             actions,
+            security,
             counters: Vec::new(),
             counters_used: HashSet::new(),
             services,
         };
-        let outcome = self.fill(driver, config, &wanted, &table, &mut plan);
+        let policies = Policies::of(config, interfaces, &uidb);
+        let outcome = self.fill(driver, (config, &policies), &wanted, &table, &mut plan);
         match outcome {
             Ok(()) => Ok(plan),
             Err(error) => {
@@ -61,7 +83,7 @@ impl AclAgent {
     fn fill(
         &mut self,
         driver: &Driver,
-        config: &Config,
+        config: (&Config, &Policies<'_>),
         wanted: &[(UidbIndex, [Option<ObjectName>; 4])],
         table: &impl Fn(&str) -> Option<TableId>,
         plan: &mut AclPlan,
@@ -70,11 +92,11 @@ impl AclAgent {
             *plan.used.entry(name.clone()).or_default() += 1;
         }
         let mut numbers: HashMap<&ObjectName, u32> = HashMap::new();
-        let mut actions: BTreeMap<u32, PbrAction> = BTreeMap::new();
+        let mut rows = Rows::default();
         let used: Vec<(ObjectName, usize)> =
             plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
         for (name, bindings) in &used {
-            let rules = self.rules(config, name, table, plan, &mut actions)?;
+            let rules = self.rules(config, name, table, plan, &mut rows)?;
             if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
                 numbers.insert(name, object.number);
                 continue;
@@ -93,11 +115,8 @@ impl AclAgent {
             numbers.insert(name, number);
             plan.fresh.push((name.clone(), Object { number, compiled, bindings: *bindings }));
         }
-        let last = actions.last_key_value().map_or(0, |(row, _)| *row as usize + 1);
-        plan.actions = driver.alloc::<PbrAction>(last.max(1))?;
-        for (row, action) in actions {
-            plan.actions[row as usize] = action;
-        }
+        plan.actions = table_of(driver, rows.actions)?;
+        plan.security = table_of(driver, rows.security)?;
         for (uidb, names) in wanted {
             let binding = |name: &Option<ObjectName>| {
                 let Some(name) = name else { return Binding::default() };
@@ -125,29 +144,25 @@ impl AclAgent {
     /// The rules of an object, and the rows of its policy's actions.
     fn rules(
         &mut self,
-        config: &Config,
+        config: (&Config, &Policies<'_>),
         name: &ObjectName,
         table: &impl Fn(&str) -> Option<TableId>,
         plan: &mut AclPlan,
-        actions: &mut BTreeMap<u32, PbrAction>,
+        rows: &mut Rows,
     ) -> Result<Rules, AclError> {
         match name.family {
-            Family::V4 => {
-                self.rules_of::<WORDS4>(config, name, table, plan, actions).map(Rules::V4)
-            }
-            Family::V6 => {
-                self.rules_of::<WORDS6>(config, name, table, plan, actions).map(Rules::V6)
-            }
+            Family::V4 => self.rules_of::<WORDS4>(config, name, table, plan, rows).map(Rules::V4),
+            Family::V6 => self.rules_of::<WORDS6>(config, name, table, plan, rows).map(Rules::V6),
         }
     }
 
     fn rules_of<const W: usize>(
         &mut self,
-        config: &Config,
+        (config, policies): (&Config, &Policies<'_>),
         name: &ObjectName,
         table: &impl Fn(&str) -> Option<TableId>,
         plan: &mut AclPlan,
-        actions: &mut BTreeMap<u32, PbrAction>,
+        rows: &mut Rows,
     ) -> Result<Vec<(Place, Rule<W>)>, AclError>
     where
         Pattern<W>: Addresses,
@@ -180,16 +195,16 @@ impl AclAgent {
             };
             rules.extend(map.rules(name.family));
         }
-        let mut rows = Vec::with_capacity(rules.len());
+        let mut numbers = Vec::with_capacity(rules.len());
         for rule in &rules {
             let counter = CounterName::Policy(name.family, policy.to_owned(), rule.key);
             let row = self.number(counter, plan)?;
-            actions.insert(row, action(policy, rule, row, table)?);
-            rows.push(row);
+            rows.actions.insert(row, action(policy, rule, row, table)?);
+            numbers.push(row);
         }
         let patterns = rules::of_policy::<W>(policy, &rules, lists, name.family)?;
         for (sequence, (pattern, outcome)) in (1..).zip(patterns) {
-            let result = outcome.and_then(|n| rows.get(n).copied()).unwrap_or(NO_MATCH);
+            let result = outcome.and_then(|n| numbers.get(n).copied()).unwrap_or(NO_MATCH);
             let place = Place { feature: Feature::Pbr as u8, sequence };
             all.push((place, Rule { result, patterns: vec![pattern] }));
         }
@@ -212,6 +227,21 @@ impl AclAgent {
             for (sequence, (pattern, class)) in (1..).zip(rules) {
                 let place = Place { feature: Feature::Qos as u8, sequence };
                 all.push((place, Rule { result: class, patterns: vec![pattern] }));
+            }
+        }
+        if let Some((interface, direction)) = &name.security {
+            let rules = policies.rules::<W>(interface, *direction);
+            for (sequence, (counted, pattern)) in (1..).zip(rules) {
+                let result = match counted {
+                    None => NO_MATCH,
+                    Some((rule, act)) => {
+                        let row = self.number(CounterName::Security(rule), plan)?;
+                        rows.security.insert(row, SpdEntry::new(row, act));
+                        row
+                    }
+                };
+                let place = Place { feature: Feature::Spd as u8, sequence };
+                all.push((place, Rule { result, patterns: vec![pattern] }));
             }
         }
         all.iter_mut().for_each(|(place, _): &mut (Place, _)| *place = packed(name, *place));

@@ -67,9 +67,6 @@ pub enum IpsecError {
         /// The VRF.
         vrf: String,
     },
-    /// Entries of `[[spd]]`.
-    #[error("[[spd]] is read and checked, and not carried out yet")]
-    NoPolicies,
     /// The tables were made for less.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
