@@ -1,12 +1,14 @@
 //! The loops of an lcore: in the machine's time, or in that of a capture.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hal::Arrival;
 use pal::clock::{Clock, Nanos, TscClock};
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
+use qfp_core::ipsec::EngineLcore;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
 use crate::control::Control;
@@ -14,6 +16,13 @@ use crate::idle::Idle;
 
 /// Packets taken from the slow path in one go.
 const INJECT_BURST: usize = 64;
+
+/// How long an lcore waits at its end for engines, nanoseconds: only one that hangs takes longer.
+const ENGINE_PATIENCE: u64 = 1_000_000_000;
+
+/// Empty polls of a crypto engine before it naps between them, and how long a nap is.
+const CRYPTO_ROUNDS: u32 = 1 << 18;
+const CRYPTO_NAP: Duration = Duration::from_micros(50);
 
 /// Polls between two looks at what the receive queues have lost.
 const MISSED_EVERY: u32 = 1 << 14;
@@ -35,6 +44,8 @@ pub(crate) struct LiveLoop {
     pub(crate) clock: TscClock,
     /// Lcores whose inputs have ended.
     pub(crate) ended: Arc<AtomicUsize>,
+    /// Crypto engines run as long as somebody has this.
+    pub(crate) forwards: Arc<()>,
 }
 
 impl LiveLoop {
@@ -57,7 +68,8 @@ impl LiveLoop {
                 countdown = MISSED_EVERY;
                 self.ppe.count_missed();
             }
-            if busy > 0 {
+            // Who holds packets polls until they are back.
+            if busy > 0 || self.ppe.held() > 0 {
                 idle.reset();
                 continue;
             }
@@ -73,12 +85,44 @@ impl LiveLoop {
         while self.injected.pop_burst(INJECT_BURST, |work| batch.push(work)) > 0 {
             self.ppe.inject(batch.drain(..), now, &mut self.punts);
         }
+        // And so is what is with engines, which run until this lcore has ended.
+        let patience = now.saturating_add(ENGINE_PATIENCE);
+        while self.ppe.held() > 0 && self.clock.now() < patience {
+            self.ppe.resume(self.clock.now(), &mut self.punts);
+        }
+        drop(self.forwards);
         self.ppe
     }
 
     fn all_ended(&mut self) -> bool {
         self.ppe.queues() > 0
             && (0..self.ppe.queues()).all(|queue| self.ppe.arrival(queue) == Arrival::Ended)
+    }
+}
+
+/// A crypto engine on an lcore of its own.
+pub(crate) struct CryptoLoop {
+    pub(crate) engine: EngineLcore,
+    /// The lcores that it serves.
+    pub(crate) served: Weak<()>,
+}
+
+impl CryptoLoop {
+    /// Works until `stop`, and then as long as an lcore is there that may wait for its packets.
+    pub(crate) fn run(mut self, stop: &StopFlag) {
+        let mut empty = 0u32;
+        while !stop.is_stopped() || self.served.strong_count() > 0 {
+            if self.engine.poll() > 0 {
+                empty = 0;
+                continue;
+            }
+            empty = empty.saturating_add(1);
+            if empty > CRYPTO_ROUNDS {
+                self.engine.offline(|| std::thread::sleep(CRYPTO_NAP));
+            } else {
+                std::hint::spin_loop();
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use client::ea::TcamUsage;
 use client::ipsec::MarksError;
 use client::{Capacity, CommitError, Features, ListEdit, ListError};
 use hal::PortError;
-use pal::lcore::{CpuList, LaunchError, LcoreError, StopFlag};
-use qfp_core::fia::{FiaBuilder, TracedPacket};
+use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
+use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
 use qfp_core::ppe::PuntRates;
 use qfp_core::punt::Limits;
 
@@ -54,6 +54,12 @@ pub enum StartError {
     /// Lcores cannot be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// A CPU is to forward and to be a crypto engine.
+    #[error("{0} is to forward and to be a crypto engine: give each a CPU of its own")]
+    SharedCpu(CpuId),
+    /// The order of operations has no ESP rows for crypto engines.
+    #[error(transparent)]
+    Fia(#[from] FiaError),
     /// The CPUs of this process cannot be told.
     #[error("cannot tell which CPUs this process may use: {0}")]
     Cpus(std::io::Error),
@@ -85,7 +91,7 @@ impl StartError {
             Self::Port(error) => is_usage(error),
             Self::Commit(CommitError::Acl(error)) => error.is_usage(),
             Self::Commit(CommitError::Ipsec(error)) => error.is_usage(),
-            Self::Marks(_) => true,
+            Self::Marks(_) | Self::SharedCpu(_) => true,
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,
         }
@@ -136,6 +142,7 @@ impl Forwarder {
             fia: FiaBuilder::router(),
             features: Vec::new(),
             lcores: None,
+            crypto_lcores: None,
             eal_args: Vec::new(),
             capacity: None,
             punt: PuntRates::default(),
@@ -171,6 +178,15 @@ impl Forwarder {
     #[must_use]
     pub fn lcores(mut self, cpus: CpuList) -> Self {
         self.parts.lcores = Some(cpus);
+        self
+    }
+
+    /// A crypto engine on each of these CPUs besides: lcores hand it the ESP packets of tunnels and
+    /// take them on when they are back. Worth it where one SA needs more than one core; without
+    /// it each lcore does its own. In the time of captures there are none.
+    #[must_use]
+    pub fn crypto_lcores(mut self, cpus: CpuList) -> Self {
+        self.parts.crypto_lcores = Some(cpus);
         self
     }
 

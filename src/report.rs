@@ -31,6 +31,8 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
     /// What the slow path did, by name.
     pub slow_path: Vec<(&'static str, u64)>,
+    /// Packets that lcores have handed to crypto engines, and what became of others, by name.
+    pub crypto_engines: Vec<(&'static str, u64)>,
     /// Lcores in the order of their numbers.
     pub lcores: Vec<LcoreReport>,
     /// Access lists that interfaces are bound to, those of IPv4 first, in order of their names.
@@ -245,6 +247,7 @@ impl RunReport {
             conserved: self.conserved,
             steps: pairs(&self.steps, &earlier.steps).map(|(now, then)| now.since(&then)).collect(),
             slow_path: difference(&self.slow_path, &earlier.slow_path),
+            crypto_engines: difference(&self.crypto_engines, &earlier.crypto_engines),
             lcores: pairs(&self.lcores, &earlier.lcores)
                 .map(|(now, then)| LcoreReport {
                     vectors: now.vectors.saturating_sub(then.vectors),

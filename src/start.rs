@@ -14,17 +14,18 @@ use hal::spec::Spec;
 use hal::{Pool, Port, PortConfig, Queues};
 use pal::clock::{Nanos, TscClock};
 use pal::lcore::{
-    CpuList, LaunchError, LcoreContext, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus,
+    CpuId, CpuList, LaunchError, LcoreContext, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus,
 };
 use pal::ring::Ring;
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
+use qfp_core::ipsec::{EngineLanes, EngineLcore, EngineQueues, EspDecap, EspEncap, engine_lanes};
 use qfp_core::isa::Isa;
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates};
 use qfp_core::punt::{Limits, SlowPath};
 
 use crate::control::{Command, Control, ControlLoop, LcoreRings, Shared};
-use crate::engine::{LiveLoop, SlowRing, VirtualLoop};
+use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::lists::Lists;
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) fia: FiaBuilder,
     pub(crate) features: Vec<(String, Features)>,
     pub(crate) lcores: Option<CpuList>,
+    pub(crate) crypto_lcores: Option<CpuList>,
     pub(crate) eal_args: Vec<String>,
     pub(crate) capacity: Option<Capacity>,
     pub(crate) punt: PuntRates,
@@ -99,6 +101,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut ports = open(&parts.config, &specs)?;
     let virtual_time = ports.iter().any(|port| port.info().virtual_time);
     let cpus = if virtual_time { one(&cpus) } else { cpus };
+    let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
     let pool = {
         #[cfg(feature = "dpdk")]
         match &eal {
@@ -137,7 +140,10 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let layout = CounterLayout::new(parts.fia.names().len(), ports.len(), client.uidb_limit())
         .with_rules(capacity.counters());
     let mut totals = CounterTotals::new(layout);
-    let engines = engines(&parts, &cpus, queues, &pool, &mut client, &mut totals)?;
+    let (lanes, crypto) = engine_lanes(cpus.cpus().len(), crypto_cpus.len());
+    let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
+    let engines = engines(&parts, &cpus, queues, (&pool, lanes), &mut client, &mut totals)?;
+    let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let mut slow =
         SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), parts.limits.clone());
     for (uidb, address, mac) in client.static_neighbours(&parts.config) {
@@ -155,17 +161,17 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         started: Instant::now(),
         rows: parts.fia.names(),
         ports: names(&parts.config, &specs),
-        lcores: (0..).zip(cpus.cpus().iter().map(|cpu| Some(cpu.0))).collect(),
+        lcores: (0..).zip(all_cpus(&cpus, &crypto_cpus).map(|cpu| Some(cpu.0))).collect(),
     };
     let total_packets = total(&ports, &specs);
-    let lcore_specs = lcore_specs(&cpus);
+    let lcore_specs = lcore_specs(&cpus, &crypto_cpus);
     let stop;
     let run = if virtual_time {
         let lcores = launch_virtual(lcore_specs, engines, control)?;
         stop = lcores.stop_flag();
         Run::Virtual(lcores)
     } else {
-        let (lcores, control, flag) = launch_live(lcore_specs, engines, control)?;
+        let (lcores, control, flag) = launch_live(lcore_specs, engines, crypto, control)?;
         stop = flag;
         Run::Live { lcores, control }
     };
@@ -266,7 +272,7 @@ fn engines(
     parts: &Parts,
     cpus: &CpuList,
     queues: Vec<Queues>,
-    pool: &Pool,
+    (pool, lanes): (&Pool, Vec<EngineLanes>),
     client: &mut Client,
     totals: &mut CounterTotals,
 ) -> Result<Vec<Ppe>, StartError> {
@@ -284,11 +290,17 @@ fn engines(
     }
     let isa = Isa::detect();
     let mut engines = Vec::new();
+    let mut lanes = lanes.into_iter();
     for (n, (rx, tx)) in rx.into_iter().zip(tx).enumerate() {
+        let mut fia = parts.fia.build(isa);
+        if let Some(EngineLanes { seal, open }) = lanes.next() {
+            fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
+            fia.replace("esp-decap", Box::new(EspDecap::with_engines(open)))?;
+        }
         let (reader, region) = client.attach(&format!("lcore-{n}"))?;
         let numa = pal::lcore::current_numa_node(cpus.cpus()[n]).unwrap_or(0);
         let mut ppe = Ppe::new(PpeParts {
-            fia: parts.fia.build(isa),
+            fia,
             rx,
             tx,
             pool: pool.cache(u32::from(numa)),
@@ -304,6 +316,34 @@ fn engines(
     Ok(engines)
 }
 
+/// The CPUs of crypto engines.
+fn crypto_cpus(
+    parts: &Parts,
+    forwarding: &CpuList,
+    virtual_time: bool,
+) -> Result<Vec<CpuId>, StartError> {
+    let Some(cpus) = parts.crypto_lcores.as_ref().filter(|_| !virtual_time) else {
+        return Ok(Vec::new());
+    };
+    match cpus.cpus().iter().find(|cpu| forwarding.cpus().contains(cpu)) {
+        Some(cpu) => Err(StartError::SharedCpu(*cpu)),
+        None => Ok(cpus.cpus().to_vec()),
+    }
+}
+
+/// Crypto engines behind `queues`.
+fn crypto_engines(
+    queues: Vec<EngineQueues>,
+    client: &mut Client,
+    totals: &mut CounterTotals,
+) -> Result<Vec<EngineLcore>, StartError> {
+    let engine = |(n, queues)| {
+        let tables = client.attach(&format!("crypto-{n}"))?;
+        Ok(EngineLcore::new(queues, tables, totals.add_lcore()))
+    };
+    queues.into_iter().enumerate().map(engine).collect()
+}
+
 fn names(config: &Config, specs: &[Spec]) -> Vec<(String, String)> {
     let both = config.ports.iter().zip(specs);
     both.map(|(port, spec)| (port.name.clone(), spec.to_string())).collect()
@@ -315,13 +355,18 @@ fn total(ports: &[Box<dyn Port>], specs: &[Spec]) -> Option<u64> {
     inputs.map(|(port, _)| port.info().total_packets).sum()
 }
 
-fn lcore_specs(cpus: &CpuList) -> Vec<LcoreSpec> {
-    let spec = |(n, cpu): (u16, &pal::lcore::CpuId)| LcoreSpec {
+/// The CPUs of all lcores: those that forward come first.
+fn all_cpus<'a>(forwarding: &'a CpuList, crypto: &'a [CpuId]) -> impl Iterator<Item = &'a CpuId> {
+    forwarding.cpus().iter().chain(crypto)
+}
+
+fn lcore_specs(cpus: &CpuList, crypto: &[CpuId]) -> Vec<LcoreSpec> {
+    let spec = |(n, cpu): (u16, &CpuId)| LcoreSpec {
         id: LcoreId(n),
         cpu: *cpu,
         name: format!("qfp-lcore-{n}"),
     };
-    (0..).zip(cpus.cpus()).map(spec).collect()
+    (0..).zip(all_cpus(cpus, crypto)).map(spec).collect()
 }
 
 /// Hands each lcore its part, once.
@@ -359,27 +404,55 @@ fn launch_virtual(
     })?)
 }
 
+/// What an lcore is there for.
+enum Role {
+    Forward(Box<LiveLoop>),
+    Crypto(CryptoLoop),
+}
+
+impl Role {
+    fn run(self, stop: &StopFlag) -> Option<Ppe> {
+        match self {
+            Self::Forward(live) => Some(live.run(stop)),
+            Self::Crypto(crypto) => {
+                crypto.run(stop);
+                None
+            }
+        }
+    }
+}
+
 type Live = (Lcores<Option<Ppe>>, JoinHandle<ControlLoop>, StopFlag);
 
 fn launch_live(
     specs: Vec<LcoreSpec>,
     engines: Vec<Ppe>,
+    crypto: Vec<EngineLcore>,
     control: Control,
 ) -> Result<Live, StartError> {
     let clock = TscClock::calibrate();
     let ended = Arc::new(AtomicUsize::new(0));
+    let forwarding = Arc::new(());
+    let crypto: Vec<_> = crypto
+        .into_iter()
+        .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
+        .collect();
     let mut loops = Vec::new();
     let mut rings = Vec::new();
     for ppe in engines {
         let (punts, punted) = Ring::new(RING).split();
         let (inject, injected) = Ring::new(RING).split();
         let ended = Arc::clone(&ended);
-        loops.push(LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended });
+        let forwards = Arc::clone(&forwarding);
+        let live = LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended, forwards };
+        loops.push(Role::Forward(Box::new(live)));
         rings.push(LcoreRings { punts: punted, inject });
     }
-    let loops = HandOut::new(loops);
+    // From here on the lcores' loops alone keep the engines.
+    drop(forwarding);
+    let loops = HandOut::new(loops.into_iter().chain(crypto));
     let lcores = pal::lcore::launch(specs, move |context| {
-        as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
+        as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
     })?;
     let stop = StopFlag::new();
     let control =

@@ -43,6 +43,7 @@ impl Statistics {
             conserved: totals.conserved(0) && control.slow_path.conserved(),
             steps: self.steps(),
             slow_path: slow_path(control),
+            crypto_engines: self.crypto_engines(),
             lcores: self.lcores(),
             access_lists: control.in_use.access_lists(totals),
             route_maps: control.in_use.route_maps(totals),
@@ -86,6 +87,16 @@ impl Statistics {
         self.rows.iter().enumerate().map(step).collect()
     }
 
+    fn crypto_engines(&self) -> Vec<(&'static str, u64)> {
+        let counts = [
+            ("handed_over", LoopEvent::EngineHanded),
+            ("queue_full", LoopEvent::EngineFull),
+            ("overtaken", LoopEvent::EngineOvertaken),
+        ];
+        let counts = counts.map(|(name, event)| (name, self.totals.event(event)));
+        counts.into_iter().filter(|(_, n)| *n > 0).collect()
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
     fn lcores(&self) -> Vec<LcoreReport> {
         let vectors = self.totals.event_by_lcore(LoopEvent::Vectors);
@@ -93,6 +104,9 @@ impl Statistics {
         let idle = self.totals.event_by_lcore(LoopEvent::IdlePolls);
         let busy = self.totals.event_by_lcore(LoopEvent::BusyPolls);
         let mut polls = idle.zip(busy);
+        // An lcore receives packets or is a crypto engine.
+        let done = self.totals.event_by_lcore(LoopEvent::EngineDone);
+        let packets = packets.zip(done).map(|(received, done)| received + done);
         let mut counts = vectors.zip(packets);
         let mut lcores = Vec::new();
         for &(id, cpu) in &self.lcores {

@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// CPUs to forward on, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub(crate) lcores: Option<CpuList>,
+    /// CPUs for crypto engines besides, which lcores hand ESP packets of tunnels
+    #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
+    pub(crate) crypto_lcores: Option<CpuList>,
     /// Trace this many packets through the steps
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) trace: u32,
@@ -141,13 +144,14 @@ mod tests {
     fn every_option_is_read() {
         let args = parse(
             "--config c.toml --port sink --port tap:a --routes r.zst --stats-json s.json \
-             --seconds 0.25 --lcores 0,2-3 --trace 5 --tcam -- --no-huge --vdev=net_null0",
+             --seconds 0.25 --lcores 0,2-3 --crypto-lcores 1 --trace 5 --tcam -- --no-huge --vdev=net_null0",
         )
         .unwrap();
         assert!(args.tcam && args.explain.is_none());
         assert_eq!(args.ports, ["sink", "tap:a"]);
         assert_eq!(args.seconds, Some(Duration::from_millis(250)));
         assert_eq!(args.lcores.unwrap().cpus().len(), 3);
+        assert_eq!(args.crypto_lcores.unwrap().cpus().len(), 1);
         assert_eq!((args.trace, args.eal.len()), (5, 2));
         assert!(parse("").unwrap().ports.is_empty());
     }
@@ -208,7 +212,7 @@ mod tests {
             assert!(!parse(line).unwrap_err().use_stderr(), "{line}");
         }
         let help = parse("--help").unwrap_err().to_string();
-        let options = "--config --port --routes --stats-json --seconds --lcores --trace --tcam --explain [-- <EAL";
+        let options = "--config --port --routes --stats-json --seconds --lcores --crypto-lcores --trace --tcam --explain [-- <EAL";
         assert!(options.split(' ').all(|option| help.contains(option)), "{help}");
     }
 

@@ -76,6 +76,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
     }
+    if let Some(cpus) = &args.crypto_lcores {
+        forwarder = forwarder.crypto_lcores(cpus.clone());
+    }
     let running = forwarder.start().map_err(|error: StartError| {
         (if error.is_usage() { USAGE } else { FAILURE }, error.to_string())
     })?;

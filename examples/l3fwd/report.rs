@@ -13,6 +13,7 @@ pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     parts.extend(counts("drops by reason", "packets", &report.drops));
     parts.extend(counts("punts by cause", "packets", &report.punts));
     parts.extend(counts("slow path", "count", &report.slow_path));
+    parts.extend(counts("crypto engines", "packets", &report.crypto_engines));
     parts.extend(lists::access_lists(report));
     parts.extend(crate::policies::text(report));
     parts.extend(lists::route_maps(report));

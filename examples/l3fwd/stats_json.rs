@@ -95,6 +95,7 @@ fn to_json(report: &RunReport) -> Value {
         "consumed": report.consumed,
         "injected": report.injected,
         "slow_path": counts(&report.slow_path),
+        "crypto_engines": counts(&report.crypto_engines),
         "steps": steps,
         "access_lists": by_family(report.access_lists.iter().map(|list| {
             (list.family, &list.name, &list.rules)

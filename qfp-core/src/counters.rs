@@ -55,6 +55,14 @@ pub enum LoopEvent {
     IdlePolls,
     /// Polls that found something.
     BusyPolls,
+    /// Packets that went to crypto-engine lcores.
+    EngineHanded,
+    /// Packets whose engines were busy, so that their own lcore did the work.
+    EngineFull,
+    /// Those of them that could not wait for packets in front of them either.
+    EngineOvertaken,
+    /// Packets that this lcore has done as a crypto engine.
+    EngineDone,
     /// TSC cycles of sampled walks, from receive to transmit.
     WalkCycles,
     /// Packets of sampled walks.

@@ -112,6 +112,15 @@ pub struct PpeParts {
 /// twice, and both walks are to be met.
 const SAMPLE_EVERY: u32 = 61;
 
+/// How a vector begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// It walks, from there and perhaps to that next hop.
+    From(Source, Option<IpAddr>),
+    /// A step gives it back.
+    Held,
+}
+
 /// The engine of one lcore.
 pub struct Ppe {
     fia: Fia,
@@ -207,7 +216,7 @@ impl Ppe {
         let port = rx.port;
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
-        self.process(Source::Port(port), None, now, sink);
+        self.process(Start::From(Source::Port(port), None), now, sink);
         self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
         self.recirculate(now, sink);
         received
@@ -216,6 +225,7 @@ impl Ppe {
     /// Polls every queue once. Returns the number of packets received.
     #[inline]
     pub fn poll(&mut self, now: Nanos, sink: &mut impl SlowPathSink) -> usize {
+        self.resume(now, sink);
         let mut received = 0;
         for queue in 0..self.rx.len() {
             received += self.poll_queue(queue, now, sink);
@@ -223,6 +233,21 @@ impl Ppe {
         let event = if received == 0 { LoopEvent::IdlePolls } else { LoopEvent::BusyPolls };
         self.counters.event(event, 1);
         received
+    }
+
+    /// Packets that steps hold and will give back: an lcore that holds some goes on polling.
+    #[inline]
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.fia.held().map_or(0, |held| held.packets)
+    }
+
+    /// Takes on what steps have held and give back now.
+    #[inline]
+    pub fn resume(&mut self, now: Nanos, sink: &mut impl SlowPathSink) {
+        while self.fia.held().is_some() && self.process(Start::Held, now, sink) {
+            self.recirculate(now, sink);
+        }
     }
 
     /// Puts work of the slow path in: routed packets walk, complete frames go to their port.
@@ -284,7 +309,8 @@ impl Ppe {
         self.counters.event(LoopEvent::Injected, count);
         match routing {
             Some((uidb, table, via)) => {
-                self.process(Source::Internal { uidb, table }, via, now, sink);
+                let source = Source::Internal { uidb, table };
+                self.process(Start::From(source, via), now, sink);
                 self.recirculate(now, sink);
             }
             None => self.send_frames(now),
@@ -300,10 +326,14 @@ impl Ppe {
         self.vector.burst.clear();
     }
 
-    /// Says that no table is in use: between vectors, and once an idle round.
+    /// Says that no table is in use, but for rows that held packets name: between vectors, and
+    /// once an idle round.
     #[inline]
     pub fn quiescent(&mut self) {
-        self.reader.quiescent();
+        match self.fia.held() {
+            None => self.reader.quiescent(),
+            Some(held) => self.reader.quiescent_since(held.since),
+        }
     }
 
     /// Runs `sleep` without holding up grace periods.
@@ -311,44 +341,45 @@ impl Ppe {
         self.reader.offline(sleep)
     }
 
-    /// Walks and ends what the burst holds.
+    /// Walks and ends what the burst holds, or what a step gives back; false if it does not.
     #[inline]
-    fn process(
-        &mut self,
-        source: Source,
-        via: Option<IpAddr>,
-        now: Nanos,
-        sink: &mut impl SlowPathSink,
-    ) {
-        self.vector.begin(source, now);
-        self.vector.via = via;
+    fn process(&mut self, start: Start, now: Nanos, sink: &mut impl SlowPathSink) -> bool {
         {
             let tables = tables(&self.reader, &self.region, self.state.as_ref());
             let mut lcore = Lcore { tables, counters: &self.counters };
-            let packets = u64::from(self.vector.live.count());
-            self.counters.event(LoopEvent::Vectors, 1);
-            self.countdown -= 1;
-            if self.trace_left > 0 {
-                self.countdown = SAMPLE_EVERY;
-                let entry = self.fia.walk_traced(&mut lcore, &mut self.vector, self.trace_left);
-                let before = self.traced.len();
-                self.traced.extend(entry.into_packets());
-                self.trace_left -= (self.traced.len() - before).min(self.trace_left);
-            } else if self.countdown == 0 {
-                self.countdown = SAMPLE_EVERY;
-                self.fia.walk_sampled(&mut lcore, &mut self.vector);
-            } else if self.countdown == SAMPLE_EVERY / 2 {
-                // The whole walk, without the clock in between.
-                let start = rdtsc();
-                self.fia.walk(&mut lcore, &mut self.vector);
-                let cycles = rdtsc().wrapping_sub(start);
-                // Longer walks were interrupted.
-                if cycles < 1 << 18 {
-                    self.counters.event(LoopEvent::WalkCycles, cycles);
-                    self.counters.event(LoopEvent::WalkPackets, packets);
+            match start {
+                Start::Held if self.fia.resume(&mut lcore, &mut self.vector, now) => {}
+                Start::Held => return false,
+                Start::From(source, via) => {
+                    self.vector.begin(source, now);
+                    self.vector.via = via;
+                    let packets = u64::from(self.vector.live.count());
+                    self.counters.event(LoopEvent::Vectors, 1);
+                    self.countdown -= 1;
+                    if self.trace_left > 0 {
+                        self.countdown = SAMPLE_EVERY;
+                        let (vector, left) = (&mut self.vector, self.trace_left);
+                        let entry = self.fia.walk_traced(&mut lcore, vector, left);
+                        let before = self.traced.len();
+                        self.traced.extend(entry.into_packets());
+                        self.trace_left -= (self.traced.len() - before).min(left);
+                    } else if self.countdown == 0 {
+                        self.countdown = SAMPLE_EVERY;
+                        self.fia.walk_sampled(&mut lcore, &mut self.vector);
+                    } else if self.countdown == SAMPLE_EVERY / 2 {
+                        // The whole walk, without the clock in between.
+                        let start = rdtsc();
+                        self.fia.walk(&mut lcore, &mut self.vector);
+                        let cycles = rdtsc().wrapping_sub(start);
+                        // Longer walks were interrupted.
+                        if cycles < 1 << 18 {
+                            self.counters.event(LoopEvent::WalkCycles, cycles);
+                            self.counters.event(LoopEvent::WalkPackets, packets);
+                        }
+                    } else {
+                        self.fia.walk(&mut lcore, &mut self.vector);
+                    }
                 }
-            } else {
-                self.fia.walk(&mut lcore, &mut self.vector);
             }
             if let Some(tx) = self.fia.tx_row() {
                 self.counters.row(tx, u64::from(self.vector.live.count()));
@@ -368,7 +399,8 @@ impl Ppe {
         if self.stays.is_none() {
             self.vector.burst.clear();
         }
-        self.reader.quiescent();
+        self.quiescent();
+        true
     }
 
     /// Walks what the last vector has sent into walks of their own, and what these send, until
@@ -378,7 +410,7 @@ impl Ppe {
         while let Some(source) =
             self.stays.take().or_else(|| self.recirculation.next_vector(&mut self.vector))
         {
-            self.process(source, None, now, sink);
+            self.process(Start::From(source, None), now, sink);
         }
     }
 

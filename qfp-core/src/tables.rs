@@ -1,6 +1,6 @@
 //! The tables of a generation, as lcores see them.
 
-use pal::publication::{Generation, Root, TableKind};
+use pal::publication::{Generation, Root, Seen, TableKind};
 use pal::region::{Plain, ReadOnly, ReadWrite};
 
 /// The tables of one generation, for the time of one vector.
@@ -39,6 +39,14 @@ impl<'a> Tables<'a> {
     #[must_use]
     pub fn view<T: Plain>(&self, kind: TableKind) -> &'a [T] {
         self.root.view(self.region, kind).unwrap_or(&[])
+    }
+
+    /// When the generation was taken: what keeps numbers of rows beyond the vector keeps this too
+    /// ([`Step::held`](crate::step::Step::held)).
+    #[inline]
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        self.root.seen()
     }
 
     /// The generation.

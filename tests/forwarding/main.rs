@@ -14,6 +14,7 @@ mod acl;
 mod acl_edits;
 mod acl_oracle;
 mod conservation;
+mod crypto_engines;
 mod errors;
 mod fragments;
 mod ipsec;

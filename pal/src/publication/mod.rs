@@ -61,7 +61,7 @@ pub use publisher::{PublishError, Publisher, ReaderState, RegisterError};
 pub use reader::Reader;
 #[cfg(not(loom))]
 pub use reader::ReaderSite;
-pub use root::{Generation, Root, RootDraft, TableKind};
+pub use root::{Generation, Root, RootDraft, Seen, TableKind};
 pub use rows::Rows;
 
 #[cfg(loom)]

@@ -1,4 +1,4 @@
-use super::root::{Generation, Root};
+use super::root::{Generation, Root, Seen};
 use super::state::{ReaderSlot, ReaderTable, RootTable, Word};
 use crate::shared::Shared;
 use std::cell::Cell;
@@ -37,7 +37,8 @@ impl Reader {
     #[inline]
     #[must_use]
     pub fn root(&self) -> Root<'_> {
-        Root::of(self.roots.root(self.roots.current()))
+        let word = self.roots.current();
+        Root::of(self.roots.root(word), Seen(word))
     }
 
     /// Says that no reference from before is held. Call between vectors.
@@ -47,6 +48,13 @@ impl Reader {
     pub fn quiescent(&mut self) {
         let seen = self.roots.current();
         self.slot().set(seen);
+    }
+
+    /// Says that no reference from before `seen` is held, a moment of this reader's: for an lcore
+    /// that keeps row numbers beyond a vector, until whoever works with them has finished.
+    #[inline]
+    pub fn quiescent_since(&mut self, seen: Seen) {
+        self.slot().set(seen.0);
     }
 
     /// Runs `sleep` without holding up grace periods, for an lcore that waits or does other work.

@@ -1,4 +1,5 @@
 use super::atomic::{AtomicU64, Ordering};
+use super::state::Word;
 use super::{MAX_TABLES, Reader};
 use crate::region::{Block, Plain, ReadOnly, ViewError};
 use std::fmt;
@@ -104,17 +105,32 @@ impl RootDraft {
     }
 }
 
+/// A moment in the life of the tables: later ones are larger.
+///
+/// It holds nothing; a [`Reader`] that keeps something from a vector of then says so with
+/// [`Reader::quiescent_since`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen(pub(super) Word);
+
 /// The tables of one generation, for one vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Root<'a> {
     block: &'a RootBlock,
+    seen: Seen,
     /// Not past the reader's next quiescent state.
     reader: PhantomData<&'a Reader>,
 }
 
 impl<'a> Root<'a> {
-    pub(super) const fn of(block: &'a RootBlock) -> Self {
-        Self { block, reader: PhantomData }
+    pub(super) const fn of(block: &'a RootBlock, seen: Seen) -> Self {
+        Self { block, seen, reader: PhantomData }
+    }
+
+    /// When it was taken.
+    #[inline]
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        self.seen
     }
 
     /// Its number.

@@ -59,6 +59,26 @@ fn a_grace_period_ends_with_the_last_quiescent_state() {
 }
 
 #[test]
+fn what_is_kept_beyond_a_vector_holds_up_the_grace_periods_that_came_after_it() {
+    let mut publisher = Publisher::new();
+    let mut reader = publisher.register_reader("r").unwrap();
+    let kept = reader.root().seen();
+    let first = publisher.grace_period();
+    reader.quiescent_since(kept);
+    assert!(!publisher.all_passed(first));
+    let later = reader.root().seen();
+    assert!(later > kept);
+    let second = publisher.grace_period();
+    // What was kept first is given back; what came after the first grace period holds up no more
+    // than the second.
+    reader.quiescent_since(later);
+    assert!(publisher.all_passed(first));
+    assert!(!publisher.all_passed(second));
+    reader.quiescent();
+    assert!(publisher.all_passed(second));
+}
+
+#[test]
 fn retired_things_are_freed_once_and_not_early() {
     let mut publisher = Publisher::new();
     let mut reader = publisher.register_reader("r").unwrap();

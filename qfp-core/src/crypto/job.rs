@@ -167,6 +167,9 @@ pub enum Outcome {
 pub struct Outcomes(pub(super) [Outcome; BATCH]);
 
 impl Outcomes {
+    /// Nothing has been done.
+    pub(crate) const NONE: Self = Self([Outcome::NoKey; BATCH]);
+
     /// How packet `i` ended; [`Outcome::NoKey`] beyond the batch.
     #[inline]
     #[must_use]

@@ -1,7 +1,7 @@
 //! The walk: a vector through the rows.
 
 use hal::PacketMask;
-use pal::clock::rdtsc;
+use pal::clock::{Nanos, rdtsc};
 
 use crate::adjacency::fused::{self, Kinds, Rewritten};
 use crate::fia::Gate;
@@ -9,7 +9,7 @@ use crate::fia::order::{Direction, FUSED_FIRST, FUSED_LAST, Family, ROUTER, Row}
 use crate::fia::trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
 use crate::isa::Isa;
 use crate::packet::{End, Vector};
-use crate::step::{Lcore, Step};
+use crate::step::{Held, Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 
 /// Why a feature cannot be inserted.
@@ -118,7 +118,7 @@ impl FiaBuilder {
             _ => None,
         };
         let tx = self.plan.iter().position(|plan| plan.name == "tx");
-        Fia { names: self.names(), rows, fusion, tx, isa }
+        Fia { names: self.names(), rows, fusion, replaced: Vec::new(), tx, isa }
     }
 }
 
@@ -206,6 +206,8 @@ pub struct Fia {
     names: Vec<&'static str>,
     rows: Vec<ActiveRow>,
     fusion: Option<Fusion>,
+    /// Rows with another step than they were built with.
+    replaced: Vec<usize>,
     tx: Option<usize>,
     isa: Isa,
 }
@@ -215,6 +217,39 @@ impl Fia {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         self.names.clone()
+    }
+
+    /// Puts another step into the row `name`, such as one that may hold packets
+    /// ([`Step::held`]); only these rows are asked for what they hold.
+    ///
+    /// # Errors
+    /// No row with a step has that name.
+    pub fn replace(&mut self, name: &str, step: Box<dyn Step>) -> Result<(), FiaError> {
+        let Some(at) = self.rows.iter().position(|row| row.name == name) else {
+            return Err(FiaError::NoSuchRow(name.to_owned()));
+        };
+        self.rows[at].step = step;
+        if !self.replaced.contains(&at) {
+            self.replaced.push(at);
+        }
+        Ok(())
+    }
+
+    /// What the rows hold.
+    #[inline]
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        let held = self.replaced.iter().filter_map(|at| self.rows.get(*at)?.step.held());
+        held.reduce(Held::and)
+    }
+
+    /// Fills the empty vector with packets that a row has held and gives back; false when there are
+    /// none ([`Step::resume`]).
+    pub fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
+        self.replaced.iter().any(|at| match self.rows.get_mut(*at) {
+            Some(row) => row.step.held().is_some() && row.step.resume(lcore, vector, now),
+            None => false,
+        })
     }
 
     /// The instructions that the rows' kernels use.

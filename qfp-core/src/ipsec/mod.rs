@@ -28,6 +28,7 @@ mod ecn;
 mod encap;
 mod engine;
 mod header;
+mod lane;
 mod replay;
 mod sa;
 mod selector;
@@ -38,6 +39,7 @@ mod state;
 mod table;
 
 pub use engine::{EngineError, engine};
+pub use lane::{EngineLanes, EngineLcore, EngineQueues, LaneEnds, engine_lanes};
 pub use replay::{Window, WindowError, replay_words};
 pub use sa::{
     DontFragment, Dscp, Endpoints, InboundConfig, InboundSa, Limit, Mode, OutboundConfig,

@@ -15,13 +15,13 @@ pub use inbound::EspDecap;
 pub use outbound::EspEncap;
 
 /// The packets of a vector that go through the engine together.
-struct Batch {
-    jobs: Vec<Job>,
+pub(super) struct Batch {
+    pub(super) jobs: Vec<Job>,
     slots: Vec<u8>,
 }
 
 impl Batch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { jobs: Vec::with_capacity(VECTOR), slots: Vec::with_capacity(VECTOR) }
     }
 
@@ -40,8 +40,16 @@ impl Batch {
         }
     }
 
+    /// The packets are in the first slots now.
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is below 64")]
+    pub(super) fn renumber(&mut self) {
+        for (n, slot) in self.slots.iter_mut().enumerate() {
+            *slot = n as u8;
+        }
+    }
+
     /// Number, slot and job of each packet.
-    fn iter(&self) -> impl Iterator<Item = (usize, usize, &Job)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize, &Job)> {
         let slots = self.slots.iter().map(|slot| usize::from(*slot));
         slots.zip(&self.jobs).enumerate().map(|(n, (slot, job))| (n, slot, job))
     }

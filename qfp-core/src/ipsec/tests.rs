@@ -1,6 +1,7 @@
 //! Gateways with real tables, back to back, and what strangers send them.
 #![expect(clippy::cast_possible_truncation, reason = "small lengths")]
 
+mod engines;
 mod failures;
 mod lifetimes;
 mod nesting;

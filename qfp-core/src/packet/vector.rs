@@ -124,6 +124,8 @@ pub struct Vector {
     /// Where all packets go instead of to their destination: they have been routed once already.
     pub(crate) via: Option<IpAddr>,
     pub(crate) now: Nanos,
+    /// Walks that its packets have begun anew.
+    pub(crate) walks: u8,
     /// Bytes of all frames as they came.
     pub(crate) bytes: u64,
 }
@@ -178,6 +180,7 @@ impl Vector {
             source: Source::Internal { uidb: UidbIndex::NONE, table: TableId::GLOBAL },
             via: None,
             now: Nanos::ZERO,
+            walks: 0,
             bytes: 0,
         }
     }
@@ -363,6 +366,31 @@ impl Vector {
         self.consumed.insert(slot);
         self.end[slot & 63] = End::Consumed;
         self.burst.take(slot)
+    }
+
+    /// Takes the packet out of the vector for a while: it is counted when its next walk ends.
+    /// `None` when it was not walking any more. For steps that give it back
+    /// ([`Step::resume`](crate::step::Step::resume)).
+    #[inline]
+    pub fn hold(&mut self, slot: usize) -> Option<Packet> {
+        if !self.live.contains(slot) {
+            return None;
+        }
+        self.live.remove(slot);
+        self.burst.take(slot)
+    }
+
+    /// Walks that the packets have begun anew. A step that holds packets keeps it with them.
+    #[inline]
+    #[must_use]
+    pub const fn walks(&self) -> u8 {
+        self.walks
+    }
+
+    /// Says how many walks the packets have begun anew.
+    #[inline]
+    pub const fn set_walks(&mut self, walks: u8) {
+        self.walks = walks;
     }
 
     /// Ends this walk of the packet: it begins another one, as a packet that comes in through

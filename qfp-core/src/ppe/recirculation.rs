@@ -22,13 +22,11 @@ struct Waiting {
 /// give back, so there are never more than a vector holds.
 pub(super) struct Recirculation {
     waiting: Vec<Waiting>,
-    /// Walks that the packets of the present vector have begun anew.
-    walks: u8,
 }
 
 impl Recirculation {
     pub(super) fn new() -> Self {
-        Self { waiting: Vec::with_capacity(VECTOR), walks: 0 }
+        Self { waiting: Vec::with_capacity(VECTOR) }
     }
 
     /// Sees to the packets of the vector that shall walk again. Those that have done so too often
@@ -40,7 +38,7 @@ impl Recirculation {
         vector: &mut Vector,
         counters: &LcoreCounters,
     ) -> Option<Source> {
-        let walks = self.walks + 1;
+        let walks = vector.walks + 1;
         if walks > WALKS {
             vector.end_all(vector.recirculated, DropReason::RecirculationLimit);
             return None;
@@ -48,7 +46,7 @@ impl Recirculation {
         let count = vector.recirculated.count();
         counters.event(LoopEvent::Recirculated, u64::from(count));
         if !vector.scattered {
-            self.walks = walks;
+            vector.walks = walks;
             let (uidb, table) = vector.together;
             return Some(Source::Internal { uidb, table });
         }
@@ -67,11 +65,11 @@ impl Recirculation {
     #[inline]
     pub(super) fn next_vector(&mut self, vector: &mut Vector) -> Option<Source> {
         let Some(first) = self.waiting.first() else {
-            self.walks = 0;
+            vector.walks = 0;
             return None;
         };
         let (uidb, table, walks) = (first.uidb, first.table, first.walks);
-        self.walks = walks;
+        vector.walks = walks;
         let same = |one: &mut Waiting| (one.uidb, one.table, one.walks) == (uidb, table, walks);
         for one in self.waiting.extract_if(.., same) {
             // There is room for all, and they came from this burst.

@@ -153,6 +153,10 @@ impl Router {
         (reader, self.region.map_read_only().unwrap())
     }
 
+    pub(crate) fn publisher(&mut self) -> &mut Publisher {
+        &mut self.publisher
+    }
+
     /// The memory that the tables lie in, for tables that lcores write.
     pub(crate) fn region(&self) -> &Region {
         &self.region

@@ -1,27 +1,31 @@
 //! Row `esp-decap`.
 
 use hal::{PacketMask, VECTOR};
+use pal::clock::Nanos;
 
 use super::{Batch, fail, refusal};
 use crate::crypto::{Outcome, Outcomes};
 use crate::ipsec::decap::{self, Arrived, Located, Opened};
 use crate::ipsec::engine::{self, Shared};
+use crate::ipsec::lane::{Lane, LaneEnds};
 use crate::ipsec::replay::Window;
 use crate::ipsec::sa::{InboundSa, SaFlags};
 use crate::ipsec::state::{SaEvents, SaState};
 use crate::ipsec::table::EspTables;
 use crate::packet::{DropReason, Vector};
-use crate::step::{Lcore, Step};
+use crate::step::{Held, Lcore, Step};
 use crate::uidb::{UidbIndex, UidbTable};
 
 /// Row `esp-decap`: opens what is for this router and is ESP, with UDP around it or without.
 ///
 /// In tunnel mode the inner packet begins a walk of its own, as one that came in through the
-/// tunnel; in transport mode the packet goes on. Everything else for this router passes by.
+/// tunnel; in transport mode the packet goes on. Everything else for this router passes by. The
+/// engine is here, or in tunnel mode on a lcore of its own.
 pub struct EspDecap {
     shared: Option<&'static Shared>,
     batch: Batch,
     arrived: [Coming; VECTOR],
+    lane: Option<Lane<Coming>>,
 }
 
 /// An SA with what belongs to it.
@@ -54,16 +58,30 @@ struct Coming {
     row: u32,
     sequence: u64,
     at: Located,
+    l3_offset: u8,
+    transport: bool,
 }
 
-const NOTHING: Coming =
-    Coming { row: 0, sequence: 0, at: Located { spi: 0, sequence: 0, esp: 0, end: 0, udp: None } };
+const NOTHING: Coming = Coming {
+    row: 0,
+    sequence: 0,
+    at: Located { spi: 0, sequence: 0, esp: 0, end: 0, udp: None },
+    l3_offset: 0,
+    transport: false,
+};
 
 impl EspDecap {
     /// The row, with the engine of the process; starts the engine if need be.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: engine::shared().ok(), batch: Batch::new(), arrived: [NOTHING; VECTOR] }
+        let shared = engine::shared().ok();
+        Self { shared, batch: Batch::new(), arrived: [NOTHING; VECTOR], lane: None }
+    }
+
+    /// The row, whose packets go to crypto-engine lcores.
+    #[must_use]
+    pub fn with_engines(lanes: LaneEnds) -> Self {
+        Self { lane: Some(Lane::new(lanes, false, NOTHING)), ..Self::new() }
     }
 }
 
@@ -83,11 +101,25 @@ impl Step for EspDecap {
         self.batch.clear();
         let mut found = None;
         for slot in for_us {
-            self.prepare(&tables, &mut found, vector, slot);
+            self.prepare(&tables, &mut found, lcore, vector, slot);
         }
-        if !self.batch.jobs.is_empty() {
-            self.open(&tables, UidbTable::open(&lcore.tables), vector);
+        self.open(&tables, lcore, vector);
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.lane.as_ref()?.held()
+    }
+
+    fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
+        let Some(lane) = &mut self.lane else { return false };
+        let back = lane.take_back((&mut self.batch, &mut self.arrived), vector, now);
+        let Some(outcomes) = back else { return false };
+        for (n, slot, _) in self.batch.iter() {
+            vector.l3_offset[slot & 63] = self.arrived[n & 63].l3_offset;
         }
+        let tables = EspTables::open(&lcore.tables);
+        self.take_on(&tables, &outcomes, UidbTable::open(&lcore.tables), vector);
+        true
     }
 }
 
@@ -98,6 +130,7 @@ impl EspDecap {
         &mut self,
         tables: &EspTables<'a>,
         found: &mut Option<Found<'a>>,
+        lcore: &Lcore<'_>,
         vector: &mut Vector,
         slot: usize,
     ) {
@@ -130,7 +163,16 @@ impl EspDecap {
         let l3_offset = usize::from(vector.l3_offset[slot & 63]);
         match decap::prepare(vector.burst.frame(slot), l3_offset, at, sa, window.as_ref()) {
             Ok(sealed) => {
-                let coming = Coming { row: *row, sequence: sealed.sequence, at };
+                let transport = sa.is(SaFlags::TRANSPORT);
+                if self.lane.is_some()
+                    && self.batch_is_transport().is_some_and(|is| is != transport)
+                {
+                    // The one goes to an engine, the other stays.
+                    self.open(tables, lcore, vector);
+                }
+                let (row, sequence) = (*row, sealed.sequence);
+                let l3_offset = vector.l3_offset[slot & 63];
+                let coming = Coming { row, sequence, at, l3_offset, transport };
                 self.arrived[self.batch.jobs.len() & 63] = coming;
                 self.batch.push(slot, sealed.job);
             }
@@ -138,10 +180,38 @@ impl EspDecap {
         }
     }
 
+    /// Whether the batch's packets are in transport mode; none if there are none.
+    fn batch_is_transport(&self) -> Option<bool> {
+        self.batch.jobs.first().map(|_| self.arrived[0].transport)
+    }
+
     /// Opens the batch, and sends what is right on its way.
-    fn open(&mut self, tables: &EspTables<'_>, uidbs: UidbTable<'_>, vector: &mut Vector) {
-        let Some(shared) = self.shared else { return };
+    fn open(&mut self, tables: &EspTables<'_>, lcore: &Lcore<'_>, vector: &mut Vector) {
+        let Some(shared) = self.shared.filter(|_| !self.batch.jobs.is_empty()) else { return };
+        let is_transport = self.batch_is_transport() == Some(true);
+        if let Some(lane) = &mut self.lane
+            && !is_transport
+        {
+            let ours = (&mut self.batch, &mut self.arrived);
+            let seen = (lcore.tables.seen(), lcore.counters);
+            if lane.hand_over(ours, (shared, tables.keys), seen, vector) {
+                self.batch.clear();
+                return;
+            }
+        }
         let outcomes = self.batch.run::<false>(shared, tables.keys, vector);
+        self.take_on(tables, &outcomes, UidbTable::open(&lcore.tables), vector);
+        self.batch.clear();
+    }
+
+    /// Takes the batch on, which the engine has had.
+    fn take_on(
+        &self,
+        tables: &EspTables<'_>,
+        outcomes: &Outcomes,
+        uidbs: UidbTable<'_>,
+        vector: &mut Vector,
+    ) {
         let mut rest = PacketMask::first(self.batch.jobs.len());
         while let Some(first) = rest.into_iter().next() {
             // Packets of one SA that follow each other.
@@ -150,7 +220,7 @@ impl EspDecap {
             let same = rest & PacketMask::first(others.unwrap_or(VECTOR));
             rest -= same;
             match Run::of(tables, row) {
-                Some(run) => self.finish(run, same, &outcomes, uidbs, vector),
+                Some(run) => self.finish(run, same, outcomes, uidbs, vector),
                 None => self.batch.slots(same).for_each(|(_, slot)| {
                     vector.drop(slot, DropReason::EspNoSa);
                 }),

@@ -1,29 +1,32 @@
 //! Row `esp-encap`.
 
 use hal::{PacketMask, VECTOR};
+use pal::clock::Nanos;
 
 use super::{Batch, fail, refusal};
-use crate::crypto::{Iv, Outcome};
+use crate::crypto::{Iv, Outcome, Outcomes};
 use crate::ipsec::encap::{self, Clear, Number};
 use crate::ipsec::engine::{self, Shared};
 use crate::ipsec::header::LINK;
+use crate::ipsec::lane::{Lane, LaneEnds};
 use crate::ipsec::sa::{OutboundSa, SaFlags};
 use crate::ipsec::state::{SaEvents, SaState};
 use crate::ipsec::table::EspTables;
 use crate::packet::{DropReason, PuntCause, Vector};
 use crate::simd::same_interface;
-use crate::step::{Lcore, Step};
+use crate::step::{Held, Lcore, Step};
 use crate::uidb::{TableId, UidbIndex, UidbTable};
 
 /// Row `esp-encap`: protects what leaves through an interface with the SA that is bound to it.
 ///
 /// In tunnel mode the outer packet begins a walk of its own; in transport mode the packet goes on
 /// to `mtu`. Packets of one interface take their numbers together, and the whole vector goes
-/// through the engine in one batch.
+/// through the engine in one batch: here, or in tunnel mode on a crypto-engine lcore.
 pub struct EspEncap {
     shared: Option<&'static Shared>,
     batch: Batch,
     placed: [Sent; VECTOR],
+    lane: Option<Lane<Sent>>,
 }
 
 /// What is needed of a packet once it is sealed.
@@ -43,7 +46,14 @@ impl EspEncap {
             shared: engine::shared().ok(),
             batch: Batch::new(),
             placed: [Sent::default(); VECTOR],
+            lane: None,
         }
+    }
+
+    /// The row, whose packets go to crypto-engine lcores.
+    #[must_use]
+    pub fn with_engines(lanes: LaneEnds) -> Self {
+        Self { lane: Some(Lane::new(lanes, true, Sent::default())), ..Self::new() }
     }
 }
 
@@ -71,17 +81,34 @@ impl Step for EspEncap {
                 vector.drop_all(same, DropReason::EspNoSa);
                 continue;
             };
-            let same = if sa.is(SaFlags::TRANSPORT) {
+            let transport = sa.is(SaFlags::TRANSPORT);
+            if self.lane.is_some() && self.batch_is_transport().is_some_and(|is| is != transport) {
+                // The one goes to an engine, the other stays.
+                self.seal(shared, &tables, lcore, vector);
+            }
+            let same = if transport {
                 same
             } else {
                 fitting(vector, same, uidbs.get(output).mtu.min(tables.path_mtu(output)))
             };
             let (packets, bytes) = self.place(shared, vector, same, sa, state);
-            if !sa.is(SaFlags::TRANSPORT) {
+            if !transport {
                 lcore.counters.interface_out(output, packets, bytes + packets * LINK as u64);
             }
         }
-        self.seal(shared, &tables, vector);
+        self.seal(shared, &tables, lcore, vector);
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.lane.as_ref()?.held()
+    }
+
+    fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
+        let Some(lane) = &mut self.lane else { return false };
+        let back = lane.take_back((&mut self.batch, &mut self.placed), vector, now);
+        let Some(outcomes) = back else { return false };
+        self.finish(&EspTables::open(&lcore.tables), &outcomes, vector);
+        true
     }
 }
 
@@ -151,12 +178,40 @@ impl EspEncap {
         (packets, bytes)
     }
 
+    /// Whether the batch's packets are in transport mode; none if there are none.
+    fn batch_is_transport(&self) -> Option<bool> {
+        self.batch.jobs.first().map(|_| self.placed[0].flags & SaFlags::TRANSPORT != 0)
+    }
+
     /// Seals what is in its place, and sends it on its way.
-    fn seal(&mut self, shared: &Shared, tables: &EspTables<'_>, vector: &mut Vector) {
+    fn seal(
+        &mut self,
+        shared: &Shared,
+        tables: &EspTables<'_>,
+        lcore: &Lcore<'_>,
+        vector: &mut Vector,
+    ) {
         if self.batch.jobs.is_empty() {
             return;
         }
+        let is_transport = self.batch_is_transport() == Some(true);
+        if let Some(lane) = &mut self.lane
+            && !is_transport
+        {
+            let ours = (&mut self.batch, &mut self.placed);
+            let seen = (lcore.tables.seen(), lcore.counters);
+            if lane.hand_over(ours, (shared, tables.keys), seen, vector) {
+                self.batch.clear();
+                return;
+            }
+        }
         let outcomes = self.batch.run::<true>(shared, tables.keys, vector);
+        self.finish(tables, &outcomes, vector);
+        self.batch.clear();
+    }
+
+    /// Sends what is sealed on its way.
+    fn finish(&self, tables: &EspTables<'_>, outcomes: &Outcomes, vector: &mut Vector) {
         // Packets for one table begin their next walk together.
         let (mut ready, mut table) = (PacketMask::EMPTY, 0);
         for (n, slot, _) in self.batch.iter() {

@@ -19,9 +19,9 @@ use crate::crypto::{Algorithm, SaKey};
 use crate::fia::tests::bench::{Hop, Plan, Router, frame};
 use crate::fia::{FiaBuilder, Gate};
 use crate::ipsec::{
-    DontFragment, Dscp, Endpoints, InboundConfig, InboundSa, Limit, Mode, OutboundConfig,
-    OutboundSa, SaState, Selector, SpdAction, SpdEntry, SpiBucket, SpiTable, Tunnel, TunnelState,
-    replay_words,
+    DontFragment, Dscp, Endpoints, EngineLcore, EspDecap, EspEncap, InboundConfig, InboundSa,
+    Limit, Mode, OutboundConfig, OutboundSa, SaState, Selector, SpdAction, SpdEntry, SpiBucket,
+    SpiTable, Tunnel, TunnelState, engine_lanes, replay_words,
 };
 use crate::isa::Isa;
 use crate::packet::DropReason;
@@ -222,6 +222,7 @@ pub(super) struct Gateway {
     pub(super) totals: CounterTotals,
     pub(super) slow: Vec<SlowWork>,
     pub(super) now: Nanos,
+    pub(super) engines: Vec<EngineLcore>,
 }
 
 fn rows<T: Plain>(region: &Region, values: Vec<T>) -> Block<T> {
@@ -243,6 +244,8 @@ pub(super) struct Build<'a> {
     pub(super) key: Option<SaKey>,
     /// SPI of what comes in.
     pub(super) spi: u32,
+    /// Crypto-engine lcores, which [`Gateway::walk`] runs; none for an engine in the walk.
+    pub(super) engines: usize,
     /// Security policies of the WAN: what leaves, what comes in, and what becomes of it.
     pub(super) spd: Vec<(Pattern4, Pattern4, SpdAction)>,
 }
@@ -251,11 +254,12 @@ impl<'a> Build<'a> {
     pub(super) fn of(side: u8, agreed: &'a Agreement) -> Self {
         let plan = plan(side, agreed.mode);
         let spi = spi(3 - side);
-        Self { plan, side, agreed, room: 2048, key: None, spi, spd: Vec::new() }
+        let spd = Vec::new();
+        Self { plan, side, agreed, room: 2048, key: None, spi, engines: 0, spd }
     }
 
     pub(super) fn gateway(self) -> Gateway {
-        let Self { plan, side, agreed, room, key: other_key, spi, spd } = self;
+        let Self { plan, side, agreed, room, key: other_key, spi, engines, spd } = self;
         let mut router = Router::new(&plan);
         let region = router.region().clone();
         let outbound = OutboundSa::new(&agreed.outbound(side)).unwrap();
@@ -307,10 +311,18 @@ impl<'a> Build<'a> {
                 .set(table_kind::ACL_BINDINGS, rows(&region, bindings));
         });
         let (reader, tables) = router.attach();
-        let fia = FiaBuilder::router().build(Isa::detect());
+        let mut fia = FiaBuilder::router().build(Isa::detect());
         let layout = CounterLayout::new(fia.names().len(), 4, 16).with_rules(8);
         let mut totals = CounterTotals::new(layout);
-        let pool = Pool::Native(NativePool::new(256, room));
+        let (lanes, queues) = engine_lanes(1, engines);
+        for lanes in lanes.into_iter().filter(|_| engines > 0) {
+            fia.replace("esp-encap", Box::new(EspEncap::with_engines(lanes.seal))).unwrap();
+            fia.replace("esp-decap", Box::new(EspDecap::with_engines(lanes.open))).unwrap();
+        }
+        let engine = |queues| EngineLcore::new(queues, router.attach(), totals.add_lcore());
+        let engines: Vec<_> = queues.into_iter().map(engine).collect();
+        let buffers = if engines.is_empty() { 256 } else { 4096 };
+        let pool = Pool::Native(NativePool::new(buffers, room));
         let (out, sent) = channel();
         let (feeds, rx): (Vec<_>, Vec<_>) = (0..2)
             .map(|port| {
@@ -344,6 +356,7 @@ impl<'a> Build<'a> {
             totals,
             slow,
             now,
+            engines,
         }
     }
 }
@@ -359,10 +372,45 @@ impl Gateway {
         for packet in packets {
             self.feeds[usize::from(port)].send(frame(&[], packet)).unwrap();
         }
+        self.poll();
+        while self.held() > 0 {
+            // The last one first, so that bundles come back in another order.
+            self.engines.iter_mut().rev().for_each(|engine| while engine.poll() > 0 {});
+            self.poll();
+        }
+        self.take_sent()
+    }
+
+    /// Gives IP packets to a port and has the lcore see to them, but no engine.
+    pub(super) fn receive(&mut self, port: u16, packets: &[Vec<u8>]) {
+        for packet in packets {
+            self.feeds[usize::from(port)].send(frame(&[], packet)).unwrap();
+        }
+        self.poll();
+    }
+
+    pub(super) fn poll(&mut self) {
         while self.ppe.poll(self.now, &mut self.slow) > 0 {}
+    }
+
+    /// Packets that are with engines.
+    pub(super) fn held(&self) -> usize {
+        self.ppe.held()
+    }
+
+    /// Whether the tables' readers have all seen what was changed before this call.
+    pub(super) fn everybody_has_moved_on(&mut self) -> bool {
+        let grace = self.router.publisher().grace_period();
+        self.engines.iter_mut().for_each(|engine| _ = engine.poll());
+        self.ppe.quiescent();
+        self.router.publisher().all_passed(grace)
+    }
+
+    /// Ports and IP packets that have left since the last call.
+    pub(super) fn take_sent(&mut self) -> Vec<(u16, Vec<u8>)> {
         let out = self.sent.try_iter().map(|(port, frame)| (port, frame[14..].to_vec()));
         let out = out.collect();
-        assert!(self.totals.conserved(0), "each packet is counted once");
+        assert!(self.totals.conserved(self.held() as u64), "each packet is counted once");
         out
     }
 

@@ -9,7 +9,7 @@ use crate::l3::scalar::tests::{ipv4, ipv6};
 use crate::packet::PuntCause;
 
 prop_compose! {
-    fn agreement()(
+    pub(super) fn agreement()(
         algorithm in prop::sample::select(&Algorithm::ALL[..]),
         outer_v6 in any::<bool>(),
         udp in any::<bool>(),
@@ -21,7 +21,7 @@ prop_compose! {
 }
 
 /// From a host in the west to one in the east.
-fn packet() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn packet() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop::collection::vec(any::<u8>(), 0..=1340);
     (payload, 3..=255u8, any::<bool>(), any::<u8>(), any::<bool>()).prop_map(
         |(payload, ttl, v6, class, options)| {
