@@ -63,6 +63,8 @@ pub(crate) struct Agreement {
     pub(crate) ours: Sa,
     /// For what the stranger sends.
     pub(crate) theirs: Sa,
+    /// For what it sent before it took that one, and may still send.
+    pub(crate) before: Option<Sa>,
     /// Transport mode, between the two gateways themselves.
     pub(crate) transport: bool,
     /// Tunnel mode by a policy of our port, instead of an interface that is the tunnel.
@@ -90,6 +92,7 @@ impl Agreement {
             algorithm,
             ours: Sa::new(number, algorithm, From::Us),
             theirs: Sa::new(number, algorithm, From::Them),
+            before: None,
             transport: false,
             policy: false,
             outer: V4,
@@ -102,6 +105,13 @@ impl Agreement {
         }
     }
 
+    /// The same with new SAs.
+    pub(crate) fn renewed(&self) -> Self {
+        let new = |from| Sa::new(self.number + 64, self.algorithm, from);
+        let before = Some(self.theirs.clone());
+        Self { ours: new(From::Us), theirs: new(From::Them), before, ..self.clone() }
+    }
+
     /// The SA of a direction.
     pub(crate) const fn sa(&self, from: From) -> &Sa {
         match from {
@@ -112,7 +122,12 @@ impl Agreement {
 
     /// What our configuration calls it.
     pub(crate) fn sa_name(&self, from: From) -> String {
-        format!("{}-{}", self.name, if from == From::Us { "out" } else { "in" })
+        self.name_of(self.sa(from), from)
+    }
+
+    fn name_of(&self, sa: &Sa, from: From) -> String {
+        let direction = if from == From::Us { "out" } else { "in" };
+        format!("{}-{direction}-{:x}", self.name, sa.spi)
     }
 
     /// The gateways, sender first.
@@ -147,38 +162,40 @@ impl Agreement {
         }
     }
 
+    /// One SA of ours, as configuration; puts the key into `folder`.
+    fn sa_toml(&self, folder: &Path, sa: &Sa, from: From) -> String {
+        let name = self.name_of(sa, from);
+        let file = format!("{name}.key");
+        std::fs::write(folder.join(&file), hex(&sa.cipher) + &hex(&sa.auth)).unwrap();
+        let (local, remote) = self.gateways(From::Us);
+        let mut toml = format!(
+            "[[sa]]\nname = \"{name}\"\nspi = {}\nlocal = \"{local}\"\nremote = \"{remote}\"\n\
+             algorithm = \"{}\"\nkey_file = \"{file}\"\nesn = {}\n",
+            sa.spi,
+            self.algorithm.name(),
+            self.esn,
+        );
+        if from == From::Us {
+            toml += "direction = \"out\"\n";
+        } else {
+            toml += &format!("direction = \"in\"\nreplay_window = {}\n", self.window);
+        }
+        if self.transport {
+            toml += "mode = \"transport\"\n";
+        }
+        if self.udp {
+            toml += "udp = [4500, 4500]\n";
+        }
+        toml
+    }
+
     /// Our side of it, as configuration; puts the keys into `folder`.
     pub(crate) fn toml(&self, folder: &Path) -> String {
-        let mut toml = String::new();
-        for from in [From::Us, From::Them] {
-            let (name, sa) = (self.sa_name(from), self.sa(from));
-            let file = format!("{name}.key");
-            std::fs::write(folder.join(&file), hex(&sa.cipher) + &hex(&sa.auth)).unwrap();
-            let (local, remote) = self.gateways(From::Us);
-            toml += &format!(
-                "[[sa]]\nname = \"{name}\"\nspi = {}\nlocal = \"{local}\"\nremote = \"{remote}\"\n\
-                 algorithm = \"{}\"\nkey_file = \"{file}\"\nesn = {}\n",
-                sa.spi,
-                self.algorithm.name(),
-                self.esn,
-            );
-            if from == From::Us {
-                toml += "direction = \"out\"\n";
-            } else {
-                toml += &format!("direction = \"in\"\nreplay_window = {}\n", self.window);
-            }
-            if self.transport {
-                toml += "mode = \"transport\"\n";
-            }
-            if self.udp {
-                toml += "udp = [4500, 4500]\n";
-            }
-        }
-        let sas = format!(
-            "sa_out = \"{}\"\nsa_in = \"{}\"\n",
-            self.sa_name(From::Us),
-            self.sa_name(From::Them)
-        );
+        let inbound = std::iter::once(&self.theirs).chain(&self.before);
+        let names: Vec<_> = inbound.clone().map(|sa| self.name_of(sa, From::Them)).collect();
+        let sas = format!("sa_out = \"{}\"\nsa_in = {names:?}\n", self.sa_name(From::Us));
+        let mut toml = self.sa_toml(folder, &self.ours, From::Us);
+        toml.extend(inbound.map(|sa| self.sa_toml(folder, sa, From::Them)));
         let (name, network) = (self.name, self.network());
         if self.transport || self.policy {
             let (ours, theirs) = self.ends();

@@ -1,6 +1,8 @@
 //! A Linux kernel: pings from the network behind us, through tunnels, to hosts of the kernel, and
 //! back, in every length that padding may have.
 
+use std::process::Stdio;
+
 use qfp::core::crypto::Algorithm;
 
 use crate::agreement::{Agreement, From, V4, V6, gateway, ours};
@@ -200,7 +202,7 @@ fn what_has_another_key_is_refused_and_counted_on_both_ends() {
     }
     for (name, ours, theirs) in counted(bench, &agreements, &[]) {
         let count = |used: Used| (used.packets, used.failed);
-        let wanted = match (name.starts_with("same-key"), name.ends_with("-out")) {
+        let wanted = match (name.starts_with("same-key"), name.contains("-out-")) {
             (true, _) => [(2, 0), (2, 0)],
             (false, true) => [(1, 0), (0, 1)],
             (false, false) => [(0, 1), (1, 0)],
@@ -234,12 +236,48 @@ fn long_packets_cross_in_fragments() {
     bench.lan.must(&format!("ping -n -c 1 -W 10 -s 4000 {v6}"));
     bench.guest.must(&format!("ping -n -c 1 -W 10 -s 4000 -I {v6} {}", ours(V6).0));
     for (name, ours, theirs) in counted(bench, &agreements, &[]) {
-        if name == "gcm-v4-in" {
+        if name.starts_with("gcm-v4-in-") {
             assert_eq!((ours.packets, theirs.packets), (0, 1));
         } else {
-            let packets = if name == "gcm-v4-out" { 3 } else { 6 };
+            let packets = if name.starts_with("gcm-v4-out-") { 3 } else { 6 };
             assert_eq!((ours.packets, ours.failed), (packets, 0), "{name}");
             assert_eq!(ours, theirs, "{name}");
+        }
+    }
+}
+
+/// The kernel opens with both keys before we seal with the new one while packets flow; then it
+/// seals with the new one, too.
+#[test]
+fn keys_are_replaced_without_losing_a_packet() {
+    const FLOW: u64 = 400;
+    let _turn = turn();
+    let old = [Agreement::new(1, "gcm-128", Algorithm::Aes128Gcm)];
+    let new = [old[0].renewed()];
+    let Some(mut bench) = Bench::new(&old) else { return };
+    let once = format!("ping -n -c 1 -W 10 {}", old[0].host());
+    bench.lan.must(&once);
+    bench.guest.ip(&xfrm::state(&new[0], From::Us));
+    let flow = format!("ping -n -q -i 0.005 -c {FLOW} {}", old[0].host());
+    let flow = bench.lan.command(&flow).stdout(Stdio::piped()).spawn().unwrap();
+    bench.router.rekey(&new);
+    let said = String::from_utf8(flow.wait_with_output().unwrap().stdout).unwrap();
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    bench.guest.ip(&xfrm::state(&new[0], From::Them));
+    bench.lan.must(&once);
+
+    let Bench { router, mut guest, .. } = bench;
+    let theirs = xfrm::counters(&mut guest);
+    let report = router.finish();
+    for from in [From::Us, From::Them] {
+        let [old_used, new_used] = [&old, &new].map(|[one]| theirs[&one.sa(from).spi]);
+        println!("{from:?} {old_used:?} {new_used:?}");
+        assert!(old_used.packets > 0 && new_used.packets > 0);
+        assert_eq!((old_used.packets + new_used.packets, old_used.failed), (FLOW + 2, 0));
+        assert_eq!(report.sa(&new[0].sa_name(from)), new_used);
+        // What we sealed with is gone, what we open with may still be needed.
+        if from == From::Them {
+            assert_eq!(report.sa(&old[0].sa_name(from)), old_used);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Our side: `l3fwd` with a port to the stranger, `wan`, and one to the network behind us, `lan`.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 
 use serde_json::Value;
 
@@ -29,27 +30,34 @@ pub(crate) struct Used {
 struct Config {
     folder: tempfile::TempDir,
     file: PathBuf,
+    /// All of it but what is agreed.
+    ports: String,
 }
 
 impl Config {
     fn new(wan: &str, lan: &str, agreements: &[Agreement], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut text = format!(
+        let ports = format!(
             "[ipsec]\nstate_file = \"sequence\"\n\
              [[port]]\nname = \"wan\"\ndevice = \"{wan}\"\nmac = \"{WAN_MAC}\"\n\
              address = [\"203.0.113.1/24\", \"2001:db8:ff::1/64\"]\n\
              [[port]]\nname = \"lan\"\ndevice = \"{lan}\"\nmac = \"02:00:00:00:02:01\"\n\
              address = [\"10.1.0.1/24\", \"2001:db8:1::1/64\"]\n{more}"
         );
-        for agreement in agreements {
-            text += &agreement.toml(folder.path());
-        }
         let file = folder.path().join("router.toml");
-        std::fs::write(&file, text).unwrap();
-        Self { folder, file }
+        let config = Self { folder, file, ports };
+        config.agree(agreements);
+        config
     }
 
-    fn command(&self) -> std::process::Command {
+    /// Makes these what is agreed.
+    fn agree(&self, agreements: &[Agreement]) {
+        let folder = self.folder.path();
+        let agreed: String = agreements.iter().map(|agreement| agreement.toml(folder)).collect();
+        std::fs::write(&self.file, format!("{}{agreed}", self.ports)).unwrap();
+    }
+
+    fn command(&self) -> Command {
         let mut command = l3fwd::command();
         command.arg("--config").arg(&self.file).arg("--stats-json").arg(self.stats());
         command
@@ -150,14 +158,27 @@ impl Live {
         live
     }
 
+    /// Lets it take the SAs of these in place of those that it has.
+    pub(crate) fn rekey(&mut self, agreements: &[Agreement]) {
+        self.config.as_ref().unwrap().agree(agreements);
+        let child = self.child.as_mut().unwrap();
+        signal(child, "-HUP");
+        let mut said = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "l3fwd: the SAs are those that the configuration has now\n");
+    }
+
     /// Ends it; what it reports.
     pub(crate) fn finish(mut self) -> Report {
         let child = self.child.take().unwrap();
-        let kill =
-            std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(kill.unwrap().success());
+        signal(&child, "-INT");
         self.config.take().unwrap().finish(child)
     }
+}
+
+fn signal(child: &Child, signal: &str) {
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
 }
 
 impl Drop for Live {

@@ -9,42 +9,55 @@ use crate::guest::Guest;
 use crate::hex;
 use crate::router::{self, Used};
 
-/// The `ip xfrm` commands that make the stranger's side of it.
+/// The line that makes the kernel's SA of a direction.
+pub(crate) fn state(agreement: &Agreement, from: From) -> String {
+    let (src, dst) = agreement.gateways(from);
+    let mut line = format!(
+        "xfrm state add src {src} dst {dst} proto esp spi {} reqid {} mode {} {}",
+        agreement.sa(from).spi,
+        agreement.number,
+        mode(agreement),
+        algorithm(agreement, from)
+    );
+    line += &format!(" replay-window {}", agreement.window);
+    if agreement.esn {
+        line += " flag esn";
+    }
+    if agreement.inner != agreement.outer {
+        line += " flag af-unspec";
+    }
+    if let Some(used) = agreement.used {
+        let which = if from == From::Us { "replay-seq" } else { "replay-oseq" };
+        line += &format!(" {which} {used}");
+    }
+    if agreement.udp {
+        let any = if agreement.outer == V4 { "0.0.0.0" } else { "::" };
+        line += &format!(" encap espinudp 4500 4500 {any}");
+    }
+    if let (From::Them, Some(bytes)) = (from, agreement.filled) {
+        line += &format!(" tfcpad {bytes}");
+    }
+    line + "\n"
+}
+
+const fn mode(agreement: &Agreement) -> &'static str {
+    if agreement.transport { "transport" } else { "tunnel" }
+}
+
+/// The lines that make the kernel's side of it.
 pub(crate) fn lines(agreement: &Agreement) -> String {
-    let Agreement { number, .. } = agreement;
-    let mode = if agreement.transport { "transport" } else { "tunnel" };
     let mut lines = String::new();
     for from in [From::Us, From::Them] {
         let (src, dst) = agreement.gateways(from);
-        let mut sa = format!(
-            "xfrm state add src {src} dst {dst} proto esp spi {} reqid {number} mode {mode} {}",
-            agreement.sa(from).spi,
-            algorithm(agreement, from)
-        );
-        sa += &format!(" replay-window {}", agreement.window);
-        if agreement.esn {
-            sa += " flag esn";
-        }
-        if agreement.inner != agreement.outer {
-            sa += " flag af-unspec";
-        }
-        if let Some(used) = agreement.used {
-            let which = if from == From::Us { "replay-seq" } else { "replay-oseq" };
-            sa += &format!(" {which} {used}");
-        }
-        if agreement.udp {
-            let any = if agreement.outer == V4 { "0.0.0.0" } else { "::" };
-            sa += &format!(" encap espinudp 4500 4500 {any}");
-        }
-        if let (From::Them, Some(bytes)) = (from, agreement.filled) {
-            sa += &format!(" tfcpad {bytes}");
-        }
         let (ours, theirs) = agreement.ends();
-        let (dir, from, to) =
+        let (dir, here, there) =
             if from == From::Us { ("in", ours, theirs) } else { ("out", theirs, ours) };
         lines += &format!(
-            "{sa}\nxfrm policy add src {from} dst {to} dir {dir} tmpl src {src} dst {dst} \
-             proto esp reqid {number} mode {mode}\n"
+            "{}xfrm policy add src {here} dst {there} dir {dir} tmpl src {src} dst {dst} \
+             proto esp reqid {} mode {}\n",
+            state(agreement, from),
+            agreement.number,
+            mode(agreement),
         );
     }
     if agreement.transport {
