@@ -47,6 +47,8 @@ fn tunnels() -> Vec<Agreement> {
             window: 1024,
             ..new(32, "cbc-nat-t-esn", A::Aes128CbcSha256)
         },
+        Agreement { policy: true, ..new(35, "gcm-policy", A::Aes128Gcm) },
+        Agreement { policy: true, inner: V6, ..new(36, "cbc-policy", A::Aes128CbcSha256) },
         Agreement { filled: Some(400), ..new(40, "gcm-filled", A::Aes128Gcm) },
         Agreement { filled: Some(400), inner: V6, ..new(41, "cbc-filled", A::Aes128CbcSha256) },
     ]
@@ -104,7 +106,11 @@ fn counted(
     for agreement in agreements {
         for from in [From::Us, From::Them] {
             let (name, spi) = (agreement.sa_name(from), agreement.sa(from).spi);
-            let (ours, theirs) = (report.sa(&name), theirs[&spi]);
+            let (ours, mut theirs) = (report.sa(&name), theirs[&spi]);
+            // In transport mode it counts what is behind the IP header, we the packet.
+            if agreement.transport {
+                theirs.bytes += if agreement.inner == V4 { 20 } else { 40 } * theirs.packets;
+            }
             println!("{name:24} ours {ours:?} theirs {theirs:?}");
             counts.push((name, ours, theirs));
         }
@@ -174,6 +180,32 @@ fn extended_numbers_roll_over_in_both_directions() {
         assert_eq!(states.matches(half).count(), agreements.len(), "{half}: {states}");
     }
     exchanged(bench, &agreements, PINGS, &unanswered);
+}
+
+/// The gateways' own packets: the kernel asks for echoes, and the router answers.
+#[test]
+fn transport_mode_of_a_linux_kernel_and_ours_are_the_same() {
+    let _turn = turn();
+    let transport = |family, agreement| Agreement {
+        transport: true,
+        outer: family,
+        inner: family,
+        ..agreement
+    };
+    let agreements = [
+        transport(V4, Agreement::new(1, "host-v4", Algorithm::Aes128Gcm)),
+        transport(V6, Agreement::new(2, "host-v6", Algorithm::Aes256CbcSha256)),
+    ];
+    let Some(mut bench) = Bench::new(&agreements) else { return };
+    let mut unanswered = Vec::new();
+    for agreement in &agreements {
+        let (us, them) = agreement.gateways(From::Us);
+        let (answered, said) = bench.guest.run(&pings::command(&us.to_string(), &them.to_string()));
+        if !answered {
+            unanswered.push(format!("{}: {said}", agreement.name));
+        }
+    }
+    exchanged(bench, &agreements, pings::COUNT, &unanswered);
 }
 
 #[test]

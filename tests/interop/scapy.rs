@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use qfp::core::crypto::Algorithm;
 use serde_json::{Value, json};
 
-use crate::agreement::{Agreement, From, V4, V6};
+use crate::agreement::{Agreement, Family, From, V4, V6, gateway};
 use crate::capture::Timed;
 use crate::packets::{self, mac};
 use crate::router::replay;
@@ -218,6 +218,54 @@ fn tunnels_of_scapy_and_ours_are_the_same() {
             let bytes: usize = packets.iter().map(Vec::len).sum();
             let counts = (packets.len() as u64, bytes as u64, 0);
             assert_eq!((used.packets, used.bytes, used.failed), counts, "{}", tunnel.sa_name(from));
+        }
+    }
+}
+
+/// The gateways' own packets: scapy asks for an echo, and the router answers.
+#[test]
+fn transport_mode_of_scapy_and_ours_are_the_same() {
+    if !there() {
+        return;
+    }
+    let _turn = turn();
+    let transport = |outer, udp, algorithm| {
+        let (number, name) = if outer == V4 { (1, "host-v4") } else { (2, "host-v6") };
+        let inner = outer;
+        Agreement { transport: true, outer, inner, udp, ..Agreement::new(number, name, algorithm) }
+    };
+    let pairs = [
+        [(false, Algorithm::Aes128Gcm), (false, Algorithm::Aes256CbcSha256)],
+        [(true, Algorithm::ChaCha20Poly1305), (false, Algorithm::Aes256Gcm)],
+    ];
+    for [v4, v6] in pairs {
+        let agreements = [transport(V4, v4.0, v4.1), transport(V6, v6.0, v6.1)];
+        let echo = |family: Family, reply: bool, len: usize| {
+            let (from, to) = if reply { (From::Us, From::Them) } else { (From::Them, From::Us) };
+            let (src, dst) = (gateway(from, family).to_string(), gateway(to, family).to_string());
+            packets::echo(&src, &dst, 64, reply, &packets::payload(len))
+        };
+        let echoes = |agreement: &Agreement, reply| -> Packets {
+            (1..).zip((0..=17).map(|len| echo(agreement.outer, reply, len))).collect()
+        };
+        let work: Vec<_> = agreements.iter().map(|one| (one, echoes(one, false))).collect();
+        let sealed = scapy("seal", From::Them, &work);
+        let run = replay(&frames(1, sealed.into_iter().flatten()), &[], &agreements);
+
+        let mut replies = ip_packets(&run.wan).into_iter();
+        let mut take = || (1..).zip(replies.by_ref().take(18)).collect();
+        let work: Vec<_> = agreements.iter().map(|one| (one, take())).collect();
+        for (agreement, opened) in agreements.iter().zip(scapy("open", From::Us, &work)) {
+            let payloads = |packets: &[Vec<u8>]| -> Vec<Vec<u8>> {
+                let header = if agreement.outer == V4 { 20 } else { 40 };
+                packets.iter().map(|packet| packet[header..].to_vec()).collect()
+            };
+            let wanted: Vec<_> = echoes(agreement, true).into_iter().map(|(_, ip)| ip).collect();
+            assert_eq!(payloads(&opened), payloads(&wanted), "{}", agreement.name);
+            for from in [From::Us, From::Them] {
+                let used = run.report.sa(&agreement.sa_name(from));
+                assert_eq!((used.packets, used.failed), (18, 0), "{}", agreement.sa_name(from));
+            }
         }
     }
 }
