@@ -5,11 +5,10 @@ use std::process::Stdio;
 
 use qfp::core::crypto::Algorithm;
 
-use crate::agreement::{Agreement, From, V4, V6, gateway, ours};
-use crate::guest::{self, Guest};
-use crate::namespaces::Namespace;
-use crate::router::{self, Live, Used};
-use crate::{installed, pings, turn, xfrm};
+use crate::agreement::{Agreement, From, V4, V6, ours};
+use crate::bench::{Bench, counted, exchanged};
+use crate::router::Used;
+use crate::{pings, turn, xfrm};
 
 /// Tunnels with all algorithms, in all pairs of families.
 fn tunnels() -> Vec<Agreement> {
@@ -54,79 +53,6 @@ fn tunnels() -> Vec<Agreement> {
     ]
 }
 
-/// A router and a guest behind its WAN port.
-struct Bench {
-    router: Live,
-    guest: Guest,
-    lan: Namespace,
-    _wan: Namespace,
-}
-
-impl Bench {
-    /// `None`, said aloud, where there can be no guest.
-    fn new(agreements: &[Agreement]) -> Option<Self> {
-        Self::with(agreements, agreements)
-    }
-
-    /// One whose kernel may understand the agreements in another way.
-    fn with(agreements: &[Agreement], theirs: &[Agreement]) -> Option<Self> {
-        if !installed(&guest::NEEDS) || !installed(&[("/usr/bin/ping", "iputils-ping")]) {
-            return None;
-        }
-        let (wan, lan) = (Namespace::new("wan")?, Namespace::new("lan")?);
-        let router = Live::start(&wan, &lan, agreements);
-        let mut guest = Guest::boot(&wan, "wan", router::STRANGER_MAC)?;
-        let mut lines = String::new();
-        for (family, prefix) in [(V4, 24), (V6, 64)] {
-            let (them, us) = (gateway(From::Them, family), gateway(From::Us, family));
-            let nodad = if family == V6 { " nodad" } else { "" };
-            lines += &format!("addr add {them}/{prefix} dev vec0{nodad}\n");
-            lines += &format!("route add {} via {us}\n", ours(family).1);
-        }
-        lines.extend(theirs.iter().map(xfrm::lines));
-        guest.ip(&lines);
-        if agreements.iter().any(|agreement| agreement.udp) {
-            guest.listen_for_nat_t();
-        }
-        Some(Self { router, guest, lan, _wan: wan })
-    }
-}
-
-/// Ends it; the SAs' names with what we and they have counted of them. It fails if anything was
-/// `unanswered`.
-fn counted(
-    bench: Bench,
-    agreements: &[Agreement],
-    unanswered: &[String],
-) -> Vec<(String, Used, Used)> {
-    let Bench { router, mut guest, .. } = bench;
-    let theirs = xfrm::counters(&mut guest);
-    let report = router.finish();
-    let mut counts = Vec::new();
-    for agreement in agreements {
-        for from in [From::Us, From::Them] {
-            let (name, spi) = (agreement.sa_name(from), agreement.sa(from).spi);
-            let (ours, mut theirs) = (report.sa(&name), theirs[&spi]);
-            // In transport mode it counts what is behind the IP header, we the packet.
-            if agreement.transport {
-                theirs.bytes += if agreement.inner == V4 { 20 } else { 40 } * theirs.packets;
-            }
-            println!("{name:24} ours {ours:?} theirs {theirs:?}");
-            counts.push((name, ours, theirs));
-        }
-    }
-    assert!(unanswered.is_empty(), "{unanswered:?} {report:?}");
-    counts
-}
-
-/// Ends it after `packets` went each way under each agreement, as both must have counted.
-fn exchanged(bench: Bench, agreements: &[Agreement], packets: u64, unanswered: &[String]) {
-    for (name, ours, theirs) in counted(bench, agreements, unanswered) {
-        assert_eq!((ours.packets, ours.failed), (packets, 0), "{name}");
-        assert_eq!(ours, theirs, "{name}");
-    }
-}
-
 #[test]
 fn a_linux_kernel_and_we_open_what_the_other_seals() {
     let _turn = turn();
@@ -167,14 +93,7 @@ fn extended_numbers_roll_over_in_both_directions() {
         esn(3, "cbc-sha256", Algorithm::Aes128CbcSha256),
     ];
     let Some(mut bench) = Bench::new(&agreements) else { return };
-    let mut unanswered = Vec::new();
-    for agreement in &agreements {
-        let line = format!("ping -n -q -f -W 10 -c {PINGS} {}", agreement.host());
-        let (_, said) = bench.lan.run(&line);
-        if !said.contains(" 0% packet loss") {
-            unanswered.push(format!("{}: {said}", agreement.name));
-        }
-    }
+    let unanswered = bench.flood(&agreements, PINGS);
     let states = bench.guest.must("ip -s xfrm state");
     for half in [" seq-hi 0x1,", " oseq-hi 0x1,"] {
         assert_eq!(states.matches(half).count(), agreements.len(), "{half}: {states}");
@@ -185,6 +104,7 @@ fn extended_numbers_roll_over_in_both_directions() {
 /// The gateways' own packets: the kernel asks for echoes, and the router answers.
 #[test]
 fn transport_mode_of_a_linux_kernel_and_ours_are_the_same() {
+    const LENGTHS: [usize; 8] = [0, 1, 2, 3, 7, 8, 15, 1300];
     let _turn = turn();
     let transport = |family, agreement| Agreement {
         transport: true,
@@ -200,12 +120,15 @@ fn transport_mode_of_a_linux_kernel_and_ours_are_the_same() {
     let mut unanswered = Vec::new();
     for agreement in &agreements {
         let (us, them) = agreement.gateways(From::Us);
-        let (answered, said) = bench.guest.run(&pings::command(&us.to_string(), &them.to_string()));
-        if !answered {
-            unanswered.push(format!("{}: {said}", agreement.name));
+        for len in LENGTHS {
+            let line = format!("ping -n -c 1 -W 10 -s {len} -I {them} {us}");
+            let (answered, said) = bench.guest.run(&line);
+            if !answered {
+                unanswered.push(format!("{}: {said}", agreement.name));
+            }
         }
     }
-    exchanged(bench, &agreements, pings::COUNT, &unanswered);
+    exchanged(bench, &agreements, LENGTHS.len() as u64, &unanswered);
 }
 
 #[test]
@@ -221,7 +144,7 @@ fn what_has_another_key_is_refused_and_counted_on_both_ends() {
     theirs[1].theirs.cipher[5] ^= 1;
     theirs[2].ours.auth[5] ^= 1;
     theirs[2].theirs.auth[5] ^= 1;
-    let Some(mut bench) = Bench::with(&agreements, &theirs) else { return };
+    let Some(mut bench) = Bench::with(&agreements, &theirs, &[]) else { return };
     // The last is answered, so all before it have arrived.
     for (agreement, wait) in [(&agreements[1], 1), (&agreements[2], 1), (&agreements[0], 10)] {
         let (here, there) = (ours(agreement.inner).0, agreement.host());
@@ -232,7 +155,7 @@ fn what_has_another_key_is_refused_and_counted_on_both_ends() {
         ];
         assert_eq!(answers, [agreement.name == "same-key"; 2], "{}", agreement.name);
     }
-    for (name, ours, theirs) in counted(bench, &agreements, &[]) {
+    for (name, ours, theirs) in counted(bench, &agreements, &[]).0 {
         let count = |used: Used| (used.packets, used.failed);
         let wanted = match (name.starts_with("same-key"), name.contains("-out-")) {
             (true, _) => [(2, 0), (2, 0)],
@@ -267,7 +190,7 @@ fn long_packets_cross_in_fragments() {
     bench.lan.run(&format!("ping -n -c 1 -W 1 -s 4000 {v4}"));
     bench.lan.must(&format!("ping -n -c 1 -W 10 -s 4000 {v6}"));
     bench.guest.must(&format!("ping -n -c 1 -W 10 -s 4000 -I {v6} {}", ours(V6).0));
-    for (name, ours, theirs) in counted(bench, &agreements, &[]) {
+    for (name, ours, theirs) in counted(bench, &agreements, &[]).0 {
         if name.starts_with("gcm-v4-in-") {
             assert_eq!((ours.packets, theirs.packets), (0, 1));
         } else {
@@ -311,5 +234,28 @@ fn keys_are_replaced_without_losing_a_packet() {
         if from == From::Them {
             assert_eq!(report.sa(&old[0].sa_name(from)), old_used);
         }
+    }
+}
+
+/// Ports on different lcores, and lcores that are crypto engines.
+#[test]
+fn several_lcores_seal_and_open_as_one_does() {
+    const PINGS: u64 = 100;
+    let _turn = turn();
+    let cpus = qfp::pal::lcore::allowed_cpus().unwrap();
+    let [first, second, ..] = cpus.cpus() else { return eprintln!("skipped: there is one CPU") };
+    let (first, second) = (first.0.to_string(), second.0.to_string());
+    let agreements = [
+        Agreement { inner: V6, ..Agreement::new(1, "gcm-128", Algorithm::Aes128Gcm) },
+        Agreement { udp: true, ..Agreement::new(2, "cbc-sha256", Algorithm::Aes128CbcSha256) },
+    ];
+    for (options, engines) in [
+        (["--lcores", &format!("{first},{second}")].as_slice(), false),
+        (&["--lcores", &first, "--crypto-lcores", &second], true),
+    ] {
+        let Some(bench) = Bench::with(&agreements, &agreements, options) else { return };
+        let unanswered = bench.flood(&agreements, PINGS);
+        let report = exchanged(bench, &agreements, PINGS, &unanswered);
+        assert_eq!(report.handed_over() > 0, engines, "{report:?}");
     }
 }

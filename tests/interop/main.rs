@@ -18,6 +18,7 @@ mod namespaces;
 mod packets;
 
 mod agreement;
+mod bench;
 mod charon;
 mod guest;
 mod linux;

@@ -107,6 +107,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Packets that crypto engines on lcores of their own were handed.
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.stats["crypto_engines"]["handed_over"].as_u64().unwrap_or(0)
+    }
+
     /// Counters of the SA of that name.
     pub(crate) fn sa(&self, name: &str) -> Used {
         let sa = &self.stats["ipsec"]["sas"][name];
@@ -128,6 +133,15 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn start(wan: &Namespace, lan: &Namespace, agreements: &[Agreement]) -> Self {
+        Self::with((wan, lan), agreements, &[])
+    }
+
+    /// As [`start`](Self::start), with more options of `l3fwd`.
+    pub(crate) fn with(
+        (wan, lan): (&Namespace, &Namespace),
+        agreements: &[Agreement],
+        options: &[&str],
+    ) -> Self {
         let [wan_spec, lan_spec] = [("wan", wan), ("lan", lan)]
             .map(|(name, namespace)| format!("tap:{name}@{}", namespace.name));
         let asks = !agreements.iter().any(|agreement| agreement.transport);
@@ -136,7 +150,7 @@ impl Live {
         if let Some(used) = agreements.iter().find_map(|agreement| agreement.used) {
             config.go_on_behind(used.into());
         }
-        let child = config.command().spawn().unwrap();
+        let child = config.command().args(options).spawn().unwrap();
         let running = l3fwd::is_running(&child);
         let mut live = Self { child: Some(child), config: Some(config) };
         if !running {
