@@ -16,7 +16,7 @@
 //! "#, "example.toml")?;
 //! let probe: Probe = "in=port0 src=192.0.2.2 dst=203.0.113.1 proto=tcp dport=22".parse()?;
 //! let explanation = Forwarder::new(config).explain(&probe)?;
-//! assert_eq!(explanation.matches[0].to_string(), "acl_in 101: 10 deny tcp any any eq 22");
+//! assert_eq!(explanation.walks[0].matches[0].to_string(), "acl_in 101: 10 deny tcp any any eq 22");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -80,25 +80,44 @@ impl ExplainError {
 pub struct Explanation {
     /// The frame as it comes in.
     pub frame: Vec<u8>,
-    /// Lists, route maps and service policies that look at the packet, in the order in which they
-    /// do.
-    pub matches: Vec<Matched>,
-    /// Rows of the order of operations that it goes through, in order.
-    pub rows: Vec<Row>,
-    /// How its walk ends.
+    /// Its walk, and those of what tunnels have made of it, one after the other.
+    pub walks: Vec<Walk>,
+    /// How the last walk ends.
     pub fate: Fate,
 }
 
-/// What one list, route map or service policy says about a packet.
+/// One walk through the order of operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Lists, route maps and policies that look at the packet, in the order in which they do.
+    pub matches: Vec<Matched>,
+    /// Rows that it goes through, in order.
+    pub rows: Vec<Row>,
+    /// What protects it, if something does. In tunnel mode another walk follows.
+    pub protected: Option<Protected>,
+}
+
+/// What protects a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// The tunnel, or the entry of a security policy as `INTERFACE/ENTRY`.
+    pub interface: String,
+    /// The SA.
+    pub sa: String,
+    /// Its SPI.
+    pub spi: u32,
+}
+
+/// What one list, route map or policy says about a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
     /// How the configuration calls the use of it: `acl_in`, `policy_route`, `service_policy_in`,
-    /// `acl_out`, `service_policy_out`.
+    /// `acl_out`, `service_policy_out`, `spd`.
     pub feature: &'static str,
-    /// Name of the list, route map or policy-map.
+    /// Name of the list, route map or policy-map; of the interface whose security policy it is.
     pub name: String,
     /// The rule that matches, with its sequence number or as the implicit one it is, or the class
-    /// and those below it; none when nothing matches.
+    /// and those below it, or the entry; none when nothing matches.
     pub says: Option<String>,
 }
 
@@ -139,17 +158,27 @@ pub enum Fate {
 }
 
 impl fmt::Display for Explanation {
-    /// Several lines: what matches, each row, and how it ends.
+    /// Several lines: for each walk what matches, each row, and what protects; and how it ends.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.matches.iter().try_for_each(|matched| writeln!(f, "{matched}"))?;
-        for (row, number) in self.rows.iter().zip(1..) {
-            let ends = if number == self.rows.len() { self.fate.in_row() } else { None };
-            match ends {
-                Some(end) => writeln!(f, "  {:18} {}: {end}", row.name, row.does)?,
-                None => writeln!(f, "  {:18} {}", row.name, row.does)?,
+        for (walk, number) in self.walks.iter().zip(1..) {
+            walk.matches.iter().try_for_each(|matched| writeln!(f, "{matched}"))?;
+            for (row, place) in walk.rows.iter().zip(1..) {
+                let is_last = (number, place) == (self.walks.len(), walk.rows.len());
+                match if is_last { self.fate.in_row() } else { None } {
+                    Some(end) => writeln!(f, "  {:18} {}: {end}", row.name, row.does)?,
+                    None => writeln!(f, "  {:18} {}", row.name, row.does)?,
+                }
             }
+            walk.protected.iter().try_for_each(|protected| writeln!(f, "{protected}"))?;
         }
         writeln!(f, "{}", self.fate)
+    }
+}
+
+impl fmt::Display for Protected {
+    /// One line: `protected by SA east-out (SPI 0x1001) of tunnel0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "protected by SA {} (SPI {:#x}) of {}", self.sa, self.spi, self.interface)
     }
 }
 

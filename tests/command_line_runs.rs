@@ -505,3 +505,39 @@ fn the_example_of_a_tunnel_runs_and_takes_new_keys_at_a_hangup() {
     let marks = std::fs::read_to_string(dir.path().join("ipsec.sequence")).unwrap();
     assert!(marks.lines().any(|line| line.ends_with(" 16777216")), "{marks}");
 }
+
+#[test]
+fn both_walks_of_a_packet_into_a_tunnel_are_explained_and_no_sequence_number_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/configs/ipsec.toml");
+    let text = std::fs::read_to_string(example).unwrap();
+    let list = "[[acl]]\ntext = \"ip access-list extended OUT\\n permit esp any any\"\n";
+    let text = text.replace("name = \"wan\"", "name = \"wan\"\nacl_out = \"OUT\"") + list;
+    let policy = "[[spd]]\ninterface = \"wan\"\nname = \"secret\"\naction = \"protect\"\n\
+                  remote = \"10.9.0.0/16\"\n";
+    let path = dir.path().join("ipsec.toml");
+    std::fs::write(&path, text + policy).unwrap();
+    let explain = |packet: &str| {
+        let mut command = l3fwd::command();
+        command.env("QFP_TO_EAST", "11".repeat(20)).env("QFP_FROM_EAST", "22".repeat(20));
+        command.arg("--config").arg(&path).args(["--port", "sink", "--port", "sink"]);
+        let outcome = l3fwd::finish(command.args(["--explain", packet]).spawn().unwrap());
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{packet}");
+        let lines = outcome.stdout.lines().map(|line| line.split("  ").find(|p| !p.is_empty()));
+        lines.map(|line| line.unwrap_or_default().trim().to_owned()).collect::<Vec<_>>()
+    };
+    let lines = explain("src=10.1.0.5 dst=10.2.0.9 in=lan");
+    let place = |wanted: &str| lines.iter().position(|line| line == wanted).unwrap();
+    let sealed = place("esp-encap");
+    assert_eq!(lines[sealed + 1], "protected by SA to-east (SPI 0x1001) of tunnel0");
+    // The list of the port is met by the outer packet.
+    assert_eq!(lines[sealed + 2], "acl_out OUT: 10 permit esp any any");
+    assert_eq!(lines[sealed + 3], "if-classify");
+    assert_eq!(lines.last().unwrap(), "sent via wan to next hop 203.0.113.2");
+    assert_eq!(lines.iter().filter(|line| *line == "fib4-lookup").count(), 2);
+    // In the clear what the policy wants protected does not come in.
+    let lines = explain("src=10.9.0.5 dst=10.1.0.9 in=wan");
+    assert_eq!(lines[0], "spd wan: secret");
+    assert_eq!(lines.last().unwrap(), "dropped: SpdUnprotected");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no file of numbers");
+}

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::acl::{Family, IMPLICIT};
-use client::config::{Config, Interface, Interfaces};
+use client::config::{Config, Interface, InterfaceKind, Interfaces};
 use client::ea::{CounterName, Direction};
+use client::ipsec::Direction as Way;
 use client::pbr::RuleKey;
-use client::{Capacity, Client, PortFacts};
+use client::{Capacity, Client, PortFacts, SaPlace};
 use hal::pool::NativePool;
 use hal::sink::SinkPort;
 use hal::{Arrival, Burst, PacketMask, Pool, PoolCache, Port, PortConfig, RxQueue};
@@ -28,12 +29,14 @@ use qfp_core::tables::Tables;
 use qfp_core::uidb::UidbIndex;
 
 use super::probe::Probe;
-use super::{ExplainError, Explanation, Fate, Matched, Row};
+use super::{ExplainError, Explanation, Fate, Matched, Protected, Row, Walk};
 use crate::lists::{of_entry, of_rule};
 use crate::start::{NATIVE_FRAME, Parts, own_mac};
 
 /// Buffers: a packet needs one, caches take some.
 const BUFFERS: usize = 512;
+/// Walks that are shown at most: one more than a packet may begin.
+const WALKS: usize = 16;
 /// Rows of our own behind the classify rows.
 const WITNESSES: [(&str, &str, Side); 2] =
     [("qos-classify-in", "witness-in", Side::In), ("qos-classify-out", "witness-out", Side::Out)];
@@ -64,7 +67,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
     let facts = |mac: &[u8; 6]| PortFacts { mac: *mac, filter_mac: false };
     client.commit(config, &parts.routes, &macs.iter().map(facts).collect::<Vec<_>>())?;
 
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let fia = with_witnesses(parts.fia, &seen)?;
     let layout = CounterLayout::new(fia.names().len(), config.ports.len(), client.uidb_limit())
         .with_rules(capacity.counters());
@@ -83,30 +86,23 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         counters: totals.add_lcore(),
         punt: PuntRates::default(),
     });
-    ppe.trace(1);
+    ppe.trace(WALKS);
     let mut work: Vec<SlowWork> = Vec::new();
     ppe.poll_queue(0, Nanos::ZERO, &mut work);
-    let traced = ppe.take_traces().pop();
-    let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let traces = ppe.take_traces();
+    let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
 
-    let Some(traced) = traced else { return Err(ExplainError::TooLong(frame.len())) };
+    let Some(last) = traces.last().cloned() else { return Err(ExplainError::TooLong(frame.len())) };
     let tables = client.attach("explained")?;
     let world = World { config, interfaces: &interfaces, client: &client, totals: &totals };
-    let mut matches = world.matches(&input, Side::In, seen.of(Side::In), probe);
-    if let Some(output) = seen.output.and_then(|uidb| world.interface(uidb)) {
-        matches.extend(world.matches(&output, Side::Out, seen.of(Side::Out), probe));
-    }
-    let rows = traced.steps.iter().filter(|step| !WITNESSES.iter().any(|w| w.1 == step.row));
-    let does = |name| ROUTER.iter().find(|row| row.name == name).map_or("", |row| row.does);
-    Ok(Explanation {
-        frame,
-        matches,
-        rows: rows.map(|step| Row { name: step.row, does: does(step.row) }).collect(),
-        fate: world.fate(traced, work, tables),
-    })
+    // What leaves a walk early has been seen by no witness.
+    let seen = seen.into_iter().chain(std::iter::repeat(Seen::default()));
+    let walks = traces.iter().zip(seen).map(|(traced, seen)| world.walk(traced, seen, probe));
+    let walks = walks.collect();
+    Ok(Explanation { frame, walks, fate: world.fate(last, work, tables) })
 }
 
-/// What the packet has matched on its way.
+/// What the packet has matched in one walk.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     acl: [Option<u32>; 2],
@@ -121,12 +117,16 @@ impl Seen {
 }
 
 /// A row that notes what classify rows have found.
-struct Witness(Side, Arc<Mutex<Seen>>);
+struct Witness(Side, Arc<Mutex<Vec<Seen>>>);
 
 impl Step for Witness {
     fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let mut seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut walks = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in select {
+            if self.0 == Side::In {
+                walks.push(Seen::default());
+            }
+            let Some(seen) = walks.last_mut() else { continue };
             let found = |feature| first_match(vector, self.0, feature, slot);
             seen.acl[self.0 as usize] = found(Feature::Acl);
             seen.pbr[self.0 as usize] = found(Feature::Pbr);
@@ -137,7 +137,10 @@ impl Step for Witness {
     }
 }
 
-fn with_witnesses(fia: FiaBuilder, seen: &Arc<Mutex<Seen>>) -> Result<FiaBuilder, ExplainError> {
+fn with_witnesses(
+    fia: FiaBuilder,
+    seen: &Arc<Mutex<Vec<Seen>>>,
+) -> Result<FiaBuilder, ExplainError> {
     WITNESSES.into_iter().try_fold(fia, |fia, (after, name, side)| {
         let seen = Arc::clone(seen);
         let make = move || Box::new(Witness(side, Arc::clone(&seen))) as Box<dyn Step>;
@@ -179,15 +182,71 @@ impl World<'_> {
         self.interfaces.all().iter().find(is).copied()
     }
 
+    /// One walk of the packet.
+    fn walk(&self, traced: &TracedPacket, seen: Seen, probe: &Probe) -> Walk {
+        let mut matches = Vec::new();
+        // What a tunnel has put around the packet is another packet to lists: of the tunnel's ends.
+        let outer = traced.input == UidbIndex::CRYPTO;
+        let v4 = match traced.before.get(14) {
+            Some(first) if outer => first >> 4 == 4,
+            _ => probe.src.is_ipv4(),
+        };
+        let family = if v4 { Family::V4 } else { Family::V6 };
+        if let Some(input) = self.interface(traced.input) {
+            matches.extend(self.matches(&input, Side::In, seen.of(Side::In), family));
+            matches.extend(self.security(&input, Way::In));
+        }
+        if let Some(output) = seen.output.and_then(|uidb| self.interface(uidb)) {
+            matches.extend(self.matches(&output, Side::Out, seen.of(Side::Out), family));
+            matches.extend(self.security(&output, Way::Out).filter(|_| !outer));
+        }
+        let rows = traced.steps.iter().filter(|step| !WITNESSES.iter().any(|w| w.1 == step.row));
+        let does = |name| ROUTER.iter().find(|row| row.name == name).map_or("", |row| row.does);
+        let rows: Vec<Row> =
+            rows.map(|step| Row { name: step.row, does: does(step.row) }).collect();
+        let sealed = rows.iter().any(|row| row.name == "esp-encap");
+        let ended = matches!(traced.outcome, TraceOutcome::Dropped(_) | TraceOutcome::Punted(_));
+        let protected = self.protected(traced.output).filter(|_| sealed && !ended);
+        Walk { matches, rows, protected }
+    }
+
+    /// What protects packets that leave through an interface.
+    fn protected(&self, output: UidbIndex) -> Option<Protected> {
+        let interface = self.interface(output)?.name();
+        let is_it = |place: &SaPlace| {
+            place.in_use
+                && place.sa.direction == Way::Out
+                && place.sa.interface.as_deref() == Some(interface)
+        };
+        let sa = self.client.sa_places().find(is_it)?.sa;
+        Some(Protected { interface: interface.to_owned(), sa: sa.name, spi: sa.spi })
+    }
+
+    /// The entry of an interface's security policy that the packet has met.
+    fn security(&self, interface: &Interface<'_>, way: Way) -> Option<Matched> {
+        let name = interface.name();
+        if interface.is_hidden() || !self.config.ipsec.has_policy(name) {
+            return None;
+        }
+        let says = self.client.rule_counters().find_map(|(counter, n)| match counter {
+            CounterName::Security(rule) if rule.direction == way && self.totals.rule(n).0 > 0 => {
+                let entry = rule.entry.strip_prefix(name)?.strip_prefix('/')?;
+                let fragments = if rule.fragments { ", its later fragments" } else { "" };
+                Some(format!("{entry}{fragments}"))
+            }
+            _ => None,
+        });
+        Some(Matched { feature: "spd", name: name.to_owned(), says })
+    }
+
     /// What the lists and the route map of an interface say.
     fn matches(
         &self,
         interface: &Interface<'_>,
         side: Side,
         (acl, pbr): (Option<u32>, Option<u32>),
-        probe: &Probe,
+        family: Family,
     ) -> Vec<Matched> {
-        let family = if probe.src.is_ipv4() { Family::V4 } else { Family::V6 };
         let (feature, names) = match side {
             Side::In => ("acl_in", interface.acl_in()),
             Side::Out => ("acl_out", interface.acl_out()),
@@ -251,6 +310,16 @@ impl World<'_> {
         Some(Matched { feature, name: policy.to_owned(), says: Some(says) })
     }
 
+    /// The interface itself, or the one whose security policy it stands for.
+    fn under(&self, uidb: UidbIndex) -> UidbIndex {
+        match self.interface(uidb).map(|interface| interface.kind) {
+            Some(InterfaceKind::Policy { entry, .. }) => {
+                self.client.uidb(&entry.interface).unwrap_or(uidb)
+            }
+            _ => uidb,
+        }
+    }
+
     fn fate(&self, traced: TracedPacket, work: Vec<SlowWork>, tables: (Reader, ReadOnly)) -> Fate {
         let name = |uidb| self.interface(uidb).map(|interface| interface.name().to_owned());
         // Beyond the rows, a list or a check of sources may still refuse what goes to the slow path.
@@ -265,11 +334,14 @@ impl World<'_> {
             }
         }
         match traced.outcome {
-            TraceOutcome::Sent => Fate::Sent {
-                interface: name(traced.output).unwrap_or_default(),
-                next_hop: next_hop(tables, traced.output, &traced.after),
-                frame: traced.after,
-            },
+            TraceOutcome::Sent => {
+                let output = self.under(traced.output);
+                Fate::Sent {
+                    interface: name(output).unwrap_or_default(),
+                    next_hop: next_hop(tables, output, &traced.after),
+                    frame: traced.after,
+                }
+            }
             TraceOutcome::Dropped(reason) => Fate::Dropped(reason),
             TraceOutcome::Punted(cause) => Fate::Punted { cause, interface: None, next_hop: None },
             TraceOutcome::Consumed => Fate::Consumed,

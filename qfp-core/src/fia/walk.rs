@@ -309,6 +309,9 @@ impl Fia {
                 End::Punt(cause) => TraceOutcome::Punted(cause),
                 End::Walking | End::Consumed => TraceOutcome::Consumed,
             };
+            if vector.recirculated.contains(*slot) {
+                packet.output = vector.output[i];
+            }
             if packet.outcome == TraceOutcome::Sent {
                 packet.output = vector.output[i];
                 if let Some(tx) = self.tx {
