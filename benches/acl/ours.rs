@@ -29,7 +29,7 @@ const BUILDS: usize = 5;
 /// Bytes of a packet, where they are counted.
 const LENGTH: u64 = 64;
 /// Lines of 64 bytes that there is room for, beside those of a rule.
-const ROOM: usize = 1 << 16;
+const ROOM: usize = 1 << 20;
 const ROOM_OF_RULE: usize = 64;
 
 /// Whether matches are counted, rule by rule.

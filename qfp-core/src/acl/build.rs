@@ -2,9 +2,7 @@
 //!
 //! A node asks for the bits that divide its rules best. A rule that does not care about a chosen
 //! bit goes both ways, so rules that leave the source open, the destination, or both, are kept in
-//! trees apart where they are many ([`split`]).
-
-use std::collections::BTreeMap;
+//! trees apart where they are many ([`Builder::trees`]).
 
 use ahash::AHashMap;
 
@@ -16,9 +14,10 @@ use crate::acl::space::SpaceError;
 
 /// Rules of a leaf that are not divided further.
 pub(super) const LEAF: usize = BLOCK;
-/// Copies of rules that a tree of a set of `rules` may have.
-fn copies(rules: usize) -> usize {
-    (16 * rules + 512).min(6 * rules + 16384)
+
+/// Lines that a tree of a set of `rules` may take: 4 MB for 10,000.
+fn room(rules: usize) -> usize {
+    (20 * rules + 1000).min(5 * rules + 12_000)
 }
 
 /// Why a tree was given up. What it wrote is for its owner to abandon.
@@ -30,6 +29,13 @@ pub(super) enum Stop {
     Copies,
 }
 
+/// The trees of some rules, and rules that no bit divides.
+#[derive(Debug)]
+pub(super) struct Forest {
+    pub(super) trees: Vec<Entry>,
+    pub(super) stubborn: Vec<u32>,
+}
+
 /// Builds the trees of one set of rules.
 pub(super) struct Builder<'a, 'b, const W: usize> {
     draft: &'a mut Draft<'b>,
@@ -38,92 +44,99 @@ pub(super) struct Builder<'a, 'b, const W: usize> {
     /// Columns that leaves have even if their rules do not ask for them, so that all leaves of a
     /// tree are read alike.
     columns: u32,
-    copies: usize,
+    /// Lines of the draft from which on the tree takes too many.
+    limit: usize,
+    /// Nodes and leaves of the tree, by their rules: whatever leads to them, they are the same.
+    known: AHashMap<Vec<u32>, Entry>,
 }
 
 impl<'a, 'b, const W: usize> Builder<'a, 'b, W> {
     /// A builder over `filters`, which are in order of rank.
     pub(super) fn new(draft: &'a mut Draft<'b>, filters: &'a [Filter<W>]) -> Self {
         let divider = Divider::new(filters.iter().map(|filter| &filter.pattern), LEAF);
-        Self { draft, filters, divider, columns: 0, copies: 0 }
+        Self { draft, filters, divider, columns: 0, limit: 0, known: AHashMap::new() }
+    }
+
+    /// Trees of the rules `list`, as few as take no more than their share of memory: rules are kept
+    /// apart by whether they name a source, or a destination. Nothing refers to the trees yet.
+    pub(super) fn trees(&mut self, list: Vec<u32>) -> Result<Forest, SpaceError> {
+        let parts = self.sides(&list);
+        if parts.as_ref().is_none_or(|parts| self.mix(&list, parts)) {
+            let mark = self.draft.mark();
+            match self.tree(&list, &[0; W]) {
+                Ok(tree) => return Ok(Forest { trees: vec![tree], stubborn: Vec::new() }),
+                Err(Stop::Space(error)) if parts.is_none() => return Err(error),
+                Err(_) => self.draft.abandon(mark),
+            }
+        }
+        let Some([first, rest]) = parts else {
+            return Ok(Forest { trees: Vec::new(), stubborn: list });
+        };
+        let (mut forest, rest) = (self.trees(first)?, self.trees(rest)?);
+        forest.trees.extend(rest.trees);
+        forest.stubborn.extend(rest.stubborn);
+        Ok(forest)
+    }
+
+    /// Rules that name one side, and the others: the side that fewer rules leave open, but some.
+    fn sides(&self, list: &[u32]) -> Option<[Vec<u32>; 2]> {
+        let named = |side: usize| {
+            let (first, rest): (Vec<u32>, Vec<u32>) =
+                list.iter().partition(|rule| self.names(**rule)[side]);
+            (!first.is_empty() && !rest.is_empty()).then_some([first, rest])
+        };
+        [0, 1].into_iter().filter_map(named).min_by_key(|[_, rest]| rest.len())
+    }
+
+    /// Whether one tree is worth trying for all of `list`: because all its rules name the same side,
+    /// or few would have many copies, one for about every ten of the others.
+    fn mix(&self, list: &[u32], [first, rest]: &[Vec<u32>; 2]) -> bool {
+        let few = first.len().min(rest.len());
+        [0, 1].into_iter().any(|side| list.iter().all(|rule| self.names(*rule)[side]))
+            || few * list.len() / 10 <= (6 * list.len() + 8192).max(40_000)
+    }
+
+    /// Which sides a rule names.
+    fn names(&self, rule: u32) -> [bool; 2] {
+        self.filters[rule as usize].pattern.named()
     }
 
     /// A tree of the rules `list`, whose keys are known to agree in the bits `asked`. Nothing refers
     /// to it yet.
     pub(super) fn tree(&mut self, list: &[u32], asked: &[u64; W]) -> Result<Entry, Stop> {
-        self.columns = list
-            .iter()
-            .fold(0, |columns, rule| columns | self.filters[*rule as usize].pattern.columns());
-        self.copies = copies(self.filters.len());
+        let patterns = list.iter().map(|rule| &self.filters[*rule as usize].pattern);
+        self.columns = patterns.fold(0, |columns, pattern| columns | pattern.columns());
+        self.limit = self.draft.taken() + room(self.filters.len());
+        self.known.clear();
         self.node(list, *asked)
     }
 
     fn node(&mut self, list: &[u32], mut asked: [u64; W]) -> Result<Entry, Stop> {
         let Some(choice) = self.divider.choose(list, &asked) else { return self.leaf(list) };
-        asked[choice.word] |= choice.bits;
+        for (word, bits) in choice.words.into_iter().zip(choice.bits) {
+            asked[word] |= bits;
+        }
         let lists = self.divider.divide(list, choice);
-        let mut known: AHashMap<&[u32], Entry> = AHashMap::new();
         let mut children = Vec::with_capacity(lists.len());
-        for below in &lists {
-            let child = match known.get(below.as_slice()) {
+        for below in lists {
+            let child = match self.known.get(below.as_slice()) {
                 Some(child) => *child,
-                None => self.node(below, asked)?,
+                None => {
+                    let child = self.node(&below, asked)?;
+                    self.known.insert(below, child);
+                    child
+                }
             };
-            known.insert(below, child);
             children.push(child);
         }
-        self.draft.node(choice.word, choice.bits, &children).map_err(Stop::Space)
+        self.draft.node(choice, &children).map_err(Stop::Space)
     }
 
     fn leaf(&mut self, list: &[u32]) -> Result<Entry, Stop> {
-        match self.copies.checked_sub(list.len()) {
-            Some(copies) if list.len() <= LEAF_MAX => self.copies = copies,
-            _ => return Err(Stop::Copies),
+        if list.len() > LEAF_MAX || self.draft.taken() > self.limit {
+            return Err(Stop::Copies);
         }
         let filters: Vec<_> = list.iter().map(|rule| &self.filters[*rule as usize]).collect();
         self.draft.leaf(self.columns, &filters).map_err(Stop::Space)
     }
-}
-
-/// Ways to divide rules among trees, so that no tree has many rules that leave open what divides
-/// its others: the fewest trees first, the last for when all others take too many copies. Each list
-/// is in order.
-pub(super) fn ways<const W: usize>(filters: &[Filter<W>]) -> Vec<Vec<Vec<u32>>> {
-    let all: Vec<u32> = (0..).take(filters.len()).collect();
-    let of = |rule: &u32| filters[*rule as usize].pattern.named();
-    let without_source = all.iter().filter(|rule| !of(rule).0).count();
-    let without_destination = all.iter().filter(|rule| !of(rule).1).count();
-    let mut ways = Vec::new();
-    if mix(without_source.min(without_destination), all.len()) {
-        ways.push(vec![all.clone()]);
-    }
-    let by_source = without_source <= without_destination;
-    let (first, rest): (Vec<u32>, Vec<u32>) =
-        all.into_iter().partition(|rule| if by_source { of(rule).0 } else { of(rule).1 });
-    let open = rest.iter().filter(|rule| of(rule) == (false, false)).count();
-    if mix(open.min(rest.len() - open), rest.len()) {
-        ways.push(vec![first.clone(), rest.clone()]);
-    }
-    let (open, rest): (Vec<u32>, Vec<u32>) =
-        rest.into_iter().partition(|rule| of(rule) == (false, false));
-    ways.push(vec![first, rest, open]);
-    for lists in &mut ways {
-        lists.retain(|list| !list.is_empty());
-    }
-    ways
-}
-
-/// The lists of the rules of `list` that leave the same sides open; none when that is all of them.
-pub(super) fn split_further<const W: usize>(filters: &[Filter<W>], list: &[u32]) -> Vec<Vec<u32>> {
-    let mut by_class: BTreeMap<(bool, bool), Vec<u32>> = BTreeMap::new();
-    for rule in list {
-        by_class.entry(filters[*rule as usize].pattern.named()).or_default().push(*rule);
-    }
-    if by_class.len() > 1 { by_class.into_values().collect() } else { Vec::new() }
-}
-
-/// Whether it is worth trying to have `few` rules that leave a side open in a tree with `all`: each
-/// has a copy for about every ten of the others.
-fn mix(few: usize, all: usize) -> bool {
-    few * all / 10 <= (6 * all + 8192).max(40_000)
 }

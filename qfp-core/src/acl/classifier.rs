@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::acl::build::{Builder, Stop, split_further, ways};
+use crate::acl::build::{Builder, Forest};
 use crate::acl::draft::Draft;
 use crate::acl::edit::{Edit, Editor};
 use crate::acl::image::{Entry, LEAF_MAX, Line, TREES};
@@ -375,25 +375,8 @@ fn build_trees<const W: usize>(
     draft: &mut Draft<'_>,
     filters: &[Filter<W>],
 ) -> Result<Vec<Entry>, ClassifierError> {
-    let mut ways = ways(filters);
-    let last = ways.pop().unwrap_or_default();
-    for lists in ways {
-        if let Ok(trees) = build_lists(draft, filters, &lists) {
-            return Ok(trees);
-        }
-    }
-    let mut trees = Vec::new();
-    let (mut lists, mut stubborn) = (last, Vec::<u32>::new());
-    while let Some(list) = lists.pop() {
-        match build_lists(draft, filters, std::slice::from_ref(&list)) {
-            Ok(built) => trees.extend(built),
-            Err(Stop::Space(error)) => return Err(error.into()),
-            Err(Stop::Copies) => match split_further(filters, &list) {
-                further if further.is_empty() => stubborn.extend(list),
-                further => lists.extend(further),
-            },
-        }
-    }
+    let all = (0..).take(filters.len()).collect();
+    let Forest { mut trees, mut stubborn } = Builder::new(draft, filters).trees(all)?;
     // Rules that no bit divides are looked through one after the other.
     stubborn.sort_unstable();
     for chunk in stubborn.chunks(LEAF_MAX) {
@@ -404,21 +387,6 @@ fn build_trees<const W: usize>(
         trees.push(draft.leaf(0, &filters)?);
     }
     Ok(trees)
-}
-
-/// A tree for each list, or none of them.
-fn build_lists<const W: usize>(
-    draft: &mut Draft<'_>,
-    filters: &[Filter<W>],
-    lists: &[Vec<u32>],
-) -> Result<Vec<Entry>, Stop> {
-    let mark = draft.mark();
-    let mut builder = Builder::new(draft, filters);
-    let trees: Result<Vec<_>, _> = lists.iter().map(|list| builder.tree(list, &[0; W])).collect();
-    if trees.is_err() {
-        draft.abandon(mark);
-    }
-    trees
 }
 
 /// Ranks for rules, with gaps between them.

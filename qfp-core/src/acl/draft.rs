@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::acl::image::{BLOCK, Entry, LANES, Line, TREES, block_lines, node_lines};
+use crate::acl::image::{BLOCK, Choice, Entry, Line, TREES, block_lines, node_lines};
 use crate::acl::leaf::{Filter, write_leaf};
 use crate::acl::space::{Space, SpaceError, read_node, write};
 use crate::slab::Extent;
@@ -14,6 +14,8 @@ pub(super) struct Draft<'a> {
     space: &'a mut Space,
     nodes: Vec<Entry>,
     extents: Vec<Extent>,
+    /// Lines of these.
+    taken: usize,
     /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
     spare: BTreeMap<(u32, usize), Vec<u32>>,
 }
@@ -27,7 +29,14 @@ pub(super) struct Mark {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(lines: &'a [Line], space: &'a mut Space) -> Self {
-        Self { lines, space, nodes: Vec::new(), extents: Vec::new(), spare: BTreeMap::new() }
+        Self {
+            lines,
+            space,
+            nodes: Vec::new(),
+            extents: Vec::new(),
+            taken: 0,
+            spare: BTreeMap::new(),
+        }
     }
 
     pub(super) fn lines(&self) -> &'a [Line] {
@@ -39,18 +48,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes a node, which then refers to its children.
-    pub(super) fn node(
-        &mut self,
-        word: usize,
-        bits: u64,
-        children: &[Entry],
-    ) -> Result<Entry, SpaceError> {
+    pub(super) fn node(&mut self, choice: Choice, children: &[Entry]) -> Result<Entry, SpaceError> {
         let line = self.alloc(node_lines(children.len()))?;
-        write(self.lines, line, std::iter::once(bits).chain(children.iter().map(|child| child.0)));
+        let children_words = children.iter().map(|child| child.0);
+        write(self.lines, line, choice.bits.into_iter().chain(children_words));
         for child in children {
             self.space.refer(*child);
         }
-        let node = Entry::node(line, word);
+        let node = Entry::node(line, choice.words);
         self.nodes.push(node);
         Ok(node)
     }
@@ -70,7 +75,7 @@ impl<'a> Draft<'a> {
         let leaf = if filters.len() > BLOCK {
             leaf(self.alloc(leaf(0, 0).lines())?, 0)
         } else {
-            let (line, lane) = self.lanes(columns, filters.len() + 1)?;
+            let (line, lane) = self.lanes(columns, filters.len())?;
             leaf(line, lane)
         };
         write_leaf(self.lines, leaf, filters);
@@ -91,20 +96,26 @@ impl<'a> Draft<'a> {
 
     /// Takes `count` lanes of the fullest block that has them.
     fn lanes(&mut self, columns: u32, count: usize) -> Result<(u32, usize), SpaceError> {
-        let mut fitting = self.spare.range_mut((columns, count)..=(columns, LANES));
+        let mut fitting = self.spare.range_mut((columns, count)..=(columns, BLOCK));
         let found = fitting.find_map(|((_, spare), blocks)| Some((*spare, blocks.pop()?)));
         let (spare, line) = match found {
             Some(found) => found,
-            None => (LANES, self.alloc(block_lines(columns))?),
+            None => (BLOCK, self.alloc(block_lines(columns))?),
         };
         self.spare.entry((columns, spare - count)).or_default().push(line);
-        Ok((line, LANES - spare))
+        Ok((line, BLOCK - spare))
     }
 
     fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
         let first = self.space.alloc(count)?;
         self.extents.push(Extent { first, count });
+        self.taken += count as usize;
         Ok(first)
+    }
+
+    /// Lines of what there is now.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
     }
 
     /// How much there is now.
@@ -120,6 +131,7 @@ impl<'a> Draft<'a> {
             }
         }
         for extent in self.extents.drain(mark.extents..) {
+            self.taken -= extent.count as usize;
             self.space.give_back(extent);
         }
         self.spare.clear();

@@ -3,7 +3,7 @@
 use ahash::AHashMap;
 
 use crate::acl::build::{Builder, LEAF, Stop};
-use crate::acl::divide::Places;
+use crate::acl::divide::Cut;
 use crate::acl::draft::Draft;
 use crate::acl::image::{Entry, LEAF_MAX, Line};
 use crate::acl::leaf::{Filter, has_rank, read_leaf};
@@ -15,14 +15,13 @@ use crate::acl::space::{SpaceError, read_node};
 pub(super) struct Edit<const W: usize> {
     filter: Filter<W>,
     comes: bool,
-    /// The pattern, word by word, as value under mask.
-    wide: [(u64, u64); W],
+    cut: Cut<W>,
 }
 
 impl<const W: usize> Edit<W> {
     pub(super) fn add(pattern: Pattern<W>, rank: u32, result: u32) -> Self {
-        let wide = std::array::from_fn(|word| pattern.widened(word));
-        Self { filter: Filter { rank, result, pattern }, comes: true, wide }
+        let cut = Cut::of(&pattern);
+        Self { filter: Filter { rank, result, pattern }, comes: true, cut }
     }
 
     pub(super) fn remove(pattern: Pattern<W>, rank: u32) -> Self {
@@ -33,19 +32,14 @@ impl<const W: usize> Edit<W> {
         if self.comes { self.filter.pattern.columns() } else { 0 }
     }
 
-    fn places(&self, word: usize, bits: u64) -> Places {
-        let (value, mask) = self.wide[word.min(W - 1)];
-        Places::of(value, mask, bits)
-    }
-
     /// How many leaves of a tree it is in, up to about `limit`.
     pub(super) fn leaves(&self, lines: &[Line], tree: Entry, limit: usize) -> usize {
         if !tree.is_node() {
             return 1;
         }
-        let (bits, children) = read_node(lines, tree);
+        let (choice, children) = read_node(lines, tree);
         let mut below: Vec<Entry> =
-            self.places(tree.word(), bits).take(4 * limit).map(|place| children[place]).collect();
+            self.cut.places(choice).take(4 * limit).map(|place| children[place]).collect();
         below.sort_unstable_by_key(|child| child.0);
         below.dedup();
         let mut count = 0;
@@ -91,12 +85,13 @@ impl<const W: usize> Editor<'_, '_, W> {
         own: u64,
         mut asked: [u64; W],
     ) -> Result<Option<Entry>, SpaceError> {
-        let (bits, mut children) = read_node(self.draft.lines(), node);
-        let word = node.word().min(W - 1);
-        asked[word] |= bits;
+        let (choice, mut children) = read_node(self.draft.lines(), node);
+        for (word, bits) in choice.words.into_iter().zip(choice.bits) {
+            asked[word] |= bits;
+        }
         let mut wanted = vec![0_u64; children.len()];
         for number in ones(own) {
-            for place in self.edits[number].places(word, bits) {
+            for place in self.edits[number].cut.places(choice) {
                 wanted[place] |= 1 << number;
             }
         }
@@ -114,7 +109,7 @@ impl<const W: usize> Editor<'_, '_, W> {
             fresh |= new != *child;
             *child = new;
         }
-        Ok(if fresh { Some(self.draft.node(word, bits, &children)?) } else { None })
+        Ok(if fresh { Some(self.draft.node(choice, &children)?) } else { None })
     }
 
     fn leaf(

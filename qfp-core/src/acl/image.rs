@@ -3,13 +3,12 @@
 //! An object is one line: up to seven trees, an [`Entry`] each and the rest empty, then the columns
 //! that any rule asks for. An entry names a node or a leaf:
 //!
-//! - A node is a word, the mask of the bits of a key that choose a child, then `2^k` entries; the
-//!   bits are extracted to an index in the order of their places.
-//! - A leaf is some of the sixteen lanes of a block, one for each of its rules in order of rank and
-//!   one more; or, when it has many rules, several whole blocks. A block holds two lines for each
-//!   column that any of its rules asks for (values and masks, or lower ends and lengths of ranges),
-//!   then two lines of results, each with the rank above it. The result behind a leaf's last rule
-//!   is all ones: what is found when no rule matches. Leaves of one tree share blocks.
+//! - A node is two masks, of the bits of two words of a key that choose a child, then `2^k` entries;
+//!   the bits of the first word, in the order of their places, are the lower ones of the index.
+//! - A leaf is some of the sixteen lanes of a block, one for each of its rules in order of rank; or,
+//!   when it has more rules, several whole blocks. A block holds two lines for each column that any
+//!   of its rules asks for (values and masks, or lower ends and lengths of ranges), then two lines
+//!   of results, each with the rank above it. Leaves of one tree share blocks.
 //!
 //! Nodes and leaves never change once a reader can see them; an update writes new ones, and an
 //! object's number is then pointed to a new line.
@@ -32,15 +31,48 @@ pub(super) const LINE_WORDS: usize = 8;
 /// Trees of an object.
 pub(super) const TREES: usize = LINE_WORDS - 1;
 /// Lanes of a block.
-pub(super) const LANES: usize = 16;
-/// Most rules of a leaf in one block; of each block of a longer one.
-pub(super) const BLOCK: usize = LANES - 1;
+pub(super) const BLOCK: usize = 16;
 /// Most blocks of a leaf.
 const BLOCKS: usize = 256;
 /// Most rules of a leaf.
 pub(super) const LEAF_MAX: usize = BLOCKS * BLOCK;
+/// Where the children of a node begin, in words.
+pub(super) const NODE_CHILDREN: usize = 2;
 /// Most index bits of a node.
 pub(super) const NODE_BITS: u32 = 12;
+
+/// What a node asks of a key: bits of two of its words, which make up the index of a child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) words: [usize; 2],
+    pub(super) bits: [u64; 2],
+}
+
+impl Choice {
+    /// How many bits.
+    pub(super) fn count(self) -> u32 {
+        self.bits[0].count_ones() + self.bits[1].count_ones()
+    }
+
+    /// The chosen bits of a key, given word by word, packed.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "an index of a node's children")]
+    pub(super) fn extract(self, mut key: impl FnMut(usize) -> u64) -> usize {
+        let [low, high] = [0, 1].map(|i| extract(key(self.words[i]), self.bits[i]));
+        (low | high << (self.bits[0].count_ones() & 63)) as usize
+    }
+}
+
+/// The bits of `value` at the places of `mask`, packed.
+fn extract(value: u64, mask: u64) -> u64 {
+    let (mut packed, mut at, mut rest) = (0, 0, mask);
+    while rest != 0 {
+        packed |= (value >> rest.trailing_zeros() & 1) << at;
+        rest &= rest - 1;
+        at += 1;
+    }
+    packed
+}
 
 /// A reference to a node or a leaf, with what is needed to read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,16 +93,16 @@ impl Entry {
     /// Bits of a leaf's columns.
     pub(super) const COLUMNS: u64 = u64::MAX << 46;
 
-    /// The node at `line` whose index is taken from word `word` of the key.
-    pub(super) fn node(line: u32, word: usize) -> Self {
-        Self(u64::from(line) | Self::NODE | (word as u64) << 32)
+    /// The node at `line` that asks for bits of the words `words`.
+    pub(super) fn node(line: u32, words: [usize; 2]) -> Self {
+        Self(u64::from(line) | Self::NODE | (words[0] as u64) << 32 | (words[1] as u64) << 36)
     }
 
     /// The leaf from lane `lane` of the block at `line` on, of `rules` rules, 1 to [`LEAF_MAX`], which
     /// ask for `columns`.
     pub(super) fn leaf(line: u32, lane: usize, rules: usize, columns: u32) -> Self {
         let (more, last) = ((rules - 1) / BLOCK, (rules - 1) % BLOCK + 1);
-        let shape = lane | last << 4 | more << 8;
+        let shape = lane | (last - 1) << 4 | more << 8;
         Self(u64::from(line) | Self::LEAF | (shape as u64) << 30 | u64::from(columns) << 46)
     }
 
@@ -90,10 +122,10 @@ impl Entry {
         (self.0 & Self::LINE) as u32
     }
 
-    /// Of a node: the word of the key.
+    /// Of a node: the words of the key.
     #[inline(always)]
-    pub(super) fn word(self) -> usize {
-        (self.0 >> 32 & 15) as usize
+    pub(super) fn words(self) -> [usize; 2] {
+        [(self.0 >> 32 & 15) as usize, (self.0 >> 36 & 15) as usize]
     }
 
     /// Of a leaf: its first lane in each of its blocks.
@@ -105,13 +137,19 @@ impl Entry {
     /// Of a leaf: rules of its last block; each before it has [`BLOCK`].
     #[inline(always)]
     pub(super) fn last(self) -> usize {
-        (self.0 >> 34 & 15) as usize
+        (self.0 >> 34 & 15) as usize + 1
     }
 
     /// Of a leaf: blocks before the last.
     #[inline(always)]
     pub(super) fn more(self) -> u32 {
         (self.0 >> 38 & 0xff) as u32
+    }
+
+    /// Of a leaf of more than one block, which has these columns: all but the first.
+    #[inline(always)]
+    pub(super) fn behind(self, columns: u32) -> Self {
+        Self(self.0 - (1 << 38) + u64::from(block_lines(columns)))
     }
 
     /// Of a leaf: its rules.
@@ -121,10 +159,11 @@ impl Entry {
 
     /// Of a leaf: the first line of each of its blocks, and the lanes of its rules there.
     pub(super) fn blocks(self) -> impl Iterator<Item = (u32, Range<usize>)> {
-        (0..=self.more()).map(move |block| {
+        let blocks = if self.is_leaf() { self.more() + 1 } else { 0 };
+        (0..blocks).map(move |block| {
             let rules = if block == self.more() { self.last() } else { BLOCK };
             let line = self.line() + block * block_lines(self.columns());
-            (line, self.lane()..(self.lane() + rules).min(LANES))
+            (line, self.lane()..(self.lane() + rules).min(BLOCK))
         })
     }
 
@@ -149,5 +188,5 @@ pub(super) const fn block_lines(columns: u32) -> u32 {
 /// Lines of a node with `children` entries.
 #[expect(clippy::cast_possible_truncation, reason = "at most 4096 children")]
 pub(super) const fn node_lines(children: usize) -> u32 {
-    (children + 1).div_ceil(LINE_WORDS) as u32
+    (NODE_CHILDREN + children).div_ceil(LINE_WORDS) as u32
 }

@@ -1,6 +1,6 @@
 //! Leaves: how rules are put into the lanes of blocks, and read again for an update.
 
-use crate::acl::image::{BLOCK, Entry, LINE_WORDS, Line};
+use crate::acl::image::{Entry, LINE_WORDS, Line};
 use crate::acl::key::range_columns;
 use crate::acl::pattern::Pattern;
 use crate::acl::space::{read, store};
@@ -29,10 +29,6 @@ impl Lane {
         let columns = leaf.columns();
         leaf.blocks()
             .flat_map(move |(line, lanes)| lanes.map(move |lane| Self { line, lane, columns }))
-    }
-
-    fn next(self) -> Self {
-        Self { lane: self.lane + 1, ..self }
     }
 
     /// Element of an array of the block, as the word it is in and its shift there.
@@ -68,7 +64,7 @@ impl Lane {
 /// Writes the rules of `leaf`, in order of rank, into lanes that nobody reads yet.
 pub(super) fn write_leaf<const W: usize>(lines: &[Line], leaf: Entry, filters: &[&Filter<W>]) {
     debug_assert_eq!(filters.len(), leaf.rules());
-    for (number, (lane, filter)) in Lane::of(leaf).zip(filters).enumerate() {
+    for (lane, filter) in Lane::of(leaf).zip(filters) {
         for (pair, column) in stored(leaf.columns(), W).enumerate() {
             let half = |words: &[u64; W]| low(words[column / 2] >> (32 * (column % 2)));
             lane.put(lines, 2 * pair, half(&filter.pattern.value));
@@ -76,9 +72,6 @@ pub(super) fn write_leaf<const W: usize>(lines: &[Line], leaf: Entry, filters: &
         }
         // Each rank with its result, so that one load gets both.
         lane.put_result(lines, u64::from(filter.rank) << 32 | u64::from(filter.result));
-        if number + 1 == filters.len() || number % BLOCK == BLOCK - 1 {
-            lane.next().put_result(lines, u64::MAX);
-        }
     }
 }
 

@@ -3,8 +3,7 @@
 use hal::{PacketMask, VECTOR};
 
 use crate::acl::classifier::FEATURES;
-use crate::acl::divide::extract;
-use crate::acl::image::{Entry, LINE_WORDS, Line, TREES};
+use crate::acl::image::{Choice, Entry, LINE_WORDS, Line, NODE_CHILDREN, TREES};
 use crate::acl::key::{Keys, range_columns};
 use crate::acl::leaf::stored;
 use crate::acl::simd;
@@ -138,10 +137,9 @@ pub(super) fn look_up<const W: usize, const F: usize>(
         for slot in nodes {
             let node = entries[slot & (VECTOR - 1)];
             let first = node.line() as usize * LINE_WORDS;
-            let key = keys.words[node.word().min(W - 1)][slot & (VECTOR - 1)];
-            #[expect(clippy::cast_possible_truncation, reason = "an index, and clamped if not")]
-            let place = extract(key, word(first)) as usize;
-            let child = Entry(word(first.saturating_add(1).saturating_add(place)));
+            let choice = Choice { words: node.words(), bits: [word(first), word(first + 1)] };
+            let place = choice.extract(|word| keys.words[word.min(W - 1)][slot & (VECTOR - 1)]);
+            let child = Entry(word((first + NODE_CHILDREN).saturating_add(place)));
             entries[slot & (VECTOR - 1)] = child;
             if !child.is_node() {
                 nodes.remove(slot);

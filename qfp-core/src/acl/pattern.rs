@@ -234,14 +234,13 @@ impl<const W: usize> Pattern<W> {
     }
 
     /// Whether it asks for more than seven bits of the source address, and of the destination.
-    pub(super) fn named(&self) -> (bool, bool) {
-        let words = transport_word(W);
-        if words == 1 {
-            let mask = self.mask[0];
-            return ((mask >> 32).count_ones() > 7, (mask & LOW).count_ones() > 7);
-        }
-        let ones = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
-        (ones(&self.mask[..words / 2]) > 7, ones(&self.mask[words / 2..words]) > 7)
+    pub(super) fn named(&self) -> [bool; 2] {
+        let ones = |masks: &[u64]| masks.iter().map(|mask| mask.count_ones()).sum::<u32>();
+        let sides = match &self.mask[..transport_word(W)] {
+            [both] => [(both >> 32).count_ones(), (both & LOW).count_ones()],
+            words => [ones(&words[..words.len() / 2]), ones(&words[words.len() / 2..])],
+        };
+        sides.map(|bits| bits > 7)
     }
 
     /// Columns in which the pattern asks for anything, a bit each.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::acl::image::{Entry, LINE_WORDS, Line, node_lines};
+use crate::acl::image::{Choice, Entry, LINE_WORDS, Line, NODE_CHILDREN, node_lines};
 use crate::slab::{Extent, Slab};
 
 /// There is no room for another node or leaf.
@@ -124,18 +124,23 @@ impl Space {
 /// The lines of a node or of the blocks that a leaf is in.
 fn extent(lines: &[Line], entry: Entry) -> Extent {
     let count = if entry.is_node() {
-        node_lines(1 << read(lines, entry.line(), 0).count_ones())
+        node_lines(1 << read_choice(lines, entry).count())
     } else {
         entry.lines()
     };
     Extent { first: entry.line(), count }
 }
 
-/// The index bits and the children of a node.
-pub(super) fn read_node(lines: &[Line], node: Entry) -> (u64, Vec<Entry>) {
-    let bits = read(lines, node.line(), 0);
-    let children = (1..=1 << bits.count_ones()).map(|word| Entry(read(lines, node.line(), word)));
-    (bits, children.collect())
+/// What a node asks for, and its children.
+pub(super) fn read_node(lines: &[Line], node: Entry) -> (Choice, Vec<Entry>) {
+    let choice = read_choice(lines, node);
+    let child = |place| Entry(read(lines, node.line(), NODE_CHILDREN + place));
+    (choice, (0..1 << choice.count()).map(child).collect())
+}
+
+/// What a node asks for.
+pub(super) fn read_choice(lines: &[Line], node: Entry) -> Choice {
+    Choice { words: node.words(), bits: [0, 1].map(|word| read(lines, node.line(), word)) }
 }
 
 /// Writes words from the start of a line on.

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hal::VECTOR;
 
-use crate::acl::image::{BLOCK, Entry, LANES, LINE_WORDS, Line, block_lines};
+use crate::acl::image::{BLOCK, Entry, LINE_WORDS, Line, NODE_CHILDREN, block_lines};
 use crate::acl::key::{Keys, WORDS4, WORDS6, range_columns};
 use crate::acl::leaf::ones;
-use crate::acl::lookup::{Matches, fits};
+use crate::acl::lookup::Matches;
 
 /// Columns of leaves that ask for addresses, ports and protocol.
 const FIVE_TUPLE4: u32 = (1 << (2 * WORDS4 - 8)) - 1;
@@ -34,7 +34,7 @@ pub(super) fn look_up<const W: usize, const F: usize>(
         descend(lines, root, keys, select, &mut entries);
     }
     let leaves = select & entries.having(Entry::LEAF);
-    scan(lines, keys, &entries, leaves, matches);
+    scan(lines, keys, &mut entries, leaves, matches);
 }
 
 /// Calls `work` with each slot of a mask, from the lowest up.
@@ -58,27 +58,19 @@ impl Entries {
         self.slots(|entries| _mm512_test_epi64_mask(entries, bit))
     }
 
-    /// Slots whose entries, if they are leaves, have these columns.
+    /// Slots whose entries, if they are leaves, have these columns, and a first block within the
+    /// lines.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
     #[inline]
-    fn of_columns(&self, columns: u32) -> u64 {
+    fn of_columns(&self, columns: u32, lines: &[Line]) -> u64 {
         let bits = _mm512_set1_epi64(Entry::COLUMNS.cast_signed());
         let wanted = _mm512_set1_epi64(Entry::leaf(0, 0, 1, columns).0.cast_signed());
-        self.slots(|entries| _mm512_testn_epi64_mask(_mm512_xor_si512(entries, wanted), bits))
-    }
-
-    /// Slots whose entries, if they are leaves, have one block, which lies within the lines if it has
-    /// `count`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
-    #[inline]
-    fn short(&self, lines: &[Line], count: u32) -> u64 {
-        let more = _mm512_set1_epi64(Entry::MORE_BLOCKS.cast_signed());
         let line = _mm512_set1_epi64(Entry::LINE.cast_signed());
-        let end = (lines.len() + 1).saturating_sub(count as usize);
+        let end = (lines.len() + 1).saturating_sub(block_lines(columns) as usize);
         let end = _mm512_set1_epi64(end as i64);
         self.slots(|entries| {
-            let inside = _mm512_cmplt_epu64_mask(_mm512_and_si512(entries, line), end);
-            _mm512_mask_testn_epi64_mask(inside, entries, more)
+            let within = _mm512_cmplt_epu64_mask(_mm512_and_si512(entries, line), end);
+            _mm512_mask_testn_epi64_mask(within, _mm512_xor_si512(entries, wanted), bits)
         })
     }
 
@@ -96,8 +88,16 @@ impl Entries {
     }
 }
 
+/// The index that the bits of two words make up.
+#[target_feature(enable = "bmi2,popcnt")]
+#[inline]
+fn place(key: [u64; 2], bits: [u64; 2]) -> usize {
+    let [low, high] = [_pext_u64(key[0], bits[0]), _pext_u64(key[1], bits[1])];
+    (low | high << (bits[0].count_ones() & 63)) as usize
+}
+
 /// Takes the entries of `select`, which are all `root`, to the leaves that their keys lead to.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi1,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi1,bmi2,popcnt")]
 #[inline]
 fn descend<const W: usize>(
     lines: &[Line],
@@ -120,14 +120,16 @@ fn descend<const W: usize>(
     };
     // All go down one node in a round, so that their loads overlap.
     let first = root.line() as usize * LINE_WORDS;
-    let (bits, key) = (word(first), &keys.words[root.word().min(W - 1)]);
+    let bits = [word(first), word(first + 1)];
+    let [low, high] = root.words().map(|word| &keys.words[word.min(W - 1)]);
     if select == u64::MAX {
-        for (entry, key) in entries.0.iter_mut().zip(key) {
-            *entry = go(word(first + 1 + _pext_u64(*key, bits) as usize));
+        for (entry, (low, high)) in entries.0.iter_mut().zip(low.iter().zip(high)) {
+            *entry = go(word(first + NODE_CHILDREN + place([*low, *high], bits)));
         }
     } else {
         for_each(select, |slot| {
-            entries.0[slot] = go(word(first + 1 + _pext_u64(key[slot], bits) as usize));
+            entries.0[slot] =
+                go(word(first + NODE_CHILDREN + place([low[slot], high[slot]], bits)));
         });
     }
     let mut nodes = select & entries.having(Entry::NODE);
@@ -135,97 +137,86 @@ fn descend<const W: usize>(
         for_each(nodes, |slot| {
             let node = entries.0[slot];
             let first = node.line() as usize * LINE_WORDS;
-            let key = keys.words[node.word().min(W - 1)][slot];
-            entries.0[slot] = go(word(first + 1 + _pext_u64(key, word(first)) as usize));
+            let key = node.words().map(|word| keys.words[word.min(W - 1)][slot]);
+            let bits = [word(first), word(first + 1)];
+            entries.0[slot] = go(word(first + NODE_CHILDREN + place(key, bits)));
         });
         nodes &= entries.having(Entry::NODE);
     }
 }
 
-/// Looks through the leaves of `leaves`.
+/// Looks through the leaves of `left`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi1,bmi2,popcnt")]
 #[inline]
 fn scan<const W: usize, const F: usize>(
     lines: &[Line],
     keys: &Keys<W>,
-    entries: &Entries,
-    leaves: u64,
+    entries: &mut Entries,
+    mut left: u64,
     matches: &mut Matches<F>,
 ) {
-    let mut left = leaves;
-    // Those of a tree have the same columns, unless there were updates.
+    // Those of a tree have the same columns, unless there were updates, and one block, mostly.
     while left != 0 {
         let columns = entries.0[left.trailing_zeros() as usize].columns();
-        let alike = left & entries.of_columns(columns);
-        let scan = Scan { lines, keys, entries, columns: columns & ((1 << (2 * W)) - 1) };
-        // SAFETY: all of these are leaves with these columns.
-        unsafe {
-            match (W, columns) {
-                (WORDS4, FIVE_TUPLE4) => scan.all::<F, FIVE_TUPLE4>(alike, matches),
-                (WORDS6, FIVE_TUPLE6) => scan.all::<F, FIVE_TUPLE6>(alike, matches),
-                _ => scan.all::<F, ANY>(alike, matches),
-            }
-        }
-        left &= !alike;
+        let scan = Scan { lines, keys, columns: columns & ((1 << (2 * W)) - 1) };
+        left = match (W, columns) {
+            (WORDS4, FIVE_TUPLE4) => scan.round::<F, FIVE_TUPLE4>(entries, left, matches),
+            (WORDS6, FIVE_TUPLE6) => scan.round::<F, FIVE_TUPLE6>(entries, left, matches),
+            _ => scan.round::<F, ANY>(entries, left, matches),
+        };
     }
 }
 
-/// Leaves of a vector that have the same columns.
+/// How leaves of certain columns are looked through; if a kernel's `COLUMNS` is not [`ANY`], it is
+/// these.
 struct Scan<'a, const W: usize> {
     lines: &'a [Line],
     keys: &'a Keys<W>,
-    entries: &'a Entries,
     columns: u32,
 }
 
 impl<const W: usize> Scan<'_, W> {
-    /// Looks through all leaves of `leaves`, whose columns are `COLUMNS` if that is not [`ANY`].
-    ///
-    /// # Safety
-    /// They are leaves with the columns of `self`.
+    /// Looks through the first block of each leaf of `left` that has these columns, and returns of
+    /// which slots others are left.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi1,bmi2,popcnt")]
     #[inline]
-    unsafe fn all<const F: usize, const COLUMNS: u32>(
+    fn round<const F: usize, const COLUMNS: u32>(
         &self,
-        leaves: u64,
+        entries: &mut Entries,
+        left: u64,
         matches: &mut Matches<F>,
-    ) {
+    ) -> u64 {
         let columns = if COLUMNS == ANY { self.columns } else { COLUMNS };
-        let short = leaves & self.entries.short(self.lines, block_lines(columns));
-        for_each(short, |slot| {
-            let leaf = self.entries.0[slot];
-            let at = self.lines.as_ptr().wrapping_add(leaf.line() as usize).cast();
-            // SAFETY: its block lies within the lines.
-            unsafe { self.block::<F, COLUMNS>(slot, at, leaf.lane(), leaf.last(), matches) };
+        let alike = left & entries.of_columns(columns, self.lines);
+        let more = alike & entries.having(Entry::MORE_BLOCKS);
+        for_each(alike & !more, |slot| {
+            let leaf = entries.0[slot];
+            // SAFETY: it has these columns, and its block lies within the lines.
+            unsafe { self.block::<F, COLUMNS>(slot, leaf, leaf.last(), matches) };
         });
-        for_each(leaves & !short, |slot| {
-            let leaf = self.entries.0[slot];
-            if fits(self.lines, leaf) {
-                let mut at = self.lines.as_ptr().wrapping_add(leaf.line() as usize).cast();
-                for left in (0..=leaf.more()).rev() {
-                    let rules = if left == 0 { leaf.last() } else { BLOCK };
-                    // SAFETY: all its blocks lie within the lines.
-                    at = unsafe { self.block::<F, COLUMNS>(slot, at, leaf.lane(), rules, matches) };
-                }
-            }
+        for_each(more, |slot| {
+            let leaf = entries.0[slot];
+            // SAFETY: it has these columns, and its first block lies within the lines.
+            unsafe { self.block::<F, COLUMNS>(slot, leaf, BLOCK, matches) };
+            entries.0[slot] = leaf.behind(columns);
         });
+        // The lowest is done with in any case, so this comes to an end.
+        left & (left - 1) & !alike | more
     }
 
-    /// Compares the key in `slot` with the rules in some lanes of a block, and returns where the next
-    /// one is.
+    /// Compares the key in `slot` with the first `rules` rules of a leaf, which are in one block.
     ///
     /// # Safety
-    /// There is a block.
+    /// The block lies within the lines.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi1,bmi2,popcnt")]
     #[inline]
     unsafe fn block<const F: usize, const COLUMNS: u32>(
         &self,
         slot: usize,
-        block: *const __m512i,
-        lane: usize,
+        leaf: Entry,
         rules: usize,
         matches: &mut Matches<F>,
-    ) -> *const __m512i {
+    ) {
         let columns = if COLUMNS == ANY { self.columns } else { COLUMNS };
         let words = self.keys.words.as_ptr().cast::<u32>();
         let own = words.wrapping_add(2 * (slot & (VECTOR - 1)));
@@ -234,6 +225,7 @@ impl<const W: usize> Scan<'_, W> {
             // SAFETY: the column is one of the key's, the slot one of the vector's.
             _mm512_set1_epi32(unsafe { at.read() }.cast_signed())
         };
+        let block = self.lines.as_ptr().wrapping_add(leaf.line() as usize).cast::<__m512i>();
         let mut at = block;
         let mut next = || {
             // SAFETY: the caller promises that there are two lines for each column, and two more.
@@ -263,12 +255,13 @@ impl<const W: usize> Scan<'_, W> {
         }
         let hit = u32::from(_mm512_testn_epi32_mask(differ, differ));
         let results = block.wrapping_add(block_lines(columns) as usize - 2).cast::<u64>();
-        // When no rule matches, the result behind the last one is found.
+        // Without a branch: whether a leaf has a match is anybody's guess.
         let mut offer = |feature, hit: u32| {
-            let first = lane + (hit >> lane | 1 << rules).trailing_zeros() as usize;
+            let hit = _bzhi_u32(hit >> leaf.lane(), rules as u32);
+            let first = leaf.lane() + hit.trailing_zeros() as usize;
             // SAFETY: lanes are sixteen, results as many.
-            let found = unsafe { results.add(first & (LANES - 1)).read() };
-            matches.offer(feature, slot, found);
+            let found = unsafe { results.add(first & (BLOCK - 1)).read() };
+            matches.offer(feature, slot, found | u64::from(hit == 0).wrapping_neg());
         };
         if F == 1 {
             offer(0, hit);
@@ -282,6 +275,5 @@ impl<const W: usize> Scan<'_, W> {
                 offer(feature, hit & own);
             }
         }
-        block.wrapping_add(block_lines(columns) as usize)
     }
 }
