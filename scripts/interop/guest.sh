@@ -26,6 +26,8 @@ ip() { /usr/sbin/ip "$@"; }
 
 echo 'guest: 0'
 while IFS= read -r line; do
+    # An empty one only wakes.
+    [ -n "$line" ] || continue
     eval "$line" 2>&1
     echo "guest: $?"
 done

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::namespaces::Namespace;
 
@@ -21,6 +21,9 @@ const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/interop/guest.s
 const ESP_IN_UDP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/interop/espinudp.py");
 /// Longest that anything may take in it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may be silent until it is woken: with much traffic it sometimes misses what is
+/// written to its console.
+const NAP: Duration = Duration::from_secs(1);
 
 /// A running guest. It ends with the namespace at the latest.
 pub(crate) struct Guest {
@@ -97,10 +100,16 @@ impl Guest {
     /// Reads until the guest says how a line ended. If it ends instead, what it said last.
     fn answer(&self) -> Result<(u8, String), String> {
         let mut text = String::new();
+        let start = Instant::now();
         loop {
-            let line = match self.said.recv_timeout(PATIENCE) {
+            let line = match self.said.recv_timeout(NAP) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Disconnected) => return Err(text),
+                Err(RecvTimeoutError::Timeout) if start.elapsed() < PATIENCE => {
+                    // If it has ended, the next look tells.
+                    drop(writeln!(self.child.stdin.as_ref().unwrap()));
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => panic!("the guest is silent: {text}"),
             };
             if let Some(status) = line.strip_prefix("guest: ") {

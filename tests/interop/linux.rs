@@ -201,8 +201,8 @@ fn long_packets_cross_in_fragments() {
     }
 }
 
-/// The kernel opens with both keys before we seal with the new one while packets flow; then it
-/// seals with the new one, too.
+/// The kernel opens with both keys, then we seal with the new one while packets flow; we open with
+/// both, so it does the same.
 #[test]
 fn keys_are_replaced_without_losing_a_packet() {
     const FLOW: u64 = 400;
@@ -216,9 +216,9 @@ fn keys_are_replaced_without_losing_a_packet() {
     let flow = format!("ping -n -q -i 0.005 -c {FLOW} {}", old[0].host());
     let flow = bench.lan.command(&flow).stdout(Stdio::piped()).spawn().unwrap();
     bench.router.rekey(&new);
+    bench.guest.ip(&xfrm::state(&new[0], From::Them));
     let said = String::from_utf8(flow.wait_with_output().unwrap().stdout).unwrap();
     assert!(said.contains(" 0% packet loss"), "{said}");
-    bench.guest.ip(&xfrm::state(&new[0], From::Them));
     bench.lan.must(&once);
 
     let Bench { router, mut guest, .. } = bench;
