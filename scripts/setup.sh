@@ -54,6 +54,7 @@ strangers=(
     'ESP of strongSwan|has_plugin kernel-libipsec|libcharon-extra-plugins'
     'ciphers of strongSwan|has_plugin openssl|libstrongswan-standard-plugins'
     'tcpdump|have tcpdump|tcpdump'
+    'kill|test -e /usr/bin/kill|procps'
 )
 case ${1-} in
     '') ;;

@@ -4,7 +4,7 @@ use crate::agreement::{Agreement, From, V4, V6, gateway, ours};
 use crate::guest::{self, Guest};
 use crate::namespaces::Namespace;
 use crate::router::{self, Live, Report, Used};
-use crate::{installed, xfrm};
+use crate::{NAMESPACES, installed, xfrm};
 
 /// A router and a guest behind its WAN port.
 pub(crate) struct Bench {
@@ -26,7 +26,7 @@ impl Bench {
         theirs: &[Agreement],
         options: &[&str],
     ) -> Option<Self> {
-        if !installed(&guest::NEEDS) || !installed(&[("/usr/bin/ping", "iputils-ping")]) {
+        if !installed(&NAMESPACES) || !installed(&guest::NEEDS) {
             return None;
         }
         let (wan, lan) = (Namespace::new("wan")?, Namespace::new("lan")?);

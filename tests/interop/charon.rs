@@ -10,12 +10,11 @@ use crate::router::Used;
 use crate::unhex;
 
 /// What it needs of the machine: files and Debian packages.
-pub(crate) const NEEDS: [(&str, &str); 5] = [
+pub(crate) const NEEDS: [(&str, &str); 4] = [
     (DAEMON, "strongswan-charon"),
     (CONTROL, "strongswan-swanctl"),
     ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins"),
     ("/usr/lib/ipsec/plugins/libstrongswan-openssl.so", "libstrongswan-standard-plugins"),
-    ("/dev/net/tun", "of the kernel: module tun"),
 ];
 
 const DAEMON: &str = "/usr/lib/ipsec/charon";

@@ -37,12 +37,20 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// True when all these files are there; else the first that is not is named aloud, with its Debian
-/// package.
+/// What a router between namespaces needs of the machine.
+const NAMESPACES: [(&str, &str); 4] = [
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/bin/ping", "iputils-ping"),
+    ("/usr/bin/kill", "procps"),
+    ("/dev/net/tun", "kernel module tun"),
+];
+
+/// True when all these files are there; else the first that is not is named aloud, with the package
+/// that has it.
 fn installed(files: &[(&str, &str)]) -> bool {
     let missing = files.iter().find(|(file, _)| !Path::new(file).exists());
     if let Some((file, package)) = missing {
-        eprintln!("skipped: there is no {file} (Debian package {package})");
+        eprintln!("skipped: there is no {file} (in Debian: {package})");
     }
     missing.is_none()
 }

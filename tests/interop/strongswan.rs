@@ -12,7 +12,7 @@ use crate::capture::{self, Timed};
 use crate::charon::{self, Charon};
 use crate::namespaces::Namespace;
 use crate::router::{Live, STRANGER_MAC, WAN_MAC, replay};
-use crate::{installed, pings, turn};
+use crate::{NAMESPACES, installed, pings, turn};
 
 /// The gateways, us in the west, with their daemons.
 struct Pair {
@@ -44,8 +44,8 @@ impl Pair {
     /// Negotiates all agreements. The east's port is a bridge, so that another cable can take the
     /// place of the first.
     fn negotiate() -> Option<Self> {
-        let needs = [("/usr/bin/ping", "iputils-ping"), ("/usr/bin/tcpdump", "tcpdump")];
-        if !installed(&charon::NEEDS) || !installed(&needs) {
+        let tcpdump = [("/usr/bin/tcpdump", "tcpdump")];
+        if !installed(&NAMESPACES) || !installed(&charon::NEEDS) || !installed(&tcpdump) {
             return None;
         }
         let (west_net, east_net) = (Namespace::new("west")?, Namespace::new("east")?);
