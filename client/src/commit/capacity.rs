@@ -87,7 +87,10 @@ impl Capacity {
             least.max(u32::try_from(needed).unwrap_or(u32::MAX).min(1 << 20))
         };
         let rest = if routes.len() > 4096 { Self::INTERNET } else { Self::SMALL };
+        // A tunnel leads to a neighbour of each family.
+        let tunnels = u32::try_from(4 * config.ipsec.tunnels.len()).unwrap_or(u32::MAX);
         Self {
+            adjacencies: rest.adjacencies.saturating_add(tunnels),
             vrfs: u16::try_from(vrfs.len()).unwrap_or(u16::MAX),
             vrf_ipv4_lines: lines(Self::SMALL.vrf_ipv4_lines, ipv4),
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),

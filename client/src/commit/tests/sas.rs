@@ -313,6 +313,23 @@ fn spis_that_are_allocated_are_nobody_s() {
 }
 
 #[test]
+fn as_many_tunnels_as_a_configuration_has_fit_the_tables_made_for_it() {
+    let mut config = interfaces(1);
+    for n in 0..9000_u16 {
+        let [high, low] = n.to_be_bytes();
+        config.ipsec.tunnels.push(Tunnel::new(format!("tunnel{n}")));
+        let prefix = format!("172.{}.{low}.0/24", 16 + high).parse().unwrap();
+        config.routes.push(route(prefix, Target::Dev(format!("tunnel{n}")), 1));
+    }
+    let mut world = World::new(&Capacity::fitting(&config, &RouteTable::default()));
+    world.commit(&config).unwrap();
+    let last = world.leaf(TableId::GLOBAL, "172.51.39.9".parse().unwrap());
+    let tables = Tables::new(world.reader.root(), &world.tables);
+    let output = AdjacencyTables::open(&tables).group(last).output;
+    assert_eq!(Some(output), world.client.uidb("tunnel8999"));
+}
+
+#[test]
 fn sixty_four_thousand_sas_are_all_found_and_all_go() {
     const SAS: u32 = 1 << 16;
     let capacity = Capacity { sas: SAS, replay_words: SAS * 4, ..TINY };

@@ -114,7 +114,7 @@ pub(super) fn names(
 
 /// Whether an interface has a security policy.
 pub(super) fn has_security(config: &Config, interface: &Interface<'_>) -> bool {
-    !interface.is_hidden() && config.ipsec.has_policy(interface.name())
+    !interface.is_protected() && config.ipsec.has_policy(interface.name())
 }
 
 /// The features that an object has rules of, a bit each.
