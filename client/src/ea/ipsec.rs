@@ -344,7 +344,10 @@ impl IpsecAgent {
                 continue;
             }
             let key = KeyId::of(&new.sa.key);
-            let used = if new.sa.lasting { self.marks.get(key) } else { 0 };
+            // With another SPI it is another SA, whose numbers go on behind those of the one before.
+            let before = self.by_key.get(&key).and_then(|name| self.sas.get(name));
+            let before = before.map_or(0, |before| before.mark);
+            let used = if new.sa.lasting { self.marks.get(key).max(before) } else { before };
             let last = new.sa.last_number();
             if used >= last {
                 return Err(IpsecError::UsedUp(new.sa.name.clone()));

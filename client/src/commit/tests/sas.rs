@@ -253,6 +253,23 @@ fn a_restart_begins_behind_every_number_that_was_reserved() {
 }
 
 #[test]
+fn a_key_that_goes_to_another_sa_goes_on_behind_what_was_reserved() {
+    let mut world = world();
+    world.client.add_sa(sa("exchange", Direction::Out, 5)).unwrap();
+    for round in 1..4 {
+        let other = Sa { spi: 0x9000 + round, ..sa("exchange", Direction::Out, 5) };
+        world.client.update_sa(other).unwrap();
+        assert_eq!(world.sequence("exchange"), u64::from(round) << 24);
+    }
+    // Under another name in one commit, too.
+    let mut config = config();
+    config.ipsec.sas[0].sa.name = "renamed".to_owned();
+    config.ipsec.tunnels[0].sa_out = Some("renamed".to_owned());
+    world.client.rekey(&config).unwrap();
+    assert_eq!(world.sequence("renamed"), 1 << 24);
+}
+
+#[test]
 fn a_key_whose_numbers_are_used_up_is_refused() {
     for (used, esn, good) in [
         (u64::from(u32::MAX) - 1, false, true),
