@@ -96,6 +96,10 @@ void qfp_crypto_describe(struct rte_crypto_op **ops, const struct qfp_crypto_job
 		if (job->aead) {
 			sym->aead.data.offset = job->text;
 			sym->aead.data.length = job->text_len;
+			if (job->aad_len > 0) {
+				head = rte_crypto_op_ctod_offset(ops[i], uint8_t *, QFP_CRYPTO_AAD);
+				memcpy(head, job->aad, sizeof(job->aad));
+			}
 			sym->aead.aad.data = head;
 			sym->aead.digest.data = tag;
 		} else {
@@ -125,4 +129,19 @@ unsigned int qfp_crypto_run(uint8_t device, uint16_t queue, struct rte_crypto_op
 		back += count;
 	}
 	return good;
+}
+
+uint64_t qfp_crypto_succeeded(struct rte_crypto_op **ops, unsigned int n)
+{
+	uint64_t good = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		good |= (uint64_t)(ops[i]->status == RTE_CRYPTO_OP_STATUS_SUCCESS) << i;
+	return good;
+}
+
+void qfp_crypto_ops_free(struct rte_crypto_op **ops, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		rte_crypto_op_free(ops[i]);
 }

@@ -90,6 +90,9 @@ struct qfp_crypto_job {
 	bool aead;
 	uint8_t iv_len;
 	uint8_t iv[16];
+	/* What is authenticated besides; with length 0 it is read from head on, in the packet. */
+	uint8_t aad_len;
+	uint8_t aad[16];
 	/* Where what is authenticated begins, and where the text to be enciphered does. */
 	uint16_t head;
 	uint16_t text;
@@ -99,9 +102,10 @@ struct qfp_crypto_job {
 	uint16_t end;
 };
 
-/* Where the IV lies in an operation of qfp_crypto_describe; its pool needs 16 bytes there. */
+/* Where IV and AAD lie in an operation of qfp_crypto_describe; its pool needs 32 bytes there. */
 enum {
 	QFP_CRYPTO_IV = sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op),
+	QFP_CRYPTO_AAD = QFP_CRYPTO_IV + 16,
 };
 
 /* Takes n symmetric operations of mp: 0, or not 0 and none taken. */
@@ -114,5 +118,11 @@ void qfp_crypto_describe(struct rte_crypto_op **ops, const struct qfp_crypto_job
 /* Has a device process at most 64 operations and waits for them; returns how many succeeded. */
 unsigned int qfp_crypto_run(uint8_t device, uint16_t queue, struct rte_crypto_op **ops,
 			    unsigned int n);
+
+/* A bit for each of at most 64 operations that succeeded. */
+uint64_t qfp_crypto_succeeded(struct rte_crypto_op **ops, unsigned int n);
+
+/* Gives operations back to their pool. */
+void qfp_crypto_ops_free(struct rte_crypto_op **ops, unsigned int n);
 
 #endif

@@ -10,10 +10,11 @@
 //!
 //! Layers, top to bottom: back-ends (a module each) implement the traits of [`port`]; they move
 //! buffers of one [`pool`] in and out of a [`Burst`]; a packet that leaves the
-//! lcore travels as a [`Packet`].
+//! lcore travels as a [`Packet`]. Beside them stand crypto devices ([`crypto`]).
 
 #![deny(unsafe_code)]
 
+pub mod crypto;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 mod lines;

@@ -322,6 +322,13 @@ impl Packet {
         unsafe { std::slice::from_raw_parts_mut(self.data, usize::from(self.len)) }
     }
 
+    /// Kind and address of its buffer, where the frame starts and how long it is; the packet stays
+    /// the owner.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn raw(&self) -> (Origin, RawBuf, *mut u8, u16) {
+        (self.origin, self.buf, self.data, self.len)
+    }
+
     /// Bytes that the frame may grow to, from where it starts.
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -1,7 +1,8 @@
 //! DPDK ports: PCI devices and virtual ones, behind poll-mode drivers.
 //!
 //! Order of use: [`Eal::init`] once, [`MbufPool::create`], [`DpdkPort::open`] for each port,
-//! [`register_lcore`] on each thread that polls. A pool and a port keep the EAL alive, so the order
+//! [`register_lcore`] on each thread that polls. Crypto devices need the EAL alone:
+//! [`DpdkCrypto::open`]. A pool and a port keep the EAL alive, so the order
 //! in which they are dropped does not matter.
 //!
 //! Decisions:
@@ -18,6 +19,7 @@
 //!   changed length; of the others only the address passes through.
 #![expect(unsafe_code, reason = "the driver interface is C")]
 
+mod crypto;
 mod device;
 mod eal;
 pub(crate) mod mbuf;
@@ -28,6 +30,7 @@ mod simd;
 
 use std::ffi::CStr;
 
+pub use crypto::DpdkCrypto;
 pub use device::available_ports;
 pub use eal::{Eal, EalError, LcoreRegistration, register_lcore};
 pub use pool::{MbufCache, MbufPool, MbufPoolConfig, MbufPoolError};

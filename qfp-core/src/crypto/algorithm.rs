@@ -1,5 +1,7 @@
 //! What an SA may use, with the sizes that follow from it.
 
+use hal::crypto::{self as device, Transform};
+
 /// An encryption and authentication of ESP.
 ///
 /// The number is what a [`SaKey`](super::SaKey) stores; 0 is no key.
@@ -104,6 +106,20 @@ impl Algorithm {
             Self::NullSha256 => "null-sha256",
             Self::NullSha384 => "null-sha384",
             Self::NullSha512 => "null-sha512",
+        }
+    }
+
+    /// What a [crypto device](hal::crypto) calls it; none for what devices do not take, GMAC and
+    /// NULL encryption. Lengths of keys tell the rest.
+    #[must_use]
+    pub const fn transform(self) -> Option<Transform> {
+        match (self.cipher(), self.hash()) {
+            (Cipher::Gcm(_), _) => Some(Transform::AesGcm),
+            (Cipher::ChaCha, _) => Some(Transform::ChaCha20Poly1305),
+            (Cipher::Cbc(_), Some(Hash::Sha256)) => Some(Transform::AesCbc(device::Hash::Sha256)),
+            (Cipher::Cbc(_), Some(Hash::Sha384)) => Some(Transform::AesCbc(device::Hash::Sha384)),
+            (Cipher::Cbc(_), Some(Hash::Sha512)) => Some(Transform::AesCbc(device::Hash::Sha512)),
+            (Cipher::Cbc(_), None) | (Cipher::Gmac(_) | Cipher::Null, _) => None,
         }
     }
 

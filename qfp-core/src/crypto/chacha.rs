@@ -4,8 +4,8 @@ use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce, Tag};
 use zeroize::Zeroize;
 
-use super::job::Iv;
 use super::key::SaKey;
+use hal::crypto::Iv;
 
 fn start(key: &SaKey, iv: Iv) -> (ChaCha20Poly1305, Nonce) {
     let mut raw: Key = key.raw::<32>().into();

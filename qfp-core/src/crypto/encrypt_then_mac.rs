@@ -4,12 +4,12 @@ use subtle::ConstantTimeEq;
 
 use super::algorithm::{Cipher, KeySize};
 use super::hmac::{self, Digest, Text};
-use super::job::{BATCH, Job, Outcome};
 use super::key::SaKey;
 use super::select::Select;
 use super::simd::Chain;
 use super::tier::Kernel;
 use super::{Algorithm, cbc};
+use hal::crypto::{BATCH, Job, Outcome};
 
 /// Seals or opens the selected packets in place.
 pub(super) fn run<const SEAL: bool>(
@@ -39,7 +39,7 @@ pub(super) fn run<const SEAL: bool>(
         }
     }
     if !SEAL {
-        select.keep(super::Outcomes(*outcomes).done());
+        select.keep(hal::crypto::Outcomes(*outcomes).done());
         cipher::<SEAL>(kernel, keys, jobs, packets, select);
     }
 }

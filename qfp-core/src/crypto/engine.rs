@@ -4,13 +4,13 @@ use subtle::ConstantTimeEq;
 
 use super::algorithm::{Cipher, KeySize};
 use super::encrypt_then_mac as etm;
-use super::job::{BATCH, Job, Outcome, Outcomes};
 use super::key::SaKey;
 use super::quads::Quads;
 use super::select::Select;
 use super::simd::{Message, Vaes512};
 use super::tier::{Kernel, Tier};
 use super::{chacha, gcm};
+use hal::crypto::{BATCH, Job, Outcome, Outcomes};
 
 /// Seals and opens packets of ESP. One for the process; it holds no key and no state.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,10 @@
 mod portable;
 
 use super::algorithm::KeySize;
-use super::job::{Aad, Iv};
 use super::key::SaKey;
 use super::simd::{self, Message};
 use super::tier::Kernel;
+use hal::crypto::{Aad, Iv};
 
 /// One packet as the kernels take it.
 #[inline]

@@ -15,6 +15,8 @@
 //! - NULL encryption (RFC 2410) with an HMAC, by a call of its own:
 //!   [`SaKey::set_null_encryption`].
 //!
+//! [`SoftwareCrypto`] is the engine as one of the [devices](hal::crypto) that take such jobs.
+//!
 //! No kernel branches on a secret or looks one up in a table. Keys are wiped, never printed.
 //!
 //! ```
@@ -34,11 +36,11 @@
 mod algorithm;
 mod cbc;
 mod chacha;
+mod device;
 mod encrypt_then_mac;
 mod engine;
 mod gcm;
 mod hmac;
-mod job;
 mod key;
 mod quads;
 mod select;
@@ -48,12 +50,14 @@ mod start;
 mod tier;
 
 pub use algorithm::Algorithm;
+pub use device::SoftwareCrypto;
 pub use engine::CryptoEngine;
-pub use job::{Aad, BATCH, Iv, Job, Outcome, Outcomes};
 pub use key::{KeyError, OwnedKey, SaKey};
 pub use self_test::Refusal;
 pub use start::{StartError, Started, TIER_VARIABLE};
 pub use tier::Tier;
+
+pub use hal::crypto::{Aad, BATCH, Iv, Job, Outcome, Outcomes};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Some packets of a batch.
 
-use super::job::BATCH;
+use hal::crypto::BATCH;
 
 /// A bit for each packet.
 #[derive(Clone, Copy, Default)]

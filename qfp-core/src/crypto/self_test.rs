@@ -2,9 +2,9 @@
 
 use super::algorithm::{Algorithm, Cipher};
 use super::engine::CryptoEngine;
-use super::job::{Aad, BATCH, Iv, Job};
 use super::key::{KeyError, SaKey};
 use super::tier::Tier;
+use hal::crypto::{Aad, BATCH, Iv, Job};
 
 /// How a tier failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

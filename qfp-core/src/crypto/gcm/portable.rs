@@ -7,8 +7,8 @@ use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 
 use crate::crypto::algorithm::KeySize;
-use crate::crypto::job::Iv;
 use crate::crypto::key::SaKey;
+use hal::crypto::Iv;
 
 /// Enciphers or deciphers in place and returns the tag, first byte lowest.
 pub(super) fn crypt<const SEAL: bool>(

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::super::algorithm::{Hash, KeySize};
 use super::super::hmac::{self, Text};
-use super::super::job::Iv;
 use super::super::{Algorithm, OwnedKey, chacha, gcm};
 use super::{kernels, unhex};
+use hal::crypto::Iv;
 
 /// One case of a file, with its group.
 struct Case<'a> {

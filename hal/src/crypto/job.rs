@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Packets of a batch at most.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = crate::VECTOR;
 
 /// What is authenticated before the payload and not sent with it, up to 16 bytes.
 ///
@@ -47,18 +47,22 @@ impl Aad {
 
     /// Its bytes, padded with zeroes, as the words they are in memory.
     #[inline]
-    pub(super) const fn words(&self) -> [u64; 2] {
+    #[must_use]
+    pub const fn words(&self) -> [u64; 2] {
         self.words
     }
 
     /// Number of bytes.
     #[inline]
-    pub(super) const fn len(&self) -> usize {
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always something")]
+    pub const fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Its bytes, padded with zeroes.
-    pub(super) fn padded(&self) -> [u8; 16] {
+    #[must_use]
+    pub fn padded(&self) -> [u8; 16] {
         Iv(self.words).bytes()
     }
 }
@@ -97,7 +101,8 @@ impl Iv {
 
     /// The first 8 bytes, as a word in memory.
     #[inline]
-    pub(super) const fn word(self) -> u64 {
+    #[must_use]
+    pub const fn word(self) -> u64 {
         self.0[0]
     }
 
@@ -134,13 +139,17 @@ impl Job {
         Self { key, payload, payload_len, tag: payload.wrapping_add(payload_len), iv, aad }
     }
 
+    /// The bytes of the payload.
     #[inline]
-    pub(super) const fn payload_range(&self) -> Range<usize> {
+    #[must_use]
+    pub const fn payload_range(&self) -> Range<usize> {
         self.payload as usize..self.payload as usize + self.payload_len as usize
     }
 
+    /// The bytes of a tag of `len` bytes.
     #[inline]
-    pub(super) const fn tag_range(&self, len: usize) -> Range<usize> {
+    #[must_use]
+    pub const fn tag_range(&self, len: usize) -> Range<usize> {
         self.tag as usize..self.tag as usize + len
     }
 }
@@ -164,11 +173,11 @@ pub enum Outcome {
 
 /// How each packet of a batch ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcomes(pub(super) [Outcome; BATCH]);
+pub struct Outcomes(pub [Outcome; BATCH]);
 
 impl Outcomes {
     /// Nothing has been done.
-    pub(crate) const NONE: Self = Self([Outcome::NoKey; BATCH]);
+    pub const NONE: Self = Self([Outcome::NoKey; BATCH]);
 
     /// How packet `i` ended; [`Outcome::NoKey`] beyond the batch.
     #[inline]
