@@ -58,8 +58,8 @@ struct Coming {
     row: u32,
     sequence: u64,
     at: Located,
+    /// Noted where it leaves its vector.
     l3_offset: u8,
-    transport: bool,
 }
 
 const NOTHING: Coming = Coming {
@@ -67,7 +67,6 @@ const NOTHING: Coming = Coming {
     sequence: 0,
     at: Located { spi: 0, sequence: 0, esp: 0, end: 0, udp: None },
     l3_offset: 0,
-    transport: false,
 };
 
 impl EspDecap {
@@ -163,16 +162,10 @@ impl EspDecap {
         let l3_offset = usize::from(vector.l3_offset[slot & 63]);
         match decap::prepare(vector.burst.frame(slot), l3_offset, at, sa, window.as_ref()) {
             Ok(sealed) => {
-                let transport = sa.is(SaFlags::TRANSPORT);
-                if self.lane.is_some()
-                    && self.batch_is_transport().is_some_and(|is| is != transport)
-                {
-                    // The one goes to an engine, the other stays.
-                    self.open(tables, lcore, vector);
+                if self.lane.is_some() {
+                    self.keep_apart(tables, lcore, vector, sa.is(SaFlags::TRANSPORT));
                 }
-                let (row, sequence) = (*row, sealed.sequence);
-                let l3_offset = vector.l3_offset[slot & 63];
-                let coming = Coming { row, sequence, at, l3_offset, transport };
+                let coming = Coming { row: *row, sequence: sealed.sequence, at, l3_offset: 0 };
                 self.arrived[self.batch.jobs.len() & 63] = coming;
                 self.batch.push(slot, sealed.job);
             }
@@ -181,23 +174,50 @@ impl EspDecap {
     }
 
     /// Whether the batch's packets are in transport mode; none if there are none.
-    fn batch_is_transport(&self) -> Option<bool> {
-        self.batch.jobs.first().map(|_| self.arrived[0].transport)
+    fn batch_is_transport(&self, tables: &EspTables<'_>) -> Option<bool> {
+        self.batch.jobs.first()?;
+        tables.inbound(self.arrived[0].row).map(|(sa, _)| sa.is(SaFlags::TRANSPORT))
+    }
+
+    /// Opens the batch before a packet of the other mode joins it: tunnels go to an engine,
+    /// transport stays.
+    #[cold]
+    fn keep_apart(
+        &mut self,
+        tables: &EspTables<'_>,
+        lcore: &Lcore<'_>,
+        vector: &mut Vector,
+        transport: bool,
+    ) {
+        if self.batch_is_transport(tables).is_some_and(|is| is != transport) {
+            self.open(tables, lcore, vector);
+        }
+    }
+
+    /// Hands the batch to an engine; false if it stays.
+    #[cold]
+    fn hand_over(
+        &mut self,
+        shared: &Shared,
+        tables: &EspTables<'_>,
+        lcore: &Lcore<'_>,
+        vector: &mut Vector,
+    ) -> bool {
+        let is_transport = self.batch_is_transport(tables) == Some(true);
+        let Some(lane) = self.lane.as_mut().filter(|_| !is_transport) else { return false };
+        for (n, slot, _) in self.batch.iter() {
+            self.arrived[n & 63].l3_offset = vector.l3_offset[slot & 63];
+        }
+        let ours = (&mut self.batch, &mut self.arrived);
+        let seen = (lcore.tables.seen(), lcore.counters);
+        lane.hand_over(ours, (shared, tables.keys), seen, vector)
     }
 
     /// Opens the batch, and sends what is right on its way.
     fn open(&mut self, tables: &EspTables<'_>, lcore: &Lcore<'_>, vector: &mut Vector) {
         let Some(shared) = self.shared.filter(|_| !self.batch.jobs.is_empty()) else { return };
-        let is_transport = self.batch_is_transport() == Some(true);
-        if let Some(lane) = &mut self.lane
-            && !is_transport
-        {
-            let ours = (&mut self.batch, &mut self.arrived);
-            let seen = (lcore.tables.seen(), lcore.counters);
-            if lane.hand_over(ours, (shared, tables.keys), seen, vector) {
-                self.batch.clear();
-                return;
-            }
+        if self.lane.is_some() && self.hand_over(shared, tables, lcore, vector) {
+            return self.batch.clear();
         }
         let outcomes = self.batch.run::<false>(shared, tables.keys, vector);
         self.take_on(tables, &outcomes, UidbTable::open(&lcore.tables), vector);
