@@ -4,10 +4,10 @@
 use crate::gateways::{LAN, Pair, WAN, esp_at, ip};
 use crate::packets::{payload, udp};
 
-const SECOND: u64 = 1_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// A packet of `len` bytes from the west's network to the east's, with DF or without.
-fn sized(len: usize, df: bool) -> Vec<u8> {
+pub(super) fn sized(len: usize, df: bool) -> Vec<u8> {
     let mut ip = udp("10.1.0.2", "10.2.0.2", 64, (7, 9), &payload(len - 28));
     ip[6] = if df { 0x40 } else { 0 };
     let (mut header, rest) = etherparse::Ipv4Header::from_slice(&ip).unwrap();
@@ -16,14 +16,14 @@ fn sized(len: usize, df: bool) -> Vec<u8> {
 }
 
 /// What an ICMP message says: type, code and the MTU, and the packet that it quotes.
-fn message(ip: &[u8]) -> (u8, u8, u32, &[u8]) {
+pub(super) fn message(ip: &[u8]) -> (u8, u8, u32, &[u8]) {
     let at = if ip[0] >> 4 == 4 { 20 } else { 40 };
     let word = u32::from_be_bytes(ip[at + 4..at + 8].try_into().unwrap());
     (ip[at], ip[at + 1], word, &ip[at + 8..])
 }
 
 /// "Fragmentation needed" from a router on the way, about an outer packet of the west.
-fn too_big(about: &[u8], mtu: u16) -> Vec<u8> {
+pub(super) fn too_big(about: &[u8], mtu: u16) -> Vec<u8> {
     let mut packet = Vec::new();
     let builder = etherparse::PacketBuilder::ipv4([192, 0, 2, 9], [192, 0, 2, 1], 64);
     let header =

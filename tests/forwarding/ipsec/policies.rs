@@ -1,5 +1,6 @@
 //! Security policies: what an interface protects, lets pass and discards.
 
+use super::path::{SECOND, message, sized, too_big};
 use crate::gateways::{LAN, Pair, WAN, counts, ip, numbers, run, spi};
 use crate::packets::{echo, payload, tcp, udp, with_fragment_field};
 use crate::router::Run;
@@ -187,6 +188,43 @@ fn what_is_too_large_for_an_entry_is_told_so() {
     let large = udp("10.1.0.2", "10.2.0.2", 64, (7, 9), &payload(1500 - 28));
     let run = side(&config(&pair, 1), 1, LAN, &[large]);
     assert_eq!((run.sent[WAN].len(), counts(&run, "out")), (2, (2, vec![])), "{:?}", run.report);
+}
+
+#[test]
+fn a_path_that_is_smaller_makes_an_entry_smaller() {
+    let pair = Pair::default();
+    let config = config(&pair, 1);
+    let sent = ip(&side(&config, 1, LAN, &[sized(1000, true)]), WAN);
+    let lan = [(SECOND, sized(1300, true)), (3 * SECOND, sized(1300, true))];
+    let run = run(&config, 1, &lan, &[(2 * SECOND, too_big(&sent[0], 1300))]);
+    assert_eq!(ip(&run, WAN).iter().map(Vec::len).collect::<Vec<_>>(), [1356]);
+    let told = ip(&run, LAN);
+    assert_eq!(told.iter().map(|ip| message(ip).2).collect::<Vec<_>>(), [1246]);
+}
+
+/// The policy of a sub-interface: tags are those of its link.
+#[test]
+fn a_sub_interface_has_a_policy_of_its_own() {
+    let wan = "name = \"wan\"\nmac = \"02:00:00:00:09:01\"\n";
+    let vlan = "[[port.vlan]]\nid = 7\nname = \"wan\"\n";
+    let untagged = wan.replace("\"wan\"", "\"trunk\"");
+    for (mode, entry) in [
+        ("tunnel", "local = \"10.1.0.0/16\"\nremote = \"10.2.0.0/16\""),
+        ("transport", "local = \"10.1.0.2\"\nremote = \"192.0.2.2\""),
+    ] {
+        let pair = Pair { sa: format!("mode = \"{mode}\""), ..Pair::default() };
+        let entry = format!("name = \"all\"\naction = \"protect\"\n{entry}\nsa_out = \"out\"");
+        let config = pair.policy(1, &[&entry]);
+        assert!(config.contains(wan));
+        let config = config.replace(wan, &format!("{untagged}{vlan}"));
+        let dst = if mode == "tunnel" { "10.2.0.2" } else { "192.0.2.2" };
+        let packet = udp("10.1.0.2", dst, 64, (7, 9), &payload(40));
+        let run = side(&config, 1, LAN, &[packet]);
+        let frames = run.frames(WAN);
+        let [frame] = &frames[..] else { panic!("{mode}: {:?}", run.report) };
+        assert_eq!(frame[12..18], [0x81, 0, 0, 7, 8, 0], "{mode}");
+        assert_eq!(frame[18 + 9], 50, "{mode}");
+    }
 }
 
 #[test]

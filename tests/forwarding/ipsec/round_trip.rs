@@ -2,7 +2,7 @@
 
 use qfp::core::crypto::Algorithm;
 
-use crate::gateways::{LAN, Pair, WAN, counts, esp_at, ip, key, numbers, spi};
+use crate::gateways::{LAN, Pair, WAN, counts, esp_at, ip, key, numbers, run, spi};
 use crate::packets::{payload, udp};
 
 /// Packets of both families from the west's network to the east's, as they are with `ttl`.
@@ -98,4 +98,38 @@ fn the_outer_header_is_what_the_sa_says() {
     assert_eq!((outer[8], outer[1], outer[6] & 0x40), (9, 46 << 2, 0x40));
     assert_eq!(outer[12..20], [192, 0, 2, 1, 192, 0, 2, 2]);
     assert_eq!(outer[20..24], [0x11, 0x94, 0x11, 0x95]);
+}
+
+/// Networks in one VRF, the link between the gateways in another.
+#[test]
+fn what_is_inside_and_what_is_outside_may_be_routed_in_tables_of_their_own() {
+    let pair = Pair { sa: "vrf = \"outside\"".to_owned(), ..Pair::default() };
+    let config = |side: u8| {
+        let mut text = pair.config(side);
+        for (of, vrf) in [("lan", "inside"), ("wan", "outside"), ("tunnel0", "inside")] {
+            let name = format!("name = \"{of}\"");
+            text = text.replace(&name, &format!("{name}\nvrf = \"{vrf}\""));
+        }
+        text = text.replace("dev = \"tunnel0\"", "dev = \"tunnel0\"\nvrf = \"inside\"");
+        for (near, dev) in [
+            (format!("10.{side}."), "lan"),
+            (format!("2001:db8:{side}:"), "lan"),
+            ("192.0.2.".to_owned(), "wan"),
+            ("2001:db8:ff:".to_owned(), "wan"),
+        ] {
+            let neighbour = format!("[[neighbor]]\naddress = \"{near}");
+            let named = format!("[[neighbor]]\ndev = \"{dev}\"\naddress = \"{near}");
+            text = text.replace(&neighbour, &named);
+        }
+        text
+    };
+    let timed = |packets: Vec<Vec<u8>>| packets.into_iter().map(|ip| (0, ip)).collect::<Vec<_>>();
+    let west = run(&config(1), 1, &timed(packets(64)), &[]);
+    let east = run(&config(2), 2, &[], &timed(ip(&west, WAN)));
+    assert_eq!(ip(&east, LAN), packets(62), "{:?} {:?}", west.report.drops, east.report.drops);
+    // Nothing leads from the outside into the inside in the clear.
+    let clear = run(&config(2), 2, &[], &timed(packets(64)[..2].to_vec()));
+    // Neither the packets nor what is said about them.
+    assert_eq!(clear.report.drops, [("Ipv4NoRoute", 2), ("Ipv6NoRoute", 2)]);
+    assert_eq!(clear.sent[LAN].len() + clear.sent[WAN].len(), 0);
 }
