@@ -537,7 +537,12 @@ impl Started {
         let mut finished = Ok(());
         for mut ppe in engines {
             finished = finished.and(ppe.finish());
-            traces.append(&mut ppe.take_traces());
+            // Packet by packet, and those of all lcores one after the other.
+            let mut walks = ppe.take_traces();
+            walks.sort_by_key(|walk| walk.number);
+            let first = traces.last().map_or(0, |walk: &TracedPacket| walk.number + 1);
+            walks.iter_mut().for_each(|walk| walk.number += first);
+            traces.append(&mut walks);
         }
         let xstats = self.ports.iter().map(|port| port.xstats()).collect();
         let report = self.statistics.report(&self.shared.counts(), xstats);

@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if let Some(stats) = stats {
         stats.write(&report).map_err(|error| failure(&error))?;
     }
-    let traces = traces.iter().enumerate().map(|(number, packet)| trace::render(number, packet));
+    let traces = traces.iter().map(trace::render);
     print(&(traces.collect::<String>() + &report::render(&report, args.tcam)))
         .map_err(|error| failure(&error))?;
     if report.conserved {

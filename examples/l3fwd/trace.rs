@@ -9,8 +9,8 @@ use qfp::pal::clock::TscClock;
 /// Bytes of a frame that are shown.
 const SHOWN: usize = 64;
 
-/// One packet: how it came in, each row it went through, and how it ended.
-pub(crate) fn render(number: usize, packet: &TracedPacket) -> String {
+/// One walk of a packet: how it came in, each row it went through, and how it ended.
+pub(crate) fn render(packet: &TracedPacket) -> String {
     // One calibration for all packets: it takes some milliseconds.
     static CLOCK: std::sync::OnceLock<TscClock> = std::sync::OnceLock::new();
     let clock = CLOCK.get_or_init(TscClock::calibrate);
@@ -18,7 +18,8 @@ pub(crate) fn render(number: usize, packet: &TracedPacket) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "packet {number} at {} on uidb {}, {} bytes",
+        "packet {} at {} on uidb {}, {} bytes",
+        packet.number,
         packet.at,
         packet.input.0,
         packet.before.len()
@@ -33,6 +34,7 @@ pub(crate) fn render(number: usize, packet: &TracedPacket) -> String {
         TraceOutcome::Dropped(reason) => writeln!(text, "  dropped: {}", reason.name()),
         TraceOutcome::Punted(cause) => writeln!(text, "  punted: {}", cause.name()),
         TraceOutcome::Consumed => writeln!(text, "  consumed"),
+        TraceOutcome::Again => writeln!(text, "  walks again"),
     };
     debug_assert!(packet.outcome != TraceOutcome::Sent || packet.output != UidbIndex::NONE);
     if !packet.after.is_empty() {

@@ -10,7 +10,7 @@ mod walk;
 
 pub use gate::Gate;
 pub use order::{Direction, Family, Row};
-pub use trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
+pub use trace::{Trace, TraceOutcome, TraceStep, TracedPacket};
 pub use walk::{Fia, FiaBuilder, FiaError};
 
 #[cfg(test)]

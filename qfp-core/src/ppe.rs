@@ -18,7 +18,7 @@ use pal::region::{ReadOnly, ReadWrite};
 use crate::acl::LateFilter;
 use crate::adjacency::AdjacencyTables;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
-use crate::fia::{Fia, Gate, TracedPacket};
+use crate::fia::{Fia, Gate, Trace, TracedPacket};
 use crate::isa::Isa;
 use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
 use crate::simd;
@@ -138,8 +138,7 @@ pub struct Ppe {
     /// Where the packets that stayed in the vector come in next.
     stays: Option<Source>,
     countdown: u32,
-    trace_left: usize,
-    traced: Vec<TracedPacket>,
+    trace: Trace,
 }
 
 impl Ppe {
@@ -162,19 +161,18 @@ impl Ppe {
             recirculation: Recirculation::new(),
             stays: None,
             countdown: 1,
-            trace_left: 0,
-            traced: Vec::new(),
+            trace: Trace::default(),
         }
     }
 
-    /// Traces the next `packets` packets.
+    /// Traces the next `packets` packets, through all of their walks.
     pub fn trace(&mut self, packets: usize) {
-        self.trace_left = packets;
+        self.trace.start(packets);
     }
 
-    /// Packets traced so far, and forgets them.
+    /// Walks traced so far, in the order in which they ended, and forgets them.
     pub fn take_traces(&mut self) -> Vec<TracedPacket> {
-        std::mem::take(&mut self.traced)
+        self.trace.take()
     }
 
     /// Number of receive queues.
@@ -356,13 +354,9 @@ impl Ppe {
                     let packets = u64::from(self.vector.live.count());
                     self.counters.event(LoopEvent::Vectors, 1);
                     self.countdown -= 1;
-                    if self.trace_left > 0 {
+                    if self.trace.is_on() {
                         self.countdown = SAMPLE_EVERY;
-                        let (vector, left) = (&mut self.vector, self.trace_left);
-                        let entry = self.fia.walk_traced(&mut lcore, vector, left);
-                        let before = self.traced.len();
-                        self.traced.extend(entry.into_packets());
-                        self.trace_left -= (self.traced.len() - before).min(left);
+                        self.fia.walk_traced(&mut lcore, &mut self.vector, &mut self.trace);
                     } else if self.countdown == 0 {
                         self.countdown = SAMPLE_EVERY;
                         self.fia.walk_sampled(&mut lcore, &mut self.vector);
@@ -387,6 +381,9 @@ impl Ppe {
             transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
             if !self.vector.recirculated.is_empty() {
                 self.stays = self.recirculation.collect(&mut self.vector, &self.counters);
+                if self.trace.is_on() {
+                    self.trace.settle(&self.vector);
+                }
             }
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {

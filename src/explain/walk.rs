@@ -35,8 +35,6 @@ use crate::start::{NATIVE_FRAME, Parts, own_mac};
 
 /// Buffers: a packet needs one, caches take some.
 const BUFFERS: usize = 512;
-/// Walks that are shown at most: one more than a packet may begin.
-const WALKS: usize = 16;
 /// Rows of our own behind the classify rows.
 const WITNESSES: [(&str, &str, Side); 2] =
     [("qos-classify-in", "witness-in", Side::In), ("qos-classify-out", "witness-out", Side::Out)];
@@ -86,7 +84,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         counters: totals.add_lcore(),
         punt: PuntRates::default(),
     });
-    ppe.trace(WALKS);
+    ppe.trace(1);
     let mut work: Vec<SlowWork> = Vec::new();
     ppe.poll_queue(0, Nanos::ZERO, &mut work);
     let traces = ppe.take_traces();
@@ -344,7 +342,7 @@ impl World<'_> {
             }
             TraceOutcome::Dropped(reason) => Fate::Dropped(reason),
             TraceOutcome::Punted(cause) => Fate::Punted { cause, interface: None, next_hop: None },
-            TraceOutcome::Consumed => Fate::Consumed,
+            TraceOutcome::Consumed | TraceOutcome::Again => Fate::Consumed,
         }
     }
 }

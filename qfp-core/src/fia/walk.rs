@@ -6,9 +6,9 @@ use pal::clock::{Nanos, rdtsc};
 use crate::adjacency::fused::{self, Kinds, Rewritten};
 use crate::fia::Gate;
 use crate::fia::order::{Direction, FUSED_FIRST, FUSED_LAST, Family, ROUTER, Row};
-use crate::fia::trace::{TraceEntry, TraceOutcome, TraceStep, TracedPacket};
+use crate::fia::trace::Trace;
 use crate::isa::Isa;
-use crate::packet::{End, Vector};
+use crate::packet::Vector;
 use crate::step::{Held, Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 
@@ -276,55 +276,12 @@ impl Fia {
         self.run(lcore, vector, &mut Observer::Sampler { last: rdtsc() });
     }
 
-    /// As [`Fia::walk`], and records what becomes of up to `limit` packets. Allocates.
+    /// As [`Fia::walk`], and records what becomes of packets under trace. Allocates.
     #[cold]
-    pub fn walk_traced(
-        &mut self,
-        lcore: &mut Lcore<'_>,
-        vector: &mut Vector,
-        limit: usize,
-    ) -> TraceEntry {
-        let mut entry = TraceEntry::default();
-        for slot in vector.live.into_iter().take(limit) {
-            let packet = TracedPacket {
-                at: vector.now,
-                input: vector.input[slot & 63],
-                output: crate::uidb::UidbIndex::NONE,
-                before: vector.burst.frame(slot).to_vec(),
-                after: Vec::new(),
-                steps: Vec::new(),
-                outcome: TraceOutcome::Sent,
-            };
-            entry.packets.push((slot, packet));
-        }
-        self.run(lcore, vector, &mut Observer::Tracer { last: rdtsc(), entry: &mut entry });
-        for (slot, packet) in &mut entry.packets {
-            let i = *slot & 63;
-            packet.input = vector.input[i];
-            packet.after = vector.burst.frame(*slot).to_vec();
-            packet.outcome = match vector.end[i] {
-                _ if vector.live.contains(*slot) => TraceOutcome::Sent,
-                _ if vector.recirculated.contains(*slot) => TraceOutcome::Consumed,
-                End::Drop(reason) => TraceOutcome::Dropped(reason),
-                End::Punt(cause) => TraceOutcome::Punted(cause),
-                End::Walking | End::Consumed => TraceOutcome::Consumed,
-            };
-            if vector.recirculated.contains(*slot) {
-                packet.output = vector.output[i];
-            }
-            if packet.outcome == TraceOutcome::Sent {
-                packet.output = vector.output[i];
-                if let Some(tx) = self.tx {
-                    let name = self.names[tx];
-                    packet.steps.push(TraceStep {
-                        row: name,
-                        cycles: 0,
-                        packets: vector.live.count(),
-                    });
-                }
-            }
-        }
-        entry
+    pub fn walk_traced(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, trace: &mut Trace) {
+        trace.begin(vector);
+        self.run(lcore, vector, &mut Observer::Tracer { last: rdtsc(), trace });
+        trace.end(vector, self.tx.map(|tx| self.names[tx]));
     }
 
     /// One function for all walks, so that a sampled walk runs the code that the others run.
@@ -433,7 +390,7 @@ fn gated(
 enum Observer<'a> {
     Nobody,
     Sampler { last: u64 },
-    Tracer { last: u64, entry: &'a mut TraceEntry },
+    Tracer { last: u64, trace: &'a mut Trace },
 }
 
 impl Observer<'_> {
@@ -446,7 +403,7 @@ impl Observer<'_> {
                     lcore.counters.row_sample(row, u64::from(select.count()), cycles);
                 }
             }
-            Self::Tracer { last, entry } => record(entry, name, select, lap(last)),
+            Self::Tracer { last, trace } => trace.row(name, select, lap(last)),
         }
     }
 
@@ -475,9 +432,9 @@ impl Observer<'_> {
                     lcore.counters.row_sample(number, u64::from(mask.count()), cycles);
                 }
                 Self::Nobody | Self::Sampler { .. } => {}
-                Self::Tracer { entry, .. } => {
+                Self::Tracer { trace, .. } => {
                     let row = rows.iter().find(|row| row.number == number);
-                    record(entry, row.map_or("", |row| row.name), mask, cycles);
+                    trace.row(row.map_or("", |row| row.name), mask, cycles);
                 }
             }
         }
@@ -493,12 +450,4 @@ fn lap(last: &mut u64) -> u64 {
     let cycles = now.wrapping_sub(*last);
     *last = now;
     cycles
-}
-
-fn record(entry: &mut TraceEntry, row: &'static str, select: PacketMask, cycles: u64) {
-    for (slot, packet) in &mut entry.packets {
-        if select.contains(*slot) {
-            packet.steps.push(TraceStep { row, cycles, packets: select.count() });
-        }
-    }
 }

@@ -16,7 +16,7 @@ use crate::adjacency::{
     Adjacency, AdjacencyKind, AdjacencyState, Group, GroupClass, GroupWord, Path,
 };
 use crate::counters::{CounterLayout, CounterTotals, LcoreCounters};
-use crate::fia::{Fia, Gate, TracedPacket};
+use crate::fia::{Fia, Gate, Trace, TracedPacket};
 use crate::fib::{Leaf, Line, Prefix, Vrf, v4, v6};
 use crate::isa::Isa;
 use crate::l2::{MacRow, PortClass, TagEntry};
@@ -373,9 +373,11 @@ impl Walker {
         self.begin(frames, PacketMask::EMPTY, Source::Port(0));
         let tables = Tables::new(self.reader.root(), &self.tables);
         let mut lcore = Lcore { tables, counters: &self.counters };
-        let entry = self.fia.walk_traced(&mut lcore, &mut self.vector, VECTOR);
+        let mut trace = Trace::default();
+        trace.start(VECTOR);
+        self.fia.walk_traced(&mut lcore, &mut self.vector, &mut trace);
         self.end(frames.len());
-        entry.into_packets().collect()
+        trace.take()
     }
 
     fn end(&mut self, count: usize) -> Walked {

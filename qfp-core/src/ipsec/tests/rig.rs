@@ -212,7 +212,7 @@ impl TxQueue for Out {
 /// One side.
 pub(super) struct Gateway {
     router: Router,
-    ppe: Ppe,
+    pub(super) ppe: Ppe,
     feeds: Vec<Sender<Vec<u8>>>,
     sent: Receiver<(u16, Vec<u8>)>,
     pool: Pool,
