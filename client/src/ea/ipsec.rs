@@ -135,6 +135,8 @@ pub(crate) struct IpsecAgent {
     marks: Marks,
     /// When it was told last of an interface that it wants an SA.
     asked: HashMap<UidbIndex, u64>,
+    /// When it was told last that numbers cannot be reserved, if they still cannot.
+    complained: Option<u64>,
     order: u64,
     /// The vectors' clock, as of the last look.
     now: Option<u64>,
@@ -158,6 +160,7 @@ impl IpsecAgent {
             configured: BTreeMap::new(),
             marks: Marks::default(),
             asked: HashMap::new(),
+            complained: None,
             order: 0,
             now: None,
             undated: Vec::new(),

@@ -203,9 +203,9 @@ impl SaState {
     }
 }
 
-/// The client is told when fewer reserved numbers than these are left: about a tenth of a second
-/// at ten million packets a second.
-const RESERVE_WARNING: u64 = 1 << 20;
+/// The client is told when fewer reserved numbers than these are left: most of a second at ten
+/// million packets a second, in which it writes to a disk.
+const RESERVE_WARNING: u64 = 1 << 23;
 
 #[cfg(test)]
 mod tests {

@@ -9,8 +9,8 @@ use super::{Change, IpsecAgent, Names, RESERVE};
 use crate::commit::Protected;
 use crate::ipsec::{KeyId, SaEvent};
 
-/// Between two times that it is told of an interface that it wants an SA, nanoseconds: whoever
-/// makes one has this long.
+/// Between two times that it is told of an interface that it wants an SA, or that numbers cannot be
+/// reserved, nanoseconds: whoever does something about it has this long.
 const ASK_AGAIN: u64 = 30_000_000_000;
 
 impl IpsecAgent {
@@ -131,9 +131,14 @@ impl IpsecAgent {
         if !noted.is_empty()
             && let Err(error) = self.marks.raise(noted)
         {
-            events.push(SaEvent::MarksNotKept { error: error.to_string() });
+            let now = self.now.unwrap_or_default();
+            if self.complained.is_none_or(|told| now.saturating_sub(told) >= ASK_AGAIN) {
+                self.complained = Some(now);
+                events.push(SaEvent::MarksNotKept { error: error.to_string() });
+            }
             return;
         }
+        self.complained = None;
         for (name, _, _, mark) in wanted {
             let Some(found) = self.sas.get_mut(name) else { continue };
             found.mark = mark;
