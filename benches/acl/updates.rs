@@ -33,6 +33,8 @@ const CHECKED: usize = 4;
 const CHANGING: usize = 8;
 /// Rules that are gone at a time.
 const GONE: usize = 64;
+/// Changes that the reader may be behind.
+const BEHIND: u64 = 1024;
 
 /// Changes a classifier that others read.
 pub(crate) trait Writer {
@@ -320,6 +322,10 @@ impl<W: Writer> Changer<'_, W> {
         let generation = self.generation;
         self.generation += 1;
         self.shared.generation.store(self.generation, Release);
+        // A reader that has lost its CPU is waited for: what it may still see takes memory.
+        while self.shared.passed.load(Acquire) + BEHIND < self.generation {
+            std::thread::yield_now();
+        }
         self.writer.grace(self.generation, self.shared.passed.load(Acquire))?;
         Ok(Timed { generation, due: begun, begun, done, cpu })
     }
