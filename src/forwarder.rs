@@ -182,8 +182,9 @@ impl Forwarder {
     }
 
     /// A crypto engine on each of these CPUs besides: lcores hand it the ESP packets of tunnels and
-    /// take them on when they are back. Worth it where one SA needs more than one core; without
-    /// it each lcore does its own. In the time of captures there are none.
+    /// take them on when they are back. It may pay where one SA of a slow algorithm needs more than
+    /// one core; without it each lcore does its own, which is faster with AES-GCM. In the time of
+    /// captures there are none.
     #[must_use]
     pub fn crypto_lcores(mut self, cpus: CpuList) -> Self {
         self.parts.crypto_lcores = Some(cpus);

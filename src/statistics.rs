@@ -90,7 +90,7 @@ impl Statistics {
     fn crypto_engines(&self) -> Vec<(&'static str, u64)> {
         let counts = [
             ("handed_over", LoopEvent::EngineHanded),
-            ("queue_full", LoopEvent::EngineFull),
+            ("taken_back", LoopEvent::EngineFull),
             ("overtaken", LoopEvent::EngineOvertaken),
         ];
         let counts = counts.map(|(name, event)| (name, self.totals.event(event)));

@@ -107,6 +107,13 @@ impl<T> Producer<T> {
         self.0.0.push(item)
     }
 
+    /// Takes the oldest item back, for one who does himself what nobody has come to yet.
+    #[inline]
+    #[must_use]
+    pub fn take_back(&self) -> Option<T> {
+        self.0.0.pop()
+    }
+
     /// See [`Ring::len`].
     #[must_use]
     pub fn len(&self) -> usize {
@@ -174,6 +181,17 @@ mod tests {
         assert_eq!(ring.pop_burst(2, |item| got.push(item)), 2);
         assert_eq!(ring.pop_burst(9, |item| got.push(item)), 1);
         assert_eq!(got, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_producer_takes_the_oldest_back() {
+        let (producer, mut consumer) = Ring::new(3).split();
+        producer.push_burst(0..3, |_| ());
+        assert_eq!(producer.take_back(), Some(0));
+        assert_eq!(producer.push(3), Ok(()));
+        let mut got = Vec::new();
+        consumer.pop_burst(9, |item| got.push(item));
+        assert_eq!((got, producer.take_back()), (vec![1, 2, 3], None));
     }
 
     proptest! {

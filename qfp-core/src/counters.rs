@@ -55,11 +55,11 @@ pub enum LoopEvent {
     IdlePolls,
     /// Polls that found something.
     BusyPolls,
-    /// Packets that went to crypto-engine lcores.
+    /// Packets that were handed to crypto-engine lcores.
     EngineHanded,
-    /// Packets whose engines were busy, so that their own lcore did the work.
+    /// Those of them that their own lcore took back from a full queue and did itself.
     EngineFull,
-    /// Those of them that could not wait for packets in front of them either.
+    /// Packets that found too many on their way and were done by their own lcore at once.
     EngineOvertaken,
     /// Packets that this lcore has done as a crypto engine.
     EngineDone,

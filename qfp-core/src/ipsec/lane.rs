@@ -3,7 +3,7 @@
 //!
 //! The row that hands a bundle over has given its packets their numbers and places, and sees to
 //! windows and trailers when they are back; an engine only runs the kernels. Nobody waits: where
-//! all queues are full the lcore does the bundle itself and puts it in its place in the order.
+//! all queues are full the lcore takes the oldest bundle of one back and does it itself.
 
 use std::mem::swap;
 
@@ -25,7 +25,7 @@ use crate::uidb::{TableId, UidbIndex};
 /// Bundles of one row that may be on their way.
 const BUNDLES: usize = 32;
 /// Of them in the queue of one engine: enough to keep it busy, few enough to keep the cache.
-const QUEUE: usize = 8;
+const QUEUE: usize = 4;
 
 /// Packets of one vector that go through an engine together.
 struct Bundle {
@@ -121,7 +121,6 @@ impl<C: Copy> Lane<C> {
     ) -> bool {
         let Some(mut bundle) = self.free.pop() else {
             let packets = batch.jobs.len() as u64;
-            counters.event(LoopEvent::EngineFull, packets);
             counters.event(LoopEvent::EngineOvertaken, packets);
             return false;
         };
@@ -137,16 +136,26 @@ impl<C: Copy> Lane<C> {
         self.next = self.next.wrapping_add(1);
         self.packets += bundle.packets.len();
         let packets = bundle.packets.len() as u64;
+        counters.event(LoopEvent::EngineHanded, packets);
         for _ in 0..self.queues.len() {
             self.turn = (self.turn + 1) % self.queues.len();
             match self.queues[self.turn].to.push(bundle) {
-                Ok(()) => {
-                    counters.event(LoopEvent::EngineHanded, packets);
-                    return true;
-                }
+                Ok(()) => return true,
                 Err(refused) => bundle = refused,
             }
         }
+        // The oldest is what all others wait for.
+        while let Some(mut oldest) = self.queues.get(self.turn).and_then(|q| q.to.take_back()) {
+            counters.event(LoopEvent::EngineFull, oldest.packets.len() as u64);
+            oldest.run(shared, keys);
+            let ticket = oldest.ticket;
+            self.places[ticket % BUNDLES].back = Some(oldest);
+            match self.queues[self.turn].to.push(bundle) {
+                Ok(()) => return true,
+                Err(refused) => bundle = refused,
+            }
+        }
+        // The engine has emptied its queue meanwhile, or there is none.
         counters.event(LoopEvent::EngineFull, packets);
         bundle.run(shared, keys);
         let ticket = bundle.ticket;
@@ -230,6 +239,10 @@ pub fn engine_lanes(forwarding: usize, engines: usize) -> (Vec<EngineLanes>, Vec
     (lanes, all)
 }
 
+/// Bundles that an engine has in its hands.
+#[cfg(test)]
+pub(super) struct Interrupted(Vec<Option<Box<Bundle>>>);
+
 /// A crypto engine on an lcore of its own.
 pub struct EngineLcore {
     queues: EngineQueues,
@@ -272,6 +285,26 @@ impl EngineLcore {
         let event = if packets == 0 { LoopEvent::IdlePolls } else { LoopEvent::BusyPolls };
         self.counters.event(event, 1);
         packets
+    }
+
+    /// Takes a bundle of each queue and stops there, as a thread does that loses its CPU.
+    #[cfg(test)]
+    pub(super) fn interrupt(&mut self) -> Interrupted {
+        let queues = self.queues.0.iter_mut();
+        Interrupted(queues.map(|queue| queue.taken.pop()).collect())
+    }
+
+    /// Does what [`interrupt`](Self::interrupt) has left.
+    #[cfg(test)]
+    pub(super) fn go_on(&mut self, interrupted: Interrupted) {
+        let tables = Tables::new(self.reader.root(), &self.region);
+        let keys = tables.view(table_kind::ESP_KEYS);
+        for (queue, bundle) in self.queues.0.iter().zip(interrupted.0) {
+            if let (Some(mut bundle), Some(shared)) = (bundle, self.shared) {
+                bundle.run(shared, keys);
+                drop(queue.done.push(bundle));
+            }
+        }
     }
 
     /// Runs `rest` without holding up changes of the tables.
