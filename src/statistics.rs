@@ -137,6 +137,8 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         neighbours_absent,
         neighbours_lost,
         fragments,
+        reassembled,
+        reassemblies_given_up,
         ..
     } = control.slow_path;
     let fates = [
@@ -156,6 +158,8 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("neighbours_lost", neighbours_lost),
         ("neighbours_refused", control.neighbours_refused),
         ("fragments", fragments),
+        ("reassembled", reassembled),
+        ("reassemblies_given_up", reassemblies_given_up),
         ("inject_queue_full", control.inject_queue_full),
     ];
     let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), control.slow_path.icmp_sent(kind)));

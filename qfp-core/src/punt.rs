@@ -1,16 +1,15 @@
 //! The slow path: what a router does with the few packets that it does not simply forward.
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
-//! (RFC 1812 4.3, RFC 4443), and fragments IPv4 (EGR-08). [`SlowPath`] is one plain object with
-//! one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
+//! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08), and puts fragments for the router itself
+//! together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
 //! input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
 //! is ever sent because of it.
 //!
-//! What it does not do: reassembly (fragments for the router itself are counted drops), TCP
-//! (counted drop, no reset), IPv4 options in what it sends, duplicate address detection for its
-//! own addresses, multicast listener reports, router advertisements.
+//! What it does not do: TCP (counted drop, no reset), IPv4 options in what it sends, duplicate
+//! address detection for its own addresses, multicast listener reports, router advertisements.
 
 mod arp;
 mod counters;
@@ -25,6 +24,7 @@ mod nd;
 mod neighbour;
 mod options;
 mod path_mtu;
+mod reassembly;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -49,6 +49,7 @@ use icmp::Problem;
 use interface::Interfaces;
 
 use neighbour::{Event, Neighbours};
+use reassembly::Reassembly;
 
 /// What the slow path wants done.
 #[derive(Debug)]
@@ -130,6 +131,7 @@ pub struct SlowPath {
     limits: Limits,
     icmp_limits: [TokenBucket; IcmpKind::COUNT],
     resend_limit: TokenBucket,
+    reassembly: Reassembly,
     next_id: u16,
     counters: SlowPathCounters,
 }
@@ -143,6 +145,7 @@ impl SlowPath {
             neighbours: Neighbours::default(),
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
+            reassembly: Reassembly::default(),
             next_id: 0,
             counters: SlowPathCounters::default(),
             limits,
@@ -242,6 +245,8 @@ impl SlowPath {
         for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             bucket.advance(now);
         }
+        self.reassembly.expire(now);
+        self.counters.reassemblies_given_up = self.reassembly.given_up;
         let mut events = Vec::new();
         self.neighbours.expire(now, &self.limits, &mut events);
         self.apply(&mut Turn { now, pool, actions }, events);
@@ -250,7 +255,8 @@ impl SlowPath {
     /// When [`SlowPath::poll`] next has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Nanos> {
-        self.neighbours.next_deadline()
+        let deadlines = [self.neighbours.next_deadline(), self.reassembly.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Drops every packet that waits, at the end of a run.

@@ -15,7 +15,7 @@ pub use arp::{Arp, ArpOperation};
 pub use ethernet::{Ethernet, is_group, is_vlan};
 pub use icmp::{Icmp, icmpv4, icmpv6};
 pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options};
-pub use ipv6::{Ipv6, Upper};
+pub use ipv6::{FragmentHeader, Ipv6, Upper};
 pub use transport::{Tcp, Udp};
 
 /// EtherTypes.

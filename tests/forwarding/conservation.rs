@@ -156,7 +156,6 @@ fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::NatKeepalive, udp_4500(&[0xff])),
         (R::EspNoSa, outer(50, &[1; 40])),
         (R::EspRunt, outer(50, &[1; 7])),
-        (R::EspFragment, fixed(with(good(30), 6, 0x20))),
         (R::EspReplay, sealed(0, &inner())),
         (R::EspBadIcv, with(good(31), last, good(31)[last] ^ 1)),
         (R::EspBadPadding, sealed(32, &[0, 0, 255, 4])),
@@ -169,7 +168,8 @@ fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 5] = [
+const OUT_OF_REACH: [(DropReason, &str); 6] = [
+    (DropReason::EspFragment, "no policy here is in transport mode"),
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),

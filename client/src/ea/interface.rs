@@ -124,8 +124,11 @@ impl InterfaceAgent {
             rows[usize::from(internal.0)] =
                 Uidb { port: NO_PORT, mtu: u16::MAX, state: Uidb::UP, ..Uidb::default() };
         }
-        // A tunnel may lead through another one that ends here as well.
-        rows[usize::from(UidbIndex::CRYPTO.0)].features_in = crypto.ingress;
+        // A tunnel may lead through another one that ends here as well, and what was put together
+        // from fragments may be ESP.
+        for internal in [UidbIndex::CRYPTO, UidbIndex::RP] {
+            rows[usize::from(internal.0)].features_in = crypto.ingress;
+        }
         let mut classes = driver.alloc::<PortClass>(ports.len().max(1))?;
         for (class, facts) in classes.iter_mut().zip(ports) {
             *class = PortClass { mac: MacRow::from(facts.mac).0, ..PortClass::NONE };

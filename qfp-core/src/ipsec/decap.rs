@@ -50,8 +50,8 @@ pub(super) fn locate(packet: &[u8], v6: bool) -> Arrived {
     let (offset, fragment) = (upper.offset, upper.fragment);
     let rest = packet.get(offset..).unwrap_or_default();
     match (upper.protocol, rest.split_first_chunk::<UDP>()) {
-        // Reassembly comes before ESP (RFC 4303 §3.4.1), and there is none here.
-        (header::ESP, _) if fragment => Arrived::Drop(DropReason::EspFragment),
+        // Reassembly comes before ESP (RFC 4303 §3.4.1): the slow path does it.
+        (header::ESP, _) if fragment => Arrived::Other,
         (header::ESP, _) => located(rest, offset, None),
         (protocol::UDP, Some((udp, _))) if !fragment && udp[2..4] == NAT_T => {
             encapsulated(*udp, rest, offset)

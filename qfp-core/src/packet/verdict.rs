@@ -80,7 +80,7 @@ named! {
         EspNoSa,
         /// Shorter than ESP's headers, or no multiple of the cipher's block.
         EspRunt,
-        /// ESP in a fragment (RFC 4303 3.4.1).
+        /// A fragment is not protected in transport mode (RFC 4303 3.3.4).
         EspFragment,
         /// The sequence number was seen before, or is older than the window (RFC 4303 3.4.3).
         EspReplay,

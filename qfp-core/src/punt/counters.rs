@@ -23,8 +23,10 @@ named! {
         LoopedBack,
         /// A neighbour message that has crossed a router, or is otherwise invalid (RFC 4861 7.1).
         NdInvalid,
-        /// A fragment for the router itself, which does not reassemble.
-        Fragment,
+        /// A fragment for the router itself that contradicts another one of its datagram.
+        FragmentOverlap,
+        /// A fragment for the router itself for which there is no room.
+        ReassemblyFull,
         /// A source route (RFC 7126 4.3.5, RFC 5095).
         SourceRoute,
         /// No process of the router takes it, and no error is due.
@@ -125,6 +127,10 @@ pub struct SlowPathCounters {
     pub address_conflicts: u64,
     /// IPv4 fragments sent.
     pub fragments: u64,
+    /// Datagrams for the router itself that were put together.
+    pub reassembled: u64,
+    /// Datagrams for the router itself whose fragments did not all come in time.
+    pub reassemblies_given_up: u64,
     /// Requests that could not be sent for want of a buffer.
     pub requests_unsent: u64,
 }

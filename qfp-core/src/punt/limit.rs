@@ -37,6 +37,10 @@ pub struct Limits {
     pub reachable_ns: u64,
     /// From hearing of a neighbour in passing to asking it, nanoseconds (RFC 4861 10).
     pub delay_ns: u64,
+    /// Datagrams for the router itself of which fragments are missing; the oldest makes room.
+    pub reassemblies: usize,
+    /// Bytes of all these fragments.
+    pub reassembly_bytes: usize,
     /// Whether packets into a Null0 route are reported to their source.
     pub null0_unreachables: bool,
 }
@@ -54,6 +58,8 @@ impl Default for Limits {
             negative_ns: 3 * Nanos::PER_SECOND,
             reachable_ns: 240 * Nanos::PER_SECOND,
             delay_ns: 5 * Nanos::PER_SECOND,
+            reassemblies: 1024,
+            reassembly_bytes: 4 << 20,
             null0_unreachables: true,
         }
     }

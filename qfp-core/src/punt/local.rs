@@ -32,7 +32,7 @@ impl SlowPath {
         }
         self.check_ends(punted, IpAddr::V4(ip.src()), dst)?;
         if ip.is_fragment() {
-            return Err(SlowDrop::Fragment);
+            return self.fragment_v4(turn, punted, &ip);
         }
         match ip.protocol() {
             protocol::ICMP => self.icmp_v4(turn, punted, &ip),
@@ -54,11 +54,12 @@ impl SlowPath {
         let upper = ip.upper().map_err(|_| SlowDrop::Malformed)?;
         let (src, dst) = (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst()));
         let message = ip.packet().get(upper.offset..).unwrap_or_default();
-        if upper.fragment {
-            return Err(SlowDrop::Fragment);
-        }
         if upper.source_routed {
             return Err(SlowDrop::SourceRoute);
+        }
+        if upper.fragment {
+            self.check_ends(punted, src, dst)?;
+            return self.fragment_v6(turn, punted, &ip);
         }
         if upper.protocol == protocol::ICMPV6 {
             return self.icmp_v6(turn, punted, &ip, message);

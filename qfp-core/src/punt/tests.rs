@@ -10,6 +10,7 @@ mod nd;
 mod neighbours;
 mod options;
 mod path_mtu;
+mod reassembly;
 mod tables;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

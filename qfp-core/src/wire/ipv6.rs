@@ -31,6 +31,23 @@ pub struct Upper {
     pub source_routed: bool,
 }
 
+/// A fragment header (RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentHeader {
+    /// Where it starts, bytes from the start of the IPv6 header.
+    pub at: usize,
+    /// Where the next header field that names it stands, likewise.
+    pub named_at: usize,
+    /// What follows it in the first fragment.
+    pub next_header: u8,
+    /// Offset of the fragment in its datagram, in units of 8 bytes.
+    pub offset: u16,
+    /// Whether fragments follow.
+    pub more: bool,
+    /// Identification of the datagram.
+    pub id: u32,
+}
+
 impl<'a> Ipv6<'a> {
     /// Checks version and payload length. Bytes behind the payload are padding and left out.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
@@ -83,6 +100,40 @@ impl<'a> Ipv6<'a> {
     #[must_use]
     pub fn dst(&self) -> Ipv6Addr {
         Ipv6Addr::from_octets(std::array::from_fn(|byte| self.header[24 + byte]))
+    }
+
+    /// The first fragment header, if there is one. O(number of headers in front of it).
+    pub fn fragment(&self) -> Result<Option<FragmentHeader>, Malformed> {
+        let (mut named_at, mut at, mut kind) = (6, HEADER, self.next_header());
+        loop {
+            let rest = self.packet.get(at..).unwrap_or_default();
+            let size = match kind {
+                protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
+                    (usize::from(*rest.get(1).ok_or(Malformed::Truncated)?) + 1) * 8
+                }
+                protocol::FRAGMENT => {
+                    let [next_header, _, a, b, id @ ..] =
+                        *rest.first_chunk::<8>().ok_or(Malformed::Truncated)?;
+                    let offset_and_more = u16::from_be_bytes([a, b]);
+                    let (offset, more) = (offset_and_more >> 3, offset_and_more & 1 == 1);
+                    let id = u32::from_be_bytes(id);
+                    return Ok(Some(FragmentHeader {
+                        at,
+                        named_at,
+                        next_header,
+                        offset,
+                        more,
+                        id,
+                    }));
+                }
+                _ => return Ok(None),
+            };
+            if size > rest.len() {
+                return Err(Malformed::Truncated);
+            }
+            (named_at, kind) = (at, rest[0]);
+            at += size;
+        }
     }
 
     /// Walks the extension headers. O(number of headers), which the packet's length bounds.

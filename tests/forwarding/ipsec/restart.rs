@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use qfp::SaChangeError;
 use qfp::client::config::Config;
 use qfp::client::ipsec::{Direction, Sa, Secret};
 use qfp::core::crypto::Algorithm;
@@ -53,30 +54,49 @@ fn another(n: u8) -> Sa {
     Sa { interface: Some("tunnel0".to_owned()), ..sa }
 }
 
-/// Packets with 10.2.0.0/16 as destinations, as many as there are to rekey under.
-fn generator(pair: &Pair) -> String {
+/// So many packets with destinations in 10.2.0.0/16.
+fn generator(pair: &Pair, packets: usize) -> String {
     let prefixes = pair.dir.path().join("destinations");
     std::fs::write(&prefixes, "10.2.0.0/24\n").unwrap();
-    format!("synth:count=60000,size=100,dst={}", prefixes.display())
+    format!("synth:count={packets},size=100,dst={}", prefixes.display())
+}
+
+/// Takes nine new keys, one after the other; false if no packets are left before that is done.
+fn takes_new_keys(running: &qfp::Running) -> bool {
+    for n in 1..=9 {
+        std::thread::sleep(Duration::from_millis(5));
+        match running.add_sa(another(n)) {
+            Err(SaChangeError::Ended) => return false,
+            added => added.unwrap(),
+        }
+        let before = if n == 1 { "out".to_owned() } else { format!("out{}", n - 1) };
+        match running.delete_sa(&before) {
+            Err(SaChangeError::Ended) => return false,
+            deleted => deleted.unwrap(),
+        }
+    }
+    true
 }
 
 #[test]
 fn keys_are_replaced_while_packets_flow_and_none_is_lost() {
-    let pair = Pair::default();
-    let file = pair.dir.path().join("wan.pcap");
-    let wan = format!("pcap:tx={}", file.display());
-    let running = pair.live(&pair.config(1), [&generator(&pair), &wan]).start().unwrap();
-    for n in 1..=9 {
-        std::thread::sleep(Duration::from_millis(5));
-        running.add_sa(another(n)).unwrap();
-        let before = if n == 1 { "out".to_owned() } else { format!("out{}", n - 1) };
-        running.delete_sa(&before).unwrap();
-    }
-    assert!(running.wait(Duration::from_secs(120)));
-    let report = running.join().unwrap();
-    assert_eq!((report.dropped(), report.conserved), (0, true), "{:?}", report.drops);
+    let (pair, packets) = [60_000, 400_000, 3_000_000]
+        .into_iter()
+        .find_map(|packets| {
+            let pair = Pair::default();
+            let file = pair.dir.path().join("wan.pcap");
+            let wan = format!("pcap:tx={}", file.display());
+            let lan = generator(&pair, packets);
+            let running = pair.live(&pair.config(1), [&lan, &wan]).start().unwrap();
+            let taken = takes_new_keys(&running);
+            assert!(running.wait(Duration::from_secs(120)));
+            let report = running.join().unwrap();
+            assert_eq!((report.dropped(), report.conserved), (0, true), "{:?}", report.drops);
+            taken.then_some((pair, packets))
+        })
+        .expect("nine new keys are taken before three million packets are sent");
     let sent = pair.captured("wan.pcap");
-    assert_eq!(sent.len(), 60_000);
+    assert_eq!(sent.len(), packets);
     let all: Vec<(u32, u32)> = sent.iter().map(|outer| numbers(outer)).collect();
     let spis: BTreeSet<u32> = all.iter().map(|(spi, _)| *spi).collect();
     assert!(spis.contains(&0x7009), "the last one was in use: {spis:x?}");

@@ -5,6 +5,8 @@ use qfp::core::crypto::Algorithm;
 use crate::gateways::{LAN, Pair, WAN, counts, esp_at, ip, key, numbers, run, spi};
 use crate::packets::{payload, udp};
 
+use super::peer::fixed;
+
 /// Packets of both families from the west's network to the east's, as they are with `ttl`.
 fn packets(ttl: u8) -> Vec<Vec<u8>> {
     let both = |data: &[u8]| {
@@ -132,4 +134,58 @@ fn what_is_inside_and_what_is_outside_may_be_routed_in_tables_of_their_own() {
     // Neither the packets nor what is said about them.
     assert_eq!(clear.report.drops, [("Ipv4NoRoute", 2), ("Ipv6NoRoute", 2)]);
     assert_eq!(clear.sent[LAN].len() + clear.sent[WAN].len(), 0);
+}
+
+/// Who seals packets whole and cuts them then, as Linux does with IPv4, and routers that cut what
+/// passes.
+#[test]
+fn protected_packets_that_were_cut_on_the_way_are_put_together() {
+    for (outer_v6, sa) in [(false, ""), (true, ""), (false, "udp = [4500, 4500]")] {
+        let pair = Pair { outer_v6, sa: sa.to_owned(), ..Pair::default() };
+        let inner = |ttl| {
+            vec![
+                udp("10.1.0.2", "10.2.0.2", ttl, (7, 9), &payload(1300)),
+                udp("2001:db8:1::2", "2001:db8:2::2", ttl, (7, 9), &payload(900)),
+                udp("10.1.0.2", "10.2.0.2", ttl, (7, 9), &payload(600)),
+            ]
+        };
+        let sealed = ip(&pair.side(1, LAN, &inner(64)), WAN);
+        let pieces: Vec<_> = sealed.iter().flat_map(|outer| cut(outer, 512)).collect();
+        assert_eq!(pieces.len(), 3 + 2 + 2);
+        // The last fragment of each first: it waits for the others.
+        let backwards: Vec<_> = pieces.into_iter().rev().collect();
+        let east = pair.side(2, WAN, &backwards);
+        let mut got = ip(&east, LAN);
+        got.reverse();
+        assert_eq!(got, inner(62), "{:?}", east.report);
+        assert_eq!(counts(&east, "in"), (3, vec![]));
+        assert!(east.report.slow_path.contains(&("reassembled", 3)));
+        assert_eq!(east.report.dropped(), 0);
+    }
+}
+
+/// A packet in fragments of at most `most` bytes behind the IP header.
+fn cut(packet: &[u8], most: usize) -> Vec<Vec<u8>> {
+    let v6 = packet[0] >> 4 == 6;
+    let (header, data) = packet.split_at(if v6 { 40 } else { 20 });
+    let count = data.len().div_ceil(most);
+    let fragment = |(n, piece): (usize, &[u8])| {
+        let more = u16::from(n + 1 < count);
+        let units = u16::try_from(n * most / 8).unwrap();
+        let len = u16::try_from(piece.len()).unwrap();
+        let mut bytes = header.to_vec();
+        if v6 {
+            let [high, low] = (units << 3 | more).to_be_bytes();
+            // As identification, the number of ESP.
+            bytes.extend([header[6], 0, high, low, 0, 0, 0, packet[47]]);
+            bytes[6] = 44;
+            bytes[4..6].copy_from_slice(&(len + 8).to_be_bytes());
+        } else {
+            bytes[2..4].copy_from_slice(&(len + 20).to_be_bytes());
+            bytes[6..8].copy_from_slice(&(units | more << 13).to_be_bytes());
+        }
+        bytes.extend(piece);
+        if v6 { bytes } else { fixed(bytes) }
+    };
+    data.chunks(most).enumerate().map(fragment).collect()
 }

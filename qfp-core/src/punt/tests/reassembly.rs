@@ -1,0 +1,232 @@
+//! Fragments for the router: cut by hand, in every order.
+#![expect(clippy::cast_possible_truncation, reason = "small lengths")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A datagram to the router with as much data as said.
+fn datagram(v6: bool, len: usize) -> Vec<u8> {
+    let data: Vec<u8> = (0..=250).cycle().take(len).collect();
+    let builder = if v6 {
+        PacketBuilder::ipv6(HOST_IP6.octets(), LAN_IP6.octets(), 9)
+    } else {
+        PacketBuilder::ipv4(HOST_IP.octets(), LAN_IP.octets(), 9)
+    };
+    let mut ip = Vec::new();
+    builder.udp(5000, 33434).write(&mut ip, &data).unwrap();
+    ip
+}
+
+/// The fragment that carries bytes `from..to` of what is behind the IP header.
+fn fragment(ip: &[u8], id: u8, from: usize, to: usize) -> Vec<u8> {
+    let v6 = ip[0] >> 4 == 6;
+    let header = if v6 { 40 } else { 20 };
+    let more = header + to < ip.len();
+    let mut bytes = ip[..header].to_vec();
+    let place = (from as u16 / 8) << if v6 { 3 } else { 0 };
+    if v6 {
+        let [high, low] = (place | u16::from(more)).to_be_bytes();
+        bytes.extend([ip[6], 0, high, low, 0, 0, 0, id]);
+        bytes[6] = 44;
+        bytes[4..6].copy_from_slice(&((to - from + 8) as u16).to_be_bytes());
+    } else {
+        bytes[2..4].copy_from_slice(&((to - from + 20) as u16).to_be_bytes());
+        bytes[5] = id;
+        bytes[6..8].copy_from_slice(&(place | u16::from(more) << 13).to_be_bytes());
+    }
+    bytes.extend(&ip[header + from..header + to]);
+    if !v6 {
+        fix_checksum(&mut bytes);
+    }
+    bytes
+}
+
+fn take(rig: &mut Rig, ip: &[u8]) -> Vec<Seen> {
+    let cause = if ip[0] >> 4 == 6 { PuntCause::Ipv6ForUs } else { PuntCause::Ipv4ForUs };
+    rig.punt(cause, LAN, &framed(LAN_MAC, HOST_MAC, ip));
+    rig.seen()
+}
+
+/// The datagram as it comes out, with the identification of its fragments.
+fn whole(ip: &[u8], id: u8) -> Vec<Seen> {
+    let mut ip = ip.to_vec();
+    if ip[0] >> 4 == 4 {
+        ip[5] = id;
+        ip[6] &= !0x40;
+        fix_checksum(&mut ip);
+    }
+    vec![Seen::Inject(ip)]
+}
+
+/// The data of a datagram in pieces of eight bytes or some.
+fn pieces(len: usize, cuts: &[usize]) -> Vec<(usize, usize)> {
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (len / 8) * 8).collect();
+    ends.extend([0, len]);
+    ends.sort_unstable();
+    ends.dedup();
+    ends.windows(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_datagram_is_whole_when_its_last_fragment_comes_and_not_before(
+        v6: bool,
+        len in 16_usize..1200,
+        cuts in prop::collection::vec(1_usize..1000, 1..12),
+        order in any::<prop::sample::Index>(),
+        again in any::<prop::sample::Index>(),
+    ) {
+        let mut rig = Rig::new();
+        let ip = datagram(v6, len);
+        let data = ip.len() - if v6 { 40 } else { 20 };
+        let mut pieces = pieces(data, &cuts);
+        let start = order.index(pieces.len());
+        pieces.rotate_left(start);
+        if start % 2 == 1 {
+            pieces.reverse();
+        }
+        // One comes twice.
+        pieces.insert(0, pieces[again.index(pieces.len())]);
+        if pieces.len() == 2 {
+            pieces.remove(0);
+        }
+        let (last, others) = pieces.split_last().unwrap();
+        for (from, to) in others.iter().filter(|piece| *piece != last) {
+            prop_assert_eq!(take(&mut rig, &fragment(&ip, 7, *from, *to)), vec![]);
+        }
+        let seen = take(&mut rig, &fragment(&ip, 7, last.0, last.1));
+        if others.is_empty() {
+            // It was not cut at all.
+            return Ok(());
+        }
+        prop_assert_eq!(seen, whole(&ip, 7));
+        prop_assert_eq!(rig.slow_path.counters().reassembled, 1);
+    }
+}
+
+#[test]
+fn datagrams_of_other_identifications_do_not_mix() {
+    for v6 in [false, true] {
+        let mut rig = Rig::new();
+        let (one, mut other) = (datagram(v6, 100), datagram(v6, 100));
+        *other.last_mut().unwrap() ^= 1;
+        assert!(take(&mut rig, &fragment(&one, 1, 0, 40)).is_empty());
+        assert!(take(&mut rig, &fragment(&other, 2, 0, 40)).is_empty());
+        assert_eq!(take(&mut rig, &fragment(&other, 2, 40, 108)), whole(&other, 2));
+        assert_eq!(take(&mut rig, &fragment(&one, 1, 40, 108)), whole(&one, 1));
+    }
+}
+
+#[test]
+fn fragments_that_overlap_or_contradict_end_the_datagram() {
+    for v6 in [false, true] {
+        let ip = datagram(v6, 100);
+        let mut other = ip.clone();
+        *other.last_mut().unwrap() ^= 1;
+        let end = fragment(&ip, 7, 40, 108);
+        for (n, bad) in [
+            fragment(&ip, 7, 32, 48),
+            fragment(&ip, 7, 0, 48),
+            fragment(&other, 7, 40, 108),
+            // It ends elsewhere, or goes on behind the end.
+            fragment(&datagram(v6, 60), 7, 40, 68),
+            fragment(&datagram(v6, 200), 7, 112, 120),
+        ]
+        .iter()
+        .enumerate()
+        {
+            let mut rig = Rig::new();
+            assert!(take(&mut rig, &fragment(&ip, 7, 0, 40)).is_empty());
+            if n > 1 {
+                // With a gap, so that it does not end yet.
+                rig = Rig::new();
+                assert!(take(&mut rig, &end).is_empty());
+            }
+            assert!(take(&mut rig, bad).is_empty());
+            assert_eq!(rig.dropped(SlowDrop::FragmentOverlap), 1, "{n}");
+            // What comes then begins anew.
+            assert!(take(&mut rig, &fragment(&ip, 7, 0, 40)).is_empty());
+            assert_eq!(take(&mut rig, &end), whole(&ip, 7));
+        }
+    }
+}
+
+#[test]
+fn fragments_that_cannot_be_are_malformed() {
+    for v6 in [false, true] {
+        let mut rig = Rig::new();
+        let ip = datagram(v6, 100);
+        let mut odd = fragment(&ip, 7, 0, 40);
+        odd.pop();
+        if v6 {
+            odd[5] -= 1;
+        } else {
+            odd[3] -= 1;
+            fix_checksum(&mut odd);
+        }
+        assert!(take(&mut rig, &odd).is_empty());
+        assert!(take(&mut rig, &fragment(&ip, 7, 40, 40)).is_empty());
+        // Behind 65,535 bytes.
+        let mut far = fragment(&ip, 7, 40, 108);
+        if v6 {
+            far[42..44].copy_from_slice(&0xfff8_u16.to_be_bytes());
+        } else {
+            far[6..8].copy_from_slice(&0x1fff_u16.to_be_bytes());
+            fix_checksum(&mut far);
+        }
+        assert!(take(&mut rig, &far).is_empty());
+        assert_eq!(rig.dropped(SlowDrop::Malformed), 3);
+    }
+}
+
+#[test]
+fn nothing_waits_longer_than_a_minute() {
+    let mut rig = Rig::new();
+    let ip = datagram(false, 100);
+    assert!(take(&mut rig, &fragment(&ip, 7, 0, 40)).is_empty());
+    let deadline = rig.slow_path.next_deadline().unwrap();
+    assert_eq!(deadline, rig.now.saturating_add(60 * Nanos::PER_SECOND));
+    rig.poll_at(deadline);
+    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 1);
+    assert!(take(&mut rig, &fragment(&ip, 7, 40, 108)).is_empty());
+}
+
+#[test]
+fn the_oldest_datagram_makes_room() {
+    let limits = Limits { reassemblies: 2, reassembly_bytes: 120, ..Limits::default() };
+    let mut rig = Rig::new();
+    rig.slow_path = SlowPath::new(interfaces(), limits);
+    let ip = datagram(false, 100);
+    for id in 1..=3 {
+        assert!(take(&mut rig, &fragment(&ip, id, 0, 40)).is_empty());
+    }
+    // The first is gone; the others are there, but both do not fit when whole.
+    assert!(take(&mut rig, &fragment(&ip, 1, 40, 108)).is_empty());
+    rig.poll_at(rig.now);
+    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 2);
+    assert_eq!(take(&mut rig, &fragment(&ip, 3, 40, 108)), whole(&ip, 3));
+}
+
+#[test]
+fn congestion_that_a_fragment_has_met_is_told_by_the_datagram() {
+    for v6 in [false, true] {
+        let mark = |mut ip: Vec<u8>, ecn: u8| {
+            ip[1] |= if v6 { ecn << 4 } else { ecn };
+            if !v6 {
+                fix_checksum(&mut ip);
+            }
+            ip
+        };
+        let ip = datagram(v6, 100);
+        for (marks, outcome) in
+            [([2, 3], Some(3)), ([3, 1], Some(3)), ([2, 2], Some(2)), ([0, 3], None)]
+        {
+            let mut rig = Rig::new();
+            assert!(take(&mut rig, &mark(fragment(&ip, 7, 0, 40), marks[0])).is_empty());
+            let seen = take(&mut rig, &mark(fragment(&ip, 7, 40, 108), marks[1]));
+            let wanted = outcome.map_or(vec![], |ecn| whole(&mark(ip.clone(), ecn), 7));
+            assert_eq!(seen, wanted, "{marks:?}");
+        }
+    }
+}
