@@ -111,11 +111,13 @@ macro_rules! width {
                 }
             }
 
+            #[inline]
             fn read(rows: &[[u8; 16]]) -> State {
                 let mut words = rows.as_flattened().as_chunks().0.iter();
                 [0; 8].map(|_: $word| words.next().map_or(0, |word| <$word>::from_le_bytes(*word)))
             }
 
+            #[inline]
             fn bytes(state: &State) -> Digest {
                 let mut bytes = [0; LONGEST];
                 for (bytes, word) in bytes.chunks_exact_mut(WORD).zip(state) {
@@ -139,6 +141,7 @@ macro_rules! width {
             }
 
             /// Hashes all of a text that follows one block, padding and length included.
+            #[inline]
             fn absorb(state: &mut State, text: Text<'_>) {
                 let Text { head, data, tail } = text;
                 let bits = ((BLOCK + head.len() + data.len() + tail.len()) as u64) << 3;

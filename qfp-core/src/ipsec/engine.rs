@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::OnceLock;
 
-use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Block};
+use hal::VECTOR;
 
 use crate::crypto::{CryptoEngine, Iv, StartError, Started};
 
@@ -47,11 +48,17 @@ impl Ivs {
         Ok(Self(Aes128::new(&key.into())))
     }
 
-    pub(super) fn iv(&self, key_row: u32, spi: u32, sequence: u64) -> Iv {
-        let count = u128::from(key_row) << 96 | u128::from(spi) << 64 | u128::from(sequence);
-        let mut block = count.to_be_bytes().into();
-        self.0.encrypt_block(&mut block);
-        Iv::block(block.into())
+    /// Those of `first` and the numbers behind it. All of a vector cost about as much as one.
+    pub(super) fn all(&self, key_row: u32, spi: u32, first: u64) -> [Iv; VECTOR] {
+        let sa = u128::from(key_row) << 96 | u128::from(spi) << 64;
+        let mut number = first;
+        let mut blocks = [Block::default(); VECTOR];
+        for block in &mut blocks {
+            *block = (sa | u128::from(number)).to_be_bytes().into();
+            number = number.wrapping_add(1);
+        }
+        self.0.encrypt_blocks(&mut blocks);
+        blocks.map(|block| Iv::block(block.into()))
     }
 }
 

@@ -134,6 +134,8 @@ impl EspEncap {
     ) -> (u64, u64) {
         let select = unexpired(vector, select, sa, state);
         let (first, granted) = state.take_numbers(u64::from(select.count()), sa.last_number());
+        let random = sa.is(SaFlags::RANDOM_IV);
+        let ivs = random.then(|| shared.ivs().all(sa.key, sa.spi, first));
         let (mut packets, mut bytes) = (0, 0);
         for (n, slot) in (0..).zip(select) {
             if n >= granted {
@@ -141,10 +143,9 @@ impl EspEncap {
                 continue;
             }
             let sequence = first + n;
-            let iv = if sa.is(SaFlags::RANDOM_IV) {
-                shared.ivs().iv(sa.key, sa.spi, sequence)
-            } else {
-                Iv::counter(sequence)
+            let iv = match (&ivs, usize::try_from(n)) {
+                (Some(ivs), Ok(n)) => ivs[n & 63],
+                _ => Iv::counter(sequence),
             };
             let clear = Clear {
                 l3_offset: usize::from(vector.l3_offset[slot & 63]),
