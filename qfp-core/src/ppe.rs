@@ -4,71 +4,34 @@
 //! of the buffers. It does not know where time comes from: every call takes `now`. The loop around
 //! it (one per lcore) belongs to the program.
 
+mod hand_over;
 mod punt_gate;
 mod recirculation;
+mod transmit;
+mod work;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-use hal::{Arrival, Packet, PacketMask, PoolCache, PortError, RxQueue, TxQueue, VECTOR};
+use hal::{Arrival, PoolCache, PortError, RxQueue, TxQueue, VECTOR};
 use pal::clock::{Nanos, rdtsc};
 use pal::publication::Reader;
 use pal::region::{ReadOnly, ReadWrite};
 
 use crate::acl::LateFilter;
-use crate::adjacency::AdjacencyTables;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, Gate, Trace, TracedPacket};
-use crate::isa::Isa;
-use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Source, Vector};
-use crate::simd;
+use crate::packet::{Source, Vector};
 use crate::step::Lcore;
 use crate::tables::Tables;
 use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
 pub use punt_gate::{PuntGate, PuntRates};
+pub use work::{Injected, SlowPathSink, SlowWork};
+
+use hand_over::hand_over;
 use recirculation::Recirculation;
-
-/// Work for the slow path.
-#[derive(Debug)]
-pub enum SlowWork {
-    /// A punted packet.
-    Punt(PuntedPacket),
-    /// A dropped packet whose source may be told.
-    Unreachable(PuntedPacket, DropReason),
-}
-
-/// Work from the slow path.
-#[derive(Debug)]
-pub enum Injected {
-    /// An IP packet to be routed in a table, behind an Ethernet header without addresses.
-    Route(TableId, Packet),
-    /// A packet of somebody else's that goes on after the slow path had it, likewise: it meets
-    /// what forwarded packets meet on their way out.
-    Forward {
-        /// The table to route it in.
-        table: TableId,
-        /// Where it goes, if it has been routed already; its destination may lead elsewhere.
-        next_hop: Option<IpAddr>,
-        /// The packet.
-        packet: Packet,
-    },
-    /// A complete frame for one interface.
-    Transmit(UidbIndex, Packet),
-}
-
-/// Where an engine puts work for the slow path, in bursts.
-pub trait SlowPathSink: Send {
-    /// Takes the work over, or gives it back when there is no room.
-    fn push(&mut self, work: SlowWork) -> Result<(), SlowWork>;
-}
-
-impl SlowPathSink for Vec<SlowWork> {
-    fn push(&mut self, work: SlowWork) -> Result<(), SlowWork> {
-        Self::push(self, work);
-        Ok(())
-    }
-}
+use transmit::transmit;
 
 /// One receive queue and the port it belongs to.
 pub struct PolledQueue {
@@ -431,99 +394,6 @@ impl Ppe {
     }
 }
 
-/// Row `tx`: sends the live packets, one burst an output interface.
-#[inline]
-fn transmit(
-    vector: &mut Vector,
-    queues: &mut [Box<dyn TxQueue>],
-    pool: &mut PoolCache,
-    counters: &LcoreCounters,
-    tables: Tables<'_>,
-) {
-    let uidbs = UidbTable::open(&tables);
-    let mut rest = vector.live;
-    while let Some(first) = rest.into_iter().next() {
-        let uidb = vector.output[first & 63];
-        let same = rest & simd::same_interface(&vector.output, uidb);
-        rest -= same;
-        let port = uidbs.get(uidb).port;
-        let queue = if port == NO_PORT { None } else { queues.get_mut(usize::from(port)) };
-        let (sent, lost) = match queue {
-            Some(queue) => {
-                let sent = queue.tx_burst(&mut vector.burst, same, pool, vector.now);
-                (sent, DropReason::TxQueueFull)
-            }
-            None => {
-                pool.free(&mut vector.burst, same);
-                (PacketMask::EMPTY, DropReason::NoAdjacency)
-            }
-        };
-        let count = u64::from(sent.count());
-        // The lengths of what was sent stand where they stood.
-        let bytes = simd::sum(vector.burst.lens(), sent);
-        counters.event(LoopEvent::Sent, count);
-        counters.interface_out(uidb, count, bytes);
-        counters.port(port, PortEvent::TxPackets, count);
-        counters.port(port, PortEvent::TxBytes, bytes);
-        if sent != same {
-            let unsent = u64::from((same - sent).count());
-            counters.drop(lost, unsent);
-            counters.port(port, PortEvent::TxDropped, unsent);
-        }
-    }
-}
-
-/// Counts what was dropped and punted, and hands the slow path its share. Buffers that nobody took
-/// stay with the vector.
-#[cold]
-fn hand_over(
-    vector: &mut Vector,
-    (gate, filter): (&mut PuntGate, &mut LateFilter),
-    counters: &LcoreCounters,
-    tables: Tables<'_>,
-    sink: &mut impl SlowPathSink,
-) {
-    for slot in vector.dropped {
-        let End::Drop(reason) = vector.end[slot & 63] else { continue };
-        counters.drop(reason, 1);
-        if is_reported(reason)
-            && gate.report(vector.now)
-            && let Some(dropped) = punted(vector, slot, PuntCause::Feature, tables)
-        {
-            // Nobody waits for a report: without room the packet is simply gone.
-            drop(sink.push(SlowWork::Unreachable(dropped, reason)));
-        }
-    }
-    for slot in vector.punted {
-        let End::Punt(cause) = vector.end[slot & 63] else { continue };
-        if !gate.passes(cause, vector.now) {
-            counters.drop(DropReason::PuntPerCausePolicer, 1);
-            continue;
-        }
-        if let Some(reason) = filter.refuses(&tables, counters, vector, slot) {
-            counters.drop(reason, 1);
-            continue;
-        }
-        let table = vector.table(UidbTable::open(&tables), slot);
-        if !gate.admits(cause, vector, slot, table) {
-            counters.drop(DropReason::Lpts, 1);
-            continue;
-        }
-        // The slow path forwards packets with options, which no row has checked the source of.
-        if matches!(cause, PuntCause::Ipv4Options | PuntCause::Ipv6HopByHop)
-            && let Some(reason) = crate::fib::refuses(&tables, vector, slot, Isa::Portable)
-        {
-            counters.drop(reason, 1);
-            continue;
-        }
-        let Some(punted) = punted(vector, slot, cause, tables) else { continue };
-        match sink.push(SlowWork::Punt(punted)) {
-            Ok(()) => counters.punt(cause, 1),
-            Err(_) => counters.drop(DropReason::PuntQueueFull, 1),
-        }
-    }
-}
-
 /// The tables of the present generation.
 #[inline]
 fn tables<'a>(
@@ -536,60 +406,6 @@ fn tables<'a>(
         Some(state) => tables.with_state(state),
         None => tables,
     }
-}
-
-/// Drops whose source the slow path may tell (RFC 1812 5.2.7.1).
-const fn is_reported(reason: DropReason) -> bool {
-    matches!(
-        reason,
-        DropReason::Ipv4NoRoute
-            | DropReason::Ipv6NoRoute
-            | DropReason::Ipv4Null0
-            | DropReason::Ipv6Null0
-            | DropReason::NoAdjacency
-            | DropReason::Ipv4Acl
-            | DropReason::Ipv6Acl
-    )
-}
-
-/// Takes the packet out of the vector, with what is known about it.
-fn punted(
-    vector: &mut Vector,
-    slot: usize,
-    cause: PuntCause,
-    tables: Tables<'_>,
-) -> Option<PuntedPacket> {
-    let i = slot & 63;
-    let l3 = vector.l3(slot);
-    let next_hop = match cause {
-        PuntCause::Glean if vector.ipv4.contains(slot) => {
-            Some(IpAddr::V4(Ipv4Addr::from(vector.dst4[i])))
-        }
-        PuntCause::Glean => Some(IpAddr::V6(Ipv6Addr::from(
-            u128::from(vector.dst6_hi[i]) << 64 | u128::from(vector.dst6_lo[i]),
-        ))),
-        PuntCause::IncompleteAdjacency => AdjacencyTables::open(&tables)
-            .adjacencies
-            .get(vector.adjacency[i] as usize)
-            .and_then(crate::adjacency::Adjacency::next_hop),
-        _ => None,
-    };
-    let table = vector.table(UidbTable::open(&tables), slot);
-    let routed = matches!(
-        cause,
-        PuntCause::Glean | PuntCause::IncompleteAdjacency | PuntCause::IpMtuExceeded
-    );
-    let output = if routed { vector.output[i] } else { UidbIndex::NONE };
-    Some(PuntedPacket {
-        packet: vector.burst.take(slot)?,
-        cause,
-        input: vector.input[i],
-        output,
-        table,
-        l3_offset: vector.l3_offset[i],
-        l3,
-        next_hop,
-    })
 }
 
 #[cfg(test)]

@@ -4,89 +4,30 @@
 //! own; what packets match is compiled once a policy ([`crate::ea`], access lists). A class keeps
 //! its numbers, and with them its tokens and counts, for as long as its policy is bound with it.
 
+mod error;
+mod mark;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use driver::{Driver, DriverError};
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::qos::police::{
-    Colour, Limits, NO_POLICER, PolicerConfig, PolicerError, PolicerState, PolicerWarning, Snapshot,
+    Colour, Limits, NO_POLICER, PolicerConfig, PolicerState, PolicerWarning, Snapshot,
 };
-use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, Mark, QosSettings};
+use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, QosSettings};
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
-use crate::acl::Family;
 use crate::config::{Config, Interface, Interfaces};
-use crate::mqc::{self, Ip, Outcome, Tree};
-use crate::rm::{Exhausted, Numbers};
+use crate::mqc::{self, Outcome, Tree};
+use crate::rm::Numbers;
+
+pub use error::QosError;
+use mark::{label, marks};
 
 /// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
 const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
-
-/// Why service policies cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum QosError {
-    /// There is no such policy.
-    #[error("{interface}: there is no policy-map {policy}")]
-    NoPolicy {
-        /// Where it is bound.
-        interface: String,
-        /// The policy.
-        policy: String,
-    },
-    /// Queueing, for which there is no traffic manager.
-    #[error(
-        "{interface}: policy-map {policy}, class {class}: {action} needs a traffic manager, \
-         which there is not"
-    )]
-    Queueing {
-        /// Where it is bound.
-        interface: String,
-        /// The policy that asks for it.
-        policy: String,
-        /// Its class.
-        class: String,
-        /// What it asks for.
-        action: &'static str,
-    },
-    /// A mark that packets of this direction do not have.
-    #[error("{interface}: class {class}: {field} cannot be set {direction}")]
-    Mark {
-        /// Where it is bound.
-        interface: String,
-        /// The class.
-        class: String,
-        /// The field.
-        field: &'static str,
-        /// In which direction.
-        direction: &'static str,
-    },
-    /// A policer.
-    #[error("{interface}: class {class}: {error}")]
-    Policer {
-        /// Where it is bound.
-        interface: String,
-        /// The class.
-        class: String,
-        /// What is wrong.
-        error: PolicerError,
-    },
-    /// A policy with those below it.
-    #[error("{interface}: {error}")]
-    Tree {
-        /// Where it is bound.
-        interface: String,
-        /// What is wrong.
-        error: mqc::TreeError,
-    },
-    /// No numbers left.
-    #[error(transparent)]
-    Exhausted(#[from] Exhausted),
-    /// Memory.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-}
 
 /// Packets that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -507,59 +448,4 @@ fn path(tree: &Tree<'_>, node: usize) -> Vec<(String, String)> {
     let mut path: Vec<_> = tree.path(node).map(|(_, node)| names(node)).collect();
     path.reverse();
     path
-}
-
-/// A class as messages name it.
-fn label(class: &BoundClass) -> String {
-    let names: Vec<&str> = class.path.iter().map(|(_, class)| class.as_str()).collect();
-    names.join("/")
-}
-
-/// The row of some marks.
-fn marks(class: &BoundClass, marks: &[mqc::Mark]) -> Result<Mark, QosError> {
-    let mut row = Mark::default();
-    for mark in marks {
-        let refused = || QosError::Mark {
-            interface: class.interface.clone(),
-            class: label(class),
-            field: mark.field(),
-            direction: class.direction.name(),
-        };
-        match *mark {
-            mqc::Mark::Dscp(ip, dscp) => {
-                set_class(&mut row, ip, dscp << 2, Mark::DSCP);
-            }
-            mqc::Mark::Precedence(ip, precedence) => {
-                set_class(&mut row, ip, precedence << 5, Mark::PRECEDENCE);
-            }
-            // What comes in loses its tags; those it gets are the egress policy's to mark.
-            mqc::Mark::Cos(cos) if class.direction == Direction::Out => {
-                row.cos = cos;
-                row.fields |= Mark::COS;
-            }
-            mqc::Mark::InnerCos(cos) if class.direction == Direction::Out => {
-                row.inner_cos = cos;
-                row.fields |= Mark::INNER_COS;
-            }
-            mqc::Mark::QosGroup(group) => {
-                row.group = group;
-                row.fields |= Mark::GROUP;
-            }
-            mqc::Mark::DiscardClass(discard) => {
-                row.discard = discard;
-                row.fields |= Mark::DISCARD;
-            }
-            _ => return Err(refused()),
-        }
-    }
-    Ok(row)
-}
-
-/// Sets DSCP or precedence in packets of the versions that `ip` is about.
-fn set_class(row: &mut Mark, ip: Ip, class: u8, fields: [u8; 2]) {
-    let versions = [ip.has(Family::V4), ip.has(Family::V6)];
-    for (version, _) in versions.into_iter().enumerate().filter(|(_, has)| *has) {
-        row.class[version] = class;
-        row.fields |= fields[version];
-    }
 }

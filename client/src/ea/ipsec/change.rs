@@ -1,0 +1,346 @@
+//! Changes of SAs, prepared where no lcore sees them, then applied or given up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use driver::Driver;
+use qfp_core::ipsec::SaEvents;
+use qfp_core::uidb::{TableId, UidbIndex};
+
+use super::{Installed, IpsecAgent, IpsecError, RESERVE};
+use crate::config::Config;
+use crate::ipsec::{Direction, KeyId, RowNumbers, Sa};
+use crate::rm::Exhausted;
+
+/// One SA that comes, in place of one of its name if there is one, or that goes.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Put(Box<Sa>),
+    Delete(String),
+}
+
+/// SAs that nobody uses yet.
+#[must_use]
+pub(crate) struct IpsecPlan {
+    fresh: Vec<Installed>,
+    gone: Vec<String>,
+    configured: Option<BTreeMap<String, Sa>>,
+}
+
+/// What names mean.
+pub(crate) struct Names<'a> {
+    pub(crate) interface: &'a dyn Fn(&str) -> Option<UidbIndex>,
+    pub(crate) table: &'a dyn Fn(&str) -> Option<TableId>,
+}
+
+impl IpsecAgent {
+    /// Prepares what `config` has that the configuration before had not, and the reverse. SAs that
+    /// it says nothing new about stay as they are, whatever has been done to them since; those
+    /// that were added otherwise stay too.
+    pub(crate) fn prepare_configured(
+        &mut self,
+        driver: &mut Driver,
+        config: &Config,
+        names: &Names<'_>,
+    ) -> Result<IpsecPlan, IpsecError> {
+        let wanted: BTreeMap<String, Sa> =
+            config.ipsec.bound().into_iter().map(|sa| (sa.name.clone(), sa)).collect();
+        let gone = self.configured.keys().filter(|name| !wanted.contains_key(*name));
+        let gone = gone.filter(|name| self.sas.contains_key(*name));
+        // What a program has added goes with the interface or the table that it needs.
+        let lost = self.sas.values().map(|found| &found.sa).filter(|sa| {
+            let known =
+                |sa: &Sa| wanted.contains_key(&sa.name) || self.configured.contains_key(&sa.name);
+            let has =
+                |name: &Option<String>, is: &dyn Fn(&str) -> bool| name.as_deref().is_none_or(is);
+            let interface = has(&sa.interface, &|name| (names.interface)(name).is_some());
+            let table = has(&sa.vrf, &|name| (names.table)(name).is_some());
+            !(known(sa) || interface && table)
+        });
+        let gone = gone.chain(lost.map(|sa| &sa.name));
+        let mut changes: Vec<Change> = gone.cloned().map(Change::Delete).collect();
+        let new = wanted.values().filter(|sa| self.configured.get(&sa.name) != Some(*sa));
+        changes.extend(new.cloned().map(|sa| Change::Put(Box::new(sa))));
+        let mut plan = self.prepare(driver, changes, names)?;
+        plan.configured = Some(wanted);
+        Ok(plan)
+    }
+
+    /// Prepares changes, all or none: SAs are written where no lcore comes, sequence numbers are
+    /// reserved. Packets may already come in through inbound SAs.
+    pub(crate) fn prepare(
+        &mut self,
+        driver: &mut Driver,
+        changes: Vec<Change>,
+        names: &Names<'_>,
+    ) -> Result<IpsecPlan, IpsecError> {
+        let mut plan = IpsecPlan { fresh: Vec::new(), gone: Vec::new(), configured: None };
+        let outcome = self.fill(driver, changes, names, &mut plan);
+        let outcome = outcome.and_then(|()| self.reserve(driver, &mut plan));
+        let outcome = outcome.and_then(|()| self.enter(driver, &plan));
+        match outcome {
+            Ok(()) => Ok(plan),
+            Err(error) => {
+                self.cancel(driver, plan);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        driver: &mut Driver,
+        changes: Vec<Change>,
+        names: &Names<'_>,
+        plan: &mut IpsecPlan,
+    ) -> Result<(), IpsecError> {
+        if !changes.is_empty() {
+            qfp_core::ipsec::engine().map_err(IpsecError::Engine)?;
+        }
+        let mut replaced: HashSet<String> = HashSet::new();
+        let mut puts = Vec::new();
+        for change in changes {
+            match change {
+                Change::Delete(name) if !self.sas.contains_key(&name) => {
+                    return Err(IpsecError::Unknown(name));
+                }
+                Change::Delete(name) => {
+                    replaced.insert(name.clone());
+                    plan.gone.push(name);
+                }
+                Change::Put(sa) => {
+                    replaced.insert(sa.name.clone());
+                    puts.push(*sa);
+                }
+            }
+        }
+        let mut keys: HashMap<KeyId, String> = HashMap::new();
+        let mut spis: HashMap<(u32, IpAddr), String> = HashMap::new();
+        for sa in puts {
+            let name = || sa.name.clone();
+            sa.check().map_err(|problem| IpsecError::Sa { sa: name(), problem })?;
+            let key = KeyId::of(&sa.key);
+            let known = self.by_key.get(&key).filter(|other| !replaced.contains(*other));
+            if let Some(other) = known.or(keys.get(&key)) {
+                return Err(IpsecError::SameKey { sa: name(), other: other.clone() });
+            }
+            keys.insert(key, name());
+            if sa.direction == Direction::In {
+                let (spi, local) = (sa.spi, sa.endpoints.local);
+                let known = self.by_spi.get(&(spi, local));
+                let known = known.filter(|other| !replaced.contains(*other));
+                if let Some(other) = known.or(spis.get(&(spi, local))) {
+                    return Err(IpsecError::DuplicateSpi { spi, local, other: other.clone() });
+                }
+                spis.insert((spi, local), name());
+            }
+            let fresh = self.write(driver, sa, names)?;
+            plan.fresh.push(fresh);
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of one SA.
+    fn write(
+        &mut self,
+        driver: &mut Driver,
+        sa: Sa,
+        names: &Names<'_>,
+    ) -> Result<Installed, IpsecError> {
+        let uidb = match &sa.interface {
+            None => UidbIndex::NONE,
+            Some(interface) => (names.interface)(interface).ok_or_else(|| {
+                IpsecError::NoInterface { sa: sa.name.clone(), interface: interface.clone() }
+            })?,
+        };
+        let table = match &sa.vrf {
+            None => TableId::GLOBAL,
+            Some(vrf) => (names.table)(vrf)
+                .ok_or_else(|| IpsecError::NoVrf { sa: sa.name.clone(), vrf: vrf.clone() })?,
+        };
+        let before = self.sas.get(&sa.name);
+        let same = before.filter(|before| keeps_state(&before.sa, &sa));
+        if same.is_some_and(|before| before.sa.replay_window != sa.replay_window) {
+            return Err(IpsecError::WindowChange(sa.name));
+        }
+        let (since, order) = match same {
+            Some(same) => (same.since, same.order),
+            None => (self.now, self.order),
+        };
+        let numbers =
+            RowNumbers { table, interface: uidb, installed: since, ..RowNumbers::default() };
+        let (told, moved_to, mark) = match same {
+            // What was told of it is still so, but for lifetimes that are others now.
+            Some(same) if (same.sa.soft, same.sa.hard) == (sa.soft, sa.hard) => {
+                (same.told, None, same.mark)
+            }
+            Some(same) => (SaEvents::default(), None, same.mark),
+            None => (SaEvents::default(), None, 0),
+        };
+        let like = same.map(|same| same.held);
+        let full = Exhausted { what: "SAs", limit: 0 };
+        let tables = self.tables.as_mut().ok_or(full)?;
+        let held = tables.write(driver, &sa, numbers, like)?;
+        if like.is_none() {
+            self.order += 1;
+        }
+        Ok(Installed { sa, held, uidb, order, since, told, moved_to, mark })
+    }
+
+    /// Reserves sequence numbers for outbound SAs, and notes those of lasting keys first.
+    fn reserve(&mut self, driver: &Driver, plan: &mut IpsecPlan) -> Result<(), IpsecError> {
+        let mut noted = Vec::new();
+        for new in plan.fresh.iter_mut() {
+            if new.sa.direction == Direction::In || new.mark > 0 {
+                continue;
+            }
+            let key = KeyId::of(&new.sa.key);
+            // With another SPI it is another SA, whose numbers go on behind those of the one before.
+            let before = self.by_key.get(&key).and_then(|name| self.sas.get(name));
+            let before = before.map_or(0, |before| before.mark);
+            let used = if new.sa.lasting { self.marks.get(key).max(before) } else { before };
+            let last = new.sa.last_number();
+            if used >= last {
+                return Err(IpsecError::UsedUp(new.sa.name.clone()));
+            }
+            new.mark = used.saturating_add(RESERVE).min(last);
+            if new.sa.lasting {
+                noted.push((key, new.mark));
+            }
+            // Nobody can send with it before there is an interface that it protects.
+            if let Some(state) = self.state(driver, new.held.state) {
+                state.resume(used);
+            }
+        }
+        if !noted.is_empty() {
+            self.marks.raise(noted)?;
+        }
+        for new in plan.fresh.iter().filter(|new| new.mark > 0) {
+            if let Some(state) = self.state(driver, new.held.state) {
+                state.reserve(new.mark);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets packets find the inbound SAs. Packets for one that is to be replaced find either.
+    fn enter(&mut self, driver: &Driver, plan: &IpsecPlan) -> Result<(), IpsecError> {
+        let Some(tables) = &self.tables else { return Ok(()) };
+        // What nobody uses opens nothing.
+        let used =
+            |new: &&Installed| new.sa.direction == Direction::In && new.uidb != UidbIndex::NONE;
+        let mut used = plan.fresh.iter().filter(used);
+        used.try_for_each(|new| tables.enter(driver, new.sa.spi, new.held.row))
+    }
+
+    /// Gives up what was prepared.
+    pub(crate) fn cancel(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+        let Some(tables) = &mut self.tables else { return };
+        for new in &plan.fresh {
+            if new.sa.direction == Direction::In {
+                tables.leave(driver, new.sa.spi, new.held.row);
+            }
+        }
+        let grace = driver.grace_period();
+        for new in plan.fresh {
+            let keep = self.sas.get(&new.sa.name).is_some_and(|b| b.held.state == new.held.state);
+            tables.drop_rows(new.sa.direction, new.held, keep, grace);
+        }
+    }
+
+    /// Lets lcores see what was prepared, and gives back what it replaces.
+    pub(crate) fn apply(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+        if let Some(configured) = plan.configured {
+            self.configured = configured;
+        }
+        if self.tables.is_none() {
+            return;
+        }
+        let mut touched: BTreeSet<UidbIndex> = BTreeSet::new();
+        let mut left: Vec<(Installed, bool)> = Vec::new();
+        for name in plan.gone {
+            left.extend(self.forget(&name).map(|old| (old, false)));
+        }
+        for new in plan.fresh {
+            let name = new.sa.name.clone();
+            if let Some(old) = self.forget(&name) {
+                let keep = old.held.state == new.held.state;
+                left.push((old, keep));
+            }
+            touched.insert(new.uidb);
+            self.remember(new);
+        }
+        touched.extend(left.iter().map(|(old, _)| old.uidb));
+        for uidb in touched {
+            self.protect(driver, uidb);
+        }
+        let Some(tables) = &mut self.tables else { return };
+        for (old, _) in left.iter().filter(|(old, _)| old.sa.direction == Direction::In) {
+            tables.leave(driver, old.sa.spi, old.held.row);
+        }
+        let grace = driver.grace_period();
+        for (old, keep) in left {
+            tables.drop_rows(old.sa.direction, old.held, keep, grace);
+        }
+    }
+
+    /// Enters an SA in all indices.
+    fn remember(&mut self, new: Installed) {
+        let name = new.sa.name.clone();
+        self.by_state.insert(new.held.state, name.clone());
+        self.by_key.insert(KeyId::of(&new.sa.key), name.clone());
+        match new.sa.direction {
+            Direction::In => {
+                self.allocated.remove(&new.sa.spi);
+                self.by_spi.insert((new.sa.spi, new.sa.endpoints.local), name.clone());
+            }
+            Direction::Out => {
+                self.by_peer.insert((new.sa.spi, new.sa.endpoints.remote, name.clone()));
+                if new.uidb != UidbIndex::NONE {
+                    let order = (new.order, name.clone());
+                    self.of_interface.entry(new.uidb).or_default().insert(order);
+                }
+            }
+        }
+        match new.since {
+            Some(since) => self.date(&new.sa, since),
+            None => self.undated.push(name.clone()),
+        }
+        self.sas.insert(name, new);
+    }
+
+    /// Enters when the lifetimes of an SA end.
+    pub(super) fn date(&mut self, sa: &Sa, since: u64) {
+        for (lifetime, hard) in [(sa.soft, false), (sa.hard, true)] {
+            self.deadlines.extend(lifetime.end(since).map(|end| (end, sa.name.clone(), hard)));
+        }
+    }
+
+    /// Removes an SA from all indices.
+    fn forget(&mut self, name: &str) -> Option<Installed> {
+        let old = self.sas.remove(name)?;
+        self.by_state.remove(&old.held.state);
+        self.by_key.remove(&KeyId::of(&old.sa.key));
+        match old.sa.direction {
+            Direction::In => drop(self.by_spi.remove(&(old.sa.spi, old.sa.endpoints.local))),
+            Direction::Out => {
+                self.by_peer.remove(&(old.sa.spi, old.sa.endpoints.remote, name.to_owned()));
+            }
+        }
+        if let Some(all) = self.of_interface.get_mut(&old.uidb) {
+            all.remove(&(old.order, name.to_owned()));
+        }
+        for (lifetime, hard) in [(old.sa.soft, false), (old.sa.hard, true)] {
+            if let Some(end) = old.since.and_then(|since| lifetime.end(since)) {
+                self.deadlines.remove(&(end, name.to_owned(), hard));
+            }
+        }
+        Some(old)
+    }
+}
+
+/// Whether what is known of the one is so of the other: it is the same SA, with other settings.
+fn keeps_state(before: &Sa, after: &Sa) -> bool {
+    let identity = |sa: &Sa| (sa.direction, sa.spi, sa.algorithm);
+    identity(before) == identity(after) && before.key == after.key
+}

@@ -1,0 +1,69 @@
+use driver::DriverError;
+use qfp_core::qos::police::PolicerError;
+
+use crate::mqc;
+use crate::rm::Exhausted;
+
+/// Why service policies cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum QosError {
+    /// There is no such policy.
+    #[error("{interface}: there is no policy-map {policy}")]
+    NoPolicy {
+        /// Where it is bound.
+        interface: String,
+        /// The policy.
+        policy: String,
+    },
+    /// Queueing, for which there is no traffic manager.
+    #[error(
+        "{interface}: policy-map {policy}, class {class}: {action} needs a traffic manager, \
+         which there is not"
+    )]
+    Queueing {
+        /// Where it is bound.
+        interface: String,
+        /// The policy that asks for it.
+        policy: String,
+        /// Its class.
+        class: String,
+        /// What it asks for.
+        action: &'static str,
+    },
+    /// A mark that packets of this direction do not have.
+    #[error("{interface}: class {class}: {field} cannot be set {direction}")]
+    Mark {
+        /// Where it is bound.
+        interface: String,
+        /// The class.
+        class: String,
+        /// The field.
+        field: &'static str,
+        /// In which direction.
+        direction: &'static str,
+    },
+    /// A policer.
+    #[error("{interface}: class {class}: {error}")]
+    Policer {
+        /// Where it is bound.
+        interface: String,
+        /// The class.
+        class: String,
+        /// What is wrong.
+        error: PolicerError,
+    },
+    /// A policy with those below it.
+    #[error("{interface}: {error}")]
+    Tree {
+        /// Where it is bound.
+        interface: String,
+        /// What is wrong.
+        error: mqc::TreeError,
+    },
+    /// No numbers left.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// Memory.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
