@@ -1,22 +1,20 @@
 //! Start and end of a forwarder: ports, buffers, tables, lcores.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod launch;
+mod ports;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use client::config::{Config, RouteTable};
 use client::ipsec::Marks;
 use client::{Capacity, Client, Features, PortFacts};
-use hal::pool::NativePool;
 use hal::spec::Spec;
-use hal::{Pool, Port, PortConfig, Queues};
-use pal::clock::{Nanos, TscClock};
-use pal::lcore::{
-    CpuId, CpuList, LaunchError, LcoreContext, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus,
-};
-use pal::ring::Ring;
+use hal::{Pool, Port, Queues};
+use pal::lcore::{CpuId, CpuList, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus};
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EngineQueues, EspDecap, EspEncap, engine_lanes};
@@ -24,13 +22,18 @@ use qfp_core::isa::Isa;
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates};
 use qfp_core::punt::{Limits, SlowPath};
 
-use crate::control::{Command, Control, ControlLoop, LcoreRings, Shared};
-use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
+use crate::control::{Command, Control, ControlLoop, Shared};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::lists::Lists;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
+
+use launch::{launch_live, launch_virtual};
+#[cfg(feature = "dpdk")]
+use ports::mbufs;
+pub(crate) use ports::{NATIVE_FRAME, own_mac};
+use ports::{names, native, open, port_config, specs, total};
 
 /// What a forwarder is made of.
 pub(crate) struct Parts {
@@ -47,18 +50,6 @@ pub(crate) struct Parts {
     pub(crate) trace: usize,
     pub(crate) buffers: Option<usize>,
 }
-
-/// Places in the ring from each lcore to the slow path, and back.
-const RING: usize = 4096;
-
-/// Bytes a frame may have beyond the IP packet: Ethernet, two tags, and slack for a label or two.
-const LINK_BYTES: usize = 38;
-
-/// Frames of captures and taps may be larger than any MTU here; they are received whole.
-pub(crate) const NATIVE_FRAME: usize = 9728;
-
-/// Native buffers, unless told otherwise.
-const NATIVE_BUFFERS: usize = 8192;
 
 /// A forwarder that runs.
 pub(crate) struct Started {
@@ -189,32 +180,6 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     })
 }
 
-fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
-    let parse = |port: &client::config::Port| {
-        let Some(device) = &port.device else {
-            let (place, name) = (port.origin.place(), port.name.clone());
-            return Err(StartError::NoDevice { place, name });
-        };
-        let place = port.origin.at("device");
-        Spec::parse(device).map_err(|source| StartError::Device { place, source })
-    };
-    let specs = config.ports.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    crate::shared_files::check(&specs).map_err(|(n, source)| {
-        let place = config.ports[n].origin.at("device");
-        StartError::Device { place, source }
-    })?;
-    Ok(specs)
-}
-
-fn open(config: &Config, specs: &[Spec]) -> Result<Vec<Box<dyn Port>>, StartError> {
-    let mut ports = Vec::new();
-    for (spec, port) in specs.iter().zip(&config.ports) {
-        let place = port.origin.at("device");
-        ports.push(spec.open().map_err(|source| StartError::Device { place, source })?);
-    }
-    Ok(ports)
-}
-
 fn first_cpu() -> Result<CpuList, StartError> {
     Ok(one(&allowed_cpus().map_err(StartError::Cpus)?))
 }
@@ -223,48 +188,6 @@ fn first_cpu() -> Result<CpuList, StartError> {
 fn one(cpus: &CpuList) -> CpuList {
     let first = cpus.cpus().first().map_or(0, |cpu| cpu.0);
     CpuList::parse(&first.to_string()).unwrap_or_else(|_| cpus.clone())
-}
-
-/// Frame bytes that the largest MTU of the configuration needs.
-fn frame_room(config: &Config) -> usize {
-    let mtu = config.ports.iter().map(|port| usize::from(port.mtu)).max().unwrap_or(1500);
-    (mtu + LINK_BYTES).max(2048)
-}
-
-fn native(parts: &Parts) -> Pool {
-    let room = frame_room(&parts.config).max(NATIVE_FRAME);
-    Pool::Native(NativePool::new(parts.buffers.unwrap_or(NATIVE_BUFFERS), room))
-}
-
-#[cfg(feature = "dpdk")]
-fn mbufs(eal: &hal::dpdk::Eal, parts: &Parts, ports: &[Box<dyn Port>]) -> Result<Pool, StartError> {
-    use hal::dpdk::{MbufPool, MbufPoolConfig};
-    let mut config = MbufPoolConfig {
-        frame_room: frame_room(&parts.config),
-        numa_nodes: ports.iter().map(|port| port.info().numa_node).collect(),
-        ..MbufPoolConfig::default()
-    };
-    if let Some(buffers) = parts.buffers.and_then(|n| u32::try_from(n).ok()) {
-        config.buffers = buffers;
-    }
-    Ok(Pool::Mbuf(MbufPool::create(eal, &config)?))
-}
-
-/// How port number `n` is started, and the MAC address it will have.
-fn port_config(config: &Config, n: usize, port: &dyn Port, lcores: u16) -> (PortConfig, [u8; 6]) {
-    let info = port.info();
-    let configured = config.ports[n].mac.map(|mac| mac.0);
-    let own = own_mac(config, n, info.mac);
-    let rx_queues = lcores.clamp(1, info.max_rx_queues.max(1));
-    let mac = configured.or(info.mac.is_none().then_some(own));
-    (PortConfig { mac, mtu: config.ports[n].mtu, rx_queues, tx_queues: lcores }, own)
-}
-
-/// The MAC address of port number `n`, whose device has `device`.
-pub(crate) fn own_mac(config: &Config, n: usize, device: Option<[u8; 6]>) -> [u8; 6] {
-    let configured = config.ports[n].mac.map(|mac| mac.0);
-    // Locally administered, and the same for the same port number every time.
-    configured.or(device).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]])
 }
 
 /// An engine for each lcore. Receive queues are spread so that each lcore gets its share.
@@ -344,17 +267,6 @@ fn crypto_engines(
     queues.into_iter().enumerate().map(engine).collect()
 }
 
-fn names(config: &Config, specs: &[Spec]) -> Vec<(String, String)> {
-    let both = config.ports.iter().zip(specs);
-    both.map(|(port, spec)| (port.name.clone(), spec.to_string())).collect()
-}
-
-/// Packets that all inputs hold, when each of them is finite and known or has none.
-fn total(ports: &[Box<dyn Port>], specs: &[Spec]) -> Option<u64> {
-    let inputs = ports.iter().zip(specs).filter(|(_, spec)| !matches!(spec, Spec::Sink));
-    inputs.map(|(port, _)| port.info().total_packets).sum()
-}
-
 /// The CPUs of all lcores: those that forward come first.
 fn all_cpus<'a>(forwarding: &'a CpuList, crypto: &'a [CpuId]) -> impl Iterator<Item = &'a CpuId> {
     forwarding.cpus().iter().chain(crypto)
@@ -367,107 +279,6 @@ fn lcore_specs(cpus: &CpuList, crypto: &[CpuId]) -> Vec<LcoreSpec> {
         name: format!("qfp-lcore-{n}"),
     };
     (0..).zip(all_cpus(cpus, crypto)).map(spec).collect()
-}
-
-/// Hands each lcore its part, once.
-struct HandOut<T>(Mutex<Vec<Option<T>>>);
-
-impl<T> HandOut<T> {
-    fn new(parts: impl IntoIterator<Item = T>) -> Self {
-        Self(Mutex::new(parts.into_iter().map(Some).collect()))
-    }
-
-    fn take(&self, lcore: &LcoreContext) -> Option<T> {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.get_mut(usize::from(lcore.spec.id.0)).and_then(Option::take)
-    }
-}
-
-/// Runs `body` on this thread as one that DPDK's mempools keep a cache for.
-fn as_lcore<T>(body: impl FnOnce() -> T) -> T {
-    // Without DPDK running there is nothing to register with.
-    #[cfg(feature = "dpdk")]
-    let _registration = hal::dpdk::register_lcore();
-    body()
-}
-
-fn launch_virtual(
-    specs: Vec<LcoreSpec>,
-    engines: Vec<Ppe>,
-    control: Control,
-) -> Result<Lcores<Option<(Ppe, Control)>>, StartError> {
-    let loops = engines.into_iter().zip([control]);
-    let loops = loops.map(|(ppe, control)| VirtualLoop { ppe, control, start: Nanos::ZERO });
-    let loops = HandOut::new(loops);
-    Ok(pal::lcore::launch(specs, move |context| {
-        as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
-    })?)
-}
-
-/// What an lcore is there for.
-enum Role {
-    Forward(Box<LiveLoop>),
-    Crypto(CryptoLoop),
-}
-
-impl Role {
-    fn run(self, stop: &StopFlag) -> Option<Ppe> {
-        match self {
-            Self::Forward(live) => Some(live.run(stop)),
-            Self::Crypto(crypto) => {
-                crypto.run(stop);
-                None
-            }
-        }
-    }
-}
-
-type Live = (Lcores<Option<Ppe>>, JoinHandle<ControlLoop>, StopFlag);
-
-fn launch_live(
-    specs: Vec<LcoreSpec>,
-    engines: Vec<Ppe>,
-    crypto: Vec<EngineLcore>,
-    control: Control,
-) -> Result<Live, StartError> {
-    let clock = TscClock::calibrate();
-    let ended = Arc::new(AtomicUsize::new(0));
-    let forwarding = Arc::new(());
-    let crypto: Vec<_> = crypto
-        .into_iter()
-        .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
-        .collect();
-    let mut loops = Vec::new();
-    let mut rings = Vec::new();
-    for ppe in engines {
-        let (punts, punted) = Ring::new(RING).split();
-        let (inject, injected) = Ring::new(RING).split();
-        let ended = Arc::clone(&ended);
-        let forwards = Arc::clone(&forwarding);
-        let live = LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended, forwards };
-        loops.push(Role::Forward(Box::new(live)));
-        rings.push(LcoreRings { punts: punted, inject });
-    }
-    // From here on the lcores' loops alone keep the engines.
-    drop(forwarding);
-    let loops = HandOut::new(loops.into_iter().chain(crypto));
-    let lcores = pal::lcore::launch(specs, move |context| {
-        as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
-    })?;
-    let stop = StopFlag::new();
-    let control =
-        ControlLoop { control, lcores: rings, clock, ended, lcores_stop: lcores.stop_flag() };
-    let flag = stop.clone();
-    let thread = std::thread::Builder::new().name("qfp-control".to_owned());
-    match thread.spawn(move || control.run(&flag)) {
-        Ok(control) => Ok((lcores, control, stop)),
-        Err(source) => {
-            lcores.stop_flag().stop();
-            drop(lcores.join());
-            let name = "qfp-control".to_owned();
-            Err(StartError::Launch(LaunchError::Spawn { name, source }))
-        }
-    }
 }
 
 impl Started {

@@ -1,0 +1,119 @@
+//! Lcores and the slow path, each on its thread.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use pal::clock::{Nanos, TscClock};
+use pal::lcore::{LaunchError, LcoreContext, LcoreSpec, Lcores, StopFlag};
+use pal::ring::Ring;
+use qfp_core::ipsec::EngineLcore;
+use qfp_core::ppe::Ppe;
+
+use crate::control::{Control, ControlLoop, LcoreRings};
+use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
+use crate::forwarder::StartError;
+
+/// Places in the ring from each lcore to the slow path, and back.
+const RING: usize = 4096;
+
+/// Hands each lcore its part, once.
+struct HandOut<T>(Mutex<Vec<Option<T>>>);
+
+impl<T> HandOut<T> {
+    fn new(parts: impl IntoIterator<Item = T>) -> Self {
+        Self(Mutex::new(parts.into_iter().map(Some).collect()))
+    }
+
+    fn take(&self, lcore: &LcoreContext) -> Option<T> {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get_mut(usize::from(lcore.spec.id.0)).and_then(Option::take)
+    }
+}
+
+/// Runs `body` on this thread as one that DPDK's mempools keep a cache for.
+fn as_lcore<T>(body: impl FnOnce() -> T) -> T {
+    // Without DPDK running there is nothing to register with.
+    #[cfg(feature = "dpdk")]
+    let _registration = hal::dpdk::register_lcore();
+    body()
+}
+
+pub(super) fn launch_virtual(
+    specs: Vec<LcoreSpec>,
+    engines: Vec<Ppe>,
+    control: Control,
+) -> Result<Lcores<Option<(Ppe, Control)>>, StartError> {
+    let loops = engines.into_iter().zip([control]);
+    let loops = loops.map(|(ppe, control)| VirtualLoop { ppe, control, start: Nanos::ZERO });
+    let loops = HandOut::new(loops);
+    Ok(pal::lcore::launch(specs, move |context| {
+        as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
+    })?)
+}
+
+/// What an lcore is there for.
+enum Role {
+    Forward(Box<LiveLoop>),
+    Crypto(CryptoLoop),
+}
+
+impl Role {
+    fn run(self, stop: &StopFlag) -> Option<Ppe> {
+        match self {
+            Self::Forward(live) => Some(live.run(stop)),
+            Self::Crypto(crypto) => {
+                crypto.run(stop);
+                None
+            }
+        }
+    }
+}
+
+pub(super) type Live = (Lcores<Option<Ppe>>, JoinHandle<ControlLoop>, StopFlag);
+
+pub(super) fn launch_live(
+    specs: Vec<LcoreSpec>,
+    engines: Vec<Ppe>,
+    crypto: Vec<EngineLcore>,
+    control: Control,
+) -> Result<Live, StartError> {
+    let clock = TscClock::calibrate();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let forwarding = Arc::new(());
+    let crypto: Vec<_> = crypto
+        .into_iter()
+        .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
+        .collect();
+    let mut loops = Vec::new();
+    let mut rings = Vec::new();
+    for ppe in engines {
+        let (punts, punted) = Ring::new(RING).split();
+        let (inject, injected) = Ring::new(RING).split();
+        let ended = Arc::clone(&ended);
+        let forwards = Arc::clone(&forwarding);
+        let live = LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended, forwards };
+        loops.push(Role::Forward(Box::new(live)));
+        rings.push(LcoreRings { punts: punted, inject });
+    }
+    // From here on the lcores' loops alone keep the engines.
+    drop(forwarding);
+    let loops = HandOut::new(loops.into_iter().chain(crypto));
+    let lcores = pal::lcore::launch(specs, move |context| {
+        as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
+    })?;
+    let stop = StopFlag::new();
+    let control =
+        ControlLoop { control, lcores: rings, clock, ended, lcores_stop: lcores.stop_flag() };
+    let flag = stop.clone();
+    let thread = std::thread::Builder::new().name("qfp-control".to_owned());
+    match thread.spawn(move || control.run(&flag)) {
+        Ok(control) => Ok((lcores, control, stop)),
+        Err(source) => {
+            lcores.stop_flag().stop();
+            drop(lcores.join());
+            let name = "qfp-control".to_owned();
+            Err(StartError::Launch(LaunchError::Spawn { name, source }))
+        }
+    }
+}
