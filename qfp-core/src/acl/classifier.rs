@@ -289,10 +289,13 @@ impl<const W: usize> Classifier<W> {
         let mut own = vec![0_u64; TREES];
         for (number, edit) in edits.iter().enumerate() {
             if number < removed {
-                own.iter_mut().for_each(|edits| *edits |= 1 << number);
+                for (own, tree) in own.iter_mut().zip(&trees) {
+                    *own |= u64::from(edit.is_in(memory.lines, *tree)) << number;
+                }
                 continue;
             }
-            let touched = |tree: &Entry| edit.leaves(memory.lines, *tree, LEAVES);
+            let enough = if wide.is_some() || trees.len() < TREES { WIDE } else { LEAVES };
+            let touched = |tree: &Entry| edit.leaves(memory.lines, *tree, enough);
             let best = trees.iter().map(touched).enumerate().min_by_key(|(_, leaves)| *leaves);
             let tree = match (best, wide) {
                 (Some((tree, leaves)), _) if leaves <= WIDE => tree,
@@ -309,12 +312,13 @@ impl<const W: usize> Classifier<W> {
         let columns = edits.iter().fold(self.object.columns, |columns, e| columns | e.columns());
         let mut draft = Draft::new(memory.lines, memory.space);
         let start = draft.mark();
-        let mut editor = Editor { draft: &mut draft, edits: &edits };
+        let mut editor = Editor::new(&mut draft, &edits);
         let edited = trees.iter().zip(own).map(|(tree, own)| editor.edit(*tree, own));
         let edited: Result<Vec<Entry>, SpaceError> = edited.collect();
         match edited.and_then(|trees| Object::new(&mut draft, trees, columns)) {
             Ok(new) => {
-                std::mem::replace(&mut self.object, new).retire(memory);
+                let old = std::mem::replace(&mut self.object, new);
+                draft.replace(&old.trees, old.line);
                 (self.wide, self.edits) = (wide, self.edits + edits.len());
                 Ok(true)
             }

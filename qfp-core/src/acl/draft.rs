@@ -1,10 +1,14 @@
 //! What a build or an update has written that no reader sees yet: all of it can be given back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::acl::image::{BLOCK, Choice, Entry, Line, TREES, block_lines, node_lines};
+use crate::acl::image::{
+    BLOCK, Choice, Entry, Line, NODE_CHILDREN, TREES, block_lines, node_lines,
+};
 use crate::acl::leaf::{Filter, write_leaf};
-use crate::acl::space::{Space, SpaceError, read_node, write};
+use crate::acl::space::{
+    Space, SpaceError, copy, read_child, read_choice, read_node, store, write,
+};
 use crate::slab::Extent;
 
 /// Nodes and leaves that are being written.
@@ -16,6 +20,11 @@ pub(super) struct Draft<'a> {
     extents: Vec<Extent>,
     /// Lines of these.
     taken: usize,
+    /// Nodes whose references to children have passed to a changed copy, the children that the copy
+    /// has instead of some, and those that it has no more.
+    replaced: BTreeSet<Entry>,
+    new: Vec<Entry>,
+    old: Vec<Entry>,
     /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
     spare: BTreeMap<(u32, usize), Vec<u32>>,
 }
@@ -25,6 +34,7 @@ pub(super) struct Draft<'a> {
 pub(super) struct Mark {
     nodes: usize,
     extents: usize,
+    new: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -35,6 +45,9 @@ impl<'a> Draft<'a> {
             nodes: Vec::new(),
             extents: Vec::new(),
             taken: 0,
+            replaced: BTreeSet::new(),
+            new: Vec::new(),
+            old: Vec::new(),
             spare: BTreeMap::new(),
         }
     }
@@ -58,6 +71,53 @@ impl<'a> Draft<'a> {
         let node = Entry::node(line, choice.words);
         self.nodes.push(node);
         Ok(node)
+    }
+
+    /// Writes a node that is `node` with other children in some places. When it alone takes the
+    /// place of `node`, which one slot refers to, references to children that stay pass to it.
+    pub(super) fn changed_node(
+        &mut self,
+        node: Entry,
+        changes: &[(usize, Entry)],
+        alone: bool,
+    ) -> Result<Entry, SpaceError> {
+        let choice = read_choice(self.lines, node);
+        let count = node_lines(1 << choice.count());
+        let line = self.alloc(count)?;
+        copy(self.lines, node.line(), line, count);
+        for (place, child) in changes {
+            store(self.lines, line, NODE_CHILDREN + place, child.0);
+        }
+        let changed = Entry::node(line, choice.words);
+        if alone {
+            for (place, child) in changes {
+                self.space.refer(*child);
+                self.new.push(*child);
+                self.old.push(read_child(self.lines, node, *place));
+            }
+            self.replaced.insert(node);
+        } else {
+            for child in read_node(self.lines, changed).1 {
+                self.space.refer(child);
+            }
+            self.nodes.push(changed);
+        }
+        Ok(changed)
+    }
+
+    /// Sets aside what an object of `trees`, at `line`, has and the one that was written in its place
+    /// has not.
+    pub(super) fn replace(mut self, trees: &[Entry], line: u32) {
+        self.old.extend(trees);
+        for entry in self.old {
+            if !self.replaced.contains(&entry) {
+                self.space.release(self.lines, entry);
+            }
+        }
+        for node in self.replaced {
+            self.space.retire_replaced(self.lines, node);
+        }
+        self.space.retire(Extent { first: line, count: 1 });
     }
 
     /// Writes `filters`, at most `LEAF_MAX` in order of rank, as a leaf that has at least the columns
@@ -120,7 +180,7 @@ impl<'a> Draft<'a> {
 
     /// How much there is now.
     pub(super) fn mark(&self) -> Mark {
-        Mark { nodes: self.nodes.len(), extents: self.extents.len() }
+        Mark { nodes: self.nodes.len(), extents: self.extents.len(), new: self.new.len() }
     }
 
     /// Gives back what was written since.
@@ -129,6 +189,9 @@ impl<'a> Draft<'a> {
             for child in read_node(self.lines, node).1 {
                 self.space.unrefer(child);
             }
+        }
+        for child in self.new.drain(mark.new..) {
+            self.space.unrefer(child);
         }
         for extent in self.extents.drain(mark.extents..) {
             self.taken -= extent.count as usize;

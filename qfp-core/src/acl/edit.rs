@@ -1,14 +1,14 @@
 //! Changes of a tree: the leaves that a rule is in are written anew, and the nodes above them.
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use crate::acl::build::{Builder, LEAF, Stop};
 use crate::acl::divide::Cut;
 use crate::acl::draft::Draft;
-use crate::acl::image::{Entry, LEAF_MAX, Line};
+use crate::acl::image::{Choice, Entry, LEAF_MAX, Line};
 use crate::acl::leaf::{Filter, has_rank, read_leaf};
 use crate::acl::pattern::Pattern;
-use crate::acl::space::{SpaceError, read_node};
+use crate::acl::space::{SpaceError, read_child, read_choice};
 
 /// One pattern that comes or goes.
 #[derive(Clone, Copy, Debug)]
@@ -32,21 +32,36 @@ impl<const W: usize> Edit<W> {
         if self.comes { self.filter.pattern.columns() } else { 0 }
     }
 
-    /// How many leaves of a tree it is in, up to about `limit`.
-    pub(super) fn leaves(&self, lines: &[Line], tree: Entry, limit: usize) -> usize {
-        if !tree.is_node() {
-            return 1;
+    /// Whether its rule is in a tree: if so, it is in every leaf that a key which it matches leads to.
+    pub(super) fn is_in(&self, lines: &[Line], tree: Entry) -> bool {
+        let mut entry = tree;
+        while entry.is_node() {
+            let mut places = self.cut.places(read_choice(lines, entry));
+            let Some(place) = places.next() else { return false };
+            entry = read_child(lines, entry, place);
         }
-        let (choice, children) = read_node(lines, tree);
-        let mut below: Vec<Entry> =
-            self.cut.places(choice).take(4 * limit).map(|place| children[place]).collect();
-        below.sort_unstable_by_key(|child| child.0);
-        below.dedup();
+        has_rank(lines, entry, |rank| rank == self.filter.rank)
+    }
+
+    /// How many leaves of a tree it is or would be in, up to about `limit`.
+    pub(super) fn leaves(&self, lines: &[Line], tree: Entry, limit: usize) -> usize {
+        let (mut met, mut left) = (AHashSet::new(), vec![tree]);
         let mut count = 0;
-        for child in below {
-            count += self.leaves(lines, child, limit);
-            if count > limit {
-                break;
+        while let Some(entry) = left.pop() {
+            if !entry.is_node() {
+                count += 1;
+                continue;
+            }
+            let mut last = None;
+            for place in self.cut.places(read_choice(lines, entry)) {
+                if count + left.len() > limit {
+                    return count + left.len();
+                }
+                let child = read_child(lines, entry, place);
+                if last != Some(child) && met.insert(child) {
+                    left.push(child);
+                }
+                last = Some(child);
             }
         }
         count
@@ -55,28 +70,45 @@ impl<const W: usize> Edit<W> {
 
 /// Carries edits into trees.
 pub(super) struct Editor<'a, 'b, const W: usize> {
-    pub(super) draft: &'a mut Draft<'b>,
+    draft: &'a mut Draft<'b>,
     /// At most 64.
-    pub(super) edits: &'a [Edit<W>],
+    edits: &'a [Edit<W>],
+    /// What has taken the place of an entry that some edits concern, wherever it is met again.
+    known: AHashMap<(Entry, u64), Entry>,
 }
 
-impl<const W: usize> Editor<'_, '_, W> {
-    /// A tree that is `tree` with the edits of `own` (a bit each) made.
-    pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, SpaceError> {
-        Ok(self.changed(tree, own, [0; W])?.unwrap_or(tree))
+impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
+    pub(super) fn new(draft: &'a mut Draft<'b>, edits: &'a [Edit<W>]) -> Self {
+        Self { draft, edits, known: AHashMap::new() }
     }
 
-    /// The entry that takes the place of `entry`; none when it can stay.
+    /// A tree that is `tree` with the edits of `own` (a bit each) made.
+    pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, SpaceError> {
+        self.changed(tree, own, [0; W], true)
+    }
+
+    /// The entry that takes the place of `entry`, itself if it can stay. `alone` says that the nodes
+    /// above it are met once.
     fn changed(
         &mut self,
         entry: Entry,
         own: u64,
         asked: [u64; W],
-    ) -> Result<Option<Entry>, SpaceError> {
+        alone: bool,
+    ) -> Result<Entry, SpaceError> {
         if own == 0 {
-            return Ok(None);
+            return Ok(entry);
         }
-        if entry.is_node() { self.node(entry, own, asked) } else { self.leaf(entry, own, &asked) }
+        if let Some(new) = self.known.get(&(entry, own)) {
+            return Ok(*new);
+        }
+        let new = if entry.is_node() {
+            self.node(entry, own, asked, alone)?
+        } else {
+            self.leaf(entry, own, &asked)?.unwrap_or(entry)
+        };
+        self.known.insert((entry, own), new);
+        Ok(new)
     }
 
     fn node(
@@ -84,32 +116,43 @@ impl<const W: usize> Editor<'_, '_, W> {
         node: Entry,
         own: u64,
         mut asked: [u64; W],
-    ) -> Result<Option<Entry>, SpaceError> {
-        let (choice, mut children) = read_node(self.draft.lines(), node);
+        alone: bool,
+    ) -> Result<Entry, SpaceError> {
+        let alone = alone && self.draft.space().is_sole(node);
+        let lines = self.draft.lines();
+        let choice = read_choice(lines, node);
         for (word, bits) in choice.words.into_iter().zip(choice.bits) {
             asked[word] |= bits;
         }
-        let mut wanted = vec![0_u64; children.len()];
-        for number in ones(own) {
-            for place in self.edits[number].cut.places(choice) {
-                wanted[place] |= 1 << number;
+        let mut changes = Vec::new();
+        for (place, own) in self.places(choice, own) {
+            let child = read_child(lines, node, place);
+            let new = self.changed(child, own, asked, alone)?;
+            if new != child {
+                changes.push((place, new));
             }
         }
-        let mut known: AHashMap<(Entry, u64), Entry> = AHashMap::new();
-        let mut fresh = false;
-        for (child, own) in children.iter_mut().zip(wanted) {
-            if own == 0 {
-                continue;
-            }
-            let new = match known.get(&(*child, own)) {
-                Some(new) => *new,
-                None => self.changed(*child, own, asked)?.unwrap_or(*child),
-            };
-            known.insert((*child, own), new);
-            fresh |= new != *child;
-            *child = new;
+        if changes.is_empty() {
+            return Ok(node);
         }
-        Ok(if fresh { Some(self.draft.node(choice, &children)?) } else { None })
+        self.draft.changed_node(node, &changes, alone)
+    }
+
+    /// The children that any of the edits `own` concern, and which of them.
+    fn places(&self, choice: Choice, own: u64) -> Vec<(usize, u64)> {
+        let of_edit = |number: usize| {
+            self.edits[number].cut.places(choice).map(move |place| (place, 1 << number))
+        };
+        let mut places: Vec<(usize, u64)> = ones(own).flat_map(of_edit).collect();
+        if own.count_ones() > 1 {
+            places.sort_unstable();
+            places.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                kept.1 |= if same { next.1 } else { 0 };
+                same
+            });
+        }
+        places
     }
 
     fn leaf(
@@ -121,9 +164,6 @@ impl<const W: usize> Editor<'_, '_, W> {
         let lines = self.draft.lines();
         let edits: Vec<&Edit<W>> = ones(own).map(|number| &self.edits[number]).collect();
         let leaves = |rank| edits.iter().any(|edit| !edit.comes && edit.filter.rank == rank);
-        if edits.iter().all(|edit| !edit.comes) && !has_rank(lines, leaf, leaves) {
-            return Ok(None);
-        }
         let before = read_leaf::<W>(lines, leaf);
         let mut filters: Vec<Filter<W>> =
             before.iter().filter(|filter| !leaves(filter.rank)).copied().collect();

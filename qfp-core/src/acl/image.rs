@@ -75,7 +75,7 @@ fn extract(value: u64, mask: u64) -> u64 {
 }
 
 /// A reference to a node or a leaf, with what is needed to read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub(super) struct Entry(pub(super) u64);
 

@@ -104,6 +104,17 @@ impl Space {
         }
     }
 
+    /// Whether one slot alone refers to `entry`.
+    pub(super) fn is_sole(&self, entry: Entry) -> bool {
+        self.references[entry.line() as usize] == 1
+    }
+
+    /// Sets a node aside whose one reference, and its own to its children, have passed to another.
+    pub(super) fn retire_replaced(&mut self, lines: &[Line], node: Entry) {
+        self.references[node.line() as usize] = 0;
+        self.retire(extent(lines, node));
+    }
+
     /// Gives back lines that nothing refers to and no reader has seen.
     pub(super) fn give_back(&mut self, extent: Extent) {
         debug_assert_eq!(self.references[extent.first as usize], 0);
@@ -134,8 +145,20 @@ fn extent(lines: &[Line], entry: Entry) -> Extent {
 /// What a node asks for, and its children.
 pub(super) fn read_node(lines: &[Line], node: Entry) -> (Choice, Vec<Entry>) {
     let choice = read_choice(lines, node);
-    let child = |place| Entry(read(lines, node.line(), NODE_CHILDREN + place));
-    (choice, (0..1 << choice.count()).map(child).collect())
+    let end = NODE_CHILDREN + (1 << choice.count());
+    let mut children = Vec::with_capacity(end + LINE_WORDS);
+    for line in &lines[node.line() as usize..][..end.div_ceil(LINE_WORDS)] {
+        let word = |word: usize| Entry(line.words[word].load(Relaxed));
+        children.extend_from_slice(&std::array::from_fn::<_, LINE_WORDS, _>(word));
+    }
+    children.truncate(end);
+    children.drain(..NODE_CHILDREN);
+    (choice, children)
+}
+
+/// A child of a node.
+pub(super) fn read_child(lines: &[Line], node: Entry, place: usize) -> Entry {
+    Entry(read(lines, node.line(), NODE_CHILDREN + place))
 }
 
 /// What a node asks for.
@@ -148,6 +171,16 @@ pub(super) fn write(lines: &[Line], first: u32, words: impl IntoIterator<Item = 
     let at = lines[first as usize..].iter().flat_map(|line| &line.words);
     for (to, word) in at.zip(words) {
         to.store(word, Relaxed);
+    }
+}
+
+/// Copies `count` lines.
+pub(super) fn copy(lines: &[Line], from: u32, to: u32, count: u32) {
+    let extent = |first: u32| &lines[first as usize..][..count as usize];
+    for (from, to) in extent(from).iter().zip(extent(to)) {
+        for (from, to) in from.words.iter().zip(&to.words) {
+            to.store(from.load(Relaxed), Relaxed);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What memory there is, and what becomes of it.
 
 use super::*;
+use crate::acl::Change;
 
 #[test]
 fn a_build_that_runs_out_of_memory_takes_nothing_and_says_how_much_it_wanted() {
@@ -19,6 +20,41 @@ fn a_build_that_runs_out_of_memory_takes_nothing_and_says_how_much_it_wanted() {
         world.space.reclaim(epoch);
         assert_eq!(world.space.free().0, lines, "{error}");
     }
+}
+
+#[test]
+fn changes_that_run_out_of_memory_change_nothing_and_take_nothing() {
+    let patterns: Vec<Pattern4> = (0..1000_u32)
+        .map(|i| Pattern4::any().destination(i << 12, !0xfff).source(i << 7, !0x7f))
+        .collect();
+    let rules: Vec<Vec<Pattern4>> = patterns.iter().map(|pattern| vec![*pattern]).collect();
+    let mut world = World::new(2000);
+    let mut classifier = classifier(&mut world, &rules, 1);
+    let keys: Vec<_> = (0..64).map(|seed| key(&patterns, seed * 7919)).collect();
+    let mut refused = 0;
+    for round in 0..400 {
+        // Some rules with new results, while readers stay: what they may see takes ever more room.
+        let changes = (0..10).flat_map(|n| {
+            let i = (round * 97 + n * 41) % 1000;
+            let place = Place { feature: 0, sequence: 10 * i as u64 };
+            let rule = Rule { result: round as u32, patterns: rules[i].clone() };
+            [Change::Remove(place), Change::Add(place, rule)]
+        });
+        let (object, free) = (classifier.object(), world.space.free());
+        if let Err(error) = classifier.apply(&mut world.memory(), &changes.collect::<Vec<_>>()) {
+            assert!(error.to_string().contains("classifier memory is full"), "{error}");
+            assert_eq!((classifier.object(), world.space.free()), (object, free), "{error}");
+            refused += 1;
+            let epoch = world.space.seal();
+            world.space.reclaim(epoch);
+        }
+        world.check(&classifier, &keys);
+    }
+    assert!((5..200).contains(&refused), "{refused}");
+    classifier.retire(&mut world.memory());
+    let epoch = world.space.seal();
+    world.space.reclaim(epoch);
+    assert_eq!(world.space.free().0 as usize, world.space.capacity());
 }
 
 #[test]
