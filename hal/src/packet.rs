@@ -144,6 +144,24 @@ impl Burst {
         true
     }
 
+    /// Leaves `len` bytes of the frame in `slot`, from `front` on. False, and no change, when it is
+    /// shorter than that.
+    #[inline]
+    #[must_use]
+    pub fn narrow(&mut self, slot: usize, front: usize, len: usize) -> bool {
+        let index = slot & 63;
+        let Some(end) = front.checked_add(len) else { return false };
+        let Ok(kept) = u16::try_from(len) else { return false };
+        if !self.owned.contains(slot) || end > self.len(slot) {
+            return false;
+        }
+        // SAFETY: just checked that the new start lies inside the frame.
+        self.data[index] = unsafe { self.data[index].add(front) };
+        self.len[index] = kept;
+        self.resized.insert(slot);
+        true
+    }
+
     /// Cuts the frame in `slot` down to `len` bytes; a longer `len` changes nothing.
     #[inline]
     pub fn truncate(&mut self, slot: usize, len: usize) {

@@ -238,5 +238,10 @@ mod tests {
         assert_eq!(burst.frame(0), b"yload\0\0\0");
         burst.truncate(0, 2);
         assert_eq!(burst.frame(0), b"yl");
+        assert!(burst.extend(0, 6));
+        assert!(!burst.narrow(0, 3, 4));
+        assert!(!burst.narrow(1, 0, 0), "an empty slot");
+        assert!(burst.narrow(0, 1, 3));
+        assert_eq!(burst.frame(0), b"l\0\0");
     }
 }

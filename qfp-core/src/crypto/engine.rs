@@ -199,6 +199,16 @@ fn quad<const SEAL: bool>(
     let messages =
         [message(keys, e, a), message(keys, f, b), message(keys, g, c), message(keys, h, d)];
     let computed = vaes.gcm4::<SEAL>(size, messages);
+    if !SEAL {
+        // One comparison while all is well.
+        let wrong = (0..4).fold(0, |wrong, n| wrong | (tags[n] ^ computed[n]));
+        if bool::from(wrong.ct_eq(&0)) {
+            for i in indices {
+                outcomes[i] = Outcome::Done;
+            }
+            return;
+        }
+    }
     outcomes[i] = finish::<SEAL>(e, a, tags[0], computed[0]);
     outcomes[j] = finish::<SEAL>(f, b, tags[1], computed[1]);
     outcomes[k] = finish::<SEAL>(g, c, tags[2], computed[2]);

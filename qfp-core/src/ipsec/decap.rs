@@ -14,6 +14,9 @@ use crate::wire::{Ipv4, Ipv6, protocol};
 /// UDP port of encapsulated ESP and of IKE behind NAT (RFC 3948 §2.1).
 const NAT_T: [u8; 2] = 4500u16.to_be_bytes();
 
+/// An IPv4 header without options.
+const PLAIN: usize = 20;
+
 /// What a packet for this router is to ESP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
@@ -42,6 +45,13 @@ pub(super) struct Located {
 /// Looks for ESP behind the IP header; `packet` ends where the IP packet does.
 #[inline]
 pub(super) fn locate(packet: &[u8], v6: bool) -> Arrived {
+    // Most of it: a whole packet, ESP behind an IPv4 header without options.
+    if !v6
+        && let Some((fixed, rest)) = packet.split_first_chunk::<PLAIN>()
+        && (fixed[0] & 0xf, fixed[6] & 0x3f, fixed[7], fixed[9]) == (5, 0, 0, header::ESP)
+    {
+        return located(rest, PLAIN, None);
+    }
     // One byte tells most of what is not ESP.
     if !v6 && !matches!(packet.get(9), Some(&(header::ESP | protocol::UDP))) {
         return Arrived::Other;
@@ -216,11 +226,10 @@ pub(super) fn tunnel(
     if let Some(link) = frame.get_mut(front..).and_then(|rest| rest.first_chunk_mut()) {
         *link = header::link(v6);
     }
-    if !burst.move_start(slot, front.cast_signed()) {
+    // What follows the inner packet hides its length from those on the way (RFC 4303 §2.7).
+    if !burst.narrow(slot, front, LINK + usize::from(ip_len)) {
         return Err(DropReason::EspRunt);
     }
-    // What follows the inner packet hides its length from those on the way (RFC 4303 §2.7).
-    burst.truncate(slot, LINK + usize::from(ip_len));
     Ok(Opened { ip_len, v6 })
 }
 

@@ -1,5 +1,6 @@
 //! Anti-replay (RFC 4303 §3.4.3): a ring of bitmaps that several lcores may use at once.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hal::PacketMask;
@@ -111,7 +112,7 @@ impl<'a> Window<'a> {
             let block = sequence / BITS;
             let bit = usize::from(sequence.to_le_bytes()[0]) % WORD;
             if block != run.block {
-                accepted |= self.settle(&run);
+                accepted |= run.packets(self.settle(run.block, run.bits));
                 (run.block, run.bits, run.slots) = (block, 0, PacketMask::EMPTY);
             }
             if run.bits >> bit & 1 == 0 {
@@ -120,31 +121,53 @@ impl<'a> Window<'a> {
                 run.slot_of[bit] = slot.to_le_bytes()[0];
             }
         }
-        accepted | self.settle(&run)
+        accepted | run.packets(self.settle(run.block, run.bits))
     }
 
-    /// Accepts the numbers of one word; returns the slots of those that are new.
+    /// As [`accept_all`](Self::accept_all), for the numbers from `first` on of all the packets in
+    /// `slots`, 64 at most: a few operations a word, whatever their number.
     #[inline]
-    fn settle(&self, run: &Run) -> PacketMask {
-        if run.bits == 0 {
-            return PacketMask::EMPTY;
+    #[must_use]
+    pub fn accept_row(&self, slots: Range<usize>, first: u64) -> PacketMask {
+        let count = slots.len() as u64;
+        if !self.covers(first) || first.checked_add(count).is_none() {
+            let numbers = (0..count).map(|n| first.wrapping_add(n));
+            return self.accept_all(slots.zip(numbers));
         }
-        let (index, lap) = self.place(run.block);
+        let (mut accepted, mut done) = (0, 0);
+        while done < count {
+            let sequence = first + done;
+            let bit = sequence % BITS;
+            let len = (BITS - bit).min(count - done);
+            let bits = (u64::MAX >> (64 - len)) << bit;
+            let new = self.settle(sequence / BITS, bits);
+            accepted |= new >> bit << done;
+            done += len;
+        }
+        PacketMask(accepted << (slots.start & 63))
+    }
+
+    /// Accepts numbers of one word; returns those that are new.
+    #[inline]
+    fn settle(&self, block: u64, bits: u64) -> u64 {
+        if bits == 0 {
+            return 0;
+        }
+        let (index, lap) = self.place(block);
         let cell = &self.words[index];
         let mut word = cell.load(Relaxed);
         loop {
             let (next, seen) = match age(word, lap) {
-                0 => (word | run.bits, run.bits & word),
+                0 => (word | bits, bits & word),
                 // The word still speaks of an earlier lap.
-                1.. => (u64::from(lap) << 32 | run.bits, 0),
-                _ => return PacketMask::EMPTY,
+                1.. => (u64::from(lap) << 32 | bits, 0),
+                _ => return 0,
             };
-            if seen == run.bits {
-                return PacketMask::EMPTY;
+            if seen == bits {
+                return 0;
             }
             match cell.compare_exchange_weak(word, next, Relaxed, Relaxed) {
-                Ok(_) if seen == 0 => return run.slots,
-                Ok(_) => return run.without(seen),
+                Ok(_) => return bits & !seen,
                 Err(now) => word = now,
             }
         }
@@ -183,12 +206,17 @@ struct Run {
 }
 
 impl Run {
-    /// Its packets but for those whose numbers are among `seen`.
+    /// Those of its packets whose numbers are new.
+    #[inline]
+    fn packets(&self, new: u64) -> PacketMask {
+        if new == self.bits { self.slots } else { self.some(new) }
+    }
+
     #[cold]
-    fn without(&self, seen: u64) -> PacketMask {
-        let mut slots = self.slots;
-        for bit in PacketMask(seen & self.bits) {
-            slots.remove(usize::from(self.slot_of[bit % WORD]));
+    fn some(&self, new: u64) -> PacketMask {
+        let mut slots = PacketMask::EMPTY;
+        for bit in PacketMask(new & self.bits) {
+            slots.insert(usize::from(self.slot_of[bit % WORD]));
         }
         slots
     }

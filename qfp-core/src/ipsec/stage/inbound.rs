@@ -4,7 +4,7 @@ use hal::{PacketMask, VECTOR};
 use pal::clock::Nanos;
 
 use super::{Batch, fail, refusal};
-use crate::crypto::{Outcome, Outcomes};
+use crate::crypto::Outcomes;
 use crate::ipsec::decap::{self, Arrived, Located, Opened};
 use crate::ipsec::engine::{self, Shared};
 use crate::ipsec::lane::{Lane, LaneEnds};
@@ -232,43 +232,42 @@ impl EspDecap {
         uidbs: UidbTable<'_>,
         vector: &mut Vector,
     ) {
-        let mut rest = PacketMask::first(self.batch.jobs.len());
-        while let Some(first) = rest.into_iter().next() {
+        let done = PacketMask(outcomes.done());
+        let (mut start, mut rest) =
+            (0, self.arrived.get(..self.batch.jobs.len()).unwrap_or_default());
+        while let Some(first) = rest.first() {
             // Packets of one SA that follow each other.
-            let row = self.arrived[first & 63].row;
-            let others = rest.into_iter().find(|&n| self.arrived[n & 63].row != row);
-            let same = rest & PacketMask::first(others.unwrap_or(VECTOR));
-            rest -= same;
-            match Run::of(tables, row) {
-                Some(run) => self.finish(run, same, outcomes, uidbs, vector),
+            let count = rest.iter().take_while(|coming| coming.row == first.row).count();
+            let coming;
+            (coming, rest) = rest.split_at(count);
+            let same = PacketMask::first(start + count) - PacketMask::first(start);
+            match Run::of(tables, first.row) {
+                Some(mut run) => {
+                    for (n, slot) in self.batch.slots(same - done) {
+                        fail(vector, slot, run.state, refusal(outcomes.get(n)));
+                    }
+                    let accepted = run.accept(start, coming, same & done);
+                    for (_, slot) in self.batch.slots((same & done) - accepted) {
+                        fail(vector, slot, run.state, DropReason::EspReplay);
+                    }
+                    self.finish(run, accepted, uidbs, vector);
+                }
                 None => self.batch.slots(same).for_each(|(_, slot)| {
                     vector.drop(slot, DropReason::EspNoSa);
                 }),
             }
+            start += count;
         }
     }
 
-    /// Sees to the packets of one SA, the `same` of the batch, that the engine has had.
+    /// Sends the packets of one SA that it has accepted on their way.
     fn finish(
         &self,
         mut run: Run<'_>,
-        same: PacketMask,
-        outcomes: &Outcomes,
+        accepted: PacketMask,
         uidbs: UidbTable<'_>,
         vector: &mut Vector,
     ) {
-        let mut authentic = same;
-        for (n, slot) in self.batch.slots(same) {
-            let outcome = outcomes.get(n);
-            if outcome != Outcome::Done {
-                authentic.remove(n);
-                fail(vector, slot, run.state, refusal(outcome));
-            }
-        }
-        let accepted = run.accept(authentic, |n| self.arrived[n & 63].sequence);
-        for (_, slot) in self.batch.slots(authentic - accepted) {
-            fail(vector, slot, run.state, DropReason::EspReplay);
-        }
         for (n, slot) in self.batch.slots(accepted) {
             if run.is_over(vector.now.0) {
                 expired(vector, slot, run.state);
@@ -365,13 +364,26 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Those of the authentic packets that are no repetition.
+    /// Those of the authentic packets that are no repetition. `coming` are its packets from
+    /// number `start` of the batch on.
     #[inline]
-    fn accept(&mut self, packets: PacketMask, number: impl Fn(usize) -> u64) -> PacketMask {
-        let Some(window) = &self.window else { return packets };
-        let accepted = window.accept_all(packets.into_iter().map(|n| (n, number(n))));
-        self.highest = accepted.into_iter().map(number).max().unwrap_or(0);
-        accepted
+    fn accept(&mut self, start: usize, coming: &[Coming], authentic: PacketMask) -> PacketMask {
+        let (Some(window), Some(first)) = (&self.window, coming.first()) else { return authentic };
+        let number = |n: usize| coming.get(n.wrapping_sub(start)).map_or(0, |one| one.sequence);
+        let slots = start..start + coming.len();
+        // Most come as they were sent.
+        let in_row = authentic.count() as usize == coming.len()
+            && (0..).zip(coming).all(|(n, one)| one.sequence == first.sequence.wrapping_add(n));
+        if in_row {
+            let accepted = window.accept_row(slots, first.sequence);
+            // The last one is the highest.
+            self.highest = accepted.0.checked_ilog2().map_or(0, |n| number(n as usize));
+            accepted
+        } else {
+            let accepted = window.accept_all(authentic.into_iter().map(|n| (n, number(n))));
+            self.highest = accepted.into_iter().map(number).max().unwrap_or(0);
+            accepted
+        }
     }
 
     /// Whether its lifetime has ended.

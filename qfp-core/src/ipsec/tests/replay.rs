@@ -90,6 +90,33 @@ proptest! {
         }
     }
 
+    #[test]
+    fn numbers_in_a_row_are_accepted_as_one_by_one(
+        size in prop::sample::select(&[64u32, 1024][..]),
+        base in prop_oneof![Just(0u64), Just(u64::MAX - 150), 0..1u64 << 33],
+        before in prop::collection::vec(0..150u64, 0..40),
+        (first, start) in (0..200u64, 0..64usize),
+        count in 0..64usize,
+    ) {
+        let (one, row) = (Memory::new(size), Memory::new(size));
+        for number in before {
+            for window in [one.window(), row.window()] {
+                if window.accept(base + number) {
+                    window.advance(base + number);
+                }
+            }
+        }
+        let slots = start..(start + count).min(64);
+        let first = base.wrapping_add(first);
+        let accepted = row.window().accept_row(slots.clone(), first);
+        let mut number = first;
+        for slot in 0..64 {
+            let expected = slots.contains(&slot) && one.window().accept(number);
+            prop_assert_eq!(accepted.contains(slot), expected, "{} at {}", number, slot);
+            number = number.wrapping_add(u64::from(slots.contains(&slot)));
+        }
+    }
+
     /// Whatever lies in the window or less than half a lap ahead is told from its low half.
     #[test]
     fn extended_numbers_are_found_from_their_low_half(
