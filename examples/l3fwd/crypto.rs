@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
 use qfp::client::config::OUTER_MTU;
 use qfp::client::ea::{SaStatus, SecurityRule};
 use qfp::client::ipsec::{Direction, Sa, SaEvent};
@@ -87,7 +89,13 @@ fn one_interface(text: &mut String, interface: &str, sas: &[&SaStatus]) {
     if let Some(sa) = used.or(sas.first()).map(|one| &one.sa) {
         let (local, remote) = (sa.endpoints.local, sa.endpoints.remote);
         let port = sa.udp.map_or(500, |(_, remote)| remote);
-        let _ = writeln!(text, "   protected vrf: {}", sa.vrf.as_deref().unwrap_or("(none)"));
+        let _ = writeln!(text, "   outside vrf: {}", sa.vrf.as_deref().unwrap_or("(none)"));
+        let selector = of(Direction::In).find_map(|one| one.sa.selector).unwrap_or_default();
+        let [theirs, ours] = selector.ends();
+        for (whose, (network, ports)) in [("local ", ours), ("remote", theirs)] {
+            let ident = ident(network, selector.upper(), &ports);
+            let _ = writeln!(text, "   {whose} ident (addr/mask/prot/port): ({ident})");
+        }
         let _ = writeln!(text, "   current_peer {remote} port {port}");
         counts(text, (out, within), (errors(Direction::Out), errors(Direction::In)));
         let _ = writeln!(
@@ -103,6 +111,17 @@ fn one_interface(text: &mut String, interface: &str, sas: &[&SaStatus]) {
         let _ = writeln!(text, "\n     {title} esp sas:");
         of(direction).for_each(|one| one_sa(text, one));
     }
+}
+
+/// Who may be inside, as `10.1.0.0/255.255.0.0/6/443`; 0 is any protocol, and any port.
+fn ident(network: IpNet, protocol: u8, ports: &RangeInclusive<u16>) -> String {
+    let (address, mask) = (network.network(), network.netmask());
+    let ports = match (*ports.start(), *ports.end()) {
+        (0, u16::MAX) => "0".to_owned(),
+        (low, high) if low == high => low.to_string(),
+        (low, high) => format!("{low}-{high}"),
+    };
+    format!("{address}/{mask}/{protocol}/{ports}")
 }
 
 fn counts(text: &mut String, (out, within): (u64, u64), (sent, received): (u64, u64)) {
@@ -208,7 +227,7 @@ fn json_of(one: &SaStatus) -> Value {
 mod tests {
     use qfp::client::ea::SaCounts;
     use qfp::client::ipsec::{Lifetime, Secret};
-    use qfp::core::ipsec::Endpoints;
+    use qfp::core::ipsec::{Endpoints, Selector};
     use qfp::core::packet::DropReason;
     use qfp::report::{Count, SecurityReport};
 
@@ -254,7 +273,9 @@ mod tests {
 
     const SAS: &str = "
 interface: tunnel0
-   protected vrf: (none)
+   outside vrf: (none)
+   local  ident (addr/mask/prot/port): (0.0.0.0/0.0.0.0/0/0)
+   remote ident (addr/mask/prot/port): (0.0.0.0/0.0.0.0/0/0)
    current_peer 203.0.113.2 port 500
     #pkts encaps: 10, #pkts encrypt: 10, #pkts digest: 10
     #pkts decaps: 10, #pkts decrypt: 10, #pkts verify: 10
@@ -302,6 +323,24 @@ interface: tunnel0
             assert!(engine.contains(line), "{engine}");
         }
         assert_eq!(text(&example()), None);
+    }
+
+    #[test]
+    fn the_report_says_who_a_policy_is_for() {
+        let nets = ["10.2.0.0/16", "10.1.3.0/24"].map(|net| net.parse().unwrap());
+        let selector = Selector::between(nets[0], nets[1]).unwrap();
+        let selector = selector.protocol(17, &(53..=53), &(1024..=65535));
+        let mut report = report();
+        if let Some(ipsec) = &mut report.ipsec {
+            ipsec.sas[0].sa.selector = Some(selector);
+        }
+        let shown = text(&report).unwrap();
+        for line in [
+            "local  ident (addr/mask/prot/port): (10.1.3.0/255.255.255.0/17/1024-65535)",
+            "remote ident (addr/mask/prot/port): (10.2.0.0/255.255.0.0/17/53)",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
     }
 
     #[test]

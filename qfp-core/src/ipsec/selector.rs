@@ -1,5 +1,6 @@
 //! Which packets an SA is for, checked after decryption (RFC 4301 §5.2).
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
@@ -83,6 +84,31 @@ impl Selector {
         self.src_ports = [*src.start(), *src.end()];
         self.dst_ports = [*dst.start(), *dst.end()];
         self
+    }
+
+    /// Networks and ports of source and destination; of both families, that of IPv4 stands for all.
+    #[must_use]
+    pub fn ends(&self) -> [(IpNet, RangeInclusive<u16>); 2] {
+        let network = |bytes: [u8; 16], len| {
+            let [a, b, c, d, ..] = bytes;
+            let address = match self.family {
+                6 => IpAddr::from(bytes),
+                _ => IpAddr::from([a, b, c, d]),
+            };
+            // Lengths are those of networks.
+            IpNet::new(address, len).unwrap_or_else(|_| address.into())
+        };
+        let ports = |[low, high]: [u16; 2]| low..=high;
+        [
+            (network(self.src, self.src_len), ports(self.src_ports)),
+            (network(self.dst, self.dst_len), ports(self.dst_ports)),
+        ]
+    }
+
+    /// The protocol; 0 for any.
+    #[must_use]
+    pub const fn upper(&self) -> u8 {
+        self.protocol
     }
 
     /// Whether `packet`, from its network header on, is one of them. A packet whose ports cannot be
