@@ -170,7 +170,7 @@ impl<const W: usize> Classifier<W> {
     /// Whether so much has been changed in place that building anew would pay.
     #[must_use]
     pub fn wants_rebuild(&self) -> bool {
-        self.edits > self.rules.len() + 1024
+        self.edits > 8 * self.rules.len() + 8192
     }
 
     /// Makes changes, all of them or none: a rule removed and added again in one call is replaced.
