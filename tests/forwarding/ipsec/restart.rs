@@ -37,7 +37,7 @@ fn no_sequence_number_is_sent_twice_with_a_key_however_often_the_router_starts()
 fn two_routers_never_use_the_same_file_of_numbers_at_a_time() {
     let pair = Pair::default();
     let config = pair.config(1);
-    let running = pair.live(&config, ["sink", "sink"]).start().unwrap();
+    let running = pair.live(&config, ["synth:size=64,flows=1", "sink"]).start().unwrap();
     let Err(error) = pair.live(&config, ["sink", "sink"]).start() else { panic!("two run") };
     assert!(error.is_usage() && error.to_string().contains("in use by another process"), "{error}");
     running.stop().unwrap();
@@ -113,7 +113,8 @@ fn a_configuration_that_is_read_again_replaces_keys_and_one_with_a_mistake_none(
     for port in ["name = \"lan\"", "name = \"wan\""] {
         text = text.replace(port, &format!("{port}\ndevice = \"sink\""));
     }
-    let running = pair.live(&text, ["sink", "sink"]).start().unwrap();
+    // Packets without end: the run lasts until it is stopped.
+    let running = pair.live(&text, ["synth:size=64,flows=1", "sink"]).start().unwrap();
     let names = |running: &qfp::Running| {
         let sas = running.ipsec().unwrap().sas;
         sas.into_iter().map(|one| (one.sa.name, one.sa.spi)).collect::<Vec<_>>()
