@@ -102,38 +102,40 @@ impl<'a> Ipv6<'a> {
         Ipv6Addr::from_octets(std::array::from_fn(|byte| self.header[24 + byte]))
     }
 
-    /// The first fragment header, if there is one. O(number of headers in front of it).
+    /// The extension header of this kind at `at`: its first bytes, and its size in bytes, all of
+    /// which are there. None for a kind that is no extension header.
+    fn extension(&self, kind: u8, at: usize) -> Result<Option<([u8; 8], usize)>, Malformed> {
+        let unit = match kind {
+            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => 8,
+            protocol::AUTHENTICATION => 4,
+            // Its second byte is reserved.
+            protocol::FRAGMENT => 0,
+            _ => return Ok(None),
+        };
+        let rest = self.packet.get(at..).unwrap_or_default();
+        let first = *rest.first_chunk::<8>().ok_or(Malformed::Truncated)?;
+        let size = 8 + usize::from(first[1]) * unit;
+        if size > rest.len() { Err(Malformed::Truncated) } else { Ok(Some((first, size))) }
+    }
+
+    /// The first fragment header, if there is one in front of what is authenticated or enciphered.
+    /// O(number of headers in front of it).
     pub fn fragment(&self) -> Result<Option<FragmentHeader>, Malformed> {
         let (mut named_at, mut at, mut kind) = (6, HEADER, self.next_header());
-        loop {
-            let rest = self.packet.get(at..).unwrap_or_default();
-            let size = match kind {
-                protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
-                    (usize::from(*rest.get(1).ok_or(Malformed::Truncated)?) + 1) * 8
-                }
-                protocol::FRAGMENT => {
-                    let [next_header, _, a, b, id @ ..] =
-                        *rest.first_chunk::<8>().ok_or(Malformed::Truncated)?;
-                    let offset_and_more = u16::from_be_bytes([a, b]);
-                    let (offset, more) = (offset_and_more >> 3, offset_and_more & 1 == 1);
-                    let id = u32::from_be_bytes(id);
-                    return Ok(Some(FragmentHeader {
-                        at,
-                        named_at,
-                        next_header,
-                        offset,
-                        more,
-                        id,
-                    }));
-                }
-                _ => return Ok(None),
-            };
-            if size > rest.len() {
-                return Err(Malformed::Truncated);
+        while kind != protocol::AUTHENTICATION
+            && let Some((header, size)) = self.extension(kind, at)?
+        {
+            let [next_header, _, a, b, id @ ..] = header;
+            if kind == protocol::FRAGMENT {
+                let offset_and_more = u16::from_be_bytes([a, b]);
+                let (offset, more) = (offset_and_more >> 3, offset_and_more & 1 == 1);
+                let id = u32::from_be_bytes(id);
+                return Ok(Some(FragmentHeader { at, named_at, next_header, offset, more, id }));
             }
-            (named_at, kind) = (at, rest[0]);
+            (named_at, kind) = (at, next_header);
             at += size;
         }
+        Ok(None)
     }
 
     /// Walks the extension headers. O(number of headers), which the packet's length bounds.
@@ -146,33 +148,16 @@ impl<'a> Ipv6<'a> {
             later_fragment: false,
             source_routed: false,
         };
-        while !upper.later_fragment {
-            let rest = self.packet.get(upper.offset..).unwrap_or_default();
-            let units = match upper.protocol {
-                protocol::HOP_BY_HOP
-                | protocol::DESTINATION_OPTIONS
-                | protocol::ROUTING
-                | protocol::FRAGMENT
-                | protocol::AUTHENTICATION => {
-                    rest.first_chunk::<8>().ok_or(Malformed::Truncated)?
-                }
-                _ => break,
-            };
-            let [next, len, word @ ..] = *units;
-            let size = match upper.protocol {
-                protocol::FRAGMENT => {
-                    let offset_and_more = u16::from_be_bytes([word[0], word[1]]);
-                    upper.fragment |= offset_and_more & 0xfff9 != 0;
-                    upper.later_fragment = offset_and_more & 0xfff8 != 0;
-                    8
-                }
-                protocol::AUTHENTICATION => (usize::from(len) + 2) * 4,
-                _ => (usize::from(len) + 1) * 8,
-            };
-            upper.source_routed |= upper.protocol == protocol::ROUTING && word[1] != 0;
-            if size > rest.len() {
-                return Err(Malformed::Truncated);
+        while !upper.later_fragment
+            && let Some((header, size)) = self.extension(upper.protocol, upper.offset)?
+        {
+            let [next, _, a, b, ..] = header;
+            if upper.protocol == protocol::FRAGMENT {
+                let offset_and_more = u16::from_be_bytes([a, b]);
+                upper.fragment |= offset_and_more & 0xfff9 != 0;
+                upper.later_fragment = offset_and_more & 0xfff8 != 0;
             }
+            upper.source_routed |= upper.protocol == protocol::ROUTING && b != 0;
             upper.named_at = upper.offset;
             upper.protocol = next;
             upper.offset += size;
@@ -221,6 +206,19 @@ mod tests {
         let bytes = packet(44, &[17, 0, 0, 1, 1, 2, 3, 4, 0xff]);
         let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
         assert!(upper.fragment && !upper.later_fragment);
+    }
+
+    #[test]
+    fn a_fragment_header_is_found_behind_others_but_not_behind_authentication() {
+        let fragment = [17, 0, 0x12, 0x29, 1, 2, 3, 4];
+        let bytes = packet(60, &[[44, 0, 1, 4, 0, 0, 0, 0], fragment].concat());
+        let found = Ipv6::parse(&bytes).unwrap().fragment().unwrap().unwrap();
+        assert_eq!((found.at, found.named_at, found.next_header), (48, 40, 17));
+        assert_eq!((found.offset, found.more, found.id), (0x245, true, 0x0102_0304));
+        let bytes = packet(51, &[[44, 0, 0, 0, 0, 0, 0, 0], fragment].concat());
+        assert_eq!(Ipv6::parse(&bytes).unwrap().fragment(), Ok(None));
+        let bytes = packet(60, &[[44, 0, 1, 4, 0, 0, 0, 0], fragment].concat()[..15]);
+        assert_eq!(Ipv6::parse(&bytes).unwrap().fragment(), Err(Malformed::Truncated));
     }
 
     #[test]
