@@ -245,8 +245,7 @@ impl SlowPath {
         for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             bucket.advance(now);
         }
-        self.reassembly.expire(now);
-        self.counters.reassemblies_given_up = self.reassembly.given_up;
+        self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
         let mut events = Vec::new();
         self.neighbours.expire(now, &self.limits, &mut events);
         self.apply(&mut Turn { now, pool, actions }, events);

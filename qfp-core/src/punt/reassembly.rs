@@ -67,8 +67,6 @@ pub(super) struct Reassembly {
     order: VecDeque<(Nanos, u64, Key)>,
     bytes: usize,
     begun: u64,
-    /// Datagrams that were given up.
-    pub(super) given_up: u64,
 }
 
 impl SlowPath {
@@ -117,7 +115,8 @@ impl SlowPath {
 
     fn reassemble(&mut self, turn: &mut Turn<'_>, piece: Piece<'_>) -> Fate {
         let table = piece.key.table;
-        let Some(datagram) = self.reassembly.add(turn.now, piece, &self.limits)? else {
+        let given_up = &mut self.counters.reassemblies_given_up;
+        let Some(datagram) = self.reassembly.add(turn.now, piece, &self.limits, given_up)? else {
             return Ok(Done::Consumed);
         };
         turn.inject(table, &datagram)?;
@@ -127,12 +126,14 @@ impl SlowPath {
 }
 
 impl Reassembly {
-    /// Adds a fragment; the datagram, if it was the one that was missing.
+    /// Adds a fragment; the datagram, if it was the one that was missing. Counts in `given_up` those
+    /// that gave way.
     fn add(
         &mut self,
         now: Nanos,
         piece: Piece<'_>,
         limits: &Limits,
+        given_up: &mut u64,
     ) -> Result<Option<Vec<u8>>, SlowDrop> {
         let end = piece.offset + piece.data.len();
         let longest = usize::from(u16::MAX) - piece.header.len();
@@ -142,11 +143,12 @@ impl Reassembly {
         }
         let key = piece.key;
         if !self.partial.contains_key(&key) {
-            self.begin(now, key, limits);
+            self.begin(now, key, limits, given_up);
         }
         while self.bytes + piece.data.len() > limits.reassembly_bytes && self.order.len() > 1 {
             // The datagram itself stays if it is the oldest.
-            self.give_up(usize::from(self.order.front().is_some_and(|oldest| oldest.2 == key)));
+            let oldest = usize::from(self.order.front().is_some_and(|oldest| oldest.2 == key));
+            self.give_up(oldest, given_up);
         }
         let Some(partial) = self.partial.get_mut(&key) else {
             return Err(SlowDrop::ReassemblyFull);
@@ -164,9 +166,9 @@ impl Reassembly {
         self.remove(&key).map_or(Ok(None), |partial| partial.datagram().map(Some))
     }
 
-    fn begin(&mut self, now: Nanos, key: Key, limits: &Limits) {
+    fn begin(&mut self, now: Nanos, key: Key, limits: &Limits, given_up: &mut u64) {
         while self.partial.len() >= limits.reassemblies.max(1) {
-            self.give_up(0);
+            self.give_up(0, given_up);
         }
         self.begun += 1;
         let partial = Partial {
@@ -189,18 +191,18 @@ impl Reassembly {
     }
 
     /// Forgets the datagram that was the `at`-th to begin, if it still waits.
-    fn give_up(&mut self, at: usize) {
+    fn give_up(&mut self, at: usize, given_up: &mut u64) {
         let Some((_, number, key)) = self.order.remove(at) else { return };
         if self.partial.get(&key).is_some_and(|partial| partial.number == number) {
             self.remove(&key);
-            self.given_up += 1;
+            *given_up += 1;
         }
     }
 
     /// Forgets what has waited too long.
-    pub(super) fn expire(&mut self, now: Nanos) {
+    pub(super) fn expire(&mut self, now: Nanos, given_up: &mut u64) {
         while self.order.front().is_some_and(|(end, ..)| *end <= now) {
-            self.give_up(0);
+            self.give_up(0, given_up);
         }
     }
 
