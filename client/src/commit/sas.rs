@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use driver::Driver;
 use qfp_core::ipsec::SaState;
 use qfp_core::uidb::UidbIndex;
 
 use super::{Client, CommitError};
 use crate::config::Config;
-use crate::ea::{IpsecError, SaChange, SaNames, SaStatus};
+use crate::ea::{IpsecAgent, IpsecError, IpsecPlan, SaChange, SaNames, SaStatus};
 use crate::ipsec::{Marks, Sa, SaEvent};
 
 /// A tunnel, or what stands for a policy.
@@ -85,12 +86,23 @@ impl Client {
     }
 
     fn change_sas(&mut self, changes: Vec<SaChange>) -> Result<(), IpsecError> {
+        self.replan(|ipsec, driver, names| ipsec.prepare(driver, changes, names))
+    }
+
+    /// Does what `prepare` finds possible, all or none.
+    fn replan(
+        &mut self,
+        prepare: impl FnOnce(
+            &mut IpsecAgent,
+            &mut Driver,
+            &SaNames<'_>,
+        ) -> Result<IpsecPlan, IpsecError>,
+    ) -> Result<(), IpsecError> {
         let Self { ipsec, driver, vrfs, protected, .. } = self;
         ipsec.reclaim(driver);
         let uidb = |name: &str| protected.get(name).map(|found| found.uidb);
         let table = |vrf: &str| vrfs.named(vrf);
-        let names = SaNames { interface: &uidb, table: &table };
-        let plan = ipsec.prepare(driver, changes, &names)?;
+        let plan = prepare(ipsec, driver, &SaNames { interface: &uidb, table: &table })?;
         ipsec.apply(driver, plan);
         Ok(())
     }
@@ -145,13 +157,7 @@ impl Client {
     /// for more than there is room for; then nothing has changed.
     pub fn rekey(&mut self, config: &Config) -> Result<(), CommitError> {
         config.validate()?;
-        let Self { ipsec, driver, vrfs, protected, .. } = self;
-        ipsec.reclaim(driver);
-        let uidb = |name: &str| protected.get(name).map(|found| found.uidb);
-        let table = |vrf: &str| vrfs.named(vrf);
-        let names = SaNames { interface: &uidb, table: &table };
-        let plan = ipsec.prepare_configured(driver, config, &names)?;
-        ipsec.apply(driver, plan);
+        self.replan(|ipsec, driver, names| ipsec.prepare_configured(driver, config, names))?;
         Ok(())
     }
 
