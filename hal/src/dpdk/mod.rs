@@ -20,6 +20,7 @@
 #![expect(unsafe_code, reason = "the driver interface is C")]
 
 mod crypto;
+mod cryptodev;
 mod device;
 mod eal;
 pub(crate) mod mbuf;
@@ -31,6 +32,7 @@ mod simd;
 use std::ffi::CStr;
 
 pub use crypto::DpdkCrypto;
+pub use cryptodev::{Cryptodev, Session};
 pub use device::available_ports;
 pub use eal::{Eal, EalError, LcoreRegistration, register_lcore};
 pub use pool::{MbufCache, MbufPool, MbufPoolConfig, MbufPoolError};
