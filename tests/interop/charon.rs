@@ -57,7 +57,7 @@ impl Charon {
         command.env("STRONGSWAN_CONF", path("strongswan.conf"));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let charon = Self { child: command.spawn().unwrap(), folder };
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !charon.path("vici").exists() {
             assert!(Instant::now() < deadline, "charon does not start: {}", charon.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -92,7 +92,7 @@ impl Charon {
     /// Negotiates the SAs of an agreement as the initiator, and takes what was negotiated into it
     /// from the log: `from` sends with the initiator's keys.
     pub(crate) fn initiate(&self, agreement: &mut Agreement, from: From) {
-        self.control(&format!("--initiate --timeout 20 --child {}", agreement.name));
+        self.control(&format!("--initiate --timeout 60 --child {}", agreement.name));
         let log = self.log();
         let start = format!("CHILD_SA {}{{", agreement.name);
         let at = log.find(&start).unwrap();
