@@ -1,5 +1,6 @@
 //! A Linux kernel in User Mode Linux, whose only network is the kernel's end of a TAP device.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// written to its console.
 const NAP: Duration = Duration::from_secs(1);
 
+/// How often one is booted at most: now and then its kernel lacks an algorithm, see the script.
+const ATTEMPTS: usize = 5;
+
 /// A running guest. It ends with the namespace at the latest.
 pub(crate) struct Guest {
     child: Child,
@@ -34,13 +38,34 @@ impl Guest {
     /// Boots one with `device` of the namespace as its `vec0`, which is up and has the address
     /// `mac`. `None`, said aloud, where none can run.
     pub(crate) fn boot(namespace: &Namespace, device: &str, mac: &str) -> Option<Self> {
+        for _ in 0..ATTEMPTS {
+            let (mut guest, mut complaints) = Self::start(namespace, device, mac);
+            match guest.answer() {
+                Ok((0, _)) => {
+                    guest.must("ip link set vec0 up");
+                    return Some(guest);
+                }
+                Ok((_, text)) => println!("the guest lacks something: {text}"),
+                Err(mut text) => {
+                    complaints.rewind().unwrap();
+                    complaints.read_to_string(&mut text).unwrap();
+                    eprintln!("skipped: User Mode Linux does not run here: {}", text.trim());
+                    return None;
+                }
+            }
+        }
+        panic!("the guest lacks something each time that it boots");
+    }
+
+    /// A guest that boots, and the file that it complains to.
+    fn start(namespace: &Namespace, device: &str, mac: &str) -> (Self, File) {
         let home = tempfile::tempdir().unwrap();
         let line = format!(
             "linux.uml mem=96M rootfstype=hostfs rootflags=/ ro init={INIT} loglevel=1 con=null \
              con0=fd:0,fd:1 uml_dir={} vec0:transport=raw,ifname={device},mac={mac}",
             home.path().display()
         );
-        let mut complaints = tempfile::tempfile().unwrap();
+        let complaints = tempfile::tempfile().unwrap();
         let mut command = namespace.command(&line);
         command
             .stdin(Stdio::piped())
@@ -52,19 +77,7 @@ impl Guest {
         std::thread::spawn(move || {
             lines.map_while(Result::ok).map_while(|line| say.send(line).ok()).for_each(drop);
         });
-        let mut guest = Self { child, said, home };
-        let (status, text) = match guest.answer() {
-            Ok(answer) => answer,
-            Err(mut text) => {
-                complaints.rewind().unwrap();
-                complaints.read_to_string(&mut text).unwrap();
-                eprintln!("skipped: User Mode Linux does not run here: {}", text.trim());
-                return None;
-            }
-        };
-        assert_eq!(status, 0, "{text}");
-        guest.must("ip link set vec0 up");
-        Some(guest)
+        (Self { child, said, home }, complaints)
     }
 
     /// Runs a line of shell in it; whether it succeeded, and what it said.
