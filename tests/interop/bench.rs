@@ -47,18 +47,30 @@ impl Bench {
         Some(Self { router, guest, lan, _wan: wan })
     }
 
-    /// Pings each of the kernel's hosts as fast as it answers.
+    /// Pings each of the kernel's hosts as fast as it answers; each ping must be answered.
     ///
-    /// `ping` does not wait long for the last answers of a flood; what both ends count tells whether
-    /// they came. There may be 150 pings: those of a guest that does not run for seconds wait in a
-    /// socket, which has room for 200.
+    /// `ping` does not wait long for the last answers of a flood, so those that came are counted.
+    /// There may be 150 pings: those of a guest that does not run for seconds wait in a socket,
+    /// which has room for 200.
     pub(crate) fn flood(&self, agreements: &[Agreement], pings: u64) {
         for agreement in agreements {
-            let host = agreement.host();
+            let (host, before) = (agreement.host(), self.answers());
             self.lan.run(&format!("ping -n -q -f -c {} {host}", pings - 1));
             // Once it is answered, all before it are.
             self.lan.must(&format!("ping -n -c 1 -W 30 {host}"));
+            assert_eq!(self.answers() - before, pings, "{}", agreement.name);
         }
+    }
+
+    /// Echo replies of both families that the network behind us has got.
+    pub(crate) fn answers(&self) -> u64 {
+        let said = self.lan.must("cat /proc/net/snmp /proc/net/snmp6");
+        let mut icmp = said.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+        let mut columns = || icmp.next().unwrap().split(' ');
+        let (mut names, mut counts) = (columns(), columns());
+        let v4 = names.position(|name| name == "InEchoReps").and_then(|at| counts.nth(at));
+        let v6 = said.lines().find_map(|line| line.strip_prefix("Icmp6InEchoReplies"));
+        [v4, v6].into_iter().map(|count| count.unwrap().trim().parse::<u64>().unwrap()).sum()
     }
 }
 

@@ -221,6 +221,7 @@ fn keys_are_replaced_without_losing_a_packet() {
     flow.wait().unwrap();
     // Once it is answered, all before it are.
     bench.lan.must(&once);
+    assert_eq!(bench.answers(), FLOW + 2);
 
     let Bench { router, mut guest, .. } = bench;
     let theirs = xfrm::counters(&mut guest);
