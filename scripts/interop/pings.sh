@@ -4,5 +4,5 @@
 host=$1
 shift
 for size in $(seq 0 17) 1300; do
-    ping -n -q -c 1 -W 10 -s "$size" "$@" "$host" || exit
+    ping -n -q -c 1 -W 30 -s "$size" "$@" "$host" || exit
 done

@@ -148,6 +148,8 @@ fn strongswan_goes_on_with_us_in_its_peers_place() {
     let Pair { west, east, west_net, east_net, agreements } = pair;
     drop(west);
     west_net.must("ip link del pair");
+    // Its address is ours from here on, at another MAC address.
+    east_net.must("ip neigh flush dev bridge");
     let router = Live::start(&east_net, &lan, &agreements);
     east_net.must("ip link set wan master bridge");
     for agreement in &agreements {
