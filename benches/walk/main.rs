@@ -7,9 +7,10 @@
 //! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
 //! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
 //! skipped aloud without it. `full-acl1` and `full-fw1` add an access list of a thousand
-//! rules, `bound-*` that, a service policy, or both.
+//! rules, `bound-*` a service policy, that and the list of `full-acl1`, or nothing; with all of
+//! these (`-- bound full-acl1`) the bench tells what the list and the policy save together.
 //!
-//! `cargo bench --bench walk [-- FILTER]`
+//! `cargo bench --bench walk [-- FILTER...]`
 #![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
 #![expect(clippy::panic, reason = "a bench that cannot start says why")]
 
@@ -17,8 +18,6 @@ mod internet;
 mod lists;
 #[path = "../common/results.rs"]
 mod results;
-
-use std::fmt::Write as _;
 
 use qfp::client::config::{Config, RouteTable};
 use qfp::client::{Capacity, Client, PortFacts};
@@ -103,41 +102,88 @@ const VECTORS: usize = 1 << 15;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let wanted = |name: &str| filter.as_ref().is_none_or(|wanted| name.contains(wanted.as_str()));
-    let mut json = Vec::new();
-    let mut table = String::new();
-    for Case { name: case, config, routes, frames, sizes } in cases(&wanted) {
-        let mut client = client(&config, &routes);
-        for size in sizes {
-            let name = format!("{case}/{size}");
-            if !wanted(&name) {
-                continue;
-            }
-            let mut rounds: Vec<Round> =
-                (0..ROUNDS).map(|_| round(&mut client, &frames, size)).collect();
-            rounds.sort_by(|a, b| a.walk.total_cmp(&b.walk));
-            let middle = &rounds[ROUNDS / 2];
-            let (low, high) = (rounds[0].walk, rounds[ROUNDS - 1].walk);
-            let _ = writeln!(table, "{name:14} {:6.1}  ({low:.1} to {high:.1})", middle.walk);
-            for (row, cycles) in middle.rows.iter().filter(|(_, cycles)| *cycles > 0.0) {
-                let _ = writeln!(table, "    {row:14} {cycles:6.2}");
-            }
-            let rows: serde_json::Map<_, _> = middle
-                .rows
-                .iter()
-                .map(|(row, cycles)| ((*row).to_owned(), results::round(*cycles)))
-                .collect();
-            json.push(serde_json::json!({
-                "case": name, "cycles": results::round(middle.walk),
-                "low": results::round(low), "high": results::round(high), "rows": rows,
-            }));
-        }
+    let filters: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| {
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+    };
+    let mut rigs: Vec<Rig> =
+        cases(&wanted).into_iter().filter_map(|case| Rig::new(case, &wanted)).collect();
+    // In turn, so that the machine's moods meet all of them alike.
+    for _ in 0..ROUNDS {
+        rigs.iter_mut().for_each(Rig::round);
     }
-    print!("{table}");
+    let share = both(&rigs);
+    let measured = rigs.into_iter().flat_map(|rig| rig.measured);
+    let json: Vec<_> = measured.map(|(name, rounds)| row(&name, rounds)).collect();
+    if let Some(share) = share {
+        println!("a list and a policy in one pass add {share:.2} of what they add each alone");
+    }
     if let Err(error) = results::write("walk", &json) {
         eprintln!("{error}");
     }
+}
+
+/// A case that is ready to run, and its rounds by the names of its sizes.
+struct Rig {
+    client: Client,
+    case: Case,
+    measured: Vec<(String, Vec<Round>)>,
+}
+
+impl Rig {
+    /// The case as far as it is wanted.
+    fn new(mut case: Case, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let name = |size: &usize| format!("{}/{size}", case.name);
+        let mut sizes = std::mem::take(&mut case.sizes);
+        sizes.retain(|size| wanted(&name(size)));
+        let measured: Vec<_> = sizes.iter().map(|size| (name(size), Vec::new())).collect();
+        case.sizes = sizes;
+        let client = (!measured.is_empty()).then(|| client(&case.config, &case.routes))?;
+        Some(Self { client, case, measured })
+    }
+
+    /// One round of each size.
+    fn round(&mut self) {
+        for (size, (_, rounds)) in self.case.sizes.iter().zip(&mut self.measured) {
+            rounds.push(round(&mut self.client, &self.case.frames, *size));
+        }
+    }
+}
+
+/// What an access list and a policy add to a walk, as a share of what each of them adds alone
+/// (ING-05): the median over the rounds. None if one of the cases was not wanted.
+fn both(rigs: &[Rig]) -> Option<f64> {
+    let cycles = |name: &str| {
+        let mut all = rigs.iter().flat_map(|rig| &rig.measured);
+        let (_, rounds) = all.find(|(of, _)| of == &format!("{name}/64"))?;
+        Some(rounds.iter().map(|round| round.walk))
+    };
+    let [none, both] = [cycles("bound-none")?, cycles("bound-acl-qos")?];
+    let alone = cycles("full-acl1")?.zip(cycles("bound-qos")?);
+    let mut shares: Vec<f64> = none
+        .zip(both)
+        .zip(alone)
+        .map(|((none, both), (list, policy))| (both - none) / (list + policy - 2.0 * none))
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    shares.get(ROUNDS / 2).copied()
+}
+
+/// Prints the rounds of a case; their line of the results.
+fn row(name: &str, mut rounds: Vec<Round>) -> serde_json::Value {
+    rounds.sort_by(|a, b| a.walk.total_cmp(&b.walk));
+    let middle = &rounds[ROUNDS / 2];
+    let (low, high) = (rounds[0].walk, rounds[ROUNDS - 1].walk);
+    println!("{name:14} {:6.1}  ({low:.1} to {high:.1})", middle.walk);
+    for (row, cycles) in middle.rows.iter().filter(|(_, cycles)| *cycles > 0.0) {
+        println!("    {row:14} {cycles:6.2}");
+    }
+    let cycles = |(row, cycles): &(String, f64)| (row.clone(), results::round(*cycles));
+    let rows: serde_json::Map<_, _> = middle.rows.iter().map(cycles).collect();
+    serde_json::json!({
+        "case": name, "cycles": results::round(middle.walk),
+        "low": results::round(low), "high": results::round(high), "rows": rows,
+    })
 }
 
 /// A kind of traffic and the tables it meets.

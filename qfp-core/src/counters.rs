@@ -207,10 +207,16 @@ impl LcoreCounters {
     /// counted.
     #[inline]
     pub fn rule(&self, rule: u32, bytes: u64) {
+        self.rules(rule, 1, bytes);
+    }
+
+    /// Counts packets that a rule matched, `bytes` in all.
+    #[inline]
+    pub fn rules(&self, rule: u32, packets: u64, bytes: u64) {
         let rule = rule as usize;
         if rule < self.layout.rules {
             let base = self.layout.rule_base() + rule * RULE_WORDS;
-            self.block.add(base, 1);
+            self.block.add(base, packets);
             self.block.add(base + 1, bytes);
         }
     }

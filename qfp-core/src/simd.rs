@@ -29,16 +29,35 @@ pub(crate) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
     portable::equal_bytes(array, wanted)
 }
 
+/// Slots whose word is `wanted`.
+#[inline]
+#[must_use]
+pub(crate) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the feature was just checked.
+        return PacketMask(unsafe { avx512::equal_words(array, wanted) });
+    }
+    portable::equal_words(array, wanted)
+}
+
 /// Sum of the lengths of `select`.
 #[inline]
 #[must_use]
 pub(crate) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
+    sum_at_least(lens, select, 0)
+}
+
+/// Sum of the lengths of `select`, each of which counts as `least` if it is less.
+#[inline]
+#[must_use]
+pub(crate) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512bw") {
         // SAFETY: the feature was just checked.
-        return unsafe { avx512::sum(lens, select.0) };
+        return unsafe { avx512::sum_at_least(lens, select.0, least) };
     }
-    portable::sum(lens, select)
+    portable::sum_at_least(lens, select, least)
 }
 
 mod portable {
@@ -60,8 +79,16 @@ mod portable {
         PacketMask(equal)
     }
 
-    pub(super) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
-        select.into_iter().map(|slot| u64::from(lens[slot & 63])).sum()
+    pub(super) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
+        let mut equal = 0;
+        for (slot, word) in array.iter().enumerate() {
+            equal |= u64::from(*word == wanted) << slot;
+        }
+        PacketMask(equal)
+    }
+
+    pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16) -> u64 {
+        select.into_iter().map(|slot| u64::from(lens[slot & 63].max(least))).sum()
     }
 }
 
@@ -89,16 +116,25 @@ mod avx512 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a mask")]
-    pub(super) fn sum(lens: &[u16; VECTOR], select: u64) -> u64 {
-        let lens = lens.as_ptr().cast::<i16>();
-        // SAFETY: 64 elements of 16 bits are two registers.
-        let (low, high) = unsafe {
-            (
-                _mm512_maskz_loadu_epi16(select as u32, lens),
-                _mm512_maskz_loadu_epi16((select >> 32) as u32, lens.add(32)),
-            )
+    pub(super) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> u64 {
+        let wanted = _mm512_set1_epi32(wanted.cast_signed());
+        let sixteen = |group: usize| {
+            // SAFETY: 16 of 64 words are a register.
+            let words = unsafe { _mm512_loadu_si512(array.as_ptr().add(16 * group).cast()) };
+            u64::from(_mm512_cmpeq_epi32_mask(words, wanted)) << (16 * group)
         };
+        sixteen(0) | sixteen(1) | sixteen(2) | sixteen(3)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a mask")]
+    pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: u64, least: u16) -> u64 {
+        let lens = lens.as_ptr().cast::<__m512i>();
+        // SAFETY: 64 elements of 16 bits are two registers.
+        let (low, high) = unsafe { (_mm512_loadu_si512(lens), _mm512_loadu_si512(lens.add(1))) };
+        let least = _mm512_set1_epi16(least.cast_signed());
+        let low = _mm512_maskz_max_epu16(select as u32, low, least);
+        let high = _mm512_maskz_max_epu16((select >> 32) as u32, high, least);
         // Even and odd elements apart, as unsigned words: 64 of them fit 32 bits.
         let even = _mm512_set1_epi32(0xffff);
         let words = _mm512_add_epi32(
@@ -120,6 +156,7 @@ mod tests {
             values in prop::array::uniform32(0u16..4),
             big in any::<u16>(),
             select in any::<u64>(),
+            least: u16,
         ) {
             let mut array = [UidbIndex(0); VECTOR];
             let mut lens = [0u16; VECTOR];
@@ -127,14 +164,18 @@ mod tests {
                 array[i] = UidbIndex(values[i / 2]);
                 lens[i] = values[i / 2] ^ big;
             }
+            let words = array.map(|uidb| u32::from(uidb.0) << 16 | 7);
+            prop_assert_eq!(equal_words(&words, 2 << 16 | 7), portable::equal_words(&words, 2 << 16 | 7));
             prop_assert_eq!(
                 same_interface(&array, UidbIndex(2)),
                 portable::equal(&array, UidbIndex(2))
             );
-            prop_assert_eq!(
-                sum(&lens, PacketMask(select)),
-                portable::sum(&lens, PacketMask(select))
-            );
+            for least in [0, least] {
+                prop_assert_eq!(
+                    sum_at_least(&lens, PacketMask(select), least),
+                    portable::sum_at_least(&lens, PacketMask(select), least)
+                );
+            }
         }
     }
 }

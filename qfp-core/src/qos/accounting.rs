@@ -3,6 +3,8 @@
 //! Ingress counts the frame as it was received, egress as it leaves, so that tags and labels that
 //! are added or taken away between the two count on one side only. Preamble and gap never count.
 
+use hal::{PacketMask, VECTOR};
+
 /// Length of a frame check sequence, which buffers do not hold.
 const FCS: u32 = 4;
 /// The smallest Ethernet frame without its check sequence.
@@ -60,6 +62,17 @@ impl Accounting {
         frame.saturating_add_signed(self.beside_frame())
     }
 
+    /// What counts for the frames of `select` together: the sum of [`Accounting::counted`].
+    #[inline]
+    #[must_use]
+    pub(crate) fn counted_of(self, lens: &[u16; VECTOR], select: PacketMask) -> u64 {
+        let beside = self.beside_frame();
+        // No frame counts less than nothing.
+        let least = MIN_FRAME.max(beside.saturating_neg().max(0).unsigned_abs());
+        let frames = crate::simd::sum_at_least(lens, select, u16::try_from(least).unwrap_or(0));
+        frames.saturating_add_signed(i64::from(beside) * i64::from(select.count()))
+    }
+
     /// Bytes that count beside those in the buffer.
     const fn beside_frame(self) -> i32 {
         match self {
@@ -100,6 +113,7 @@ impl OverheadQuantum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn frame(packet: u32, tags: u32) -> u32 {
         14 + 4 * tags + packet
@@ -120,6 +134,24 @@ mod tests {
         (1500, 1, 1522, 985_545.3, 82.129),
         (1500, 2, 1526, 982_962.0, 81.913),
     ];
+
+    proptest! {
+        #[test]
+        fn what_counts_for_a_vector_is_the_sum_of_what_counts_for_its_frames(
+            frames in prop::array::uniform32(prop_oneof![0u16..200, any::<u16>()]),
+            select: u64,
+            overhead in -Overhead::MAX..=Overhead::MAX,
+        ) {
+            let lens: [u16; VECTOR] = std::array::from_fn(|slot| frames[slot / 2]);
+            let user = Accounting::UserDefined(Overhead::new(overhead).unwrap());
+            for accounting in [Accounting::Asr9000, Accounting::Iosxe, user] {
+                let slots = PacketMask(select).into_iter();
+                let sum: u64 =
+                    slots.map(|slot| u64::from(accounting.counted(lens[slot].into()))).sum();
+                prop_assert_eq!(accounting.counted_of(&lens, PacketMask(select)), sum);
+            }
+        }
+    }
 
     #[test]
     fn a_frame_counts_with_its_headers_tags_and_check_sequence() {

@@ -4,11 +4,10 @@ use hal::PacketMask;
 
 use crate::acl::{AclTables, Feature, NO_MATCH, Side};
 use crate::packet::{DropReason, Vector};
-use crate::qos::police::{Colour, Policers};
+use crate::qos::police::{Colour, NO_POLICER, Policers};
 use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark, QosSettings};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
-use crate::uidb::UidbIndex;
 
 /// Row `qos-act`.
 ///
@@ -28,39 +27,87 @@ impl QosAct {
     }
 }
 
+/// Classes of a vector whose packets are looked for all at once; in a vector of more, packets are
+/// taken one by one.
+const GROUPS: usize = 8;
+
 impl Step for QosAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let bindings = AclTables::open(&lcore.tables);
-        let classes = lcore.tables.view::<ClassRow>(table_kind::QOS_CLASSES);
-        let settings = lcore.tables.view::<QosSettings>(table_kind::QOS_SETTINGS);
-        let accounting = settings.first().copied().unwrap_or_default().accounting();
-        let policers = Policers {
-            configs: lcore.tables.view(table_kind::POLICER_CONFIGS),
-            config_of: lcore.tables.view(table_kind::POLICER_CONFIG_OF),
-            states: lcore.tables.state(table_kind::POLICER_STATES),
-        };
+        let mut rest = select & vector.classified[self.side as usize];
         // Most vectors are of one interface.
-        let (mut last, mut first) = (UidbIndex::NONE, 0);
-        for slot in select & vector.classified[self.side as usize] {
-            let uidb = match self.side {
-                Side::In => vector.input(slot),
-                Side::Out => vector.output(slot),
+        while let Some(slot) = rest.into_iter().next() {
+            let (interfaces, uidb) = match self.side {
+                Side::In => (&vector.input, vector.input(slot)),
+                Side::Out => (&vector.output, vector.output(slot)),
             };
-            if uidb != last {
-                let bindings = bindings.bindings(uidb);
-                last = uidb;
-                first = match self.side {
-                    Side::In => bindings.classes_in,
-                    Side::Out => bindings.classes_out,
-                };
+            let same = crate::simd::same_interface(interfaces, uidb) & rest;
+            rest -= same;
+            let bindings = bindings.bindings(uidb);
+            let first = match self.side {
+                Side::In => bindings.classes_in,
+                Side::Out => bindings.classes_out,
+            };
+            act_on_policy(lcore, vector, same, first);
+        }
+    }
+}
+
+/// Applies the policy whose first class is `first`: classes without policers at once, and
+/// packets that meet policers in the order in which they came, since classes may share a parent's.
+fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, first: u32) {
+    let classes = lcore.tables.view::<ClassRow>(table_kind::QOS_CLASSES);
+    let settings = lcore.tables.view::<QosSettings>(table_kind::QOS_SETTINGS);
+    let accounting = settings.first().copied().unwrap_or_default().accounting();
+    let class_of = |result: u32| match result {
+        NO_MATCH => None,
+        result => classes.get(first.wrapping_add(result) as usize),
+    };
+    let (mut rest, mut one_by_one) = (select, PacketMask::EMPTY);
+    for _ in 0..GROUPS {
+        let Some(slot) = rest.into_iter().next() else { break };
+        let result = vector.class(Feature::Qos as usize, slot);
+        let same = crate::simd::equal_words(&vector.class[Feature::Qos as usize], result) & rest;
+        rest -= same;
+        match class_of(result) {
+            None => {}
+            Some(class) if class.polices() => one_by_one |= same,
+            Some(class) => {
+                let bytes = accounting.counted_of(vector.burst.lens(), same);
+                act_without_policers(lcore, vector, same, class, bytes);
             }
-            let result = vector.class(Feature::Qos as usize, slot);
-            if result == NO_MATCH {
-                continue;
-            }
-            let Some(class) = classes.get(first.wrapping_add(result) as usize) else { continue };
+        }
+    }
+    one_by_one |= rest;
+    if one_by_one.is_empty() {
+        return;
+    }
+    let policers = Policers {
+        configs: lcore.tables.view(table_kind::POLICER_CONFIGS),
+        config_of: lcore.tables.view(table_kind::POLICER_CONFIG_OF),
+        states: lcore.tables.state(table_kind::POLICER_STATES),
+    };
+    for slot in one_by_one {
+        if let Some(class) = class_of(vector.class(Feature::Qos as usize, slot)) {
             let frame = u32::from(vector.burst.lens()[slot & 63]);
             act(lcore, vector, slot, class, &policers, accounting.counted(frame));
+        }
+    }
+}
+
+/// Counts and marks packets of one class, `bytes` in all.
+fn act_without_policers(
+    lcore: &Lcore<'_>,
+    vector: &mut Vector,
+    select: PacketMask,
+    class: &ClassRow,
+    bytes: u64,
+) {
+    for level in class.levels() {
+        let matched = level.counters + ClassEvent::Matched as u32;
+        lcore.counters.rules(matched, u64::from(select.count()), bytes);
+        if level.mark.is_some() {
+            select.into_iter().for_each(|slot| set(vector, slot, &level.mark));
         }
     }
 }
@@ -77,13 +124,13 @@ fn act(
     let mut colour = Colour::Green;
     // Of each level, the mark that it sets once nothing drops the packet any more.
     let mut marks: [Option<&Mark>; LEVELS] = [None; LEVELS];
-    for (level, mark) in class.levels.iter().zip(&mut marks).take(class.depth as usize) {
+    for (level, mark) in class.levels().iter().zip(&mut marks) {
         let count = |event: ClassEvent| {
             lcore.counters.rule(level.counters + event as u32, bytes.into());
         };
         count(ClassEvent::Matched);
         *mark = Some(&level.mark);
-        if level.policer == crate::qos::police::NO_POLICER {
+        if level.policer == NO_POLICER {
             continue;
         }
         let before = level.colour(colour);
@@ -99,7 +146,7 @@ fn act(
             *mark = Some(&action.mark);
         }
     }
-    for mark in marks.iter().take(class.depth as usize).flatten() {
+    for mark in marks.iter().flatten() {
         set(vector, slot, mark);
     }
 }

@@ -1,7 +1,7 @@
 //! What a class of a service policy does to its packets.
 
 use crate::qos::accounting::{Accounting, Overhead};
-use crate::qos::police::Colour;
+use crate::qos::police::{Colour, NO_POLICER};
 
 /// Levels of a hierarchy: child, parent, grand-parent (LIM-06).
 pub const LEVELS: usize = 3;
@@ -97,6 +97,22 @@ impl Mark {
         const MASKS: [u8; 4] = [0, 0xfc, 0xe0, 0xfc];
         let version = !ipv4 as usize;
         (self.class[version], MASKS[(self.fields >> (4 + 2 * version) & 3) as usize])
+    }
+}
+
+impl ClassRow {
+    /// Its levels, its own first.
+    #[inline]
+    #[must_use]
+    pub fn levels(&self) -> &[Level] {
+        &self.levels[..LEVELS.min(self.depth as usize)]
+    }
+
+    /// Whether packets meet a policer at any level.
+    #[inline]
+    #[must_use]
+    pub fn polices(&self) -> bool {
+        self.levels().iter().any(|level| level.policer != NO_POLICER)
     }
 }
 

@@ -253,12 +253,12 @@ impl<const W: usize> Scan<'_, W> {
         } else {
             (0..2 * W).filter(|column| COLUMNS & ranges & 1 << column != 0).for_each(&mut range);
         }
-        let hit = u32::from(_mm512_testn_epi32_mask(differ, differ));
+        let own = _bzhi_u32(u32::MAX, rules as u32) << (leaf.lane() & (BLOCK - 1));
+        let hit = u32::from(_mm512_testn_epi32_mask(differ, differ)) & own;
         let results = block.wrapping_add(block_lines(columns) as usize - 2).cast::<u64>();
         // Without a branch: whether a leaf has a match is anybody's guess.
         let mut offer = |feature, hit: u32| {
-            let hit = _bzhi_u32(hit >> leaf.lane(), rules as u32);
-            let first = leaf.lane() + hit.trailing_zeros() as usize;
+            let first = hit.trailing_zeros() as usize;
             // SAFETY: lanes are sixteen, results as many.
             let found = unsafe { results.add(first & (BLOCK - 1)).read() };
             matches.offer(feature, slot, found | u64::from(hit == 0).wrapping_neg());
@@ -267,13 +267,15 @@ impl<const W: usize> Scan<'_, W> {
             offer(0, hit);
         } else {
             // The upper two bits of a rank are its feature.
-            let (low, high) = (_mm512_srli_epi64::<62>(next()), _mm512_srli_epi64::<62>(next()));
-            for feature in 0..F {
-                let wanted = _mm512_set1_epi64(feature as i64);
-                let own = u32::from(_mm512_cmpeq_epi64_mask(low, wanted))
-                    | u32::from(_mm512_cmpeq_epi64_mask(high, wanted)) << 8;
-                offer(feature, hit & own);
-            }
+            let lines = [next(), next()];
+            let has = |bit: u64| {
+                let bit = _mm512_set1_epi64(bit.cast_signed());
+                let [low, high] = lines.map(|line| u16::from(_mm512_test_epi64_mask(line, bit)));
+                u32::from(_mm512_kunpackb(high, low))
+            };
+            let (odd, upper) = (has(1 << 62), if F > 2 { has(1 << 63) } else { 0 });
+            let of = [!odd & !upper, odd & !upper, !odd & upper, odd & upper];
+            of.into_iter().take(F).enumerate().for_each(|(feature, of)| offer(feature, hit & of));
         }
     }
 }
