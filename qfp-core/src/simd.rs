@@ -41,6 +41,18 @@ pub(crate) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
     portable::equal_words(array, wanted)
 }
 
+/// Slots whose word has any of the bits `wanted`.
+#[inline]
+#[must_use]
+pub(crate) fn words_with(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the feature was just checked.
+        return PacketMask(unsafe { avx512::words_with(array, wanted) });
+    }
+    portable::words_with(array, wanted)
+}
+
 /// Sum of the lengths of `select`.
 #[inline]
 #[must_use]
@@ -87,6 +99,14 @@ mod portable {
         PacketMask(equal)
     }
 
+    pub(super) fn words_with(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
+        let mut with = 0;
+        for (slot, word) in array.iter().enumerate() {
+            with |= u64::from(*word & wanted != 0) << slot;
+        }
+        PacketMask(with)
+    }
+
     pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16) -> u64 {
         select.into_iter().map(|slot| u64::from(lens[slot & 63].max(least))).sum()
     }
@@ -118,10 +138,23 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> u64 {
         let wanted = _mm512_set1_epi32(wanted.cast_signed());
+        words(array, |words| _mm512_cmpeq_epi32_mask(words, wanted))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn words_with(array: &[u32; VECTOR], wanted: u32) -> u64 {
+        let wanted = _mm512_set1_epi32(wanted.cast_signed());
+        words(array, |words| _mm512_test_epi32_mask(words, wanted))
+    }
+
+    /// Slots by what `test` says of the words of sixteen.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn words(array: &[u32; VECTOR], test: impl Fn(__m512i) -> __mmask16) -> u64 {
         let sixteen = |group: usize| {
             // SAFETY: 16 of 64 words are a register.
             let words = unsafe { _mm512_loadu_si512(array.as_ptr().add(16 * group).cast()) };
-            u64::from(_mm512_cmpeq_epi32_mask(words, wanted)) << (16 * group)
+            u64::from(test(words)) << (16 * group)
         };
         sixteen(0) | sixteen(1) | sixteen(2) | sixteen(3)
     }
@@ -170,6 +203,7 @@ mod tests {
                 same_interface(&array, UidbIndex(2)),
                 portable::equal(&array, UidbIndex(2))
             );
+            prop_assert_eq!(words_with(&words, 5 << 16), portable::words_with(&words, 5 << 16));
             for least in [0, least] {
                 prop_assert_eq!(
                     sum_at_least(&lens, PacketMask(select), least),

@@ -60,8 +60,8 @@ pal::plain_struct! {
 pub struct AclResult(pub u32);
 
 impl AclResult {
-    const DENY: u32 = 1 << 31;
-    const CAPTURE: u32 = 1 << 30;
+    pub(super) const DENY: u32 = 1 << 31;
+    pub(super) const CAPTURE: u32 = 1 << 30;
     const LOG: u32 = 1 << 29;
     const RULE: u32 = (1 << 29) - 1;
 

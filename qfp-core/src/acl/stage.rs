@@ -249,20 +249,14 @@ impl Step for AclAct {
             return;
         }
         let select = select & vector.classified[self.side as usize];
-        let (mut denied, mut captured) = (PacketMask::EMPTY, PacketMask::EMPTY);
-        for slot in select {
-            let result = AclResult(vector.class[Feature::Acl as usize][slot & 63]);
-            if result.0 == NO_MATCH {
-                continue;
-            }
-            lcore.counters.rule(result.rule(), u64::from(vector.burst.lens()[slot & 63]));
-            if result.denies() {
-                denied.insert(slot);
-            }
-            if result.captures() {
-                captured.insert(slot);
-            }
+        let results = &vector.class[Feature::Acl as usize];
+        let matched = select - crate::simd::equal_words(results, NO_MATCH);
+        for slot in matched {
+            let rule = AclResult(results[slot & 63]).rule();
+            lcore.counters.rule(rule, u64::from(vector.burst.lens()[slot & 63]));
         }
+        let denied = crate::simd::words_with(results, AclResult::DENY) & matched;
+        let captured = crate::simd::words_with(results, AclResult::CAPTURE) & matched;
         vector.captured |= captured;
         vector.drop_all(denied & vector.ipv4, DropReason::Ipv4Acl);
         vector.drop_all(denied & vector.ipv6, DropReason::Ipv6Acl);
