@@ -277,7 +277,7 @@ where
         let (place, rule) = placed(0, line, &self.rules[line]);
         let change = if present { Change::Add(place, rule) } else { Change::Remove(place) };
         let (mut memory, classifier) = self.compiled.memory();
-        classifier.apply(&mut memory, &[change])?;
+        classifier.apply_in_place(&mut memory, &[change])?;
         self.object.store(classifier.object(), Release);
         Ok(())
     }

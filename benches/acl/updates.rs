@@ -1,8 +1,10 @@
 //! Rules come and go while a reader looks up: how soon a change is seen, at what cost to lookups.
 //!
 //! Quiet and busy phases alternate, so that noise hits both alike. In the busy phases the writer
-//! makes one change after the other: first at a set pace, then as fast as it can. The reader times
-//! most of its vectors and checks the others.
+//! makes one change after the other: first at a set pace, then as fast as it can. Between paced
+//! changes it watches the clock, and so it does in the quiet phases beside them: the two may share
+//! a core, whose other half is slowed by that alone. The reader times most of its vectors and checks
+//! the others.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -191,6 +193,13 @@ impl Shared {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// Watches the clock until it is `due`.
+    fn watch(&self, due: u64) {
+        while self.ns() < due {
+            std::hint::spin_loop();
+        }
+    }
+
     /// The reader: looks up until it is told to stop.
     fn read(&self, reader: &impl Reader, headers: &Packed, allowed: &Allowed) -> Diary {
         let mut diary = Diary::default();
@@ -282,13 +291,11 @@ struct Changer<'a, W> {
 impl<W: Writer> Changer<'_, W> {
     fn run(&mut self) -> Result<(), BenchError> {
         for _ in 0..PHASES {
-            self.quiet();
+            let phase = u64::from(PHASE.subsec_nanos());
+            self.quiet(|shared| shared.watch(shared.ns() + phase));
             let start = self.shared.ns();
-            let end = start + u64::from(PHASE.subsec_nanos());
-            for due in (start..end).step_by(1_000_000_000 / PACE) {
-                while self.shared.ns() < due {
-                    std::hint::spin_loop();
-                }
+            for due in (start..start + phase).step_by(1_000_000_000 / PACE) {
+                self.shared.watch(due);
                 let timed = self.one()?;
                 self.log.paced.push(Timed { due, ..timed });
             }
@@ -296,7 +303,7 @@ impl<W: Writer> Changer<'_, W> {
         }
         self.log.last_paced_phase = self.shared.phase.load(Relaxed) as usize + 1;
         for _ in 0..PHASES {
-            self.quiet();
+            self.quiet(|_| std::thread::sleep(PHASE));
             let (start, cpu) = (Instant::now(), thread_ns());
             while start.elapsed() < PHASE {
                 let timed = self.one()?;
@@ -330,12 +337,12 @@ impl<W: Writer> Changer<'_, W> {
         Ok(Timed { generation, due: begun, begun, done, cpu })
     }
 
-    /// A quiet phase, and the beginning of a busy one.
-    fn quiet(&mut self) {
+    /// A quiet phase, which the writer `spends`, and the beginning of a busy one.
+    fn quiet(&mut self, spends: impl FnOnce(&Shared)) {
         let phase = self.shared.phase.load(Relaxed);
         // The first phase is quiet already, an odd one has just ended.
         self.shared.phase.store(phase + phase % 2, Release);
-        std::thread::sleep(PHASE);
+        spends(self.shared);
         self.shared.phase.store(phase + phase % 2 + 1, Release);
     }
 }

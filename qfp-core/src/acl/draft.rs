@@ -7,7 +7,7 @@ use crate::acl::image::{
 };
 use crate::acl::leaf::{Filter, write_leaf};
 use crate::acl::space::{
-    Space, SpaceError, copy, read_child, read_choice, read_node, store, write,
+    Space, SpaceError, copy, publish, read_child, read_choice, read_node, store, write,
 };
 use crate::slab::Extent;
 
@@ -25,6 +25,9 @@ pub(super) struct Draft<'a> {
     replaced: BTreeSet<Entry>,
     new: Vec<Entry>,
     old: Vec<Entry>,
+    /// Nodes that readers see and children that they are to have instead of some: places and what
+    /// comes there.
+    in_place: Vec<(Entry, Vec<(usize, Entry)>)>,
     /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
     spare: BTreeMap<(u32, usize), Vec<u32>>,
 }
@@ -48,6 +51,7 @@ impl<'a> Draft<'a> {
             replaced: BTreeSet::new(),
             new: Vec::new(),
             old: Vec::new(),
+            in_place: Vec::new(),
             spare: BTreeMap::new(),
         }
     }
@@ -90,11 +94,7 @@ impl<'a> Draft<'a> {
         }
         let changed = Entry::node(line, choice.words);
         if alone {
-            for (place, child) in changes {
-                self.space.refer(*child);
-                self.new.push(*child);
-                self.old.push(read_child(self.lines, node, *place));
-            }
+            self.exchange(node, changes);
             self.replaced.insert(node);
         } else {
             for child in read_node(self.lines, changed).1 {
@@ -103,6 +103,34 @@ impl<'a> Draft<'a> {
             self.nodes.push(changed);
         }
         Ok(changed)
+    }
+
+    /// Has other children put into some places of a node that readers see, once all of the draft is
+    /// written.
+    pub(super) fn change_in_place(&mut self, node: Entry, changes: Vec<(usize, Entry)>) {
+        self.exchange(node, &changes);
+        self.in_place.push((node, changes));
+    }
+
+    /// References of `node` go over from the children in some places to others.
+    fn exchange(&mut self, node: Entry, changes: &[(usize, Entry)]) {
+        for (place, child) in changes {
+            self.space.refer(*child);
+            self.new.push(*child);
+            self.old.push(read_child(self.lines, node, *place));
+        }
+    }
+
+    /// Makes the changes in place, and sets aside what was there.
+    pub(super) fn replace_in_place(self) {
+        for (node, changes) in self.in_place {
+            for (place, child) in changes {
+                publish(self.lines, node.line(), NODE_CHILDREN + place, child.0);
+            }
+        }
+        for entry in self.old {
+            self.space.release(self.lines, entry);
+        }
     }
 
     /// Sets aside what an object of `trees`, at `line`, has and the one that was written in its place

@@ -1,4 +1,5 @@
-//! Changes of a tree: the leaves that a rule is in are written anew, and the nodes above them.
+//! Changes of a tree: the leaves that a rule is in are written anew, and the nodes above them are
+//! copied or pointed to them.
 
 use ahash::{AHashMap, AHashSet};
 
@@ -68,18 +69,29 @@ impl<const W: usize> Edit<W> {
     }
 }
 
+/// What becomes of the nodes above a leaf that changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nodes {
+    /// They are copied, so that readers of the old tree see none of it.
+    Copied,
+    /// Where there is only one way to a node, it stays and gets another child. For edits of one tree
+    /// alone: a key comes by at most one child that is another.
+    InPlace,
+}
+
 /// Carries edits into trees.
 pub(super) struct Editor<'a, 'b, const W: usize> {
     draft: &'a mut Draft<'b>,
     /// At most 64.
     edits: &'a [Edit<W>],
+    nodes: Nodes,
     /// What has taken the place of an entry that some edits concern, wherever it is met again.
     known: AHashMap<(Entry, u64), Entry>,
 }
 
 impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
-    pub(super) fn new(draft: &'a mut Draft<'b>, edits: &'a [Edit<W>]) -> Self {
-        Self { draft, edits, known: AHashMap::new() }
+    pub(super) fn new(draft: &'a mut Draft<'b>, edits: &'a [Edit<W>], nodes: Nodes) -> Self {
+        Self { draft, edits, nodes, known: AHashMap::new() }
     }
 
     /// A tree that is `tree` with the edits of `own` (a bit each) made.
@@ -133,6 +145,10 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
             }
         }
         if changes.is_empty() {
+            return Ok(node);
+        }
+        if alone && self.nodes == Nodes::InPlace {
+            self.draft.change_in_place(node, changes);
             return Ok(node);
         }
         self.draft.changed_node(node, &changes, alone)

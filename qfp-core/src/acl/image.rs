@@ -10,8 +10,9 @@
 //!   of its rules asks for (values and masks, or lower ends and lengths of ranges), then two lines
 //!   of results, each with the rank above it. Leaves of one tree share blocks.
 //!
-//! Nodes and leaves never change once a reader can see them; an update writes new ones, and an
-//! object's number is then pointed to a new line.
+//! Leaves never change once a reader can see them, and of nodes only the children do, one store each:
+//! an update writes new leaves and points nodes to them, or it writes new nodes, too, and an object's
+//! number is then pointed to a new line.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;

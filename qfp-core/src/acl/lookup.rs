@@ -9,7 +9,7 @@ use crate::acl::leaf::stored;
 use crate::acl::simd;
 use crate::acl::space::read;
 use crate::isa::Isa;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// No rule matches.
 pub const NO_MATCH: u32 = u32::MAX;
@@ -128,7 +128,8 @@ pub(super) fn look_up<const W: usize, const F: usize>(
     let last = lines.len() * LINE_WORDS - 1;
     let word = |at: usize| {
         let at = at.min(last);
-        lines[at / LINE_WORDS].words[at % LINE_WORDS].load(Relaxed)
+        // Acquire: nodes change in place, and what they refer to comes before that.
+        lines[at / LINE_WORDS].words[at % LINE_WORDS].load(Acquire)
     };
     let mut entries = [root; VECTOR];
     let mut nodes = if root.is_node() { select } else { PacketMask::EMPTY };

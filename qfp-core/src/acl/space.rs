@@ -1,6 +1,6 @@
 //! Where images are written: lines, which of them are free, and how often each is referred to.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::acl::image::{Choice, Entry, LINE_WORDS, Line, NODE_CHILDREN, node_lines};
 use crate::slab::{Extent, Slab};
@@ -187,6 +187,11 @@ pub(super) fn copy(lines: &[Line], from: u32, to: u32, count: u32) {
 /// Writes a word, counted from the start of a line.
 pub(super) fn store(lines: &[Line], first: u32, word: usize, value: u64) {
     lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].store(value, Relaxed);
+}
+
+/// Writes a word that readers follow at once: what it refers to comes before it.
+pub(super) fn publish(lines: &[Line], first: u32, word: usize, value: u64) {
+    lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].store(value, Release);
 }
 
 /// A word, counted from the start of a line.

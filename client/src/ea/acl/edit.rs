@@ -44,11 +44,6 @@ impl AclAgent {
         (family, name): (Family, &str),
         touched: &[Touched],
     ) -> Result<(), AclError> {
-        let bound =
-            |object: &ObjectName| object.family == family && object.list.as_deref() == Some(name);
-        if !self.objects.keys().any(bound) {
-            return Ok(());
-        }
         match family {
             Family::V4 => self.edit_of::<WORDS4>(driver, lists, family, name, touched, Changes::V4),
             Family::V6 => self.edit_of::<WORDS6>(driver, lists, family, name, touched, Changes::V6),
@@ -68,6 +63,12 @@ impl AclAgent {
         Pattern<W>: Addresses,
         Compiled: Holds<W>,
     {
+        let concerned =
+            |object: &ObjectName| object.family == family && object.list.as_deref() == Some(name);
+        let objects = self.objects.keys().filter(|object| concerned(object)).count();
+        if objects == 0 {
+            return Ok(());
+        }
         let list = lists.list(family, name).ok_or_else(|| RuleError::NoList(name.to_owned()))?;
         let mut wanted = Vec::with_capacity(touched.len());
         for touched in touched {
@@ -77,7 +78,7 @@ impl AclAgent {
         let mut undo: Vec<(ObjectName, Changes)> = Vec::new();
         let mut outcome = Ok(());
         for (object_name, object) in &mut self.objects {
-            if object_name.family != family || object_name.list.as_deref() != Some(name) {
+            if !concerned(object_name) {
                 continue;
             }
             let mut changes = Vec::new();
@@ -94,7 +95,13 @@ impl AclAgent {
             let changes = wrap(changes);
             let inverse = object.compiled.inverse(&changes);
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
-            if let Err(error) = object.compiled.apply(&mut memory, &changes) {
+            // If this one is done, nothing can fail any more.
+            let made = if objects == 1 {
+                object.compiled.apply_in_place(&mut memory, &changes)
+            } else {
+                object.compiled.apply(&mut memory, &changes)
+            };
+            if let Err(error) = made {
                 outcome = Err(AclError::Classifier { what: object_name.to_string(), error });
                 break;
             }

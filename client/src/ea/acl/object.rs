@@ -54,6 +54,7 @@ impl Compiled {
         }
     }
 
+    /// Makes changes that lcores see when they are pointed to the object's line.
     pub(super) fn apply(
         &mut self,
         memory: &mut Memory<'_>,
@@ -62,6 +63,23 @@ impl Compiled {
         match (self, changes) {
             (Self::V4(classifier), Changes::V4(changes)) => classifier.apply(memory, changes),
             (Self::V6(classifier), Changes::V6(changes)) => classifier.apply(memory, changes),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes changes that lcores see at once, or when they are pointed to the object's line.
+    pub(super) fn apply_in_place(
+        &mut self,
+        memory: &mut Memory<'_>,
+        changes: &Changes,
+    ) -> Result<(), ClassifierError> {
+        match (self, changes) {
+            (Self::V4(classifier), Changes::V4(changes)) => {
+                classifier.apply_in_place(memory, changes)
+            }
+            (Self::V6(classifier), Changes::V6(changes)) => {
+                classifier.apply_in_place(memory, changes)
+            }
             _ => Ok(()),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::Acquire;
 
 use hal::VECTOR;
 
@@ -111,7 +111,9 @@ fn descend<const W: usize>(
     let word = |at: usize| {
         // SAFETY: there is a line, since there was an object in one, so `last` is the index of a
         // word, and lines are nothing but words.
-        unsafe { &*words.add(at.min(last)) }.load(Relaxed)
+        let word = unsafe { &*words.add(at.min(last)) };
+        // Nodes change in place, and what they refer to comes before that.
+        word.load(Acquire)
     };
     let go = |entry: u64| {
         let line = lines.as_ptr().wrapping_add(Entry(entry).line() as usize);

@@ -50,22 +50,29 @@ proptest! {
     #[test]
     fn after_every_change_lookups_agree_with_a_search_and_memory_comes_back(
         rules in prop::collection::vec(rule(), 0..200),
-        steps in prop::collection::vec(step(), 1..40),
+        steps in prop::collection::vec((step(), any::<bool>()), 1..40),
         seeds in prop::collection::vec(any::<u64>(), 64..65),
     ) {
         let mut world = World::new(1 << 14);
         let mut classifier = classifier(&mut world, &rules, 3);
         let mut all: Vec<Pattern4> = rules.iter().flatten().copied().collect();
-        for (number, step) in steps.iter().enumerate() {
+        for (number, (step, in_place)) in steps.iter().enumerate() {
             if let Step::Add(_, _, patterns) | Step::Replace(_, patterns) = step {
                 all.extend(patterns);
             }
             let changes = changes(&classifier, step, 10_000 + number as u32);
             let before: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
-            if let Err(error) = classifier.apply(&mut world.memory(), &changes) {
+            let (object, mut memory) = (classifier.object(), world.memory());
+            let made = match in_place {
+                true => classifier.apply_in_place(&mut memory, &changes),
+                false => classifier.apply(&mut memory, &changes),
+            };
+            if let Err(error) = made {
                 prop_assert!(matches!(error, ClassifierError::RuleExists(..)), "{error}");
                 let after: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
                 prop_assert_eq!(before, after);
+            } else if !changes.is_empty() && !in_place {
+                prop_assert_ne!(object, classifier.object());
             }
             let epoch = world.space.seal();
             world.space.reclaim(epoch);
@@ -76,6 +83,26 @@ proptest! {
         let epoch = world.space.seal();
         world.space.reclaim(epoch);
         prop_assert_eq!(world.space.free().0 as usize, world.space.capacity());
+    }
+}
+
+#[test]
+fn a_rule_that_comes_and_goes_in_place_leaves_the_object_where_it_is() {
+    let mut world = World::new(1 << 14);
+    let of = |n: u32| Pattern4::any().source(n << 8, !0xff).destination(n << 16, u32::MAX);
+    let rules: Vec<Vec<Pattern4>> = (0..200).map(|n| vec![of(n)]).collect();
+    let mut classifier = classifier(&mut world, &rules, 1);
+    let (object, place) = (classifier.object(), Place { feature: 0, sequence: 1 << 40 });
+    let rule = |result| Rule { result, patterns: vec![of(7), of(300)] };
+    let keys: Vec<_> = (0..64).map(|n| key(&[of(7), of(300)], n)).collect();
+    let replace = [Change::Remove(place), Change::Add(place, rule(2000))];
+    for changes in [&[Change::Add(place, rule(1000))][..], &replace, &[Change::Remove(place)]] {
+        let free = world.space.free();
+        classifier.apply_in_place(&mut world.memory(), changes).unwrap();
+        assert_eq!(classifier.object(), object);
+        world.check(&classifier, &keys);
+        // Leaves alone were written: five columns at most, of at most two leaves.
+        assert!(free.0 - world.space.free().0 <= 24, "{free:?} {:?}", world.space.free());
     }
 }
 

@@ -41,7 +41,12 @@ fn changes_that_run_out_of_memory_change_nothing_and_take_nothing() {
             [Change::Remove(place), Change::Add(place, rule)]
         });
         let (object, free) = (classifier.object(), world.space.free());
-        if let Err(error) = classifier.apply(&mut world.memory(), &changes.collect::<Vec<_>>()) {
+        let (changes, mut memory) = (changes.collect::<Vec<_>>(), world.memory());
+        let made = match round % 2 {
+            0 => classifier.apply(&mut memory, &changes),
+            _ => classifier.apply_in_place(&mut memory, &changes),
+        };
+        if let Err(error) = made {
             assert!(error.to_string().contains("classifier memory is full"), "{error}");
             assert_eq!((classifier.object(), world.space.free()), (object, free), "{error}");
             refused += 1;
