@@ -1,8 +1,8 @@
 //! Classification: the objects that interfaces are bound to, and the numbers of their rules.
 //!
 //! Interfaces with the same lists and the same policy share one object. A commit builds new objects
-//! beside those in use and binds them with its generation; edits of a single list change objects in
-//! place, each with one store.
+//! beside those in use and binds them with its generation; edits of a single list change objects
+//! while lcores look up in them.
 
 mod action;
 mod edit;

@@ -3,8 +3,11 @@
 use crate::acl::image::{Choice, NODE_BITS};
 use crate::acl::pattern::Pattern;
 
-/// What a copy of a rule costs, against what dividing gains; by measurement.
-const COPY_COST: f32 = 0.3;
+/// What a copy of a rule costs, against what dividing gains, by measurement: in short lists, whose
+/// images fit the second-level cache beside routes and packets, and in long ones.
+const COPY_COST: [f32; 2] = [0.05, 0.3];
+/// Rules of a short list.
+const SHORT: usize = 1200;
 /// What a child costs.
 const CHILD_COST: f32 = 0.05;
 
@@ -34,11 +37,14 @@ pub(super) struct Divider<const W: usize> {
     cuts: Vec<Cut<W>>,
     /// Lists that are not longer are not divided.
     enough: usize,
+    copy_cost: f32,
 }
 
 impl<const W: usize> Divider<W> {
     pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern<W>>, enough: usize) -> Self {
-        Self { cuts: patterns.map(Cut::of).collect(), enough }
+        let cuts: Vec<_> = patterns.map(Cut::of).collect();
+        let copy_cost = COPY_COST[usize::from(cuts.len() > SHORT)];
+        Self { cuts, enough, copy_cost }
     }
 
     /// The lists of the rules that are possible for each value of the chosen bits.
@@ -141,7 +147,7 @@ impl<const W: usize> Divider<W> {
             let zero = n - one - wild;
             // Packets of a rule that goes both ways go half this way, half that.
             let part = |alone: f32| (alone + wild / 2.0) * log2((alone + wild).max(1.0));
-            *gain += whole - part(zero) - part(one) - COPY_COST * wild;
+            *gain += whole - part(zero) - part(one) - self.copy_cost * wild;
         }
     }
 }
