@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use qfp::core::acl::key::{Keys, WORDS4, WORDS6};
 use qfp::core::acl::{
-    Change, Classifier, Line, Matches, Memory, NO_MATCH, Pattern, Pattern4, Pattern6, Place, Rule,
-    Space, Tcam,
+    Change, Classifier, Line, Matches, Memory, NO_MATCH, Nodes, Pattern, Pattern4, Pattern6, Place,
+    Rule, Space, Tcam,
 };
 use qfp::core::isa::Isa;
 use qfp::hal::{PacketMask, VECTOR};
@@ -277,7 +277,7 @@ where
         let (place, rule) = placed(0, line, &self.rules[line]);
         let change = if present { Change::Add(place, rule) } else { Change::Remove(place) };
         let (mut memory, classifier) = self.compiled.memory();
-        classifier.apply_in_place(&mut memory, &[change])?;
+        classifier.apply(&mut memory, &[change], Nodes::InPlace)?;
         self.object.store(classifier.object(), Release);
         Ok(())
     }

@@ -133,13 +133,14 @@ struct Rig {
 impl Rig {
     /// The case as far as it is wanted.
     fn new(mut case: Case, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let name = |size: &usize| format!("{}/{size}", case.name);
-        let mut sizes = std::mem::take(&mut case.sizes);
-        sizes.retain(|size| wanted(&name(size)));
-        let measured: Vec<_> = sizes.iter().map(|size| (name(size), Vec::new())).collect();
-        case.sizes = sizes;
-        let client = (!measured.is_empty()).then(|| client(&case.config, &case.routes))?;
-        Some(Self { client, case, measured })
+        let of = case.name;
+        let name = |size: &usize| format!("{of}/{size}");
+        case.sizes.retain(|size| wanted(&name(size)));
+        if case.sizes.is_empty() {
+            return None;
+        }
+        let measured = case.sizes.iter().map(|size| (name(size), Vec::new())).collect();
+        Some(Self { client: client(&case.config, &case.routes), case, measured })
     }
 
     /// One round of each size.

@@ -5,52 +5,47 @@ use hal::{PacketMask, VECTOR};
 
 use crate::uidb::UidbIndex;
 
+/// Calls the function of that name that is the fastest here.
+macro_rules! fastest {
+    ($name:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the feature was just checked.
+            unsafe { avx512::$name($($argument),*) }
+        } else {
+            portable::$name($($argument),*)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        portable::$name($($argument),*)
+    }};
+}
+
 /// Slots whose interface is `wanted`.
 #[inline]
 #[must_use]
 pub(crate) fn same_interface(array: &[UidbIndex; VECTOR], wanted: UidbIndex) -> PacketMask {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the feature was just checked.
-        return PacketMask(unsafe { avx512::equal(array, wanted) });
-    }
-    portable::equal(array, wanted)
+    PacketMask(fastest!(equal(array, wanted)))
 }
 
 /// Slots whose byte is `wanted`.
 #[inline]
 #[must_use]
 pub(crate) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the feature was just checked.
-        return PacketMask(unsafe { avx512::equal_bytes(array, wanted) });
-    }
-    portable::equal_bytes(array, wanted)
+    PacketMask(fastest!(equal_bytes(array, wanted)))
 }
 
 /// Slots whose word is `wanted`.
 #[inline]
 #[must_use]
 pub(crate) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the feature was just checked.
-        return PacketMask(unsafe { avx512::equal_words(array, wanted) });
-    }
-    portable::equal_words(array, wanted)
+    PacketMask(fastest!(equal_words(array, wanted)))
 }
 
 /// Slots whose word has any of the bits `wanted`.
 #[inline]
 #[must_use]
 pub(crate) fn words_with(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the feature was just checked.
-        return PacketMask(unsafe { avx512::words_with(array, wanted) });
-    }
-    portable::words_with(array, wanted)
+    PacketMask(fastest!(words_with(array, wanted)))
 }
 
 /// Sum of the lengths of `select`.
@@ -64,51 +59,35 @@ pub(crate) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
 #[inline]
 #[must_use]
 pub(crate) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16) -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the feature was just checked.
-        return unsafe { avx512::sum_at_least(lens, select.0, least) };
-    }
-    portable::sum_at_least(lens, select, least)
+    fastest!(sum_at_least(lens, select.0, least))
 }
 
 mod portable {
     use super::{PacketMask, UidbIndex, VECTOR};
 
-    pub(super) fn equal(array: &[UidbIndex; VECTOR], wanted: UidbIndex) -> PacketMask {
-        let mut equal = 0;
-        for (slot, uidb) in array.iter().enumerate() {
-            equal |= u64::from(*uidb == wanted) << slot;
-        }
-        PacketMask(equal)
+    pub(super) fn equal(array: &[UidbIndex; VECTOR], wanted: UidbIndex) -> u64 {
+        slots(array, |uidb| *uidb == wanted)
     }
 
-    pub(super) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> PacketMask {
-        let mut equal = 0;
-        for (slot, byte) in array.iter().enumerate() {
-            equal |= u64::from(*byte == wanted) << slot;
-        }
-        PacketMask(equal)
+    pub(super) fn equal_bytes(array: &[u8; VECTOR], wanted: u8) -> u64 {
+        slots(array, |byte| *byte == wanted)
     }
 
-    pub(super) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
-        let mut equal = 0;
-        for (slot, word) in array.iter().enumerate() {
-            equal |= u64::from(*word == wanted) << slot;
-        }
-        PacketMask(equal)
+    pub(super) fn equal_words(array: &[u32; VECTOR], wanted: u32) -> u64 {
+        slots(array, |word| *word == wanted)
     }
 
-    pub(super) fn words_with(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
-        let mut with = 0;
-        for (slot, word) in array.iter().enumerate() {
-            with |= u64::from(*word & wanted != 0) << slot;
-        }
-        PacketMask(with)
+    pub(super) fn words_with(array: &[u32; VECTOR], wanted: u32) -> u64 {
+        slots(array, |word| *word & wanted != 0)
     }
 
-    pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16) -> u64 {
-        select.into_iter().map(|slot| u64::from(lens[slot & 63].max(least))).sum()
+    pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: u64, least: u16) -> u64 {
+        PacketMask(select).into_iter().map(|slot| u64::from(lens[slot & 63].max(least))).sum()
+    }
+
+    /// Slots whose element passes the test.
+    fn slots<T>(array: &[T; VECTOR], test: impl Fn(&T) -> bool) -> u64 {
+        array.iter().enumerate().fold(0, |slots, (slot, one)| slots | u64::from(test(one)) << slot)
     }
 }
 
@@ -198,16 +177,17 @@ mod tests {
                 lens[i] = values[i / 2] ^ big;
             }
             let words = array.map(|uidb| u32::from(uidb.0) << 16 | 7);
-            prop_assert_eq!(equal_words(&words, 2 << 16 | 7), portable::equal_words(&words, 2 << 16 | 7));
+            let wanted = 2 << 16 | 7;
+            prop_assert_eq!(equal_words(&words, wanted).0, portable::equal_words(&words, wanted));
             prop_assert_eq!(
-                same_interface(&array, UidbIndex(2)),
+                same_interface(&array, UidbIndex(2)).0,
                 portable::equal(&array, UidbIndex(2))
             );
-            prop_assert_eq!(words_with(&words, 5 << 16), portable::words_with(&words, 5 << 16));
+            prop_assert_eq!(words_with(&words, 5 << 16).0, portable::words_with(&words, 5 << 16));
             for least in [0, least] {
                 prop_assert_eq!(
                     sum_at_least(&lens, PacketMask(select), least),
-                    portable::sum_at_least(&lens, PacketMask(select), least)
+                    portable::sum_at_least(&lens, select, least)
                 );
             }
         }

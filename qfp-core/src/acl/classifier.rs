@@ -175,34 +175,15 @@ impl<const W: usize> Classifier<W> {
     }
 
     /// Makes changes, all of them or none: a rule removed and added again in one call is replaced.
-    /// Lcores go on in the old object until they are pointed to the new one. Some microseconds each
-    /// when they are few; when they are many, the cost of building.
+    /// Some microseconds each when they are few; when they are many, the cost of building.
+    ///
+    /// Lcores go on in the old object until they are pointed to [`Classifier::object`]. With
+    /// [`Nodes::InPlace`], the object may also stay where it is, and they see the changes before this
+    /// returns, each packet all of them or none.
     ///
     /// # Errors
     /// As [`Classifier::build`], or a rule that is to go and is not there; nothing has changed.
     pub fn apply(
-        &mut self,
-        memory: &mut Memory<'_>,
-        changes: &[Change<W>],
-    ) -> Result<(), ClassifierError> {
-        self.make(memory, changes, Nodes::Copied)
-    }
-
-    /// The same, but where each key meets one place at most that changes, lcores see the changes
-    /// before this returns, each packet all of them or none; the object stays where it is. A
-    /// quarter of the cost, and the caches of the lcores keep their nodes.
-    ///
-    /// # Errors
-    /// As [`Classifier::apply`].
-    pub fn apply_in_place(
-        &mut self,
-        memory: &mut Memory<'_>,
-        changes: &[Change<W>],
-    ) -> Result<(), ClassifierError> {
-        self.make(memory, changes, Nodes::InPlace)
-    }
-
-    fn make(
         &mut self,
         memory: &mut Memory<'_>,
         changes: &[Change<W>],
@@ -351,10 +332,8 @@ impl<const W: usize> Classifier<W> {
         });
         match edited {
             Ok(new) => {
-                match new.map(|new| std::mem::replace(&mut self.object, new)) {
-                    Some(old) => draft.replace(&old.trees, old.line),
-                    None => draft.replace_in_place(),
-                }
+                let old = new.map(|new| std::mem::replace(&mut self.object, new));
+                draft.replace(old.as_ref().map(|old| (old.trees.as_slice(), old.line)));
                 (self.wide, self.edits) = (wide, self.edits + edits.len());
                 Ok(true)
             }

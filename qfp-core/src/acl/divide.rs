@@ -3,10 +3,11 @@
 use crate::acl::image::{Choice, NODE_BITS};
 use crate::acl::pattern::Pattern;
 
-/// What a copy of a rule costs, against what dividing gains, by measurement: in short lists, whose
-/// images fit the second-level cache beside routes and packets, and in long ones.
-const COPY_COST: [f32; 2] = [0.05, 0.3];
-/// Rules of a short list.
+/// What a copy of a rule costs, against what dividing gains; by measurement.
+const COPY_COST: f32 = 0.3;
+/// The same in short lists, whose images fit the second-level cache all the same.
+const COPY_COST_SHORT: f32 = 0.05;
+/// Most rules of a short list.
 const SHORT: usize = 1200;
 /// What a child costs.
 const CHILD_COST: f32 = 0.05;
@@ -43,7 +44,7 @@ pub(super) struct Divider<const W: usize> {
 impl<const W: usize> Divider<W> {
     pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern<W>>, enough: usize) -> Self {
         let cuts: Vec<_> = patterns.map(Cut::of).collect();
-        let copy_cost = COPY_COST[usize::from(cuts.len() > SHORT)];
+        let copy_cost = if cuts.len() > SHORT { COPY_COST } else { COPY_COST_SHORT };
         Self { cuts, enough, copy_cost }
     }
 

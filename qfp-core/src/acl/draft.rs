@@ -25,9 +25,8 @@ pub(super) struct Draft<'a> {
     replaced: BTreeSet<Entry>,
     new: Vec<Entry>,
     old: Vec<Entry>,
-    /// Nodes that readers see and children that they are to have instead of some: places and what
-    /// comes there.
-    in_place: Vec<(Entry, Vec<(usize, Entry)>)>,
+    /// Nodes that readers see, places in them, and the children that are to come there.
+    in_place: Vec<(Entry, usize, Entry)>,
     /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
     spare: BTreeMap<(u32, usize), Vec<u32>>,
 }
@@ -107,9 +106,9 @@ impl<'a> Draft<'a> {
 
     /// Has other children put into some places of a node that readers see, once all of the draft is
     /// written.
-    pub(super) fn change_in_place(&mut self, node: Entry, changes: Vec<(usize, Entry)>) {
-        self.exchange(node, &changes);
-        self.in_place.push((node, changes));
+    pub(super) fn change_in_place(&mut self, node: Entry, changes: &[(usize, Entry)]) {
+        self.exchange(node, changes);
+        self.in_place.extend(changes.iter().map(|(place, child)| (node, *place, *child)));
     }
 
     /// References of `node` go over from the children in some places to others.
@@ -121,22 +120,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes the changes in place, and sets aside what was there.
-    pub(super) fn replace_in_place(self) {
-        for (node, changes) in self.in_place {
-            for (place, child) in changes {
-                publish(self.lines, node.line(), NODE_CHILDREN + place, child.0);
-            }
+    /// Makes the changes in place, and sets aside what there was instead of what was written; so
+    /// also the trees and the line of an object in whose place another was written.
+    pub(super) fn replace(mut self, object: Option<(&[Entry], u32)>) {
+        for (node, place, child) in self.in_place {
+            publish(self.lines, node.line(), NODE_CHILDREN + place, child.0);
         }
-        for entry in self.old {
-            self.space.release(self.lines, entry);
+        if let Some((trees, line)) = object {
+            self.old.extend(trees);
+            self.space.retire(Extent { first: line, count: 1 });
         }
-    }
-
-    /// Sets aside what an object of `trees`, at `line`, has and the one that was written in its place
-    /// has not.
-    pub(super) fn replace(mut self, trees: &[Entry], line: u32) {
-        self.old.extend(trees);
         for entry in self.old {
             if !self.replaced.contains(&entry) {
                 self.space.release(self.lines, entry);
@@ -145,7 +138,6 @@ impl<'a> Draft<'a> {
         for node in self.replaced {
             self.space.retire_replaced(self.lines, node);
         }
-        self.space.retire(Extent { first: line, count: 1 });
     }
 
     /// Writes `filters`, at most `LEAF_MAX` in order of rank, as a leaf that has at least the columns

@@ -71,11 +71,11 @@ impl<const W: usize> Edit<W> {
 
 /// What becomes of the nodes above a leaf that changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nodes {
+pub enum Nodes {
     /// They are copied, so that readers of the old tree see none of it.
     Copied,
-    /// Where there is only one way to a node, it stays and gets another child. For edits of one tree
-    /// alone: a key comes by at most one child that is another.
+    /// Where there is only one way to a node, it stays and gets another child, as long as a key comes
+    /// by at most one child that is another: if one tree changes alone.
     InPlace,
 }
 
@@ -148,7 +148,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
             return Ok(node);
         }
         if alone && self.nodes == Nodes::InPlace {
-            self.draft.change_in_place(node, changes);
+            self.draft.change_in_place(node, &changes);
             return Ok(node);
         }
         self.draft.changed_node(node, &changes, alone)

@@ -28,6 +28,7 @@ mod tests;
 
 pub use bind::{AclResult, AclTables, Binding, Bindings, Feature};
 pub use classifier::{Change, Classifier, ClassifierError, FEATURES, Memory, Place, Rule};
+pub use edit::Nodes;
 pub use image::Line;
 pub use key::{Keys, Keys4, Keys6};
 pub use lookup::{Matches, NO_MATCH, Tcam};

@@ -44,8 +44,13 @@ fn two_routers_never_use_the_same_file_of_numbers_at_a_time() {
     pair.live(&config, ["sink", "sink"]).start().unwrap().stop().unwrap();
 }
 
-/// The SPI of the last of nine new keys.
-const LAST_KEY: u32 = 0x7009;
+/// New keys that are taken one after the other.
+const NEW_KEYS: u8 = 9;
+
+/// The SPI of new key number `n`.
+fn spi(n: u8) -> u32 {
+    0x7000 + u32::from(n)
+}
 
 /// Key number `n` of the west, beyond that of the configuration.
 fn another(n: u8) -> Sa {
@@ -53,7 +58,7 @@ fn another(n: u8) -> Sa {
     key[0] = n;
     let endpoints = Endpoints { local: wan(1, false), remote: wan(2, false) };
     let key = (Algorithm::Aes128Gcm, Secret::new(&key));
-    let sa = Sa::new(format!("out{n}"), Direction::Out, 0x7000 + u32::from(n), endpoints, key);
+    let sa = Sa::new(format!("out{n}"), Direction::Out, spi(n), endpoints, key);
     Sa { interface: Some("tunnel0".to_owned()), ..sa }
 }
 
@@ -66,7 +71,7 @@ fn generator(pair: &Pair, packets: usize) -> String {
 
 /// Takes nine new keys, one after the other, or as many as it can before the run ends.
 fn takes_new_keys(running: &qfp::Running) {
-    for n in 1..=9 {
+    for n in 1..=NEW_KEYS {
         std::thread::sleep(Duration::from_millis(5));
         match running.add_sa(another(n)) {
             Err(SaChangeError::Ended) => return,
@@ -94,7 +99,7 @@ fn numbers_over_new_keys(packets: usize) -> Option<Vec<(u32, u32)>> {
     let sent = pair.captured("wan.pcap");
     assert_eq!(sent.len(), packets);
     let all: Vec<(u32, u32)> = sent.iter().map(|outer| numbers(outer)).collect();
-    all.iter().any(|(spi, _)| *spi == LAST_KEY).then_some(all)
+    all.iter().any(|one| one.0 == spi(NEW_KEYS)).then_some(all)
 }
 
 #[test]

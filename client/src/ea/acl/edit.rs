@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use driver::Driver;
 use qfp_core::acl::key::{WORDS4, WORDS6};
-use qfp_core::acl::{Change, Memory, Pattern, Place, Rule};
+use qfp_core::acl::{Change, Memory, Nodes, Pattern, Place, Rule};
 
 use super::names::{CounterName, ObjectName, packed};
 use super::object::{Changes, Compiled};
@@ -75,6 +75,8 @@ impl AclAgent {
             wanted.push((*touched, rules::of_rule::<W>(list, &lists.objects, touched.rule)?));
         }
         let numbers = self.renumber(family, name, &wanted)?;
+        // When the only one is done, nothing can fail any more: lcores may see it at once.
+        let nodes = if objects == 1 { Nodes::InPlace } else { Nodes::Copied };
         let mut undo: Vec<(ObjectName, Changes)> = Vec::new();
         let mut outcome = Ok(());
         for (object_name, object) in &mut self.objects {
@@ -95,13 +97,7 @@ impl AclAgent {
             let changes = wrap(changes);
             let inverse = object.compiled.inverse(&changes);
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
-            // If this one is done, nothing can fail any more.
-            let made = if objects == 1 {
-                object.compiled.apply_in_place(&mut memory, &changes)
-            } else {
-                object.compiled.apply(&mut memory, &changes)
-            };
-            if let Err(error) = made {
+            if let Err(error) = object.compiled.apply(&mut memory, &changes, nodes) {
                 outcome = Err(AclError::Classifier { what: object_name.to_string(), error });
                 break;
             }
@@ -113,7 +109,7 @@ impl AclAgent {
                     let mut memory =
                         Memory { lines: driver.view(self.lines), space: &mut self.space };
                     // Should there be no room even for this, lcores go on with what it is now.
-                    let _ = object.compiled.apply(&mut memory, inverse);
+                    let _ = object.compiled.apply(&mut memory, inverse, Nodes::Copied);
                 }
             }
             for number in numbers.taken {

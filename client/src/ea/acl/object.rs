@@ -1,7 +1,7 @@
 //! Compiled objects of either family.
 
 use qfp_core::acl::key::{WORDS4, WORDS6};
-use qfp_core::acl::{Change, Classifier, ClassifierError, Memory, Place, Rule};
+use qfp_core::acl::{Change, Classifier, ClassifierError, Memory, Nodes, Place, Rule};
 
 /// A classifier of one family.
 pub(super) enum Compiled {
@@ -54,31 +54,18 @@ impl Compiled {
         }
     }
 
-    /// Makes changes that lcores see when they are pointed to the object's line.
     pub(super) fn apply(
         &mut self,
         memory: &mut Memory<'_>,
         changes: &Changes,
-    ) -> Result<(), ClassifierError> {
-        match (self, changes) {
-            (Self::V4(classifier), Changes::V4(changes)) => classifier.apply(memory, changes),
-            (Self::V6(classifier), Changes::V6(changes)) => classifier.apply(memory, changes),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes changes that lcores see at once, or when they are pointed to the object's line.
-    pub(super) fn apply_in_place(
-        &mut self,
-        memory: &mut Memory<'_>,
-        changes: &Changes,
+        nodes: Nodes,
     ) -> Result<(), ClassifierError> {
         match (self, changes) {
             (Self::V4(classifier), Changes::V4(changes)) => {
-                classifier.apply_in_place(memory, changes)
+                classifier.apply(memory, changes, nodes)
             }
             (Self::V6(classifier), Changes::V6(changes)) => {
-                classifier.apply_in_place(memory, changes)
+                classifier.apply(memory, changes, nodes)
             }
             _ => Ok(()),
         }

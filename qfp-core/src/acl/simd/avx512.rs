@@ -255,7 +255,7 @@ impl<const W: usize> Scan<'_, W> {
         } else {
             (0..2 * W).filter(|column| COLUMNS & ranges & 1 << column != 0).for_each(&mut range);
         }
-        let own = _bzhi_u32(u32::MAX, rules as u32) << (leaf.lane() & (BLOCK - 1));
+        let own = _bzhi_u32(u32::MAX, rules as u32) << leaf.lane();
         let hit = u32::from(_mm512_testn_epi32_mask(differ, differ)) & own;
         let results = block.wrapping_add(block_lines(columns) as usize - 2).cast::<u64>();
         // Without a branch: whether a leaf has a match is anybody's guess.

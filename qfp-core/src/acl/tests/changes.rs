@@ -1,7 +1,7 @@
 //! Rules that come and go: every step finds what a search finds, and nothing is leaked.
 
 use super::*;
-use crate::acl::{Change, ClassifierError};
+use crate::acl::{Change, ClassifierError, Nodes};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -50,28 +50,24 @@ proptest! {
     #[test]
     fn after_every_change_lookups_agree_with_a_search_and_memory_comes_back(
         rules in prop::collection::vec(rule(), 0..200),
-        steps in prop::collection::vec((step(), any::<bool>()), 1..40),
+        steps in prop::collection::vec((step(), prop_oneof![Just(Nodes::Copied), Just(Nodes::InPlace)]), 1..40),
         seeds in prop::collection::vec(any::<u64>(), 64..65),
     ) {
         let mut world = World::new(1 << 14);
         let mut classifier = classifier(&mut world, &rules, 3);
         let mut all: Vec<Pattern4> = rules.iter().flatten().copied().collect();
-        for (number, (step, in_place)) in steps.iter().enumerate() {
+        for (number, (step, nodes)) in steps.iter().enumerate() {
             if let Step::Add(_, _, patterns) | Step::Replace(_, patterns) = step {
                 all.extend(patterns);
             }
             let changes = changes(&classifier, step, 10_000 + number as u32);
             let before: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
             let (object, mut memory) = (classifier.object(), world.memory());
-            let made = match in_place {
-                true => classifier.apply_in_place(&mut memory, &changes),
-                false => classifier.apply(&mut memory, &changes),
-            };
-            if let Err(error) = made {
+            if let Err(error) = classifier.apply(&mut memory, &changes, *nodes) {
                 prop_assert!(matches!(error, ClassifierError::RuleExists(..)), "{error}");
                 let after: Vec<_> = classifier.rules().map(|(p, r)| (p, r.clone())).collect();
                 prop_assert_eq!(before, after);
-            } else if !changes.is_empty() && !in_place {
+            } else if !changes.is_empty() && *nodes == Nodes::Copied {
                 prop_assert_ne!(object, classifier.object());
             }
             let epoch = world.space.seal();
@@ -98,7 +94,7 @@ fn a_rule_that_comes_and_goes_in_place_leaves_the_object_where_it_is() {
     let replace = [Change::Remove(place), Change::Add(place, rule(2000))];
     for changes in [&[Change::Add(place, rule(1000))][..], &replace, &[Change::Remove(place)]] {
         let free = world.space.free();
-        classifier.apply_in_place(&mut world.memory(), changes).unwrap();
+        classifier.apply(&mut world.memory(), changes, Nodes::InPlace).unwrap();
         assert_eq!(classifier.object(), object);
         world.check(&classifier, &keys);
         // Leaves alone were written: five columns at most, of at most two leaves.
@@ -113,12 +109,12 @@ fn rules_squeezed_between_two_others_get_their_turn_without_end() {
     let mut classifier = classifier(&mut world, &[], 1);
     let place = |sequence| Place { feature: 0, sequence };
     let first = Change::Add(place(1 << 60), any());
-    classifier.apply(&mut world.memory(), &[first]).unwrap();
+    classifier.apply(&mut world.memory(), &[first], Nodes::Copied).unwrap();
     // Each comes before the one that came before it: ranks run out, and are spread anew.
     for step in 1..200_u64 {
         let rule = Rule { result: step as u32, ..any() };
         let change = Change::Add(place((1 << 60) - step), rule);
-        classifier.apply(&mut world.memory(), &[change]).unwrap();
+        classifier.apply(&mut world.memory(), &[change], Nodes::Copied).unwrap();
         world.check(&classifier, &[[0; WORDS4]]);
     }
 }
@@ -137,7 +133,7 @@ fn changes_that_contradict_are_refused_and_change_nothing() {
         vec![Change::Add(place(4, 0), rule())],
     ];
     for changes in refused {
-        classifier.apply(&mut world.memory(), &changes).unwrap_err();
+        classifier.apply(&mut world.memory(), &changes, Nodes::Copied).unwrap_err();
         assert_eq!((classifier.object(), classifier.len()), (object, 1));
     }
     world.check(&classifier, &[[0; WORDS4]]);

@@ -1,7 +1,7 @@
 //! What memory there is, and what becomes of it.
 
 use super::*;
-use crate::acl::Change;
+use crate::acl::{Change, Nodes};
 
 #[test]
 fn a_build_that_runs_out_of_memory_takes_nothing_and_says_how_much_it_wanted() {
@@ -42,11 +42,8 @@ fn changes_that_run_out_of_memory_change_nothing_and_take_nothing() {
         });
         let (object, free) = (classifier.object(), world.space.free());
         let (changes, mut memory) = (changes.collect::<Vec<_>>(), world.memory());
-        let made = match round % 2 {
-            0 => classifier.apply(&mut memory, &changes),
-            _ => classifier.apply_in_place(&mut memory, &changes),
-        };
-        if let Err(error) = made {
+        let nodes = [Nodes::Copied, Nodes::InPlace][round % 2];
+        if let Err(error) = classifier.apply(&mut memory, &changes, nodes) {
             assert!(error.to_string().contains("classifier memory is full"), "{error}");
             assert_eq!((classifier.object(), world.space.free()), (object, free), "{error}");
             refused += 1;
