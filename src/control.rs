@@ -48,6 +48,9 @@ pub(crate) struct ControlCounts {
     pub(crate) ipsec: Option<IpsecReport>,
 }
 
+/// What the slow path puts in, and on which lcore.
+pub(crate) type Work = Vec<(u16, Injected)>;
+
 /// What somebody wants done by whoever owns the control side.
 pub(crate) type Command = Box<dyn FnOnce(&mut Control) + Send>;
 
@@ -157,7 +160,7 @@ impl Control {
     }
 
     /// Handles one piece of work; what comes of it is appended to `injected`.
-    pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Vec<Injected>) {
+    pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Work) {
         match work {
             SlowWork::Punt(packet) => {
                 self.slow.punt(now, packet, &mut self.pool, &mut self.actions);
@@ -170,7 +173,7 @@ impl Control {
     }
 
     /// Does what is due at `now`.
-    pub(crate) fn poll(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+    pub(crate) fn poll(&mut self, now: Nanos, injected: &mut Work) {
         self.slow.poll(now, &mut self.pool, &mut self.actions);
         self.apply(now, injected);
     }
@@ -179,15 +182,21 @@ impl Control {
         self.slow.next_deadline()
     }
 
-    fn apply(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+    fn apply(&mut self, now: Nanos, injected: &mut Work) {
         for action in self.actions.drain(..) {
             match action {
-                Action::Inject { table, packet } => injected.push(Injected::Route(table, packet)),
-                Action::Forward { table, next_hop, packet } => {
-                    injected.push(Injected::Forward { table, next_hop, packet });
+                Action::Inject { lcore, table, origin, within, packet } => {
+                    let route = Injected::Route { table, origin, within, packet };
+                    injected.push((lcore, route));
                 }
-                Action::Transmit { uidb, packet } => {
-                    injected.push(Injected::Transmit(uidb, packet));
+                Action::Forward { lcore, table, next_hop, packet } => {
+                    injected.push((lcore, Injected::Forward { table, next_hop, packet }));
+                }
+                Action::Transmit { lcore, uidb, packet } => {
+                    injected.push((lcore, Injected::Transmit(uidb, packet)));
+                }
+                Action::TransmitPart { lcore, uidb, packet } => {
+                    injected.push((lcore, Injected::TransmitPart(uidb, packet)));
                 }
                 Action::PathMtu { destination, spi, mtu, .. } => {
                     let said = (spi, destination, mtu);
@@ -204,7 +213,7 @@ impl Control {
 
     /// Now and then: frees what no lcore reads any more, asks for lost members of groups, looks at
     /// SAs, and lets reports see the counts.
-    pub(crate) fn housekeeping(&mut self, now: Nanos, injected: &mut Vec<Injected>) {
+    pub(crate) fn housekeeping(&mut self, now: Nanos, injected: &mut Work) {
         self.now = now;
         if now.saturating_since(self.housekept) < HOUSEKEEPING_NS {
             return;
@@ -263,13 +272,12 @@ impl ControlLoop {
     /// Serves the lcores until `stop`, or until all their inputs have ended and nothing moves any
     /// more; then stops them. Returns the control side and the rings for [`settle`](Self::settle).
     pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
-        let mut next_lcore = 0;
         let mut quiet = 0;
         // Its rate limits count from here, so that the quiet time before the first packet earns
         // their bursts.
         let mut injected = Vec::new();
         self.control.poll(self.clock.now(), &mut injected);
-        self.put_in(injected, &mut next_lcore);
+        self.put_in(injected);
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
             let mut injected = Vec::new();
@@ -279,7 +287,7 @@ impl ControlLoop {
             }
             self.control.housekeeping(now, &mut injected);
             let busy = handled > 0 || !injected.is_empty();
-            self.put_in(injected, &mut next_lcore);
+            self.put_in(injected);
             // Ended inputs, empty rings and some quiet rounds since: nothing is under way.
             let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
             let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
@@ -298,7 +306,7 @@ impl ControlLoop {
         self
     }
 
-    fn serve(&mut self, now: Nanos, injected: &mut Vec<Injected>) -> usize {
+    fn serve(&mut self, now: Nanos, injected: &mut Work) -> usize {
         let Self { control, lcores, .. } = self;
         let serve = |rings: &mut LcoreRings| {
             rings.punts.pop_burst(BURST, |work| control.handle(now, work, injected))
@@ -306,10 +314,12 @@ impl ControlLoop {
         lcores.iter_mut().map(serve).sum()
     }
 
-    fn put_in(&mut self, injected: Vec<Injected>, next_lcore: &mut usize) {
-        for item in injected {
-            *next_lcore = (*next_lcore + 1) % self.lcores.len();
-            if self.lcores[*next_lcore].inject.push(item).is_err() {
+    /// Gives each lcore what is its own: packets of a flow stay in order.
+    fn put_in(&mut self, injected: Work) {
+        let count = self.lcores.len();
+        for (lcore, item) in injected {
+            let rings = self.lcores.get_mut(usize::from(lcore) % count.max(1));
+            if rings.is_none_or(|rings| rings.inject.push(item).is_err()) {
                 self.control.counts.inject_queue_full += 1;
             }
         }

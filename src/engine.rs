@@ -11,7 +11,7 @@ use pal::ring::{Consumer, Producer};
 use qfp_core::ipsec::EngineLcore;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
-use crate::control::Control;
+use crate::control::{Control, Work};
 use crate::idle::Idle;
 
 /// Packets taken from the slow path in one go.
@@ -140,7 +140,7 @@ impl VirtualLoop {
     pub(crate) fn run(mut self, stop: &StopFlag) -> (Ppe, Control) {
         let mut now = self.start;
         let mut work: Vec<SlowWork> = Vec::new();
-        let mut injected: Vec<Injected> = Vec::new();
+        let mut injected = Work::new();
         while !stop.is_stopped() {
             let Some((queue, at)) = self.next(now) else { break };
             // What the slow path has to do before the next packet comes is done in its own time.
@@ -185,7 +185,7 @@ impl VirtualLoop {
         let first = first?;
         if let Some(queue) = live {
             let mut work = Vec::new();
-            let mut injected = Vec::new();
+            let mut injected = Work::new();
             self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
         }
@@ -193,12 +193,12 @@ impl VirtualLoop {
     }
 
     /// Passes work to and from the slow path until there is none.
-    fn settle(&mut self, now: Nanos, work: &mut Vec<SlowWork>, injected: &mut Vec<Injected>) {
+    fn settle(&mut self, now: Nanos, work: &mut Vec<SlowWork>, injected: &mut Work) {
         while !work.is_empty() || !injected.is_empty() {
             for item in work.drain(..) {
                 self.control.handle(now, item, injected);
             }
-            self.ppe.inject(injected.drain(..), now, work);
+            self.ppe.inject(injected.drain(..).map(|(_, item)| item), now, work);
         }
     }
 }

@@ -10,7 +10,7 @@ use client::{Capacity, CommitError, Features, ListEdit, ListError};
 use hal::PortError;
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
 use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
-use qfp_core::ppe::PuntRates;
+use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 
 use crate::explain::{ExplainError, Explanation, Probe, explain};
@@ -145,7 +145,7 @@ impl Forwarder {
             crypto_lcores: None,
             eal_args: Vec::new(),
             capacity: None,
-            punt: PuntRates::default(),
+            punt: None,
             limits: Limits::default(),
             trace: 0,
             buffers: None,
@@ -205,10 +205,11 @@ impl Forwarder {
         self
     }
 
-    /// Rates of the punt path, for each lcore.
+    /// Rates of what goes to the slow path, of all lcores together, in place of those of the
+    /// configuration.
     #[must_use]
-    pub fn punt_rates(mut self, rates: PuntRates) -> Self {
-        self.parts.punt = rates;
+    pub fn punt_rates(mut self, rates: LptsRates) -> Self {
+        self.parts.punt = Some(rates);
         self
     }
 

@@ -19,6 +19,9 @@ pub struct RunReport {
     pub drops: Vec<(&'static str, u64)>,
     /// Packets handed to the slow path, by cause.
     pub punts: Vec<(&'static str, u64)>,
+    /// What goes to the slow path, by type of flow and input interface: dropped packets whose
+    /// source is told are among them. Those that nothing came of are left out.
+    pub policed: Vec<PolicedReport>,
     /// Packets that a step took over.
     pub consumed: u64,
     /// Packets that the slow path put in.
@@ -144,6 +147,19 @@ pub struct RuleReport {
     pub bytes: u64,
 }
 
+/// Packets of one type of flow for the slow path that came in through one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicedReport {
+    /// The type, such as `OSPF-mc-known`.
+    pub flow: &'static str,
+    /// The interface; `rp` and the like for what the router puts in itself.
+    pub interface: Arc<str>,
+    /// Packets that passed.
+    pub passed: u64,
+    /// Packets beyond the rate.
+    pub dropped: u64,
+}
+
 /// Counts of one port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortReport {
@@ -241,6 +257,7 @@ impl RunReport {
             ports: pairs(&self.ports, &earlier.ports).map(|(now, then)| now.since(&then)).collect(),
             drops: difference(&self.drops, &earlier.drops),
             punts: difference(&self.punts, &earlier.punts),
+            policed: policed_since(&self.policed, &earlier.policed),
             consumed: self.consumed.saturating_sub(earlier.consumed),
             injected: self.injected.saturating_sub(earlier.injected),
             queued: self.queued,
@@ -320,6 +337,20 @@ impl ClassReport {
     pub const fn transmitted(&self) -> Count {
         self.matched.since(self.dropped)
     }
+}
+
+fn policed_since(now: &[PolicedReport], earlier: &[PolicedReport]) -> Vec<PolicedReport> {
+    let before = |one: &PolicedReport| {
+        let same =
+            |then: &&PolicedReport| (then.flow, &then.interface) == (one.flow, &one.interface);
+        earlier.iter().find(same).map_or((0, 0), |then| (then.passed, then.dropped))
+    };
+    let since = now.iter().map(|one| {
+        let (passed, dropped) = before(one);
+        let passed = one.passed.saturating_sub(passed);
+        PolicedReport { passed, dropped: one.dropped.saturating_sub(dropped), ..one.clone() }
+    });
+    since.filter(|one| one.passed + one.dropped > 0).collect()
 }
 
 impl Count {

@@ -9,18 +9,20 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use client::config::{Config, RouteTable};
+use client::config::{Config, Interfaces, RouteTable};
 use client::ipsec::Marks;
 use client::{Capacity, Client, Features, PortFacts};
 use hal::spec::Spec;
 use hal::{Pool, Port, Queues};
 use pal::lcore::{CpuId, CpuList, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus};
 use qfp_core::counters::{CounterLayout, CounterTotals};
-use qfp_core::fia::{FiaBuilder, TracedPacket};
+use qfp_core::fia::{FiaBuilder, Kit, TracedPacket};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EngineQueues, EspDecap, EspEncap, engine_lanes};
 use qfp_core::isa::Isa;
-use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates};
+use qfp_core::lpts::{LptsGroup, LptsRates};
+use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
+use qfp_core::uidb::UidbIndex;
 
 use crate::control::{Command, Control, ControlLoop, Shared};
 use crate::forwarder::{RunError, StartError};
@@ -45,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) crypto_lcores: Option<CpuList>,
     pub(crate) eal_args: Vec<String>,
     pub(crate) capacity: Option<Capacity>,
-    pub(crate) punt: PuntRates,
+    pub(crate) punt: Option<LptsRates>,
     pub(crate) limits: Limits,
     pub(crate) trace: usize,
     pub(crate) buffers: Option<usize>,
@@ -133,18 +135,25 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut totals = CounterTotals::new(layout);
     let (lanes, crypto) = engine_lanes(cpus.cpus().len(), crypto_cpus.len());
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
-    let engines = engines(&parts, &cpus, queues, (&pool, lanes), &mut client, &mut totals)?;
-    let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let mut slow =
         SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), parts.limits.clone());
     for (uidb, address, mac) in client.static_neighbours(&parts.config) {
         slow.add_static_neighbour(uidb, address, mac);
     }
+    slow.set_sides(client.slow_path_sides(&parts.config));
+    let rates = parts.punt.as_ref().unwrap_or(&parts.config.lpts.rates);
+    let sessions = client.lpts(&parts.config);
+    let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), client.uidb_limit());
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
+    let made = (&pool, lanes, &kit);
+    let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
+    let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let totals = Arc::new(totals);
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
     let (commands, commanded) = channel();
     let (cache, shown) = (pool.cache(0), Arc::clone(&shared));
+    let interfaces = interface_names(&client, &parts.config);
     let mut control = Control::new(slow, (client, lists), cache, commanded, shown);
     control.show();
     let statistics = Statistics {
@@ -152,6 +161,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         started: Instant::now(),
         rows: parts.fia.names(),
         ports: names(&parts.config, &specs),
+        interfaces,
         lcores: (0..).zip(all_cpus(&cpus, &crypto_cpus).map(|cpu| Some(cpu.0))).collect(),
     };
     let total_packets = total(&ports, &specs);
@@ -180,6 +190,22 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     })
 }
 
+/// Names of interfaces by number, the internal ones among them.
+fn interface_names(client: &Client, config: &Config) -> Vec<Option<Arc<str>>> {
+    let mut names = vec![None; client.uidb_limit()];
+    let internal =
+        [(UidbIndex::RP, "rp"), (UidbIndex::RECYCLE, "recycle"), (UidbIndex::CRYPTO, "crypto")];
+    let interfaces = Interfaces::new(config);
+    let own =
+        interfaces.all().iter().filter_map(|one| Some((client.uidb(one.name())?, one.name())));
+    for (uidb, name) in own.chain(internal) {
+        if let Some(place) = names.get_mut(usize::from(uidb.0)) {
+            *place = Some(Arc::from(name));
+        }
+    }
+    names
+}
+
 fn first_cpu() -> Result<CpuList, StartError> {
     Ok(one(&allowed_cpus().map_err(StartError::Cpus)?))
 }
@@ -195,7 +221,7 @@ fn engines(
     parts: &Parts,
     cpus: &CpuList,
     queues: Vec<Queues>,
-    (pool, lanes): (&Pool, Vec<EngineLanes>),
+    (pool, lanes, kit): (&Pool, Vec<EngineLanes>, &Kit),
     client: &mut Client,
     totals: &mut CounterTotals,
 ) -> Result<Vec<Ppe>, StartError> {
@@ -211,11 +237,10 @@ fn engines(
             tx[lcore].push(queue);
         }
     }
-    let isa = Isa::detect();
     let mut engines = Vec::new();
     let mut lanes = lanes.into_iter();
     for (n, (rx, tx)) in rx.into_iter().zip(tx).enumerate() {
-        let mut fia = parts.fia.build(isa);
+        let mut fia = parts.fia.build_with(kit);
         if let Some(EngineLanes { seal, open }) = lanes.next() {
             fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
             fia.replace("esp-decap", Box::new(EspDecap::with_engines(open)))?;
@@ -223,6 +248,7 @@ fn engines(
         let (reader, region) = client.attach(&format!("lcore-{n}"))?;
         let numa = pal::lcore::current_numa_node(cpus.cpus()[n]).unwrap_or(0);
         let mut ppe = Ppe::new(PpeParts {
+            lcore: u16::try_from(n).unwrap_or(u16::MAX),
             fia,
             rx,
             tx,
@@ -231,7 +257,6 @@ fn engines(
             state: Some(client.state()),
             reader,
             counters: totals.add_lcore(),
-            punt: parts.punt.clone(),
         });
         ppe.trace(parts.trace);
         engines.push(ppe);

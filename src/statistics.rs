@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use qfp_core::counters::{CounterTotals, LoopEvent, PortEvent};
-use qfp_core::packet::{DropReason, PuntCause};
+use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent};
+use qfp_core::packet::{DropReason, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
+use qfp_core::uidb::UidbIndex;
 
 use crate::control::ControlCounts;
-use crate::report::{LcoreReport, PortReport, RunReport, StepReport};
+use crate::report::{LcoreReport, PolicedReport, PortReport, RunReport, StepReport};
 
 /// What reports are made from.
 pub(crate) struct Statistics {
@@ -17,6 +18,8 @@ pub(crate) struct Statistics {
     pub(crate) rows: Vec<&'static str>,
     /// Name and SPEC of each port.
     pub(crate) ports: Vec<(String, String)>,
+    /// Names of interfaces by number; none where there is no interface.
+    pub(crate) interfaces: Vec<Option<Arc<str>>>,
     /// Number and CPU of each lcore.
     pub(crate) lcores: Vec<(u16, Option<u16>)>,
 }
@@ -37,6 +40,7 @@ impl Statistics {
             ports: self.ports(xstats),
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
+            policed: self.policed(),
             consumed: totals.event(LoopEvent::Consumed),
             injected: totals.event(LoopEvent::Injected),
             queued: 0,
@@ -53,6 +57,23 @@ impl Statistics {
             ipsec: control.ipsec.clone(),
             generation: control.generation,
         }
+    }
+
+    /// What goes to the slow path. Two words for each type and interface are read.
+    fn policed(&self) -> Vec<PolicedReport> {
+        let mut all = Vec::new();
+        for (uidb, name) in (0..).zip(&self.interfaces) {
+            let Some(name) = name else { continue };
+            for &flow in FlowType::ALL {
+                let count = |policed| self.totals.policed(UidbIndex(uidb), flow, policed);
+                let [passed, dropped] = [Policed::Passed, Policed::Dropped].map(count);
+                if passed + dropped > 0 {
+                    let (flow, interface) = (flow.label(), Arc::clone(name));
+                    all.push(PolicedReport { flow, interface, passed, dropped });
+                }
+            }
+        }
+        all
     }
 
     fn ports(&self, xstats: Vec<Vec<(String, u64)>>) -> Vec<PortReport> {

@@ -17,7 +17,7 @@ use qfp::core::ipsec::{
 };
 use qfp::core::isa::Isa;
 use qfp::core::l2::{MacRow, PortClass};
-use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 use qfp::core::tables::table_kind;
 use qfp::core::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
 use qfp::driver::{Driver, DriverError};
@@ -105,6 +105,7 @@ impl Gateway {
         let port = if side == Side::West { LAN } else { WAN };
         let (reader, region) = driver.attach("bench")?;
         let ppe = Ppe::new(PpeParts {
+            lcore: 0,
             fia: fia.build(Isa::detect()),
             rx: vec![PolledQueue::new(port, Box::new(Feed(wire.clone())))],
             tx: vec![Box::new(Out(wire.clone())), Box::new(Out(wire.clone()))],
@@ -113,7 +114,6 @@ impl Gateway {
             state: Some(driver.state()),
             reader,
             counters: totals.add_lcore(),
-            punt: PuntRates::default(),
         });
         let now = Nanos::from_secs(1);
         Ok(Self { ppe, wire, totals, names, slow: Vec::new(), now, _driver: driver })

@@ -24,7 +24,7 @@ use qfp::client::{Capacity, Client, PortFacts};
 use qfp::core::counters::{CounterLayout, CounterTotals, LoopEvent};
 use qfp::core::fia::FiaBuilder;
 use qfp::core::isa::Isa;
-use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 use qfp::hal::pool::NativePool;
 use qfp::hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use qfp::pal::clock::Nanos;
@@ -303,6 +303,7 @@ fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
     let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
     let pool = Pool::Native(NativePool::new(1024, 2048));
     let mut ppe = Ppe::new(PpeParts {
+        lcore: 0,
         fia: fia.build(Isa::detect()),
         rx: vec![PolledQueue::new(0, Box::new(Replay { frames: frames.to_vec(), next: 0, size }))],
         tx: vec![Box::new(Discard), Box::new(Discard)],
@@ -311,7 +312,6 @@ fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
         state: Some(client.state()),
         reader: attached.0,
         counters: totals.add_lcore(),
-        punt: PuntRates::default(),
     });
     let mut work: Vec<SlowWork> = Vec::new();
     for vector in 0..VECTORS {

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::publication::{Generation, Reader, RootDraft};
 use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
+use qfp_core::lpts::Lpts;
 use qfp_core::punt;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -434,6 +435,24 @@ impl Client {
     ) -> Vec<punt::Interface> {
         let table = |vrf: Option<&str>| self.vrfs.table(vrf);
         self.interfaces.slow_path(&Interfaces::new(config), ports, table)
+    }
+
+    /// The interfaces that stand for entries of security policies, with the networks on our side
+    /// ([`SlowPath::set_sides`](punt::SlowPath::set_sides)), after a commit.
+    #[must_use]
+    pub fn slow_path_sides(&self, config: &Config) -> Vec<(UidbIndex, Vec<IpNet>)> {
+        let any = || vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+        let entries = config.ipsec.spd.iter().filter_map(|entry| {
+            let networks = entry.networks().map_or_else(any, |(ours, _)| vec![ours]);
+            Some((self.interfaces.named(entry.hidden_name())?, networks))
+        });
+        entries.collect()
+    }
+
+    /// Sessions, peers and open ports of `config`, after a commit.
+    #[must_use]
+    pub fn lpts(&self, config: &Config) -> Lpts {
+        config.lpts.lpts(|vrf| self.vrfs.table(vrf))
     }
 
     /// Static neighbours of `config`, after a commit.

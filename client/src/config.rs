@@ -16,6 +16,7 @@ mod definitions;
 mod error;
 mod interfaces;
 mod ipsec;
+mod lpts;
 mod mac;
 mod model;
 mod place;
@@ -34,8 +35,10 @@ pub use error::{ConfigError, Problem};
 pub use interfaces::{Hop, Interface, InterfaceId, InterfaceKind, Interfaces};
 pub use ipsec::Tunnel;
 pub use ipsec::{
-    ANY_PORT, ConfiguredSa, Ipsec, IpsecProblem, KeySource, OUTER_MTU, SpdAction, SpdEntry,
+    ANY_PORT, ConfiguredSa, Ipsec, IpsecProblem, KeySource, NEIGHBOUR_DISCOVERY, OUTER_MTU,
+    SpdAction, SpdEntry,
 };
+pub use lpts::{LptsConfig, LptsListener, LptsPeer, LptsProblem, LptsSession};
 pub use mac::{MacAddr, NotMac};
 pub use model::{
     Config, Layer3, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target,

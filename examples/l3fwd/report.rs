@@ -12,6 +12,7 @@ pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     parts.extend(steps(report));
     parts.extend(counts("drops by reason", "packets", &report.drops));
     parts.extend(counts("punts by cause", "packets", &report.punts));
+    parts.extend(policed(report));
     parts.extend(counts("slow path", "count", &report.slow_path));
     parts.extend(counts("crypto engines", "packets", &report.crypto_engines));
     parts.extend(lists::access_lists(report));
@@ -65,6 +66,15 @@ fn steps(report: &RunReport) -> Option<String> {
     for step in report.steps.iter().filter(|step| step.packets > 0) {
         let cycles = format!("{:.1}", step.cycles_per_packet);
         table.add_row([step.name.clone(), grouped(step.packets), cycles]);
+    }
+    (!table.is_empty()).then(|| table.trim_fmt())
+}
+
+fn policed(report: &RunReport) -> Option<String> {
+    let mut table = table(["to the slow path", "passed", "beyond the rate"]);
+    for one in &report.policed {
+        let name = format!("{} from {}", one.flow, one.interface);
+        table.add_row([name, grouped(one.passed), grouped(one.dropped)]);
     }
     (!table.is_empty()).then(|| table.trim_fmt())
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use qfp::client::acl::Family;
-use qfp::report::{RuleReport, RunReport};
+use qfp::report::{PolicedReport, RuleReport, RunReport};
 use serde_json::{Map, Value, json};
 
 /// The file the statistics go to, opened before the run so that a bad path is found at once. What
@@ -92,6 +92,7 @@ fn to_json(report: &RunReport) -> Value {
         "ports": ports,
         "drops": counts(&report.drops),
         "punts": counts(&report.punts),
+        "lpts": policed(&report.policed),
         "consumed": report.consumed,
         "injected": report.injected,
         "slow_path": counts(&report.slow_path),
@@ -129,6 +130,16 @@ fn by_family<'a>(all: impl Iterator<Item = (Family, &'a String, &'a Vec<RuleRepo
         of_family.insert(name.clone(), rules.collect());
     }
     json!({ "v4": v4, "v6": v6 })
+}
+
+/// What goes to the slow path, by interface and type of flow.
+fn policed(all: &[PolicedReport]) -> Value {
+    let mut interfaces: Map<String, Value> = Map::new();
+    for one in all {
+        let types = interfaces.entry(&*one.interface).or_insert_with(|| json!({}));
+        types[one.flow] = json!({ "passed": one.passed, "dropped": one.dropped });
+    }
+    Value::Object(interfaces)
 }
 
 /// Counts by name. Those that are zero are left out.

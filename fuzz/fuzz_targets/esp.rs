@@ -20,7 +20,7 @@ use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::crypto::Algorithm;
 use qfp_core::fia::FiaBuilder;
 use qfp_core::isa::Isa;
-use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 
 const BUFFERS: usize = 512;
 const MAC: [u8; 6] = [2, 0, 0, 0, 1, 0];
@@ -191,6 +191,7 @@ impl Gateway {
         let (coming, gone) = (Wire::default(), [Wire::default(), Wire::default()]);
         let port = if enters { LAN } else { WAN };
         let ppe = Ppe::new(PpeParts {
+            lcore: 0,
             fia: fia.build(Isa::detect()),
             rx: vec![PolledQueue::new(port as u16, Box::new(Coming(coming.clone())))],
             tx: gone.iter().map(|wire| Box::new(Gone(wire.clone())) as Box<dyn TxQueue>).collect(),
@@ -199,7 +200,6 @@ impl Gateway {
             state: Some(client.state()),
             reader,
             counters: totals.add_lcore(),
-            punt: PuntRates::default(),
         });
         Self { client, ppe, totals, coming, gone }
     }

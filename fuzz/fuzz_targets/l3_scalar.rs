@@ -30,6 +30,6 @@ fuzz_target!(|input: (u8, bool, bool, &[u8])| {
                 assert!((48..=len).contains(&usize::from(offset)));
             }
         }
-        Parsed::Drop(_) | Parsed::Punt(_) => {}
+        Parsed::Drop(_) | Parsed::Arp => {}
     }
 });

@@ -14,7 +14,7 @@ use pal::clock::Nanos;
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::isa::Isa;
-use qfp_core::ppe::{Injected, PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp_core::ppe::{Injected, PolledQueue, Ppe, PpeParts, SlowWork};
 use qfp_core::uidb::TableId;
 
 const BUFFERS: usize = 1024;
@@ -134,7 +134,7 @@ impl Router {
             match usize::from(head >> 14) {
                 3 => {
                     let packet = cache.packet(frame);
-                    work.extend(packet.map(|packet| Injected::Route(TableId::GLOBAL, packet)));
+                    work.extend(packet.map(|packet| Injected::route(TableId::GLOBAL, packet)));
                 }
                 port => {
                     let count = 1 + 5 * usize::from(head >> 11 & 7);
@@ -151,6 +151,7 @@ impl Router {
         let layout = CounterLayout::new(fia.names().len(), ports, self.client.uidb_limit());
         let mut totals = CounterTotals::new(layout);
         let mut ppe = Ppe::new(PpeParts {
+            lcore: 0,
             fia,
             rx: (0..).zip(feeds).map(|(n, feed)| PolledQueue::new(n, Box::new(feed))).collect(),
             tx: (0..ports).map(|_| Box::new(Picky) as Box<dyn TxQueue>).collect(),
@@ -159,7 +160,6 @@ impl Router {
             state: None,
             reader,
             counters: totals.add_lcore(),
-            punt: PuntRates::default(),
         });
         if knobs & 8 != 0 {
             ppe.trace(20);

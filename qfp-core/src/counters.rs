@@ -5,13 +5,15 @@
 
 use pal::counters::{CounterBlock, Counters};
 
-use crate::packet::{DropReason, PuntCause};
+use crate::packet::{DropReason, FlowType, PuntCause};
 use crate::uidb::UidbIndex;
 
 /// Words of one row of the FIA.
 const ROW_WORDS: usize = 3;
 /// Words of one interface.
 const INTERFACE_WORDS: usize = 4;
+/// Words of the types of flow of one interface.
+const POLICED_WORDS: usize = FlowType::COUNT * 2;
 /// Words of one rule.
 const RULE_WORDS: usize = 2;
 /// Words of one port.
@@ -33,6 +35,16 @@ pub enum PortEvent {
     TxBytes,
     /// Packets the back-end did not take.
     TxDropped,
+}
+
+/// What row `punt-police` says about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Policed {
+    /// It goes to the slow path.
+    Passed,
+    /// Its type has had its rate.
+    Dropped,
 }
 
 /// Which event of the loop as a whole.
@@ -116,6 +128,10 @@ impl CounterLayout {
     }
 
     const fn rule_base(&self) -> usize {
+        self.policed_base() + self.interfaces * POLICED_WORDS
+    }
+
+    const fn policed_base(&self) -> usize {
         self.interface_base() + self.interfaces * INTERFACE_WORDS
     }
 
@@ -239,6 +255,15 @@ impl LcoreCounters {
         }
     }
 
+    /// Counts a packet for the slow path that came in through an interface, under its type.
+    #[inline]
+    pub fn policed(&self, uidb: UidbIndex, flow: FlowType, policed: Policed) {
+        if usize::from(uidb.0) < self.layout.interfaces {
+            let base = self.layout.policed_base() + usize::from(uidb.0) * POLICED_WORDS;
+            self.block.add(base + flow as usize * 2 + policed as usize, 1);
+        }
+    }
+
     #[inline]
     fn interface(&self, uidb: UidbIndex) -> Option<usize> {
         let index = usize::from(uidb.0);
@@ -334,6 +359,16 @@ impl CounterTotals {
         }
         let base = self.layout.rule_base() + rule * RULE_WORDS;
         (self.counters.sum(base), self.counters.sum(base + 1))
+    }
+
+    /// Packets of a type for the slow path that came in through an interface.
+    #[must_use]
+    pub fn policed(&self, uidb: UidbIndex, flow: FlowType, policed: Policed) -> u64 {
+        if usize::from(uidb.0) >= self.layout.interfaces {
+            return 0;
+        }
+        let base = self.layout.policed_base() + usize::from(uidb.0) * POLICED_WORDS;
+        self.counters.sum(base + flow as usize * 2 + policed as usize)
     }
 
     /// What has gone through an interface.

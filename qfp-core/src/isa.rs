@@ -1,9 +1,10 @@
 //! Which kernels this processor can run.
 
 /// An instruction set the lookup kernels are written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isa {
     /// Plain Rust.
+    #[default]
     Portable,
     /// AVX2, BMI and POPCNT (x86-64-v3).
     Avx2,

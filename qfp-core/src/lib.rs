@@ -5,7 +5,7 @@
 //! - [`ppe`]: the run-to-completion engine of one lcore: receive, walk, transmit
 //! - [`fia`]: the order of operations, the one place that names every feature
 //! - [`l2`], [`l3`], [`acl`], [`pbr`], [`qos`], [`crypto`],
-//!   [`ipsec`], [`fib`], [`adjacency`], [`ifib`], [`punt`]: features; what they tell each other
+//!   [`ipsec`], [`fib`], [`adjacency`], [`ifib`], [`lpts`], [`punt`]: features; what they tell each other
 //!   goes through the vector
 //! - [`step`]: what a feature's row is; [`counters`]
 //! - [`packet`], [`uidb`]: vectors, interfaces
@@ -26,6 +26,7 @@ pub mod ipsec;
 pub mod isa;
 pub mod l2;
 pub mod l3;
+pub mod lpts;
 mod named;
 pub mod packet;
 pub mod pbr;

@@ -73,7 +73,7 @@ impl Step for PbrClassify {
         for slot in select {
             let Some(action) = action(&lcore.tables, vector, slot) else { continue };
             lcore.counters.rule(action.rule, u64::from(vector.burst.lens()[slot & 63]));
-            if action.flags & PbrAction::TABLE != 0 {
+            if action.flags & PbrAction::TABLE != 0 && !vector.local.contains(slot) {
                 vector.redirect(slot, TableId(action.table));
             }
             if action.class_mask != 0 {
@@ -116,7 +116,8 @@ impl PbrAct {
     fn route(&self, tables: &Tables<'_>, vector: &mut Vector, slot: usize, action: &PbrAction) {
         let i = slot & 63;
         let leaf = vector.leaf[i];
-        let for_us = AdjacencyTables::open(tables).group(leaf).class == GroupClass::Receive;
+        let for_us = vector.local.contains(slot)
+            || AdjacencyTables::open(tables).group(leaf).class == GroupClass::Receive;
         let table = vector.table(UidbTable::open(tables), slot);
         if !for_us
             && self.towards(tables, table, vector, slot, &action.next_hop4, &action.next_hop6)
@@ -131,6 +132,9 @@ impl PbrAct {
             if flowspec || !for_us {
                 vector.drop(slot, reason);
             }
+            return;
+        }
+        if for_us {
             return;
         }
         let vrf = Vrf::of(tables, table);

@@ -5,7 +5,6 @@
 //! it (one per lcore) belongs to the program.
 
 mod hand_over;
-mod punt_gate;
 mod recirculation;
 mod transmit;
 mod work;
@@ -18,15 +17,13 @@ use pal::clock::{Nanos, rdtsc};
 use pal::publication::Reader;
 use pal::region::{ReadOnly, ReadWrite};
 
-use crate::acl::LateFilter;
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, Gate, Trace, TracedPacket};
-use crate::packet::{Source, Vector};
+use crate::packet::{Origin, Source, Vector};
 use crate::step::Lcore;
 use crate::tables::Tables;
 use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
-pub use punt_gate::{PuntGate, PuntRates};
 pub use work::{Injected, SlowPathSink, SlowWork};
 
 use hand_over::hand_over;
@@ -50,6 +47,8 @@ impl PolledQueue {
 
 /// What a [`Ppe`] is made of.
 pub struct PpeParts {
+    /// Its number: what the slow path gives back for a packet of this lcore comes here.
+    pub lcore: u16,
     /// The order of operations.
     pub fia: Fia,
     /// Receive queues this lcore polls.
@@ -66,8 +65,6 @@ pub struct PpeParts {
     pub reader: Reader,
     /// Counters.
     pub counters: LcoreCounters,
-    /// Rates of the punt path.
-    pub punt: PuntRates,
 }
 
 /// Every how many vectors the rows' cycles are sampled, and halfway between those of the whole walk:
@@ -78,14 +75,44 @@ const SAMPLE_EVERY: u32 = 61;
 /// How a vector begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// It walks, from there and perhaps to that next hop.
-    From(Source, Option<IpAddr>),
+    /// It walks, from there.
+    From(Source),
+    /// It comes from the slow path.
+    Injected(Injection),
     /// A step gives it back.
     Held,
 }
 
+/// How something of the slow path goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It is routed.
+    Walk(Injection),
+    /// A frame of the router's own meets the security policy.
+    Own,
+    /// A frame is sent.
+    Part,
+}
+
+/// How packets of the slow path walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Injection {
+    uidb: UidbIndex,
+    table: TableId,
+    via: Option<IpAddr>,
+    origin: Option<Origin>,
+    within: Option<UidbIndex>,
+}
+
+impl Injection {
+    const fn new(uidb: UidbIndex, table: TableId) -> Self {
+        Self { uidb, table, via: None, origin: None, within: None }
+    }
+}
+
 /// The engine of one lcore.
 pub struct Ppe {
+    lcore: u16,
     fia: Fia,
     vector: Box<Vector>,
     rx: Vec<PolledQueue>,
@@ -95,8 +122,6 @@ pub struct Ppe {
     state: Option<ReadWrite>,
     reader: Reader,
     counters: LcoreCounters,
-    gate: PuntGate,
-    filter: LateFilter,
     recirculation: Recirculation,
     /// Where the packets that stayed in the vector come in next.
     stays: Option<Source>,
@@ -110,6 +135,7 @@ impl Ppe {
     pub fn new(parts: PpeParts) -> Self {
         let vector = Box::new(Vector::new(parts.pool.origin()));
         Self {
+            lcore: parts.lcore,
             fia: parts.fia,
             vector,
             rx: parts.rx,
@@ -119,8 +145,6 @@ impl Ppe {
             state: parts.state,
             reader: parts.reader,
             counters: parts.counters,
-            gate: PuntGate::new(&parts.punt),
-            filter: LateFilter::new(),
             recirculation: Recirculation::new(),
             stays: None,
             countdown: 1,
@@ -177,7 +201,7 @@ impl Ppe {
         let port = rx.port;
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
-        self.process(Start::From(Source::Port(port), None), now, sink);
+        self.process(Start::From(Source::Port(port)), now, sink);
         self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
         self.recirculate(now, sink);
         received
@@ -218,33 +242,38 @@ impl Ppe {
         now: Nanos,
         sink: &mut impl SlowPathSink,
     ) {
-        // All kinds in the order they come: one vector as long as kind, table and next hop stay.
-        let mut routing = None;
+        // All kinds in the order they come: one vector as long as their way stays the same.
+        let mut gathered = Way::Part;
         for item in work {
             let (way, uidb, packet) = match item {
-                Injected::Route(table, packet) => {
-                    (Some((UidbIndex::RP, table, None)), UidbIndex::RP, packet)
+                Injected::Route { table, origin, within, packet } => {
+                    let how = Injection::new(UidbIndex::RP, table);
+                    (Way::Walk(Injection { origin, within, ..how }), UidbIndex::RP, packet)
                 }
                 Injected::Forward { table, next_hop, packet } => {
-                    (Some((UidbIndex::RECYCLE, table, next_hop)), UidbIndex::RECYCLE, packet)
+                    let how = Injection::new(UidbIndex::RECYCLE, table);
+                    let way = Way::Walk(Injection { via: next_hop, ..how });
+                    (way, UidbIndex::RECYCLE, packet)
                 }
-                Injected::Transmit(uidb, packet) => match self.tunnel(uidb) {
+                Injected::Transmit(uidb, packet) => (Way::Own, uidb, packet),
+                Injected::TransmitPart(uidb, packet) => match self.tunnel(uidb) {
                     // It has no port: its way begins with the tunnel's headers.
                     Some(table) => {
-                        (Some((UidbIndex::RECYCLE, table, None)), UidbIndex::RECYCLE, packet)
+                        let way = Way::Walk(Injection::new(UidbIndex::RECYCLE, table));
+                        (way, UidbIndex::RECYCLE, packet)
                     }
-                    None => (None, uidb, packet),
+                    None => (Way::Part, uidb, packet),
                 },
             };
-            if way != routing || self.vector.burst.count() == VECTOR {
-                self.inject_vector(routing, now, sink);
-                routing = way;
+            if way != gathered || self.vector.burst.count() == VECTOR {
+                self.inject_vector(gathered, now, sink);
+                gathered = way;
             }
             if let Ok(slot) = self.vector.burst.push(packet) {
                 self.vector.output[slot & 63] = uidb;
             }
         }
-        self.inject_vector(routing, now, sink);
+        self.inject_vector(gathered, now, sink);
     }
 
     /// The table of a tunnel interface, through which its packets are reached; none for others.
@@ -255,36 +284,31 @@ impl Ppe {
         is_tunnel.then(|| row.routing_table())
     }
 
-    /// Routes what was gathered in the vector from that interface, in that table and perhaps to
-    /// that next hop; without them, sends it.
-    fn inject_vector(
-        &mut self,
-        routing: Option<(UidbIndex, TableId, Option<IpAddr>)>,
-        now: Nanos,
-        sink: &mut impl SlowPathSink,
-    ) {
+    /// Lets what was gathered in the vector go that way.
+    fn inject_vector(&mut self, way: Way, now: Nanos, sink: &mut impl SlowPathSink) {
         let count = self.vector.burst.count() as u64;
         if count == 0 {
             return;
         }
         self.counters.event(LoopEvent::Injected, count);
-        match routing {
-            Some((uidb, table, via)) => {
-                let source = Source::Internal { uidb, table };
-                self.process(Start::From(source, via), now, sink);
-                self.recirculate(now, sink);
-            }
-            None => self.send_frames(now),
+        match way {
+            Way::Walk(how) => drop(self.process(Start::Injected(how), now, sink)),
+            Way::Own | Way::Part => self.send_frames(way, now, sink),
         }
+        self.recirculate(now, sink);
     }
 
-    /// Sends complete frames, past all rows.
-    fn send_frames(&mut self, now: Nanos) {
+    /// Sends complete frames: the router's own past all rows but the security policy.
+    fn send_frames(&mut self, way: Way, now: Nanos, sink: &mut impl SlowPathSink) {
         let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
         self.vector.begin(source, now);
-        let tables = tables(&self.reader, &self.region, self.state.as_ref());
-        transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
-        self.vector.burst.clear();
+        self.vector.input = [UidbIndex::RP; VECTOR];
+        if way == Way::Own {
+            let tables = tables(&self.reader, &self.region, self.state.as_ref());
+            let mut lcore = Lcore { tables, counters: &self.counters };
+            self.fia.walk_own(&mut lcore, &mut self.vector);
+        }
+        self.end(sink);
     }
 
     /// Says that no table is in use, but for rows that held packets name: between vectors, and
@@ -311,9 +335,8 @@ impl Ppe {
             match start {
                 Start::Held if self.fia.resume(&mut lcore, &mut self.vector, now) => {}
                 Start::Held => return false,
-                Start::From(source, via) => {
-                    self.vector.begin(source, now);
-                    self.vector.via = via;
+                Start::From(_) | Start::Injected(_) => {
+                    begin(&mut self.vector, start, now);
                     let packets = u64::from(self.vector.live.count());
                     self.counters.event(LoopEvent::Vectors, 1);
                     self.countdown -= 1;
@@ -338,6 +361,16 @@ impl Ppe {
                     }
                 }
             }
+        }
+        self.end(sink);
+        true
+    }
+
+    /// Ends the walk of what is in the vector: it is sent, walks again, is handed over or freed.
+    #[inline]
+    fn end(&mut self, sink: &mut impl SlowPathSink) {
+        {
+            let tables = tables(&self.reader, &self.region, self.state.as_ref());
             if let Some(tx) = self.fia.tx_row() {
                 self.counters.row(tx, u64::from(self.vector.live.count()));
             }
@@ -351,8 +384,10 @@ impl Ppe {
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {
                 self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
-                let gates = (&mut self.gate, &mut self.filter);
-                hand_over(&mut self.vector, gates, &self.counters, tables, sink);
+                if let Some(punt) = self.fia.punt_row() {
+                    self.counters.row(punt, u64::from(self.vector.leaving().count()));
+                }
+                hand_over(&mut self.vector, self.lcore, &self.counters, tables, sink);
                 self.pool.free(&mut self.vector.burst, ended);
             }
         }
@@ -360,7 +395,6 @@ impl Ppe {
             self.vector.burst.clear();
         }
         self.quiescent();
-        true
     }
 
     /// Walks what the last vector has sent into walks of their own, and what these send, until
@@ -370,7 +404,7 @@ impl Ppe {
         while let Some(source) =
             self.stays.take().or_else(|| self.recirculation.next_vector(&mut self.vector))
         {
-            self.process(Start::From(source, None), now, sink);
+            self.process(Start::From(source), now, sink);
         }
     }
 
@@ -391,6 +425,19 @@ impl Ppe {
     #[must_use]
     pub fn counters(&self) -> &LcoreCounters {
         &self.counters
+    }
+}
+
+/// A walk begins.
+#[inline]
+fn begin(vector: &mut Vector, start: Start, now: Nanos) {
+    match start {
+        Start::From(source) => vector.begin(source, now),
+        Start::Injected(how) => {
+            vector.begin(Source::Internal { uidb: how.uidb, table: how.table }, now);
+            (vector.via, vector.origin, vector.within) = (how.via, how.origin, how.within);
+        }
+        Start::Held => {}
     }
 }
 

@@ -11,6 +11,7 @@
 //! What it does not do: TCP (counted drop, no reset), IPv4 options in what it sends, duplicate
 //! address detection for its own addresses, multicast listener reports, router advertisements.
 
+mod acquaintance;
 mod arp;
 mod counters;
 mod exercise;
@@ -31,14 +32,16 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hal::{Packet, PoolCache};
 use pal::clock::Nanos;
 
-use crate::packet::{DropReason, PuntCause, PuntedPacket};
+use crate::packet::{DropReason, Origin, PuntCause, PuntedPacket};
 use crate::uidb::{TableId, UidbIndex};
 use crate::wire::{Ethernet, is_group};
 
+pub use acquaintance::Acquaintance;
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
 pub use exercise::exercise;
 pub use interface::{Interface, VlanTag};
@@ -51,21 +54,31 @@ use interface::Interfaces;
 use neighbour::{Event, Neighbours};
 use reassembly::Reassembly;
 
-/// What the slow path wants done.
+/// What the slow path wants done. Packets go to the lcore that they, or what caused them, came from:
+/// those of a flow stay in order.
 #[derive(Debug)]
 pub enum Action {
     /// An IP packet for the router to route, behind an Ethernet header without addresses. It
     /// enters the walk through [`UidbIndex::RP`], where TTLs are not decremented and options not
     /// looked at (ING-21).
     Inject {
+        /// The lcore to route it.
+        lcore: u16,
         /// The table to route it in.
         table: TableId,
+        /// Where it came from, if it has only been put together.
+        origin: Option<Origin>,
+        /// The interface whose SA must protect it, or it does not leave: it tells of a packet that
+        /// came out of ESP.
+        within: Option<UidbIndex>,
         /// The packet.
         packet: Packet,
     },
     /// A packet of somebody else's that goes on, likewise, but through [`UidbIndex::RECYCLE`]: it
     /// meets the features of its output interface.
     Forward {
+        /// The lcore to route it.
+        lcore: u16,
         /// The table to route it in.
         table: TableId,
         /// Where it goes, if it has been routed already; its destination may lead elsewhere, since
@@ -74,8 +87,20 @@ pub enum Action {
         /// The packet.
         packet: Packet,
     },
-    /// A complete frame for one interface's transmit queue, past all features (EGR-09).
+    /// A complete frame of the router's own for one interface: it meets the security policy and
+    /// nothing else (EGR-09).
     Transmit {
+        /// The lcore to send it.
+        lcore: u16,
+        /// The interface.
+        uidb: UidbIndex,
+        /// The frame with its tags.
+        packet: Packet,
+    },
+    /// A complete frame for one interface's transmit queue: part of a packet that has met all rows.
+    TransmitPart {
+        /// The lcore to send it.
+        lcore: u16,
         /// The interface.
         uidb: UidbIndex,
         /// The frame with its tags.
@@ -103,9 +128,11 @@ pub enum Action {
     },
 }
 
-/// One call: when it happens, where buffers come from, and where actions go.
+/// One call: when it happens, for which lcore's packet, where buffers come from, and where actions
+/// go.
 struct Turn<'a> {
     now: Nanos,
+    lcore: u16,
     pool: &'a mut PoolCache,
     actions: &'a mut Vec<Action>,
 }
@@ -113,13 +140,28 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn transmit(&mut self, uidb: UidbIndex, frame: &[u8]) -> Result<(), SlowDrop> {
         let packet = self.pool.packet(frame).ok_or(SlowDrop::NoBuffer)?;
-        self.actions.push(Action::Transmit { uidb, packet });
+        self.actions.push(Action::Transmit { lcore: self.lcore, uidb, packet });
         Ok(())
     }
 
-    fn inject(&mut self, table: TableId, ip: &[u8]) -> Result<(), SlowDrop> {
+    /// Routes a packet of the router's own.
+    fn inject(
+        &mut self,
+        table: TableId,
+        within: Option<UidbIndex>,
+        ip: &[u8],
+    ) -> Result<(), SlowDrop> {
         let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
-        self.actions.push(Action::Inject { table, packet });
+        let lcore = self.lcore;
+        self.actions.push(Action::Inject { lcore, table, origin: None, within, packet });
+        Ok(())
+    }
+
+    /// Gives back a packet to the router that has been put together.
+    fn deliver(&mut self, table: TableId, origin: Origin, ip: &[u8]) -> Result<(), SlowDrop> {
+        let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
+        let (lcore, origin) = (self.lcore, Some(origin));
+        self.actions.push(Action::Inject { lcore, table, origin, within: None, packet });
         Ok(())
     }
 }
@@ -142,7 +184,7 @@ impl SlowPath {
     pub fn new(interfaces: Vec<Interface>, limits: Limits) -> Self {
         Self {
             interfaces: Interfaces::new(interfaces),
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(limits.neighbours),
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
             reassembly: Reassembly::default(),
@@ -164,6 +206,12 @@ impl SlowPath {
             }
         }
         self.discard(events, actions);
+    }
+
+    /// Says which interfaces stand for entries of security policies, and what their networks on our
+    /// side are: errors about packets that came in through them come from an address in there.
+    pub fn set_sides(&mut self, sides: Vec<(UidbIndex, Vec<ipnet::IpNet>)>) {
+        self.interfaces.set_sides(sides);
     }
 
     /// Enters a neighbour that is never asked for and never ages. It is announced, and what waits
@@ -193,7 +241,7 @@ impl SlowPath {
         actions: &mut Vec<Action>,
     ) {
         self.counters.punted += 1;
-        let mut turn = Turn { now, pool, actions };
+        let mut turn = Turn { now, lcore: punted.lcore, pool, actions };
         let fate = match punted.cause {
             PuntCause::Arp => self.arp(&mut turn, &punted),
             PuntCause::Ipv4ForUs | PuntCause::Ipv4LocalGroup => self.local_v4(&mut turn, &punted),
@@ -222,7 +270,7 @@ impl SlowPath {
         actions: &mut Vec<Action>,
     ) {
         self.counters.reported += 1;
-        let mut turn = Turn { now, pool, actions };
+        let mut turn = Turn { now, lcore: dropped.lcore, pool, actions };
         let problem = match reason {
             DropReason::Ipv4NoRoute | DropReason::Ipv6NoRoute => Some(Problem::NoRoute),
             DropReason::Ipv4Null0 | DropReason::Ipv6Null0 => {
@@ -248,7 +296,7 @@ impl SlowPath {
         self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
         let mut events = Vec::new();
         self.neighbours.expire(now, &self.limits, &mut events);
-        self.apply(&mut Turn { now, pool, actions }, events);
+        self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
     }
 
     /// When [`SlowPath::poll`] next has something to do.
@@ -262,6 +310,12 @@ impl SlowPath {
     pub fn drain(&mut self) {
         let held = self.neighbours.release_all();
         self.settle_held(&held, Err(SlowDrop::RunEnded));
+    }
+
+    /// Whom it knows and whom it waits for, for the fast path to ask.
+    #[must_use]
+    pub fn acquaintance(&self) -> Arc<Acquaintance> {
+        Arc::clone(self.neighbours.acquaintance())
     }
 
     /// What has been done so far.
@@ -293,16 +347,22 @@ impl SlowPath {
     }
 
     /// Sends an answer to the source of `about`: routed, or, to an address that only its link
-    /// knows, back to where the frame came from.
+    /// knows, back to where the frame came from. With `within`, only protected by the SA of that
+    /// interface.
     fn answer(
         &mut self,
         turn: &mut Turn<'_>,
         about: &PuntedPacket,
         ip: &[u8],
         to: IpAddr,
+        within: Option<UidbIndex>,
     ) -> Result<(), SlowDrop> {
         if !interface::is_link_local(to) {
-            return turn.inject(about.table, ip);
+            return turn.inject(about.table, within, ip);
+        }
+        if within.is_some() {
+            // Nothing leads from a link-local address into an SA.
+            return Err(SlowDrop::NoAddress);
         }
         let link = self.interfaces.get(about.input).ok_or(SlowDrop::NoInterface)?;
         let frame = Ethernet::parse(about.packet.frame()).map_err(|_| SlowDrop::Malformed)?;

@@ -19,10 +19,12 @@ use qfp_core::acl::{AclResult, Feature, Side, first_match};
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::order::ROUTER;
-use qfp_core::fia::{FiaBuilder, Gate, TraceOutcome, TracedPacket};
+use qfp_core::fia::{FiaBuilder, Gate, Kit, TraceOutcome, TracedPacket};
 use qfp_core::isa::Isa;
-use qfp_core::packet::{DropReason, Vector};
-use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp_core::lpts::LptsGroup;
+use qfp_core::packet::Vector;
+use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
+use qfp_core::punt::Acquaintance;
 use qfp_core::qos::ClassEvent;
 use qfp_core::step::{Lcore, Step};
 use qfp_core::tables::Tables;
@@ -73,8 +75,13 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
     let pool = Pool::Native(NativePool::new(BUFFERS, NATIVE_FRAME));
     let port = u16::try_from(port).unwrap_or(u16::MAX);
     let (reader, region) = client.attach("explain")?;
+    let rates = parts.punt.as_ref().unwrap_or(&config.lpts.rates);
+    let known = Arc::new(Acquaintance::new(1));
+    let lpts = LptsGroup::new(rates, client.lpts(config), known, client.uidb_limit());
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
     let mut ppe = Ppe::new(PpeParts {
-        fia: fia.build(Isa::detect()),
+        lcore: 0,
+        fia: fia.build_with(&kit),
         rx: vec![PolledQueue::new(port, Box::new(OneFrame(Some(frame.clone()))))],
         tx: config.ports.iter().flat_map(|_| sink()).collect(),
         pool: pool.cache(0),
@@ -82,7 +89,6 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         state: Some(client.state()),
         reader,
         counters: totals.add_lcore(),
-        punt: PuntRates::default(),
     });
     ppe.trace(1);
     let mut work: Vec<SlowWork> = Vec::new();
@@ -251,12 +257,8 @@ impl World<'_> {
         };
         let mut all = Vec::new();
         if let Some(list) = self.config.access_list(names, family) {
-            // What leaves the walk early is looked up later, and only its count tells.
             let number = acl.map(|result| AclResult(result).rule());
-            let is = |n: u32| match number {
-                Some(number) => n == number,
-                None => self.totals.rule(n).0 > 0 && side == Side::In,
-            };
+            let is = |n: u32| number == Some(n);
             let says = self.client.rule_counters().find_map(|(name, n)| match name {
                 CounterName::Ace(of, own, rule)
                     if is(n) && *of == family && own == list.name().as_str() =>
@@ -320,11 +322,6 @@ impl World<'_> {
 
     fn fate(&self, traced: TracedPacket, work: Vec<SlowWork>, tables: (Reader, ReadOnly)) -> Fate {
         let name = |uidb| self.interface(uidb).map(|interface| interface.name().to_owned());
-        // Beyond the rows, a list or a check of sources may still refuse what goes to the slow path.
-        if let Some(reason) = DropReason::ALL.iter().find(|reason| self.totals.drops(**reason) > 0)
-        {
-            return Fate::Dropped(*reason);
-        }
         for work in work {
             if let SlowWork::Punt(punted) = work {
                 let (interface, next_hop) = (name(punted.output), punted.next_hop);

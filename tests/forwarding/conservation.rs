@@ -3,9 +3,8 @@
 use qfp::Forwarder;
 use qfp::client::config::Config;
 use qfp::core::fia::{FiaBuilder, Gate};
-use qfp::core::packet::{DropReason, PuntCause, Vector};
-use qfp::core::ppe::PuntRates;
-use qfp::core::punt::Rate;
+use qfp::core::lpts::{FlowType, LptsRates};
+use qfp::core::packet::{DropReason, Vector};
 use qfp::core::step::{Lcore, Step};
 use qfp::hal::PacketMask;
 
@@ -255,8 +254,8 @@ fn the_same_packets_give_the_same_output_every_time() {
 
 #[test]
 fn punts_beyond_the_rate_of_their_cause_are_dropped_and_those_of_others_are_not() {
-    let mut rates = PuntRates::default();
-    rates.causes[PuntCause::IpTtlExceeded as usize] = Rate { per_second: 10, burst: 3 };
+    let mut rates = LptsRates::default();
+    rates.set(FlowType::TtlExceeded, 10, 3).unwrap();
     let expired = from_west(&udp(V4.0, V4.1, 1, (1, 2), &payload(40)));
     let for_us = from_west(&udp(V4.0, "10.1.0.1", 1, (1, 2), &payload(40)));
     let mut received: Vec<Timed> = vec![(0, expired.clone()); 5];

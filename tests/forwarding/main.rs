@@ -16,6 +16,7 @@ mod acl_oracle;
 mod conservation;
 mod crypto_engines;
 mod errors;
+mod floods;
 mod fragments;
 mod ipsec;
 mod live;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definition, IpsecProblem, MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
+use super::{Definition, IpsecProblem, LptsProblem, MAX_PATHS, MIN_MTU_IPV6, MacAddr, Place};
 use crate::acl::{GroupError, Name, ResolveError};
 use crate::ios::What;
 
@@ -339,6 +339,9 @@ pub enum Problem {
     /// No rate of a link.
     #[error("\"speed\" is bits a second, such as 10g, at most 800g, not {0:?}")]
     BadSpeed(String),
+    /// Something about what the slow path takes.
+    #[error(transparent)]
+    Lpts(LptsProblem),
     /// IPsec.
     #[error(transparent)]
     Ipsec(IpsecProblem),

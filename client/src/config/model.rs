@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definitions, Ipsec, MacAddr, Origin, Qos};
+use super::{Definitions, Ipsec, LptsConfig, MacAddr, Origin, Qos};
 use crate::acl::{AccessList, Document, Family};
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
@@ -42,6 +42,8 @@ pub struct Config {
     pub qos: Qos,
     /// SAs, tunnels and security policies.
     pub ipsec: Ipsec,
+    /// How much the slow path takes, and whom the router trusts.
+    pub lpts: LptsConfig,
     /// Where the access lists, object-groups and route maps were said.
     pub definitions: Definitions,
     /// The file it was read from.

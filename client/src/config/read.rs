@@ -10,7 +10,7 @@ use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, qos};
+use super::{ipsec, lpts, qos};
 
 const FILE: &[&str] = &[
     "port",
@@ -24,6 +24,8 @@ const FILE: &[&str] = &[
     "sa",
     "tunnel",
     "spd",
+    "lpts",
+    "punt",
 ];
 const PORT: &[&str] = &[
     "name",
@@ -133,6 +135,12 @@ impl Config {
         }
         for table in root.tables("spd", "[[spd]]", ipsec::SPD)? {
             config.add_spd_entry(table)?;
+        }
+        if let Some(table) = root.table("lpts", "[lpts]", lpts::LPTS)? {
+            config.lpts.read(table)?;
+        }
+        if let Some(table) = root.table("punt", "[punt]", lpts::PUNT)? {
+            config.lpts.read_punt(table)?;
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);

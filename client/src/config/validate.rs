@@ -30,6 +30,7 @@ impl Config {
         }
         check_overlaps(&interfaces)?;
         self.check_ipsec(&interfaces)?;
+        self.lpts.validate(&interfaces)?;
         self.check_bindings(&interfaces)?;
         self.check_routes(&interfaces)?;
         self.check_neighbours(&interfaces)

@@ -3,6 +3,7 @@ use std::fmt::{self, Display, Formatter};
 use ipnet::IpNet;
 
 use super::ipsec::write_ipsec;
+use super::lpts::write_lpts;
 use super::{Config, Layer3, Neighbour, Port, Qos, Route, Target, Urpf, Vlan};
 use crate::mqc::Policies;
 
@@ -45,6 +46,7 @@ impl Display for Config {
             }
         }
         write_ipsec(f, &self.ipsec, &mut separate)?;
+        write_lpts(f, self, &mut separate)?;
         for route in &self.routes {
             separate(f)?;
             write_route(f, route)?;

@@ -9,9 +9,8 @@ use crate::acl::bind::{AclResult, AclTables, Binding, Feature};
 use crate::acl::header::{keys4, keys6};
 use crate::acl::key::{Keys, Keys4, Keys6};
 use crate::acl::{Matches, NO_MATCH, Tcam};
-use crate::counters::LcoreCounters;
 use crate::isa::Isa;
-use crate::packet::{DropReason, L3, Source, Vector};
+use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::Tables;
 use crate::uidb::UidbIndex;
@@ -261,60 +260,4 @@ impl Step for AclAct {
         vector.drop_all(denied & vector.ipv4, DropReason::Ipv4Acl);
         vector.drop_all(denied & vector.ipv6, DropReason::Ipv6Acl);
     }
-}
-
-/// The inbound lists for packets that leave the walk before the lists' rows: what the parse finds
-/// to be for the slow path. One packet at a time.
-pub struct LateFilter(Classify);
-
-impl LateFilter {
-    /// A filter for one lcore.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Classify::new(Side::In, Isa::Portable))
-    }
-
-    /// Why the list of its input interface refuses the packet; none when it passes, or has passed.
-    #[must_use]
-    pub fn refuses(
-        &mut self,
-        tables: &Tables<'_>,
-        counters: &LcoreCounters,
-        vector: &mut Vector,
-        slot: usize,
-    ) -> Option<DropReason> {
-        let (ipv4, only) = (vector.ipv4.contains(slot), PacketMask::only(slot));
-        if vector.classified[Side::In as usize].contains(slot) || vector.l3(slot) == L3::Other {
-            return None;
-        }
-        let bindings = AclTables::open(tables).bindings(vector.input[slot & 63]);
-        if (if ipv4 { bindings.in4 } else { bindings.in6 }).object == 0 {
-            return None;
-        }
-        // The parse may have stopped before it filled this in.
-        vector.ip_len[slot & 63] = ip_len(vector, slot);
-        self.0.engine.classify(tables, vector, only, Side::In);
-        let result = AclResult(vector.class[Feature::Acl as usize][slot & 63]);
-        if result.0 == NO_MATCH {
-            return None;
-        }
-        counters.rule(result.rule(), u64::from(vector.burst.lens()[slot & 63]));
-        let reason = if ipv4 { DropReason::Ipv4Acl } else { DropReason::Ipv6Acl };
-        result.denies().then_some(reason)
-    }
-}
-
-impl Default for LateFilter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Length of an IP packet, as its header says.
-fn ip_len(vector: &Vector, slot: usize) -> u16 {
-    let word = |at: usize| {
-        let bytes = vector.network(slot).get(at..at + 2);
-        bytes.map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
-    };
-    if vector.ipv4.contains(slot) { word(2) } else { word(4).saturating_add(40) }
 }

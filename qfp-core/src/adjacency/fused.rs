@@ -1,7 +1,7 @@
 //! The run of rows from `ttl` to `mtu` in one pass, for packets that need nothing in between.
 //!
 //! Equal to the rows one by one, which a property test checks: a packet is taken only if its TTL
-//! lasts, it is not for us, its adjacency is plain (rewrite known, no egress features) and it fits
+//! lasts, it is not for us, no option asks for attention, its adjacency is plain (rewrite known, no egress features) and it fits
 //! the MTU. Packets that have egress features are taken from `ttl` to `l2-rewrite`, and meet the
 //! rows from there on. All others are left to the rows.
 
@@ -43,7 +43,7 @@ pub fn egress(
     select: PacketMask,
     kinds: Kinds,
 ) -> (Rewritten, Gates) {
-    let mut select = (select & vector.live) - vector.for_us;
+    let mut select = (select & vector.live) - (vector.for_us | vector.attention);
     if kinds.ttl {
         select -= vector.ttl_expiring;
     }

@@ -17,11 +17,13 @@ pub struct NextHop;
 impl Step for NextHop {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = AdjacencyTables::open(&lcore.tables);
+        vector.for_us |= select & vector.local;
+        let select = select - vector.local;
         let simple = super::one_member(&tables, vector, select);
         for slot in select - simple {
             choose(&tables, vector, slot);
         }
-        // A link-local source may reach us, but not pass (RFC 4291 2.5.6).
+        // Link-local packets may reach us, but not pass (RFC 3927 7, RFC 4291 2.5.6).
         let strayed = (vector.link_scope & select) - vector.for_us;
         if !strayed.is_empty() {
             vector.drop_all(strayed, DropReason::LinkLocalScope);

@@ -3,7 +3,10 @@
 use crate::fia::Direction;
 use crate::uidb::Uidb;
 
-const _: () = assert!(Gate::VRF.mask() == Uidb::VRF && Gate::URPF.mask() == Uidb::URPF);
+const _: () = {
+    assert!(Gate::VRF.mask() == Uidb::VRF && Gate::URPF.mask() == Uidb::URPF);
+    assert!(Gate::ESP_OUT.mask() == Uidb::ESP_OUT);
+};
 
 /// When a row looks at a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +16,9 @@ pub enum Gate {
     /// For packets whose interface (input for ingress rows, output for egress rows) has this bit
     /// of its feature word set.
     Bit(u8),
+    /// For packets of the router's own that tell of packets which came out of ESP: they may leave
+    /// through an SA only.
+    Confined,
 }
 
 impl Gate {
@@ -48,12 +54,13 @@ impl Gate {
     /// The first bit, in either direction, that is free for a user's own features.
     pub const FIRST_FREE: u8 = 32;
 
-    /// The mask of the feature word: all ones for [`Gate::Always`].
+    /// The mask of the feature word: all ones for [`Gate::Always`], none for [`Gate::Confined`].
     #[must_use]
     pub const fn mask(self) -> u64 {
         match self {
             Self::Always => u64::MAX,
             Self::Bit(bit) => 1 << (bit & 63),
+            Self::Confined => 0,
         }
     }
 
@@ -63,6 +70,7 @@ impl Gate {
         match self {
             Self::Always => "always".to_owned(),
             Self::Bit(bit) => format!("{} bit {bit}", direction.name()),
+            Self::Confined => "errors about opened packets".to_owned(),
         }
     }
 }

@@ -5,15 +5,18 @@
 //! list's result is known early and takes effect late, as in ING-24 and EGR-11. Rows without a
 //! step belong to features that are not built yet; they keep their place.
 
+use std::sync::Arc;
+
 use crate::acl::{AclAct, Classify, Side};
 use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
-use crate::ipsec::{EspDecap, EspEncap, SpdIn, SpdOut};
+use crate::ipsec::{EspDecap, EspEncap, SpdConfine, SpdIn, SpdOut};
 use crate::isa::Isa;
 use crate::l2::{IfClassify, MacFilter};
 use crate::l3::L3Parse;
+use crate::lpts::{LptsClassify, LptsGroup, PuntPolice};
 use crate::pbr::{PbrAct, PbrClassify};
 use crate::qos::QosAct;
 use crate::step::Step;
@@ -25,6 +28,8 @@ pub enum Direction {
     Ingress,
     /// The output interface's.
     Egress,
+    /// The row works on what has left its walk for the slow path.
+    Punt,
 }
 
 impl Direction {
@@ -34,6 +39,7 @@ impl Direction {
         match self {
             Self::Ingress => "ingress",
             Self::Egress => "egress",
+            Self::Punt => "punt",
         }
     }
 }
@@ -49,8 +55,17 @@ pub enum Family {
     Ipv6,
 }
 
+/// What steps are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Kit {
+    /// The instructions that kernels use.
+    pub isa: Isa,
+    /// What the slow path takes, and how much of it: of the lcores that share it.
+    pub lpts: Arc<LptsGroup>,
+}
+
 /// Makes a row's step, for one lcore.
-pub type MakeStep = fn(Isa) -> Box<dyn Step>;
+pub type MakeStep = fn(&Kit) -> Box<dyn Step>;
 
 /// One row.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +84,12 @@ pub struct Row {
     pub seed: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,
-    /// Its step; none for a feature that is not built yet, and for `tx`, which is the loop's.
+    /// Its step; none for a feature that is not built yet, and for `tx` and `punt`, which are the
+    /// loop's.
     pub make: Option<MakeStep>,
 }
 
-use Direction::{Egress, Ingress};
+use Direction::{Egress, Ingress, Punt};
 use Family::{Any, Ipv4, Ipv6};
 
 macro_rules! order {
@@ -93,21 +109,21 @@ pub static ROUTER: &[Row] = order! {
         "port and VLAN tags to input interface", "drop BadUidbIdx, UidbDown", "ING-01".
     "mac-filter"       Ingress Gate::MAC_FILTER, Any,  Some(|_| Box::new(MacFilter));
         "frames for other stations", "drop MacFilter", "own".
-    "l3-parse"         Ingress Gate::Always,     Any,  Some(|isa| Box::new(L3Parse::new(isa)));
-        "network header checks", "drop format errors, martians; punt Arp, groups, options", "ING-14".
-    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|isa| Box::new(Classify::new(Side::In, isa)));
+    "l3-parse"         Ingress Gate::Always,     Any,  Some(|kit| Box::new(L3Parse::new(kit.isa)));
+        "network header checks", "drop format errors, martians", "ING-14".
+    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|kit| Box::new(Classify::new(Side::In, kit.isa)));
         "access list lookup, result only", "nothing", "ING-02".
-    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|isa| Box::new(PbrClassify::new(isa)));
+    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|kit| Box::new(PbrClassify::new(kit.isa)));
         "policy-based routing lookup; routing table and DSCP change", "nothing", "ING-06".
-    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  Some(|isa| Box::new(Classify::new(Side::In, isa)));
+    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  Some(|kit| Box::new(Classify::new(Side::In, kit.isa)));
         "service policy class lookup", "nothing", "ING-04".
-    "urpf"             Ingress Gate::URPF,       Any,  Some(|isa| Box::new(Urpf::new(isa)));
+    "urpf"             Ingress Gate::URPF,       Any,  Some(|kit| Box::new(Urpf::new(kit.isa)));
         "source lookup", "drop Ipv4UnicastRpf, Ipv6UnicastRpf", "ING-09".
-    "fib4-lookup"      Ingress Gate::Always,     Ipv4, Some(|isa| Box::new(Fib4Lookup::new(isa)));
+    "fib4-lookup"      Ingress Gate::Always,     Ipv4, Some(|kit| Box::new(Fib4Lookup::new(kit.isa)));
         "longest prefix match", "nothing", "ING-07".
-    "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|isa| Box::new(Fib6Lookup::new(isa)));
+    "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|kit| Box::new(Fib6Lookup::new(kit.isa)));
         "longest prefix match", "nothing", "ING-07".
-    "pbr-act-in"       Ingress Gate::PBR_IN,     Any,  Some(|isa| Box::new(PbrAct::new(isa)));
+    "pbr-act-in"       Ingress Gate::PBR_IN,     Any,  Some(|kit| Box::new(PbrAct::new(kit.isa)));
         "policy's next hop in place of the route's", "drop PbrNull0, Flowspec", "ING-06".
     "next-hop"         Ingress Gate::Always,     Any,  Some(|_| Box::new(NextHop));
         "group member by flow hash, output interface, for us or not",
@@ -118,35 +134,50 @@ pub static ROUTER: &[Row] = order! {
         "police, then mark", "drop Policer", "ING-13".
     "esp-decap"        Ingress Gate::ESP_IN,     Any,  Some(|_| Box::new(EspDecap::new()));
         "ESP for this router is opened; the inner packet begins a walk", "drop Esp reasons, NatKeepalive", "CRY-01, CRY-06".
-    "spd-in"           Ingress Gate::SPD_IN,     Any,  Some(|isa| Box::new(SpdIn::new(isa)));
+    "spd-in"           Ingress Gate::SPD_IN,     Any,  Some(|kit| Box::new(SpdIn::new(kit.isa)));
         "cleartext that a security policy wants protected or discarded", "drop SpdUnprotected, SpdDiscard", "CRY-01".
     "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
     "qos-queue-in"     Ingress Gate::QUEUE_IN,   Any,  None;
         "ingress queue", "drop", "ING-18".
     "ifib-act"         Ingress Gate::Always,     Any,  Some(|_| Box::new(IfibAct));
-        "packets for this router leave", "punt Ipv4ForUs, Ipv6ForUs", "ING-20".
+        "packets for this router leave, and those with options that it must look at",
+        "punt Arp, Ipv4ForUs, Ipv6ForUs, Ipv4LocalGroup, Ipv4Options, Ipv6HopByHop", "ING-20".
     "adjacency"        Egress  Gate::Always,     Any,  Some(|_| Box::new(AdjacencyLookup));
         "full egress lookup", "punt Glean, IncompleteAdjacency", "EGR-01".
     "l2-rewrite"       Egress  Gate::Always,     Any,  Some(|_| Box::new(L2Rewrite));
         "header of the output link", "drop RewriteNoRoom", "EGR-02".
-    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  Some(|isa| Box::new(Classify::new(Side::Out, isa)));
+    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  Some(|kit| Box::new(Classify::new(Side::Out, kit.isa)));
         "access list lookup, result only", "nothing", "EGR-03".
-    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  Some(|isa| Box::new(Classify::new(Side::Out, isa)));
+    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  Some(|kit| Box::new(Classify::new(Side::Out, kit.isa)));
         "service policy class lookup", "nothing", "EGR-04".
     "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  Some(|_| Box::new(AclAct::new(Side::Out)));
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
     "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  Some(|_| Box::new(QosAct::new(Side::Out)));
         "police, then mark, then queue", "drop Policer", "EGR-06".
-    "spd-out"          Egress  Gate::SPD_OUT,    Any,  Some(|isa| Box::new(SpdOut::new(isa)));
+    "spd-out"          Egress  Gate::SPD_OUT,    Any,  Some(|kit| Box::new(SpdOut::new(kit.isa)));
         "security policy: protect, bypass or discard", "drop SpdDiscard", "CRY-01".
+    "spd-confine"      Egress  Gate::Confined,   Any,  Some(|_| Box::new(SpdConfine));
+        "what tells of opened packets leaves through their SA only", "drop SpdUnprotected", "CRY-01".
     "esp-encap"        Egress  Gate::ESP_OUT,    Any,  Some(|_| Box::new(EspEncap::new()));
         "ESP of the tunnel; the outer packet begins a walk", "drop Esp reasons; punt IpMtuExceeded", "CRY-01, CRY-06".
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
     "tx"               Egress  Gate::Always,     Any,  None;
         "transmit queue of the output port", "drop TxQueueFull", "EGR-11".
+    "lpts"             Punt    Gate::Always,     Any,  Some(|kit| Box::new(LptsClassify::new(Arc::clone(&kit.lpts))));
+        "type of flow of what is punted, and of drops whose source is to be told", "nothing", "ING-23".
+    "punt-police"      Punt    Gate::Always,     Any,  Some(|kit| Box::new(PuntPolice::new(Arc::clone(&kit.lpts))));
+        "rate of each type, with a share for each input interface", "drop Lpts, PuntPerCausePolicer", "ING-23".
+    "punt"             Punt    Gate::Always,     Any,  None;
+        "ring to the slow path", "drop PuntQueueFull", "ING-23".
 };
+
+/// First row that frames go through which the slow path has made for one interface: ARP, neighbour
+/// discovery, and answers on a link. They have their header.
+pub const OWN_FRAMES_FIRST: &str = "spd-out";
+/// Last of these rows.
+pub const OWN_FRAMES_LAST: &str = "esp-encap";
 
 /// First row of the run that [`crate::adjacency::fused`] can serve at once.
 pub const FUSED_FIRST: &str = "ttl";
@@ -188,17 +219,22 @@ mod tests {
                 "acl-act-out",
                 "qos-act-out",
                 "spd-out",
+                "spd-confine",
                 "esp-encap",
                 "mtu",
                 "tx",
+                "lpts",
+                "punt-police",
+                "punt",
             ]
         );
     }
 
     #[test]
-    fn ingress_rows_come_before_egress_rows_and_names_are_unique() {
-        let first_egress = ROUTER.iter().position(|row| row.direction == Egress).unwrap();
-        assert!(ROUTER[first_egress..].iter().all(|row| row.direction == Egress));
+    fn ingress_comes_before_egress_and_punt_last_and_names_are_unique() {
+        let order = [Ingress, Egress, Punt].map(|direction| direction as usize);
+        assert!(order.is_sorted());
+        assert!(ROUTER.is_sorted_by_key(|row| row.direction as usize));
         let mut names: Vec<_> = ROUTER.iter().map(|row| row.name).collect();
         names.sort_unstable();
         names.dedup();

@@ -141,10 +141,13 @@ impl Trace {
         }
     }
 
-    /// The walk has ended; `tx` is the row that what is live goes through next.
-    pub(super) fn end(&mut self, vector: &Vector, tx: Option<&'static str>) {
-        if let Some(row) = tx {
-            self.row(row, vector.live, 0);
+    /// The walk has ended; `tx` is the row that what is live goes through next, `punt` that of what
+    /// goes to the slow path.
+    pub(super) fn end(&mut self, vector: &Vector, [tx, punt]: [Option<&'static str>; 2]) {
+        for (row, select) in [(tx, vector.live), (punt, vector.punted)] {
+            if let Some(row) = row {
+                self.row(row, select, 0);
+            }
         }
         for (slot, mut packet) in self.walking.drain(..) {
             let i = slot & 63;

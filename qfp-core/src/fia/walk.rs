@@ -5,7 +5,9 @@ use pal::clock::{Nanos, rdtsc};
 
 use crate::adjacency::fused::{self, Kinds, Rewritten};
 use crate::fia::Gate;
-use crate::fia::order::{Direction, FUSED_FIRST, FUSED_LAST, Family, ROUTER, Row};
+use crate::fia::order::{
+    Direction, FUSED_FIRST, FUSED_LAST, Family, Kit, OWN_FRAMES_FIRST, OWN_FRAMES_LAST, ROUTER, Row,
+};
 use crate::fia::trace::Trace;
 use crate::isa::Isa;
 use crate::packet::Vector;
@@ -24,7 +26,7 @@ pub enum FiaError {
 }
 
 /// Makes a step for each lcore.
-type Factory = Box<dyn Fn(Isa) -> Box<dyn Step> + Send + Sync>;
+type Factory = Box<dyn Fn(&Kit) -> Box<dyn Step> + Send + Sync>;
 
 struct Plan {
     name: &'static str,
@@ -94,9 +96,16 @@ impl FiaBuilder {
         self.plan.iter().map(|row| row.name).collect()
     }
 
-    /// Makes the steps for one lcore.
+    /// Makes the steps for one lcore, which polices by itself what goes to the slow path, at the
+    /// published rates.
     #[must_use]
     pub fn build(&self, isa: Isa) -> Fia {
+        self.build_with(&Kit { isa, ..Kit::default() })
+    }
+
+    /// Makes the steps for one lcore.
+    #[must_use]
+    pub fn build_with(&self, kit: &Kit) -> Fia {
         let rows: Vec<ActiveRow> = self
             .plan
             .iter()
@@ -108,7 +117,7 @@ impl FiaBuilder {
                     direction: plan.direction,
                     gate: plan.gate,
                     family: plan.family,
-                    step: plan.make.as_ref()?(isa),
+                    step: plan.make.as_ref()?(kit),
                 })
             })
             .collect();
@@ -117,8 +126,24 @@ impl FiaBuilder {
             (Some(first), Some(last)) if self.fuse => Fusion::of(&rows, first, last),
             _ => None,
         };
-        let tx = self.plan.iter().position(|plan| plan.name == "tx");
-        Fia { names: self.names(), rows, fusion, replaced: Vec::new(), tx, isa }
+        let own = match ["l3-parse", OWN_FRAMES_FIRST, OWN_FRAMES_LAST].map(position) {
+            [Some(parse), Some(first), Some(last)] => Some((parse, first, last)),
+            _ => None,
+        };
+        let leaving = rows.iter().position(|row| row.direction == Direction::Punt);
+        let leaving = leaving.unwrap_or(rows.len());
+        let number = |name| self.plan.iter().position(|plan| plan.name == name);
+        let ends = [number("tx"), number("punt")];
+        Fia {
+            names: self.names(),
+            rows,
+            fusion,
+            own,
+            leaving,
+            replaced: Vec::new(),
+            ends,
+            isa: kit.isa,
+        }
     }
 }
 
@@ -168,11 +193,13 @@ impl Fusion {
                 (_, Gate::Always | Gate::TTL) if own => {
                     fusion.counted[usize::from(fusion.shown_at != 0)].push(row.number);
                 }
+                // The kernel leaves such vectors alone.
+                (_, Gate::Confined) => {}
                 // A feature of the user's own that looks at every packet.
                 (_, Gate::Always) => return None,
                 (Direction::Ingress, gate) => fusion.blocked_by |= gate.mask(),
                 // Egress features show in the adjacency, which is then not plain.
-                (Direction::Egress, _) => before_rewrite |= fusion.shown_at == 0,
+                (Direction::Egress | Direction::Punt, _) => before_rewrite |= fusion.shown_at == 0,
             }
             if row.name == "l2-rewrite" {
                 fusion.shown_at = row.number;
@@ -184,8 +211,11 @@ impl Fusion {
 
     /// What the kernel may take of a vector; none if it must be left to the rows.
     #[inline]
-    fn kinds(&self, gates_in: Gates) -> Option<Kinds> {
-        let ttl = Gate::TTL.mask();
+    fn kinds(&self, vector: &Vector) -> Option<Kinds> {
+        let (gates_in, ttl) = (vector.gates_in, Gate::TTL.mask());
+        if vector.within.is_some() {
+            return None;
+        }
         if gates_in.any & self.blocked_by != 0 || (gates_in.any & !gates_in.all) & ttl != 0 {
             return None;
         }
@@ -206,9 +236,15 @@ pub struct Fia {
     names: Vec<&'static str>,
     rows: Vec<ActiveRow>,
     fusion: Option<Fusion>,
+    /// The row that reads headers, and the first and last of those that frames of the router's own
+    /// go through.
+    own: Option<(usize, usize, usize)>,
+    /// First of the rows for what leaves for the slow path.
+    leaving: usize,
     /// Rows with another step than they were built with.
     replaced: Vec<usize>,
-    tx: Option<usize>,
+    /// Numbers of the rows that the loop serves: `tx` and `punt`.
+    ends: [Option<usize>; 2],
     isa: Isa,
 }
 
@@ -261,7 +297,13 @@ impl Fia {
     /// Number of the row `tx`, which the loop serves.
     #[must_use]
     pub fn tx_row(&self) -> Option<usize> {
-        self.tx
+        self.ends[0]
+    }
+
+    /// Number of the row `punt`, which the loop serves.
+    #[must_use]
+    pub fn punt_row(&self) -> Option<usize> {
+        self.ends[1]
     }
 
     /// Takes the vector through all rows. Afterwards its live packets are ready to be sent.
@@ -281,7 +323,54 @@ impl Fia {
     pub fn walk_traced(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, trace: &mut Trace) {
         trace.begin(vector);
         self.run(lcore, vector, &mut Observer::Tracer { last: rdtsc(), trace });
-        trace.end(vector, self.tx.map(|tx| self.names[tx]));
+        trace.end(vector, self.ends.map(|end| end.map(|row| self.names[row])));
+    }
+
+    /// Takes frames that the slow path has made, and that have their output interface and their
+    /// header, through the security policy. Afterwards those that are live are ready to be sent.
+    pub fn walk_own(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
+        let Some((parse, first, last)) = self.own else { return };
+        // Only IP packets have a policy.
+        let mut packets = PacketMask::EMPTY;
+        for slot in vector.live {
+            let frame = vector.burst.frame(slot);
+            let offset = header_len(frame);
+            let ethertype = frame.get(usize::from(offset) - 2..usize::from(offset));
+            if let Some([0x08, 0x00] | [0x86, 0xdd]) = ethertype {
+                packets.insert(slot);
+            }
+            vector.l3_offset[slot & 63] = offset;
+        }
+        if let Some(row) = self.rows.get_mut(parse).filter(|_| !packets.is_empty()) {
+            row.step.process(lcore, vector, packets);
+        }
+        let uidbs = UidbTable::open(&lcore.tables);
+        vector.gates_out = Gates::of(uidbs, &vector.output, vector.live, |row| row.features_out);
+        for row in self.rows.get_mut(first..=last).unwrap_or_default() {
+            let select = select(row.direction, row.gate, row.family, lcore, vector);
+            if !select.is_empty() {
+                row.step.process(lcore, vector, select);
+                lcore.counters.row(row.number, u64::from(select.count()));
+            }
+        }
+        self.leave(lcore, vector, &mut Observer::Nobody);
+    }
+
+    /// Takes what has left its walk for the slow path through the rows of its own.
+    #[cold]
+    fn leave(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut Observer<'_>) {
+        for row in self.rows.get_mut(self.leaving..).unwrap_or_default() {
+            let select = vector.leaving();
+            if select.is_empty() {
+                return;
+            }
+            row.step.process(lcore, vector, select);
+            lcore.counters.row(row.number, u64::from(select.count()));
+            if !matches!(observer, Observer::Nobody) {
+                // The walk of a dropped packet is over, whoever is told.
+                observer.row(row.name, row.number, lcore, select - vector.reported);
+            }
+        }
     }
 
     /// One function for all walks, so that a sampled walk runs the code that the others run.
@@ -293,10 +382,10 @@ impl Fia {
         };
         let (mut done, mut gates_out) = (Rewritten::default(), Gates::default());
         let mut n = 0;
-        while n < self.rows.len() {
+        loop {
             if n == fused_first
                 && let Some(fusion) = &self.fusion
-                && let Some(kinds) = fusion.kinds(vector.gates_in)
+                && let Some(kinds) = fusion.kinds(vector)
             {
                 (done, gates_out) = fused::egress(lcore, vector, vector.live, kinds);
                 for (rows, mask) in fusion.rows(kinds).into_iter().zip([vector.ahead, done.plain]) {
@@ -322,7 +411,9 @@ impl Fia {
                 vector.ahead = PacketMask::EMPTY;
                 vector.gates_out.all = 0;
             }
-            let Some(row) = self.rows.get_mut(n) else { break };
+            // Behind the kernel's run there may be no row left.
+            let row = self.rows.get_mut(n).filter(|_| n < self.leaving);
+            let Some(row) = row else { break };
             let select = select(row.direction, row.gate, row.family, lcore, vector);
             if !select.is_empty() {
                 row.step.process(lcore, vector, select);
@@ -333,6 +424,22 @@ impl Fia {
             }
             n += 1;
         }
+        if !vector.leaving().is_empty() {
+            self.leave(lcore, vector, observer);
+        }
+    }
+}
+
+/// Bytes in front of the network header of a frame with up to two tags.
+fn header_len(frame: &[u8]) -> u8 {
+    let tagged =
+        |at: usize| matches!(frame.get(at..at + 2), Some([0x81, 0] | [0x88, 0xa8] | [0x91, 0]));
+    14 + if !tagged(12) {
+        0
+    } else if tagged(16) {
+        8
+    } else {
+        4
     }
 }
 
@@ -351,11 +458,15 @@ fn select(
         Family::Ipv4 => walking & vector.ipv4,
         Family::Ipv6 => walking & vector.ipv6,
     };
-    let Gate::Bit(_) = gate else { return of_family };
-    let mask = gate.mask();
+    let mask = match gate {
+        Gate::Always => return of_family,
+        Gate::Confined if vector.within.is_some() => return of_family,
+        Gate::Confined => return PacketMask::EMPTY,
+        Gate::Bit(_) => gate.mask(),
+    };
     let gates = match direction {
         Direction::Ingress => vector.gates_in,
-        Direction::Egress => vector.gates_out,
+        Direction::Egress | Direction::Punt => vector.gates_out,
     };
     match gates {
         Gates { any, .. } if any & mask == 0 => PacketMask::EMPTY,
@@ -377,7 +488,7 @@ fn gated(
     for slot in select {
         let bits = match direction {
             Direction::Ingress => uidbs.get(vector.input[slot & 63]).features_in,
-            Direction::Egress => uidbs.get(vector.output[slot & 63]).features_out,
+            Direction::Egress | Direction::Punt => uidbs.get(vector.output[slot & 63]).features_out,
         };
         if bits & mask != 0 {
             on.insert(slot);

@@ -35,7 +35,7 @@ use crate::slab::NoRoom;
 pub use prefix::{Address, Prefix};
 pub use stage::{Fib4, Fib4Lookup, Fib6, Fib6Lookup};
 pub use tree::Line;
-pub use urpf::{Urpf, refuses};
+pub use urpf::Urpf;
 pub use vrf::Vrf;
 
 /// Lanes of one lookup vector.

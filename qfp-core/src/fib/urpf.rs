@@ -6,25 +6,20 @@
 //! addresses and broadcasts are nobody's source. The default route counts where the interface
 //! says so; its leaf tells it from all others.
 //!
-//! Packets whose options the slow path looks at leave the walk before this row, but are forwarded
-//! all the same: [`refuses`] judges them one by one.
-//!
-//! Never looked at: packets to local groups and broadcasts, DHCP's among them, which leave the
-//! walk at `l3-parse`, and link-local IPv6 sources, which pass no router anyway.
+//! Never looked at: link-local IPv6 sources, which pass no router, and the unspecified address,
+//! which is whose who has none yet and may speak to local groups only (DHCP, RFC 4862 5.4).
 
 use hal::{PacketMask, VECTOR};
 
 use super::vrf::ByTable;
 use super::{Fib4, Fib6, Isa, Vrf};
 use crate::adjacency::{AdjacencyTables, GroupClass, GroupWord};
-use crate::packet::{DropReason, L3, Vector};
+use crate::packet::{DropReason, Vector};
 use crate::simd::same_interface;
 use crate::step::{Lcore, Step};
 use crate::tables::Tables;
-use crate::uidb::{Rpf, RpfMode, Uidb, UidbIndex, UidbTable};
+use crate::uidb::{Rpf, RpfMode, UidbIndex, UidbTable};
 
-/// Where the source stands in an IPv4 header.
-const IPV4_SOURCE: std::ops::Range<usize> = 12..16;
 /// Where it stands in an IPv6 header.
 const IPV6_SOURCE: std::ops::Range<usize> = 8..24;
 
@@ -104,17 +99,26 @@ impl Step for Urpf {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = &lcore.tables;
         let (ipv4, ipv6) = checked(tables, vector, select);
+        let nameless4 = |slot: &usize| vector.src4[slot & 63] == 0;
+        let ipv4 = ipv4 - only(ipv4 & vector.local, nameless4);
         for (table, same) in ByTable::new(tables, vector, ipv4) {
             Fib4::of(tables, table, self.isa).look_up(&vector.src4, same, &mut self.leaf);
             self.judge(tables, vector, same, &About::ipv4(Vrf::of(tables, table)));
         }
         self.read_sources6(vector, ipv6);
+        let nameless6 = |slot: &usize| (self.src6_hi[slot & 63] | self.src6_lo[slot & 63]) == 0;
+        let ipv6 = ipv6 - only(ipv6 & vector.local, nameless6);
         for (table, same) in ByTable::new(tables, vector, ipv6) {
             let fib = Fib6::of(tables, table, self.isa);
             fib.look_up(&self.src6_hi, &self.src6_lo, same, &mut self.leaf);
             self.judge(tables, vector, same, &About::ipv6(Vrf::of(tables, table)));
         }
     }
+}
+
+/// The slots of `select` that `is` is true of.
+fn only(select: PacketMask, is: impl Fn(&usize) -> bool) -> PacketMask {
+    select.into_iter().filter(is).fold(PacketMask::EMPTY, |all, slot| all | PacketMask::only(slot))
 }
 
 /// The IPv4 and the IPv6 packets of `select` whose interface checks their family.
@@ -135,42 +139,6 @@ fn checked(tables: &Tables<'_>, vector: &Vector, select: PacketMask) -> (PacketM
         }
     }
     (ipv4, ipv6)
-}
-
-/// Judges one packet that has left the walk before the row; what it is to be dropped for.
-///
-/// For the slow path's packets: slow, and not for a whole vector.
-#[must_use]
-pub fn refuses(tables: &Tables<'_>, vector: &Vector, slot: usize, isa: Isa) -> Option<DropReason> {
-    let (uidbs, input) = (UidbTable::open(tables), vector.input(slot));
-    let row = uidbs.get(input);
-    let table = vector.own_table(uidbs, slot);
-    let vrf = Vrf::of(tables, table);
-    let (about, leaf) = match vector.l3(slot) {
-        _ if row.features_in & Uidb::URPF == 0 => return None,
-        L3::Ipv4 => (About::ipv4(vrf), Fib4::of(tables, table, isa).leaf(source4(vector, slot))),
-        L3::Ipv6 => {
-            let [hi, lo] = source6(vector, slot);
-            if hi >> 54 == LINK_LOCAL {
-                return None;
-            }
-            (About::ipv6(vrf), Fib6::of(tables, table, isa).leaf(hi, lo))
-        }
-        L3::Other => return None,
-    };
-    let rpf = (about.rpf)(row.urpf);
-    let passes = rpf.mode == RpfMode::Off
-        || accepts(&AdjacencyTables::open(tables), rpf, leaf, about.default_leaf, input);
-    (!passes).then_some(about.reason)
-}
-
-/// The first ten bits of link-local addresses.
-const LINK_LOCAL: u64 = 0xfe80 >> 6;
-
-/// The IPv4 source in the header, host byte order.
-fn source4(vector: &Vector, slot: usize) -> u32 {
-    let source = vector.network(slot).get(IPV4_SOURCE).and_then(|bytes| bytes.first_chunk());
-    source.map_or(0, |source| u32::from_be_bytes(*source))
 }
 
 /// The halves of the IPv6 source in the header, host byte order.

@@ -46,7 +46,7 @@ pub use sa::{
     OutboundSa, SaError, SaFlags,
 };
 pub use selector::Selector;
-pub use spd::{SpdAction, SpdEntry, SpdIn, SpdOut};
+pub use spd::{SpdAction, SpdConfine, SpdEntry, SpdIn, SpdOut};
 pub use spi::{SpiBucket, SpiError, SpiTable};
 pub use stage::{EspDecap, EspEncap};
 pub use state::{SaEvents, SaState};

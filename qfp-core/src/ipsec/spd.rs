@@ -1,4 +1,4 @@
-//! Rows `spd-in` and `spd-out`: security policies (RFC 4301 §4.4.1) of an interface, in order.
+//! Rows `spd-in`, `spd-out` and `spd-confine`: security policies (RFC 4301 §4.4.1) of an interface, in order.
 //!
 //! The entries are rules of the interface's classification object, so they are found in the one
 //! lookup of access lists and service policies; what no entry names is bypassed. An entry that
@@ -12,7 +12,7 @@ use crate::isa::Isa;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
-use crate::uidb::{UidbIndex, UidbTable};
+use crate::uidb::{Uidb, UidbIndex, UidbTable};
 
 pal::plain_struct! {
     /// What one entry says. All zeroes lets packets pass.
@@ -130,6 +130,29 @@ impl Step for SpdOut {
                 }
                 SpdEntry::DISCARD => vector.drop(slot, DropReason::SpdDiscard),
                 _ => {}
+            }
+        }
+    }
+}
+
+/// Row `spd-confine`: what tells of packets that ESP was taken out of leaves through the SA that
+/// they came by, or not at all. ICMP errors quote what they are about, and neither a route nor a
+/// selector that does not fit must put that on a wire in the clear.
+#[derive(Debug, Default)]
+pub struct SpdConfine;
+
+impl Step for SpdConfine {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let Some(within) = vector.within else { return };
+        let uidbs = UidbTable::open(&lcore.tables);
+        let seals = |uidb| uidbs.get(uidb).features_out & Uidb::ESP_OUT != 0;
+        // Packets of transport mode came in through the interface itself, whose entry is not known
+        // any more: any that protects will do.
+        let any = !seals(within);
+        for slot in select {
+            let output = vector.output[slot & 63];
+            if !seals(output) || !any && output != within {
+                vector.drop(slot, DropReason::SpdUnprotected);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One network header at a time, by the book.
 
-use crate::packet::{DropReason, PuntCause};
+use crate::packet::DropReason;
 
 /// What an IPv4 packet's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub struct Ipv4Fields {
     pub ttl: u8,
     /// TTL decremented, protocol and checksum, as they will lie in memory.
     pub next_ttl: u32,
+    /// For a local group or broadcast: it is this router's whatever the routes say.
+    pub local: bool,
+    /// Source or destination is link-local: such a packet may reach us, but not pass (RFC 3927 7).
+    pub link_local: bool,
+    /// An option asks for this router's attention, or none can be made out.
+    pub attention: bool,
 }
 
 /// What an IPv6 packet's headers say.
@@ -26,8 +32,12 @@ pub struct Ipv6Fields {
     pub total_len: u16,
     /// Hop limit.
     pub hop_limit: u8,
+    /// For a link-local address or group: it is this router's whatever the routes say.
+    pub local: bool,
     /// Source is link-local: such a packet may reach us, but not pass.
     pub link_local_source: bool,
+    /// A hop-by-hop option asks for this router's attention, or is not to be skipped.
+    pub attention: bool,
     /// Offset of the transport header, its protocol, and whether this is a later fragment, when
     /// there are extension headers.
     pub transport: Option<(u16, u8, bool)>,
@@ -36,14 +46,14 @@ pub struct Ipv6Fields {
 /// What becomes of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// Unicast IPv4 to be routed.
+    /// IPv4 to be routed, or for this router.
     Ipv4(Ipv4Fields),
-    /// Unicast IPv6 to be routed.
+    /// IPv6 to be routed, or for this router.
     Ipv6(Ipv6Fields),
+    /// ARP, which is nobody's but this router's.
+    Arp,
     /// The packet ends here.
     Drop(DropReason),
-    /// The packet is the slow path's, whatever its destination.
-    Punt(PuntCause),
 }
 
 /// How a frame came in, as far as the rules care.
@@ -63,7 +73,7 @@ pub fn parse(ethertype: u16, packet: &[u8], arrived: Arrived) -> Parsed {
     match ethertype {
         0x0800 => parse_ipv4(packet, arrived),
         0x86dd => parse_ipv6(packet, arrived),
-        0x0806 => Parsed::Punt(PuntCause::Arp),
+        0x0806 => Parsed::Arp,
         // A tag that no interface claims.
         0x8100 | 0x88a8 | 0x9100 => Parsed::Drop(DropReason::BadUidbIdx),
         _ => Parsed::Drop(DropReason::UnknownEthertype),
@@ -122,35 +132,38 @@ fn parse_ipv4(packet: &[u8], arrived: Arrived) -> Parsed {
     if src_top == 127 || src_top >= 224 || (src_top == 0 && !(src == 0 && local_group)) {
         return Parsed::Drop(DropReason::Ipv4Martian);
     }
-    if local_group {
-        return Parsed::Punt(PuntCause::Ipv4LocalGroup);
+    if !local_group {
+        if dst_top & 0xf0 == 0xe0 {
+            return Parsed::Drop(DropReason::Ipv4McastNoRoute);
+        }
+        if dst_top == 0 || dst_top == 127 || dst_top >= 240 {
+            return Parsed::Drop(DropReason::Ipv4Martian);
+        }
+        if arrived.group {
+            return Parsed::Drop(DropReason::L2GroupUnicast);
+        }
     }
-    if dst_top & 0xf0 == 0xe0 {
-        return Parsed::Drop(DropReason::Ipv4McastNoRoute);
+    let options = options(&header[20..]);
+    if arrived.injected && matches!(options, Options::Malformed) {
+        return Parsed::Drop(DropReason::Ipv4FormatErr);
     }
-    if dst_top == 0 || dst_top == 127 || dst_top >= 240 {
-        return Parsed::Drop(DropReason::Ipv4Martian);
-    }
-    if arrived.group {
-        return Parsed::Drop(DropReason::L2GroupUnicast);
-    }
-    match options(&header[20..]) {
-        Options::Malformed => Parsed::Drop(DropReason::Ipv4FormatErr),
-        Options::Attention if !arrived.injected => Parsed::Punt(PuntCause::Ipv4Options),
-        Options::Plain | Options::Attention => Parsed::Ipv4(Ipv4Fields {
-            src,
-            dst,
-            total_len,
-            ttl: fixed[8],
-            next_ttl: decrement_ttl(fixed[8], fixed[9], [fixed[10], fixed[11]]),
-        }),
-    }
+    let link_local = |address: u32| address >> 16 == 0xa9fe;
+    Parsed::Ipv4(Ipv4Fields {
+        src,
+        dst,
+        total_len,
+        ttl: fixed[8],
+        next_ttl: decrement_ttl(fixed[8], fixed[9], [fixed[10], fixed[11]]),
+        local: local_group,
+        link_local: link_local(src) || link_local(dst),
+        attention: !arrived.injected && !matches!(options, Options::Plain),
+    })
 }
 
 enum Options {
     /// None that a router must look at.
     Plain,
-    /// A source route or a router alert.
+    /// A source route or a router alert, or one that must not be skipped.
     Attention,
     Malformed,
 }
@@ -206,58 +219,53 @@ fn parse_ipv6(packet: &[u8], arrived: Arrived) -> Parsed {
     }
     if dst_group {
         // Interface-local and link-local scope are ours to listen to; wider ones need a route.
-        return match fixed[25] & 0xf {
-            0 | 1 => Parsed::Drop(DropReason::Ipv6Martian),
-            2 => Parsed::Punt(PuntCause::Ipv6ForUs),
-            _ => Parsed::Drop(DropReason::Ipv6McastNoRoute),
-        };
-    }
-    if arrived.group {
+        match fixed[25] & 0xf {
+            0 | 1 => return Parsed::Drop(DropReason::Ipv6Martian),
+            2 => {}
+            _ => return Parsed::Drop(DropReason::Ipv6McastNoRoute),
+        }
+    } else if arrived.group {
         return Parsed::Drop(DropReason::L2GroupUnicast);
     }
     let link_local = |address: u128| address >> 118 == 0xfe80 >> 6;
-    if link_local(dst) {
-        // Not routed: the slow path knows which of them are ours.
-        return Parsed::Punt(PuntCause::Ipv6ForUs);
-    }
-    let transport = match extensions(fixed[6], payload, arrived.injected) {
-        Extensions::None => None,
-        Extensions::Transport { offset, protocol, later_fragment } => {
-            Some((offset, protocol, later_fragment))
+    let (transport, attention) = match extensions(fixed[6], payload) {
+        Extensions::None => (None, false),
+        Extensions::Transport { offset, protocol, later_fragment, attention } => {
+            (Some((offset, protocol, later_fragment)), attention && !arrived.injected)
         }
-        Extensions::RouterAlert => return Parsed::Punt(PuntCause::Ipv6HopByHop),
         Extensions::Malformed => return Parsed::Drop(DropReason::Ipv6FormatErr),
     };
     Parsed::Ipv6(Ipv6Fields {
         dst,
         total_len,
         hop_limit: fixed[7],
+        // Link-local addresses are not routed: the slow path knows which of them are ours.
+        local: dst_group || link_local(dst),
         link_local_source: link_local(src),
+        attention,
         transport,
     })
 }
 
 enum Extensions {
     None,
-    Transport { offset: u16, protocol: u8, later_fragment: bool },
-    RouterAlert,
+    Transport { offset: u16, protocol: u8, later_fragment: bool, attention: bool },
     Malformed,
 }
 
 /// Walks the extension headers a router may pass: hop-by-hop, routing, fragment, destination
 /// options, authentication, mobility, HIP, Shim6 (RFC 7045).
-fn extensions(first: u8, payload: &[u8], injected: bool) -> Extensions {
+fn extensions(first: u8, payload: &[u8]) -> Extensions {
     let mut next = first;
     let mut offset = 0usize;
     let mut later_fragment = false;
+    let mut attention = false;
     let mut any = false;
     loop {
         let len = match next {
             0 | 43 | 60 | 135 | 139 | 140 => {
-                // Hop-by-hop stands first or nowhere (RFC 8200 4.1).
-                if next == 0 && any {
-                    return Extensions::Malformed;
-                }
+                // Hop-by-hop stands first or nowhere (RFC 8200 4.1): the slow path says so.
+                attention |= next == 0 && any;
                 let Some(&len) = payload.get(offset + 1) else { return Extensions::Malformed };
                 8 + usize::from(len) * 8
             }
@@ -271,7 +279,9 @@ fn extensions(first: u8, payload: &[u8], injected: bool) -> Extensions {
                     return Extensions::None;
                 }
                 return match u16::try_from(40 + offset) {
-                    Ok(offset) => Extensions::Transport { offset, protocol, later_fragment },
+                    Ok(offset) => {
+                        Extensions::Transport { offset, protocol, later_fragment, attention }
+                    }
                     Err(_) => Extensions::Malformed,
                 };
             }
@@ -281,8 +291,8 @@ fn extensions(first: u8, payload: &[u8], injected: bool) -> Extensions {
         };
         if next == 0 {
             match hop_by_hop(&header[2..]) {
-                Options::Attention if !injected => return Extensions::RouterAlert,
-                Options::Plain | Options::Attention => {}
+                Options::Plain => {}
+                Options::Attention => attention = true,
                 Options::Malformed => return Extensions::Malformed,
             }
         }
@@ -295,7 +305,9 @@ fn extensions(first: u8, payload: &[u8], injected: bool) -> Extensions {
         if later_fragment {
             // What follows is the middle of some payload, not a header.
             return match u16::try_from(40 + offset) {
-                Ok(offset) => Extensions::Transport { offset, protocol: next, later_fragment },
+                Ok(offset) => {
+                    Extensions::Transport { offset, protocol: next, later_fragment, attention }
+                }
                 Err(_) => Extensions::Malformed,
             };
         }
@@ -313,11 +325,9 @@ fn hop_by_hop(mut rest: &[u8]) -> Options {
         }
         let Some((&len, value)) = tail.split_first() else { return Options::Malformed };
         let Some(next) = value.get(usize::from(len)..) else { return Options::Malformed };
-        // A jumbo payload is longer than any buffer here.
-        if kind == 5 {
+        // Router alert, and all that says it must not be skipped by who does not know it.
+        if kind == 5 || kind & 0xc0 != 0 {
             found = Options::Attention;
-        } else if kind == 0xc2 {
-            return Options::Malformed;
         }
         rest = next;
     }
@@ -362,6 +372,22 @@ pub(crate) mod tests {
 
     fn v4(packet: &[u8]) -> Parsed {
         parse(0x0800, packet, Arrived::default())
+    }
+
+    fn is_local(parsed: Parsed) -> bool {
+        match parsed {
+            Parsed::Ipv4(fields) => fields.local,
+            Parsed::Ipv6(fields) => fields.local,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn asks_for_attention(parsed: Parsed) -> bool {
+        match parsed {
+            Parsed::Ipv4(fields) => fields.attention,
+            Parsed::Ipv6(fields) => fields.attention,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -424,8 +450,9 @@ pub(crate) mod tests {
         for dst in [[127, 0, 0, 1], [0, 0, 0, 0], [240, 0, 0, 1]] {
             assert_eq!(parsed(us, dst), Parsed::Drop(DropReason::Ipv4Martian), "{dst:?}");
         }
-        assert_eq!(parsed([0; 4], [255; 4]), Parsed::Punt(PuntCause::Ipv4LocalGroup));
-        assert_eq!(parsed(us, [224, 0, 0, 5]), Parsed::Punt(PuntCause::Ipv4LocalGroup));
+        assert!(is_local(parsed([0; 4], [255; 4])));
+        assert!(is_local(parsed(us, [224, 0, 0, 5])));
+        assert!(!is_local(parsed(us, us)));
         assert_eq!(parsed(us, [239, 1, 1, 1]), Parsed::Drop(DropReason::Ipv4McastNoRoute));
     }
 
@@ -439,24 +466,26 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn options_that_need_a_router_are_punted_and_others_pass() {
+    fn options_that_need_a_router_ask_for_attention_and_others_pass() {
         let parsed = |options: &[u8]| v4(&ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, options, &[]));
-        assert_eq!(parsed(&[148, 4, 0, 0]), Parsed::Punt(PuntCause::Ipv4Options));
-        assert_eq!(parsed(&[131, 3, 4, 0]), Parsed::Punt(PuntCause::Ipv4Options));
-        assert!(matches!(parsed(&[1, 1, 1, 0]), Parsed::Ipv4(_)));
-        assert!(matches!(parsed(&[68, 4, 5, 0]), Parsed::Ipv4(_)));
-        assert_eq!(parsed(&[68, 9, 5, 0]), Parsed::Drop(DropReason::Ipv4FormatErr));
-        assert_eq!(parsed(&[68, 1, 0, 0]), Parsed::Drop(DropReason::Ipv4FormatErr));
+        for options in [[148, 4, 0, 0], [131, 3, 4, 0], [68, 9, 5, 0], [68, 1, 0, 0]] {
+            assert!(asks_for_attention(parsed(&options)), "{options:?}");
+        }
+        for options in [[1, 1, 1, 0], [68, 4, 5, 0]] {
+            assert!(!asks_for_attention(parsed(&options)), "{options:?}");
+        }
     }
 
     #[test]
-    fn what_the_slow_path_has_looked_at_is_not_punted_again() {
+    fn what_the_slow_path_has_looked_at_asks_for_attention_no_more() {
         let injected = Arrived { group: false, injected: true };
         let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, &[148, 4, 0, 0], &[]);
-        assert!(matches!(parse(0x0800, &packet, injected), Parsed::Ipv4(_)));
+        assert!(!asks_for_attention(parse(0x0800, &packet, injected)));
+        let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, &[148, 9, 0, 0], &[]);
+        assert_eq!(parse(0x0800, &packet, injected), Parsed::Drop(DropReason::Ipv4FormatErr));
         let alert = [17, 0, 5, 2, 0, 0, 1, 0];
         let packet = ipv6("2001:db8::1", "2001:db8:1::1", 0, 9, &alert);
-        assert!(matches!(parse(0x86dd, &packet, injected), Parsed::Ipv6(_)));
+        assert!(!asks_for_attention(parse(0x86dd, &packet, injected)));
     }
 
     #[test]
@@ -480,7 +509,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_router_alert_is_punted_and_broken_chains_are_dropped() {
+    fn what_must_not_be_skipped_asks_for_attention_and_broken_chains_are_dropped() {
         let parsed = |next, payload: &[u8]| {
             parse(
                 0x86dd,
@@ -488,26 +517,29 @@ pub(crate) mod tests {
                 Arrived::default(),
             )
         };
-        assert_eq!(parsed(0, &[17, 0, 5, 2, 0, 0, 1, 0]), Parsed::Punt(PuntCause::Ipv6HopByHop));
+        assert!(asks_for_attention(parsed(0, &[17, 0, 5, 2, 0, 0, 1, 0])));
+        for (kind, asks) in [(0x3e, false), (0x7e, true), (0xbe, true), (0xfe, true), (0xc2, true)]
+        {
+            let options = [17, 0, kind, 4, 0, 0, 0, 0];
+            assert_eq!(asks_for_attention(parsed(0, &options)), asks, "{kind:#x}");
+        }
         assert_eq!(parsed(0, &[17, 1, 1, 4, 0, 0, 0, 0]), Parsed::Drop(DropReason::Ipv6FormatErr));
         assert_eq!(parsed(0, &[]), Parsed::Drop(DropReason::Ipv6FormatErr));
-        assert_eq!(
-            parsed(0, &[0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0]),
-            Parsed::Drop(DropReason::Ipv6FormatErr)
-        );
+        let twice = [0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0];
+        assert!(asks_for_attention(parsed(0, &twice)));
     }
 
     #[test]
     fn ipv6_scopes_are_kept() {
         let parsed = |src, dst| parse(0x86dd, &ipv6(src, dst, 17, 9, &[]), Arrived::default());
-        assert_eq!(parsed("2001:db8::1", "ff02::1"), Parsed::Punt(PuntCause::Ipv6ForUs));
-        assert_eq!(parsed("::", "ff02::1:ff00:1"), Parsed::Punt(PuntCause::Ipv6ForUs));
+        assert!(is_local(parsed("2001:db8::1", "ff02::1")));
+        assert!(is_local(parsed("::", "ff02::1:ff00:1")));
         assert_eq!(parsed("2001:db8::1", "ff05::2"), Parsed::Drop(DropReason::Ipv6McastNoRoute));
         assert_eq!(parsed("2001:db8::1", "ff01::1"), Parsed::Drop(DropReason::Ipv6Martian));
         assert_eq!(parsed("ff02::1", "2001:db8::1"), Parsed::Drop(DropReason::Ipv6Martian));
         assert_eq!(parsed("::1", "2001:db8::1"), Parsed::Drop(DropReason::Ipv6Martian));
         assert_eq!(parsed("2001:db8::1", "::1"), Parsed::Drop(DropReason::Ipv6Martian));
-        assert_eq!(parsed("2001:db8::1", "fe80::1"), Parsed::Punt(PuntCause::Ipv6ForUs));
+        assert!(is_local(parsed("2001:db8::1", "fe80::1")));
         let Parsed::Ipv6(fields) = parsed("fe80::1", "2001:db8::1") else { panic!() };
         assert!(fields.link_local_source);
     }

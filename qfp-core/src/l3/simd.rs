@@ -288,11 +288,12 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
     let sum = halves(halves(sum));
     let intact = _mm512_cmpeq_epi32_mask(sum, low16);
 
-    // Ordinary unicast: top byte 1 to 223 without 127.
+    // Ordinary unicast: top byte 1 to 223 without 127, and not 169.254, which may not pass.
     let ordinary = |address: __m512i| {
         let top = _mm512_and_si512(address, byte);
         _mm512_cmplt_epu32_mask(_mm512_sub_epi32(top, _mm512_set1_epi32(1)), _mm512_set1_epi32(223))
             & _mm512_cmpneq_epi32_mask(top, _mm512_set1_epi32(127))
+            & _mm512_cmpneq_epi32_mask(_mm512_and_si512(address, low16), _mm512_set1_epi32(0xfea9))
     };
     let good = is_ipv4 & fits & intact & ordinary(src) & ordinary(dst);
     let expiring = _mm512_cmple_epu32_mask(_mm512_and_si512(ttl, byte), _mm512_set1_epi32(1));

@@ -85,6 +85,10 @@ fn parse_one(vector: &mut Vector, slot: usize) {
             if fields.ttl <= 1 {
                 vector.ttl_expiring.insert(slot);
             }
+            if fields.link_local {
+                vector.link_scope.insert(slot);
+            }
+            note(vector, slot, fields.local, fields.attention);
         }
         Parsed::Ipv6(fields) => {
             vector.ipv6.insert(slot);
@@ -103,16 +107,23 @@ fn parse_one(vector: &mut Vector, slot: usize) {
                 vector.extended.insert(slot);
                 vector.cold[slot & 63] = Cold { l4_offset, protocol, later_fragment };
             }
+            note(vector, slot, fields.local, fields.attention);
+        }
+        Parsed::Arp => {
+            vector.ip_len[slot & 63] = 0;
+            vector.local.insert(slot);
         }
         Parsed::Drop(reason) => vector.drop(slot, reason),
-        Parsed::Punt(cause) => {
-            // The slow path reads the header itself, and wants to know which one it is.
-            match ethertype {
-                0x0800 => vector.ipv4.insert(slot),
-                0x86dd => vector.ipv6.insert(slot),
-                _ => {}
-            }
-            vector.punt(slot, cause);
-        }
+    }
+}
+
+/// Notes what is for this router already, and what it must look at.
+#[inline]
+fn note(vector: &mut Vector, slot: usize, local: bool, attention: bool) {
+    if local {
+        vector.local.insert(slot);
+    }
+    if attention {
+        vector.attention.insert(slot);
     }
 }

@@ -50,6 +50,22 @@ pub struct PuntedPacket {
     pub l3_offset: u8,
     /// What the network header is.
     pub l3: L3,
+    /// The lcore that it came in on. What comes of it goes back there, behind what came before.
+    pub lcore: u16,
+    /// It came out of ESP: what is said about it must not leave in the clear.
+    pub opened: bool,
+    /// The interface whose SA must protect it: it is the router's own, about a packet that came out
+    /// of ESP.
+    pub within: Option<UidbIndex>,
     /// The neighbour to resolve, for [`PuntCause::Glean`] and [`PuntCause::IncompleteAdjacency`].
     pub next_hop: Option<IpAddr>,
+}
+
+/// Where something came from that the slow path has put together and gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The interface.
+    pub input: UidbIndex,
+    /// It came out of ESP.
+    pub opened: bool,
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hal::{Burst, Packet, PacketMask, VECTOR};
 use pal::clock::Nanos;
 
-use crate::packet::{Cold, DropReason, L3, PuntCause};
+use crate::packet::{Cold, DropReason, FlowType, L3, Origin, PuntCause};
 use crate::simd;
 use crate::uidb::{Gates, TableId, Uidb, UidbIndex, UidbTable};
 
@@ -52,7 +52,7 @@ pub struct Vector {
     pub(crate) ipv6: PacketMask,
     /// IPv6 packets with extension headers, whose [`Cold`] fields say what is behind them.
     pub(crate) extended: PacketMask,
-    /// IPv6 packets with a link-local source, which may not pass the router.
+    /// Packets with a link-local address, which may not pass the router.
     pub(crate) link_scope: PacketMask,
     /// Packets whose TTL or hop limit is at most 1.
     pub(crate) ttl_expiring: PacketMask,
@@ -60,7 +60,12 @@ pub struct Vector {
     pub(crate) fused: PacketMask,
     /// Those of them that are ahead of the rows, which pass them by until the run's end.
     pub(crate) ahead: PacketMask,
-    /// Packets that the forwarding lookup found to be for this router.
+    /// Packets that are for this router whatever the routes say: to local groups and link-local
+    /// addresses, and ARP. Those are no IP packets.
+    pub(crate) local: PacketMask,
+    /// Packets whose options this router must look at before they are forwarded.
+    pub(crate) attention: PacketMask,
+    /// Packets that are for this router (from `next-hop` on).
     pub(crate) for_us: PacketMask,
     /// Packets whose first matches are known ([`Vector::class`]), by direction.
     pub(crate) classified: [PacketMask; 2],
@@ -77,6 +82,8 @@ pub struct Vector {
     /// Slots whose walk has ended other than by being sent.
     pub(crate) dropped: PacketMask,
     pub(crate) punted: PacketMask,
+    /// Those of the dropped whose source is to be told.
+    pub(crate) reported: PacketMask,
     pub(crate) consumed: PacketMask,
     /// Packets that begin another walk, where the last of them comes in, and whether others come in
     /// elsewhere: only then it is noted for each.
@@ -116,6 +123,8 @@ pub struct Vector {
     /// Offset of the payload behind the network header, protocol, and the like.
     pub(crate) cold: [Cold; VECTOR],
     pub(crate) end: [End; VECTOR],
+    /// Types of what leaves for the slow path (from `lpts` on).
+    pub(crate) flow: [FlowType; VECTOR],
     /// Rows that are on for the input interfaces.
     pub(crate) gates_in: Gates,
     /// Rows that are on for the output interfaces.
@@ -123,6 +132,11 @@ pub struct Vector {
     pub(crate) source: Source,
     /// Where all packets go instead of to their destination: they have been routed once already.
     pub(crate) via: Option<IpAddr>,
+    /// Where packets came from that the slow path has put together.
+    pub(crate) origin: Option<Origin>,
+    /// The interface whose SA must protect the packets, or they do not leave: they tell of packets
+    /// that it has opened.
+    pub(crate) within: Option<UidbIndex>,
     pub(crate) now: Nanos,
     /// Walks that its packets have begun anew.
     pub(crate) walks: u8,
@@ -144,6 +158,8 @@ impl Vector {
             ttl_expiring: PacketMask::EMPTY,
             fused: PacketMask::EMPTY,
             ahead: PacketMask::EMPTY,
+            local: PacketMask::EMPTY,
+            attention: PacketMask::EMPTY,
             for_us: PacketMask::EMPTY,
             classified: [PacketMask::EMPTY; 2],
             captured: PacketMask::EMPTY,
@@ -153,6 +169,7 @@ impl Vector {
             marked: PacketMask::EMPTY,
             dropped: PacketMask::EMPTY,
             punted: PacketMask::EMPTY,
+            reported: PacketMask::EMPTY,
             consumed: PacketMask::EMPTY,
             recirculated: PacketMask::EMPTY,
             together: (UidbIndex::NONE, TableId::GLOBAL),
@@ -175,10 +192,13 @@ impl Vector {
             marks: [(0, 0); VECTOR],
             cold: [Cold::default(); VECTOR],
             end: [End::Walking; VECTOR],
+            flow: [FlowType::Feature; VECTOR],
             gates_in: Gates::default(),
             gates_out: Gates::default(),
             source: Source::Internal { uidb: UidbIndex::NONE, table: TableId::GLOBAL },
             via: None,
+            origin: None,
+            within: None,
             now: Nanos::ZERO,
             walks: 0,
             bytes: 0,
@@ -196,6 +216,8 @@ impl Vector {
         self.ttl_expiring = PacketMask::EMPTY;
         self.fused = PacketMask::EMPTY;
         self.ahead = PacketMask::EMPTY;
+        self.local = PacketMask::EMPTY;
+        self.attention = PacketMask::EMPTY;
         self.for_us = PacketMask::EMPTY;
         self.classified = [PacketMask::EMPTY; 2];
         self.captured = PacketMask::EMPTY;
@@ -205,6 +227,7 @@ impl Vector {
         self.marked = PacketMask::EMPTY;
         self.dropped = PacketMask::EMPTY;
         self.punted = PacketMask::EMPTY;
+        self.reported = PacketMask::EMPTY;
         self.consumed = PacketMask::EMPTY;
         self.recirculated = PacketMask::EMPTY;
         self.scattered = false;
@@ -212,6 +235,8 @@ impl Vector {
         self.gates_out = Gates::default();
         self.source = source;
         self.via = None;
+        self.origin = None;
+        self.within = None;
         self.now = now;
         self.bytes = simd::sum(self.burst.lens(), self.live);
     }
@@ -342,8 +367,40 @@ impl Vector {
         if self.live.contains(slot) {
             self.live.remove(slot);
             self.dropped.insert(slot);
+            if reason.is_reported() {
+                self.reported.insert(slot);
+            }
             self.end[slot & 63] = End::Drop(reason);
         }
+    }
+
+    /// Does not let a packet through that another row has sent to the slow path: a punted one is
+    /// dropped and counted under `reason`, of a dropped one nobody is told.
+    #[inline]
+    pub fn refuse(&mut self, slot: usize, reason: DropReason) {
+        self.reported.remove(slot);
+        if self.punted.contains(slot) {
+            self.punted.remove(slot);
+            self.dropped.insert(slot);
+            self.end[slot & 63] = End::Drop(reason);
+        }
+    }
+
+    /// What has left its walk for the slow path: punted packets, and dropped ones whose source is
+    /// to be told.
+    #[inline]
+    #[must_use]
+    pub fn leaving(&self) -> PacketMask {
+        self.punted | self.reported
+    }
+
+    /// True for a packet that came out of ESP: in this walk, or before it came in through a tunnel.
+    #[inline]
+    #[must_use]
+    pub fn was_opened(&self, slot: usize) -> bool {
+        let inside = matches!(self.source, Source::Internal { uidb, .. }
+            if uidb >= UidbIndex::FIRST_CONFIGURED);
+        inside || self.opened.contains(slot) || self.origin.is_some_and(|origin| origin.opened)
     }
 
     /// Ends the packet's walk: it goes to the slow path, counted under `cause`.

@@ -137,6 +137,24 @@ named! {
     }
 }
 
+impl DropReason {
+    /// True when the source of such a packet may be told (RFC 1812 5.2.7.1).
+    #[inline]
+    #[must_use]
+    pub const fn is_reported(self) -> bool {
+        matches!(
+            self,
+            Self::Ipv4NoRoute
+                | Self::Ipv6NoRoute
+                | Self::Ipv4Null0
+                | Self::Ipv6Null0
+                | Self::NoAdjacency
+                | Self::Ipv4Acl
+                | Self::Ipv6Acl
+        )
+    }
+}
+
 /// What one step decides about one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

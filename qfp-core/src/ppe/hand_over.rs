@@ -2,21 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{PuntGate, SlowPathSink, SlowWork};
-use crate::acl::LateFilter;
+use super::{SlowPathSink, SlowWork};
 use crate::adjacency::AdjacencyTables;
 use crate::counters::LcoreCounters;
-use crate::isa::Isa;
 use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Vector};
 use crate::tables::Tables;
 use crate::uidb::{UidbIndex, UidbTable};
 
-/// Counts what was dropped and punted, and hands the slow path its share. Buffers that nobody took
-/// stay with the vector.
+/// Row `punt`: counts what was dropped and punted, and hands the slow path what the rows before
+/// have let through. Buffers that nobody took stay with the vector.
 #[cold]
 pub(super) fn hand_over(
     vector: &mut Vector,
-    (gate, filter): (&mut PuntGate, &mut LateFilter),
+    lcore: u16,
     counters: &LcoreCounters,
     tables: Tables<'_>,
     sink: &mut impl SlowPathSink,
@@ -24,9 +22,8 @@ pub(super) fn hand_over(
     for slot in vector.dropped {
         let End::Drop(reason) = vector.end[slot & 63] else { continue };
         counters.drop(reason, 1);
-        if is_reported(reason)
-            && gate.report(vector.now)
-            && let Some(dropped) = punted(vector, slot, PuntCause::Feature, tables)
+        if vector.reported.contains(slot)
+            && let Some(dropped) = punted(vector, (slot, lcore), PuntCause::Feature, tables)
         {
             // Nobody waits for a report: without room the packet is simply gone.
             drop(sink.push(SlowWork::Unreachable(dropped, reason)));
@@ -34,27 +31,7 @@ pub(super) fn hand_over(
     }
     for slot in vector.punted {
         let End::Punt(cause) = vector.end[slot & 63] else { continue };
-        if !gate.passes(cause, vector.now) {
-            counters.drop(DropReason::PuntPerCausePolicer, 1);
-            continue;
-        }
-        if let Some(reason) = filter.refuses(&tables, counters, vector, slot) {
-            counters.drop(reason, 1);
-            continue;
-        }
-        let table = vector.table(UidbTable::open(&tables), slot);
-        if !gate.admits(cause, vector, slot, table) {
-            counters.drop(DropReason::Lpts, 1);
-            continue;
-        }
-        // The slow path forwards packets with options, which no row has checked the source of.
-        if matches!(cause, PuntCause::Ipv4Options | PuntCause::Ipv6HopByHop)
-            && let Some(reason) = crate::fib::refuses(&tables, vector, slot, Isa::Portable)
-        {
-            counters.drop(reason, 1);
-            continue;
-        }
-        let Some(punted) = punted(vector, slot, cause, tables) else { continue };
+        let Some(punted) = punted(vector, (slot, lcore), cause, tables) else { continue };
         match sink.push(SlowWork::Punt(punted)) {
             Ok(()) => counters.punt(cause, 1),
             Err(_) => counters.drop(DropReason::PuntQueueFull, 1),
@@ -62,24 +39,10 @@ pub(super) fn hand_over(
     }
 }
 
-/// Drops whose source the slow path may tell (RFC 1812 5.2.7.1).
-const fn is_reported(reason: DropReason) -> bool {
-    matches!(
-        reason,
-        DropReason::Ipv4NoRoute
-            | DropReason::Ipv6NoRoute
-            | DropReason::Ipv4Null0
-            | DropReason::Ipv6Null0
-            | DropReason::NoAdjacency
-            | DropReason::Ipv4Acl
-            | DropReason::Ipv6Acl
-    )
-}
-
 /// Takes the packet out of the vector, with what is known about it.
 fn punted(
     vector: &mut Vector,
-    slot: usize,
+    (slot, lcore): (usize, u16),
     cause: PuntCause,
     tables: Tables<'_>,
 ) -> Option<PuntedPacket> {
@@ -104,10 +67,14 @@ fn punted(
         PuntCause::Glean | PuntCause::IncompleteAdjacency | PuntCause::IpMtuExceeded
     );
     let output = if routed { vector.output[i] } else { UidbIndex::NONE };
+    let (opened, came_in) = (vector.was_opened(slot), vector.origin.map(|origin| origin.input));
     Some(PuntedPacket {
         packet: vector.burst.take(slot)?,
         cause,
-        input: vector.input[i],
+        input: came_in.unwrap_or(vector.input[i]),
+        lcore,
+        opened,
+        within: vector.within,
         output,
         table,
         l3_offset: vector.l3_offset[i],

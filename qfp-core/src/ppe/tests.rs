@@ -9,16 +9,17 @@ use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use pal::clock::Nanos;
 use proptest::prelude::*;
 
-use super::{Injected, PolledQueue, Ppe, PpeParts, PuntRates, SlowPathSink, SlowWork};
+use super::{Injected, PolledQueue, Ppe, PpeParts, SlowPathSink, SlowWork};
 use crate::adjacency::AdjacencyKind;
-use crate::counters::{CounterLayout, CounterTotals, LoopEvent, PortEvent};
+use crate::counters::{CounterLayout, CounterTotals, LoopEvent, Policed, PortEvent};
 use crate::fia::tests::bench::{Hop, Plan, Router, frame, to};
 use crate::fia::tests::fused;
-use crate::fia::{FiaBuilder, Gate, TraceOutcome};
+use crate::fia::{FiaBuilder, Gate, Kit, TraceOutcome};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::{ipv4, ipv6};
+use crate::lpts::{FlowType, Lpts, LptsGroup, LptsRates};
 use crate::packet::{DropReason, PuntCause, Vector};
-use crate::punt::Rate;
+use crate::punt::Acquaintance;
 use crate::step::{Lcore, Step};
 use crate::uidb::{Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
@@ -131,12 +132,14 @@ impl Rig {
         fia: &FiaBuilder,
         feeds: Vec<Feed>,
         pattern: u64,
-        punt: PuntRates,
+        rates: LptsRates,
         buffers: usize,
     ) -> Self {
         let mut router = Router::new(plan);
         let (reader, region) = router.attach();
-        let fia = fia.build(Isa::detect());
+        let known = Arc::new(Acquaintance::new(1));
+        let lpts = LptsGroup::new(&rates, Lpts::default(), known, plan.uidbs.len());
+        let fia = fia.build_with(&Kit { isa: Isa::detect(), lpts: Arc::new(lpts) });
         let layout = CounterLayout::new(fia.names().len(), PORTS.into(), plan.uidbs.len());
         let mut totals = CounterTotals::new(layout);
         let sent: Vec<Arc<AtomicU64>> = (0..PORTS).map(|_| Arc::default()).collect();
@@ -147,6 +150,7 @@ impl Rig {
         };
         let rx = (0..PORTS).zip(feeds);
         let ppe = Ppe::new(PpeParts {
+            lcore: 0,
             fia,
             rx: rx.map(|(port, feed)| PolledQueue::new(port, Box::new(feed))).collect(),
             tx: sent.iter().map(tx).collect(),
@@ -155,14 +159,13 @@ impl Rig {
             state: None,
             reader,
             counters: totals.add_lcore(),
-            punt,
         });
         Self { ppe, totals, sent, pool, fed }
     }
 
     fn simple(plan: &Plan, frames: Vec<Vec<u8>>) -> Self {
         let feed = Feed { frames: frames.into(), burst: 64 };
-        Self::new(plan, &FiaBuilder::router(), vec![feed], u64::MAX, PuntRates::default(), 1024)
+        Self::new(plan, &FiaBuilder::router(), vec![feed], u64::MAX, LptsRates::default(), 1024)
     }
 
     fn run(&mut self, sink: &mut Ring) {
@@ -222,7 +225,7 @@ proptest! {
         burst in 1..=64usize,
         pattern in prop_oneof![Just(u64::MAX), Just(0), any::<u64>()],
         room in prop_oneof![Just(usize::MAX), 0..20usize],
-        rate in prop_oneof![Just(1000u32), 0..10u32],
+        rate in prop_oneof![Just(1000u64), 0..10u64],
         take in prop::option::of(prop::sample::select(&["l3-parse", "next-hop", "l2-rewrite"][..])),
         trace in prop_oneof![2 => Just(0usize), 1 => 0..200usize],
     ) {
@@ -232,17 +235,19 @@ proptest! {
             let taker = taker.clone();
             fia = fia.insert_after(after, "taker", Gate::Always, move || Box::new(taker.clone())).unwrap();
         }
-        let rate = Rate { per_second: rate, burst: rate };
-        let punt = PuntRates { causes: [rate; PuntCause::COUNT], reports: rate, ..PuntRates::default() };
+        let mut rates = LptsRates::default();
+        for flow in FlowType::ALL {
+            rates.set(*flow, rate, rate.max(1)).unwrap();
+        }
         let feed = |frames: Vec<Vec<u8>>| Feed { frames: frames.into(), burst };
         let feeds: Vec<_> = frames.into_iter().map(feed).collect();
-        let mut rig = Rig::new(&plan, &fia, feeds, pattern, punt, 1024);
+        let mut rig = Rig::new(&plan, &fia, feeds, pattern, rates, 1024);
         rig.ppe.trace(trace);
         let mut sink = Ring::new(room);
         let mut cache = rig.pool.cache(0);
         let injected = works.len() as u64;
         let works = works.into_iter().map(|work| match work {
-            Work::Route(frame) => Injected::Route(TableId::GLOBAL, cache.packet(&frame).unwrap()),
+            Work::Route(frame) => Injected::route(TableId::GLOBAL, cache.packet(&frame).unwrap()),
             Work::Transmit(uidb, frame) => {
                 Injected::Transmit(UidbIndex(uidb), cache.packet(&frame).unwrap())
             }
@@ -261,7 +266,7 @@ fn a_transmit_queue_that_takes_nothing_drops_everything_once() {
     let mut plan = Plan::with_ports(2);
     plan.route("192.0.2.0/24", Hop::new(AdjacencyKind::Plain, 4, 14));
     let feed = Feed { frames: vec![to("192.0.2.1"); 100].into(), burst: 64 };
-    let mut rig = Rig::new(&plan, &FiaBuilder::router(), vec![feed], 0, PuntRates::default(), 1024);
+    let mut rig = Rig::new(&plan, &FiaBuilder::router(), vec![feed], 0, LptsRates::default(), 1024);
     let mut sink = Ring::new(0);
     rig.run(&mut sink);
     assert_eq!(rig.totals.drops(DropReason::TxQueueFull), 100);
@@ -288,15 +293,17 @@ fn the_policer_of_a_cause_leaves_other_causes_alone() {
     let mut plan = Plan::with_ports(1);
     plan.route("192.0.2.0/24", Hop::new(AdjacencyKind::Receive, 0, 0));
     plan.route("203.0.113.0/24", Hop::new(AdjacencyKind::Glean, 3, 0));
-    let mut punt = PuntRates::default();
-    punt.causes[PuntCause::Ipv4ForUs as usize] = Rate { per_second: 10, burst: 3 };
+    let mut rates = LptsRates::default();
+    rates.set(FlowType::UdpDefault, 10, 3).unwrap();
     let frames = [vec![to("192.0.2.1"); 10], vec![to("203.0.113.1"); 10]].concat();
     let feed = Feed { frames: frames.into(), burst: 64 };
-    let mut rig = Rig::new(&plan, &FiaBuilder::router(), vec![feed], u64::MAX, punt, 1024);
+    let mut rig = Rig::new(&plan, &FiaBuilder::router(), vec![feed], u64::MAX, rates, 1024);
     let mut sink = Ring::new(100);
     rig.run(&mut sink);
     assert_eq!(rig.totals.punts(PuntCause::Ipv4ForUs), 3);
-    assert_eq!(rig.totals.drops(DropReason::PuntPerCausePolicer), 7);
+    assert_eq!(rig.totals.drops(DropReason::Lpts), 7);
+    let policed = |policed| rig.totals.policed(UidbIndex(3), FlowType::UdpDefault, policed);
+    assert_eq!([Policed::Passed, Policed::Dropped].map(policed), [3, 7]);
     assert_eq!(rig.totals.punts(PuntCause::Glean), 10);
     let next_hops = sink.punts.iter().filter_map(|work| match work {
         SlowWork::Punt(punted) => punted.next_hop,
@@ -361,7 +368,7 @@ fn injected_packets_are_routed_in_the_table_they_come_with() {
     let mut sink = Ring::new(10);
     let mut cache = rig.pool.cache(0);
     let work: Vec<_> = [(1, "10.0.0.1"), (2, "10.0.0.1"), (0, "10.0.0.1"), (2, "10.1.0.1")]
-        .map(|(table, dst)| Injected::Route(TableId(table), cache.packet(&to(dst)).unwrap()))
+        .map(|(table, dst)| Injected::route(TableId(table), cache.packet(&to(dst)).unwrap()))
         .into();
     rig.ppe.inject(work, Nanos::from_secs(1), &mut sink);
     drop(cache);
@@ -378,7 +385,7 @@ fn a_punted_packet_knows_its_table() {
     let feed = |dsts: &[&str]| Feed { frames: dsts.iter().map(|dst| to(dst)).collect(), burst: 64 };
     let feeds = vec![feed(&["10.1.0.1", "11.0.0.1"]), feed(&["10.1.0.1"]), feed(&["10.1.0.1"])];
     let fia = FiaBuilder::router();
-    let mut rig = Rig::new(&two_vrfs(), &fia, feeds, u64::MAX, PuntRates::default(), 64);
+    let mut rig = Rig::new(&two_vrfs(), &fia, feeds, u64::MAX, LptsRates::default(), 64);
     let mut sink = Ring::new(10);
     rig.run(&mut sink);
     let tables = |work: &[SlowWork]| work.iter().map(table_of).collect::<Vec<_>>();
@@ -392,6 +399,8 @@ fn options_do_not_take_a_forged_source_past_unicast_rpf() {
     let mut plan = Plan::with_ports(2);
     plan.route("10.1.0.0/16", Hop::new(AdjacencyKind::Plain, 3, 14));
     plan.route("2001:db8:1::/48", Hop::new(AdjacencyKind::Plain, 3, 14));
+    plan.route("192.0.2.0/24", Hop::new(AdjacencyKind::Plain, 4, 14));
+    plan.route("2001:db8:2::/48", Hop::new(AdjacencyKind::Plain, 4, 14));
     plan.uidbs[3].features_in |= Gate::URPF.mask();
     let loose = Rpf { mode: RpfMode::Loose, allow_default: false };
     plan.uidbs[3].urpf = Rpf::pack(loose, loose);
@@ -411,7 +420,8 @@ fn options_do_not_take_a_forged_source_past_unicast_rpf() {
     assert_eq!(rig.totals.drops(DropReason::Ipv4UnicastRpf), 1);
     assert_eq!(rig.totals.drops(DropReason::Ipv6UnicastRpf), 1);
     assert_eq!(rig.totals.punts(PuntCause::Ipv4Options), 1);
-    assert_eq!(rig.totals.punts(PuntCause::Ipv6HopByHop), 2);
+    assert_eq!(rig.totals.punts(PuntCause::Ipv6HopByHop), 1);
+    assert_eq!(rig.totals.drops(DropReason::LinkLocalScope), 1);
     rig.settle(sink, 0, 0);
 }
 
@@ -431,7 +441,7 @@ fn injected_packets_keep_their_ttl_and_their_order() {
     let mut cache = rig.pool.cache(0);
     // With router alert: the slow path has looked at it already.
     let packet = ipv4([198, 51, 100, 9], [192, 0, 2, 1], 1, &[148, 4, 0, 0], &[7; 26]);
-    let work = [Injected::Route(TableId::GLOBAL, cache.packet(&frame(&[], &packet)).unwrap())];
+    let work = [Injected::route(TableId::GLOBAL, cache.packet(&frame(&[], &packet)).unwrap())];
     rig.ppe.inject(work, Nanos::ZERO, &mut sink);
     drop(cache);
     let traced = rig.ppe.take_traces().remove(0);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hal::Packet;
 
-use crate::packet::{DropReason, PuntedPacket};
+use crate::packet::{DropReason, Origin, PuntedPacket};
 use crate::uidb::{TableId, UidbIndex};
 
 /// Work for the slow path.
@@ -19,8 +19,17 @@ pub enum SlowWork {
 /// Work from the slow path.
 #[derive(Debug)]
 pub enum Injected {
-    /// An IP packet to be routed in a table, behind an Ethernet header without addresses.
-    Route(TableId, Packet),
+    /// An IP packet of the router's own to be routed, behind an Ethernet header without addresses.
+    Route {
+        /// The table to route it in.
+        table: TableId,
+        /// Where it came from, if the slow path has only put it together.
+        origin: Option<Origin>,
+        /// The interface whose SA must protect it, or it does not leave.
+        within: Option<UidbIndex>,
+        /// The packet.
+        packet: Packet,
+    },
     /// A packet of somebody else's that goes on after the slow path had it, likewise: it meets
     /// what forwarded packets meet on their way out.
     Forward {
@@ -31,8 +40,18 @@ pub enum Injected {
         /// The packet.
         packet: Packet,
     },
-    /// A complete frame for one interface.
+    /// A complete frame of the router's own for one interface: it meets the security policy.
     Transmit(UidbIndex, Packet),
+    /// A complete frame for one interface: part of a packet that has met all rows.
+    TransmitPart(UidbIndex, Packet),
+}
+
+impl Injected {
+    /// A packet of the router's own, to be routed in a table.
+    #[must_use]
+    pub const fn route(table: TableId, packet: Packet) -> Self {
+        Self::Route { table, origin: None, within: None, packet }
+    }
 }
 
 /// Where an engine puts work for the slow path, in bursts.

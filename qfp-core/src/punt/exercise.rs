@@ -40,6 +40,9 @@ pub fn exercise(
             table: TableId::GLOBAL,
             l3_offset,
             l3: L3::Other,
+            lcore: 0,
+            opened: false,
+            within: None,
             next_hop: (next_hop != 0).then(|| IpAddr::V4(Ipv4Addr::new(192, 0, 2, next_hop))),
         };
         if report == 0 {

@@ -45,7 +45,9 @@ impl SlowPath {
             self.counters.fragments += u64::try_from(packets.len()).unwrap_or_default();
         }
         let uidb = punted.output;
-        turn.actions.extend(packets.into_iter().map(|packet| Action::Transmit { uidb, packet }));
+        let lcore = turn.lcore;
+        let part = |packet| Action::TransmitPart { lcore, uidb, packet };
+        turn.actions.extend(packets.into_iter().map(part));
         Ok(Done::Resent)
     }
 }

@@ -7,6 +7,7 @@ use super::frame::{self, Ipv4Header};
 use super::interface::is_host;
 use super::{SlowPath, Turn, network};
 use crate::packet::PuntedPacket;
+use crate::uidb::UidbIndex;
 use crate::wire::{Ipv4, Ipv6, Upper, checksum, icmpv4, icmpv6, protocol};
 
 /// Bytes of an IPv4 error in all, at most (RFC 1812 4.3.2.3).
@@ -137,7 +138,7 @@ impl SlowPath {
             dst: ip.src(),
         };
         let datagram = header.datagram(&message).ok_or(SlowDrop::NoBuffer)?;
-        self.answer(turn, about, &datagram, peer)?;
+        self.answer(turn, about, &datagram, peer, within(about))?;
         self.counters.icmp(kind, true);
         Ok(Done::Answered)
     }
@@ -169,7 +170,8 @@ impl SlowPath {
         self.allow(turn, kind)?;
         let message = error(icmp_type, code, rest, ip.packet(), MAX_IPV6_ERROR - 48);
         let datagram = frame::icmpv6(src, ip.src(), frame::TTL, message);
-        self.answer(turn, about, &datagram.ok_or(SlowDrop::NoBuffer)?, peer)?;
+        let datagram = datagram.ok_or(SlowDrop::NoBuffer)?;
+        self.answer(turn, about, &datagram, peer, within(about))?;
         self.counters.icmp(kind, true);
         Ok(Done::Answered)
     }
@@ -183,9 +185,15 @@ impl SlowPath {
 
     /// The address an error comes from: the one that was spoken to (RFC 4443 2.2 a), else one of
     /// the interface the packet came in through (ING-22).
+    ///
+    /// An error about what came in by a policy's SA must match the policy's entry on its way back, so
+    /// it comes from an own address on our side of the entry, or there is none (RFC 4301 6).
     fn error_source(&self, about: &PuntedPacket, peer: IpAddr, dst: IpAddr) -> Option<IpAddr> {
         if self.interfaces.owns(about, dst) {
             return Some(dst);
+        }
+        if let Some(sides) = self.interfaces.sides(about.input) {
+            return self.interfaces.own_within(about.table, peer, sides);
         }
         self.interfaces.source_for(about, peer)
     }
@@ -197,6 +205,11 @@ impl SlowPath {
         self.counters.icmp(kind, false);
         Err(SlowDrop::ErrorLimit)
     }
+}
+
+/// Where an error must be protected that quotes a packet which came out of ESP.
+fn within(about: &PuntedPacket) -> Option<UidbIndex> {
+    about.opened.then_some(about.input)
 }
 
 /// True when the frame went to a link-layer group.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::packet::PuntedPacket;
 use crate::uidb::{TableId, UidbIndex};
@@ -107,6 +107,8 @@ pub(super) struct Interfaces {
     by_uidb: BTreeMap<UidbIndex, Interface>,
     own: BTreeSet<(TableId, IpAddr)>,
     broadcasts: BTreeSet<(TableId, Ipv4Addr)>,
+    /// Networks on our side of the security policy's entries that an interface stands for.
+    sides: BTreeMap<UidbIndex, Vec<IpNet>>,
 }
 
 impl Interfaces {
@@ -133,6 +135,30 @@ impl Interfaces {
 
     pub(super) fn get(&self, uidb: UidbIndex) -> Option<&Interface> {
         self.by_uidb.get(&uidb)
+    }
+
+    /// Says which interfaces stand for entries of security policies, and what their networks on our
+    /// side are.
+    pub(super) fn set_sides(&mut self, sides: Vec<(UidbIndex, Vec<IpNet>)>) {
+        self.sides = sides.into_iter().collect();
+    }
+
+    /// The networks on our side, of an interface that stands for an entry of a security policy.
+    pub(super) fn sides(&self, uidb: UidbIndex) -> Option<&[IpNet]> {
+        self.sides.get(&uidb).map(Vec::as_slice)
+    }
+
+    /// An own address in one of `networks` to speak to `peer` with.
+    pub(super) fn own_within(
+        &self,
+        table: TableId,
+        peer: IpAddr,
+        networks: &[IpNet],
+    ) -> Option<IpAddr> {
+        let own =
+            self.own.iter().filter(|(of, own)| *of == table && own.is_ipv4() == peer.is_ipv4());
+        let mut own = own.map(|(_, own)| *own);
+        own.find(|own| networks.iter().any(|network| network.contains(own)))
     }
 
     /// True when `address` is the router's own where `about` came in.

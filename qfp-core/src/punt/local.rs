@@ -115,7 +115,7 @@ impl SlowPath {
             dst: ip.src(),
         };
         let datagram = header.datagram(&reply).ok_or(SlowDrop::NoBuffer)?;
-        self.answer(turn, punted, &datagram, IpAddr::V4(ip.src()))?;
+        self.answer(turn, punted, &datagram, IpAddr::V4(ip.src()), None)?;
         self.counters.echo_replies += 1;
         Ok(Done::Answered)
     }
@@ -149,7 +149,7 @@ impl SlowPath {
                 let reply = echo_reply(&icmp, icmpv6::ECHO_REPLY);
                 let datagram = frame::icmpv6(ip.dst(), ip.src(), frame::TTL, reply);
                 let datagram = datagram.ok_or(SlowDrop::NoBuffer)?;
-                self.answer(turn, punted, &datagram, IpAddr::V6(ip.src()))?;
+                self.answer(turn, punted, &datagram, IpAddr::V6(ip.src()), None)?;
                 self.counters.echo_replies += 1;
                 Ok(Done::Answered)
             }

@@ -11,7 +11,7 @@ use pal::clock::Nanos;
 
 use super::counters::{Done, Fate, SlowDrop};
 use super::{Limits, SlowPath, Turn, frame};
-use crate::packet::PuntedPacket;
+use crate::packet::{Origin, PuntedPacket};
 use crate::uidb::TableId;
 use crate::wire::checksum::Sum;
 use crate::wire::{Ipv4, Ipv6};
@@ -90,7 +90,7 @@ impl SlowPath {
         };
         let offset = usize::from(ip.fragment_offset()) * 8;
         let (ecn, more, data) = (ip.tos() & CE, ip.more_fragments(), ip.payload());
-        self.reassemble(turn, Piece { key, header, ecn, offset, more, data })
+        self.reassemble(turn, punted, Piece { key, header, ecn, offset, more, data })
     }
 
     /// Takes a fragment of an IPv6 datagram to the router.
@@ -110,16 +110,16 @@ impl SlowPath {
         let data = ip.packet().get(found.at + 8..).unwrap_or_default();
         let ecn = ip.traffic_class() & CE;
         let (offset, more) = (usize::from(found.offset) * 8, found.more);
-        self.reassemble(turn, Piece { key, header, ecn, offset, more, data })
+        self.reassemble(turn, punted, Piece { key, header, ecn, offset, more, data })
     }
 
-    fn reassemble(&mut self, turn: &mut Turn<'_>, piece: Piece<'_>) -> Fate {
+    fn reassemble(&mut self, turn: &mut Turn<'_>, punted: &PuntedPacket, piece: Piece<'_>) -> Fate {
         let table = piece.key.table;
         let given_up = &mut self.counters.reassemblies_given_up;
         let Some(datagram) = self.reassembly.add(turn.now, piece, &self.limits, given_up)? else {
             return Ok(Done::Consumed);
         };
-        turn.inject(table, &datagram)?;
+        turn.deliver(table, Origin { input: punted.input, opened: punted.opened }, &datagram)?;
         self.counters.reassembled += 1;
         Ok(Done::Resent)
     }

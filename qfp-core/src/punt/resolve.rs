@@ -58,7 +58,7 @@ impl SlowPath {
         }
         let mut events = Vec::new();
         self.neighbours.look_for(now, (uidb, address), &self.limits, &mut events);
-        self.apply(&mut Turn { now, pool, actions }, events);
+        self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
     }
 
     /// The fast path has not heard yet, or has lost what it knew: it is told again. The limit
@@ -144,13 +144,13 @@ pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
     if !packet.set_frame(&frame) {
         return Err(SlowDrop::NoBuffer);
     }
-    let table = punted.table;
+    let (lcore, table) = (punted.lcore, punted.table);
     turn.actions.push(if punted.input == UidbIndex::RP {
-        Action::Inject { table, packet }
+        Action::Inject { lcore, table, origin: None, within: punted.within, packet }
     } else {
         // No route leads to a link-local address: such a next hop is found by routing once more.
         let next_hop = punted.next_hop.filter(|hop| !is_link_local(*hop));
-        Action::Forward { table, next_hop, packet }
+        Action::Forward { lcore, table, next_hop, packet }
     });
     Ok(Done::Resent)
 }

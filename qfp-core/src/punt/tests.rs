@@ -93,6 +93,9 @@ impl Rig {
             table: TableId::GLOBAL,
             l3_offset: 14,
             l3: L3::Other,
+            lcore: 0,
+            opened: false,
+            within: None,
             next_hop: None,
         }
     }
@@ -169,7 +172,7 @@ impl From<Action> for Seen {
                 assert_eq!(packet.frame()[..12], [0; 12]);
                 Self::Inject(packet.frame()[14..].to_vec())
             }
-            Action::Transmit { uidb, packet } => {
+            Action::Transmit { uidb, packet, .. } | Action::TransmitPart { uidb, packet, .. } => {
                 verify(packet.frame());
                 Self::Transmit(uidb, packet.frame().to_vec())
             }

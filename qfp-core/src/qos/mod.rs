@@ -3,11 +3,8 @@
 //! - [`police`]: policers that are exact in every decision
 //! - [`accounting`]: how many bytes a frame counts for
 //! - [`trust`]: the internal class of service, and the fields that take it
-//! - [`lpts`]: what the router accepts for itself, and how much of it
 
 pub mod accounting;
-pub mod lpts;
-mod lpts_rates;
 pub mod police;
 mod stage;
 mod table;

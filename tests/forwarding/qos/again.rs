@@ -10,7 +10,7 @@ use qfp::client::{Capacity, Client, CommitError, PortFacts};
 use qfp::core::counters::{CounterLayout, CounterTotals};
 use qfp::core::fia::FiaBuilder;
 use qfp::core::isa::Isa;
-use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use qfp::core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 use qfp::core::qos::ClassEvent;
 use qfp::hal::pool::NativePool;
 use qfp::hal::{Arrival, Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
@@ -141,6 +141,7 @@ fn lcore(client: &mut Client, totals: &mut CounterTotals) -> (Ppe, Frames, Frame
     let (reader, region) = client.attach("live").unwrap();
     let tx = || Box::new(Taken(Arc::clone(&taken))) as Box<dyn TxQueue>;
     let ppe = Ppe::new(PpeParts {
+        lcore: 0,
         fia: FiaBuilder::router().build(Isa::detect()),
         rx: vec![PolledQueue::new(0, Box::new(Given(Arc::clone(&given))))],
         tx: vec![tx(), tx()],
@@ -149,7 +150,6 @@ fn lcore(client: &mut Client, totals: &mut CounterTotals) -> (Ppe, Frames, Frame
         state: Some(client.state()),
         reader,
         counters: totals.add_lcore(),
-        punt: PuntRates::default(),
     });
     (ppe, given, taken)
 }

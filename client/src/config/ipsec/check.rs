@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use qfp_core::ipsec::{Mode, SaError};
 
-use super::{ANY_PORT, IpsecProblem, KeySource, SpdAction, SpdEntry};
+use super::{ANY_PORT, IpsecProblem, KeySource, NEIGHBOUR_DISCOVERY, SpdAction, SpdEntry};
 use crate::config::validate::{check_range, is_name};
 use crate::config::{Config, ConfigError, InterfaceKind, Interfaces, MTU, Origin};
 use crate::ipsec::{Direction, Sa, SaProblem};
@@ -59,6 +59,9 @@ impl Config {
         let mut names: HashMap<(&str, &str), &Origin> = HashMap::new();
         for entry in &self.ipsec.spd {
             check_entry(interfaces, entry)?;
+            if entry.name == NEIGHBOUR_DISCOVERY {
+                return Err(IpsecProblem::ReservedEntry.at(entry.origin.at("name")));
+            }
             if let Some(first) = names.insert((&entry.interface, &entry.name), &entry.origin) {
                 let (interface, name) = (entry.interface.clone(), entry.name.clone());
                 let first = first.at("name");

@@ -150,6 +150,9 @@ pub enum IpsecProblem {
     /// A policy of an interface that does not exist, or cannot have one.
     #[error("there is no port or VLAN {0:?} for this entry")]
     UnknownInterface(String),
+    /// A name that stands for a rule of its own.
+    #[error("\"nd\" is the rule that lets neighbour discovery pass: the entry needs another name")]
+    ReservedEntry,
     /// Two entries of one name.
     #[error("{interface} already has an entry {name:?}{}", seen(.first))]
     DuplicateEntry {

@@ -21,6 +21,9 @@ pub(super) use write::write_ipsec;
 
 /// What the outer path of a tunnel takes, unless the tunnel says another MTU; bytes.
 pub const OUTER_MTU: u16 = 1500;
+/// What the rule is called that lets neighbour discovery pass in front of the entries of an
+/// interface. No entry may have this name.
+pub const NEIGHBOUR_DISCOVERY: &str = "nd";
 /// All ports.
 pub const ANY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
 

@@ -5,15 +5,17 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use qfp_core::acl::Pattern;
-use qfp_core::acl::key::condition;
+use qfp_core::acl::key::{WORDS6, condition};
 use qfp_core::ipsec::SpdAction as Act;
 use qfp_core::uidb::UidbIndex;
-use qfp_core::wire::protocol;
+use qfp_core::wire::{icmpv6, protocol};
 
 use super::names::SecurityRule;
 use super::patterns::Addresses;
 use crate::acl::IpMatch;
-use crate::config::{ANY_PORT, Config, Interface, Interfaces, SpdAction, SpdEntry};
+use crate::config::{
+    ANY_PORT, Config, Interface, Interfaces, NEIGHBOUR_DISCOVERY, SpdAction, SpdEntry,
+};
 use crate::ipsec::{Direction, Sa};
 
 /// Protocol number of ESP.
@@ -70,7 +72,11 @@ impl<'c> Policies<'c> {
         for outer in self.outer.get(name).into_iter().flatten() {
             rules.extend(outer.patterns(direction).map(|pattern| (None, pattern)));
         }
-        for entry in self.entries.get(name).into_iter().flatten() {
+        let own = self.entries.get(name).into_iter().flatten();
+        if W == WORDS6 && own.clone().any(|entry| pattern::<W>(entry, direction).is_some()) {
+            rules.push(neighbour_discovery(name, direction));
+        }
+        for entry in own {
             let Some(between) = pattern::<W>(entry, direction) else { continue };
             let counted = |fragments| SecurityRule {
                 entry: entry.hidden_name().to_owned(),
@@ -110,6 +116,24 @@ impl<'c> Policies<'c> {
         rules.append(&mut fragments);
         rules
     }
+}
+
+/// Neighbour discovery passes on the link itself, whatever the entries say: no SA can be there
+/// before the neighbour is (RFC 4301 2.1, RFC 3756 3). With another hop limit than 255 it has crossed
+/// a router and is none (RFC 4861 7.1).
+fn neighbour_discovery<const W: usize>(
+    name: &str,
+    direction: Direction,
+) -> (Option<(SecurityRule, Act)>, Pattern<W>) {
+    let first = u16::from(icmpv6::ROUTER_SOLICITATION) << 8;
+    let last = u16::from(icmpv6::REDIRECT) << 8 | 0xff;
+    let messages = Pattern::<W>::any()
+        .protocol(protocol::ICMPV6, u8::MAX)
+        .destination_port(&(first..=last))
+        .condition(0, condition::LATER_FRAGMENT)
+        .ttl(&(255..=255));
+    let entry = format!("{name}/{NEIGHBOUR_DISCOVERY}");
+    (Some((SecurityRule { entry, direction, fragments: false }, Act::Bypass)), messages)
 }
 
 impl Outer {

@@ -16,12 +16,14 @@ use crate::adjacency::{
     Adjacency, AdjacencyKind, AdjacencyState, Group, GroupClass, GroupWord, Path,
 };
 use crate::counters::{CounterLayout, CounterTotals, LcoreCounters};
-use crate::fia::{Fia, Gate, Trace, TracedPacket};
+use crate::fia::{Fia, Gate, Kit, Trace, TracedPacket};
 use crate::fib::{Leaf, Line, Prefix, Vrf, v4, v6};
 use crate::isa::Isa;
 use crate::l2::{MacRow, PortClass, TagEntry};
 use crate::l3::scalar::tests::{ipv4, ipv6};
+use crate::lpts::{FlowType, Lpts, LptsGroup, LptsRates};
 use crate::packet::{End, Source, Vector};
+use crate::punt::Acquaintance;
 use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
 use crate::uidb::{NO_PORT, Uidb, UidbIndex};
@@ -411,6 +413,16 @@ impl Walker {
     pub(crate) fn row(&self, walked: &Walked, name: &str) -> u64 {
         walked.rows[self.fia.names().iter().position(|row| *row == name).unwrap()]
     }
+}
+
+/// A kit for steps that let everything through to the slow path.
+pub(crate) fn open_kit(isa: Isa) -> Kit {
+    let mut rates = LptsRates::default();
+    for flow in FlowType::ALL {
+        rates.set(*flow, LptsRates::MAX_RATE, LptsRates::MAX_BURST).unwrap();
+    }
+    let known = Arc::new(Acquaintance::new(1));
+    Kit { isa, lpts: Arc::new(LptsGroup::new(&rates, Lpts::default(), known, 64)) }
 }
 
 /// Remembers the slots it was shown in all vectors since it was last asked.

@@ -155,8 +155,8 @@ fn a_trace_ends_where_the_walk_ends_and_says_how() {
     assert_eq!(
         ends,
         [
-            ("adjacency", TraceOutcome::Punted(PuntCause::Glean)),
-            ("ifib-act", TraceOutcome::Punted(PuntCause::Ipv4ForUs)),
+            ("punt", TraceOutcome::Punted(PuntCause::Glean)),
+            ("punt", TraceOutcome::Punted(PuntCause::Ipv4ForUs)),
             ("next-hop", TraceOutcome::Dropped(DropReason::Ipv4NoRoute)),
             ("l3-parse", TraceOutcome::Dropped(DropReason::Truncated)),
         ]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hal::PacketMask;
 
 use crate::adjacency::AdjacencyKind;
-use crate::fia::tests::bench::{Hop, Plan, Router, Walked, Walker, frame};
+use crate::fia::tests::bench::{Hop, Plan, Router, Walked, Walker, frame, open_kit};
 use crate::fia::{FiaBuilder, Gate};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::{ipv4, ipv6};
@@ -58,7 +58,8 @@ fn join(plan: &mut Plan, uidb: u16, table: u16) {
 
 fn walk(plan: &Plan, isa: Isa, frames: &[Vec<u8>]) -> Walked {
     let mut router = Router::new(plan);
-    let mut walker = Walker::new(&mut router, FiaBuilder::router().build(isa.or_lower()));
+    let mut walker =
+        Walker::new(&mut router, FiaBuilder::router().build_with(&open_kit(isa.or_lower())));
     walker.walk(frames, PacketMask::EMPTY, Source::Port(0))
 }
 

@@ -92,7 +92,7 @@ impl Default for EspDecap {
 
 impl Step for EspDecap {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let for_us = select & vector.for_us;
+        let for_us = select & vector.for_us & (vector.ipv4 | vector.ipv6);
         if for_us.is_empty() {
             return;
         }

@@ -25,7 +25,7 @@ use crate::ipsec::{
 };
 use crate::isa::Isa;
 use crate::packet::DropReason;
-use crate::ppe::{Injected, PolledQueue, Ppe, PpeParts, PuntRates, SlowWork};
+use crate::ppe::{Injected, PolledQueue, Ppe, PpeParts, SlowWork};
 use crate::tables::table_kind;
 use crate::uidb::{NO_PORT, TableId, Uidb, UidbIndex};
 
@@ -332,6 +332,7 @@ impl<'a> Build<'a> {
             .unzip();
         let tx = (0..2).map(|port| Box::new(Out(port, out.clone())) as Box<dyn TxQueue>);
         let ppe = Ppe::new(PpeParts {
+            lcore: 0,
             fia,
             rx,
             tx: tx.collect(),
@@ -340,7 +341,6 @@ impl<'a> Build<'a> {
             state: Some(region.share()),
             reader,
             counters: totals.add_lcore(),
-            punt: PuntRates::default(),
         });
         let now = Nanos::from_secs(1);
         let slow = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::FlowType;
+use crate::packet::FlowType;
 use crate::uidb::{TableId, UidbIndex};
 use crate::wire::{icmpv4, icmpv6, protocol};
 

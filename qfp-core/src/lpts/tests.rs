@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pal::clock::Nanos;
 
 use super::*;
-use crate::qos::police::PolicerState;
+use crate::punt::Acquaintance;
 use crate::uidb::{TableId, UidbIndex};
 use crate::wire::protocol::{ICMP, ICMPV6, TCP, UDP};
 
@@ -150,41 +150,43 @@ fn neighbours_sessions_and_open_ports_are_known() {
 
 #[test]
 fn the_table_of_rates_has_every_type_once_and_in_order() {
-    for (i, (flow, label, ..)) in DEFAULTS.into_iter().enumerate() {
-        assert_eq!(flow as usize, i, "{label}");
-        let plain = |text: &str| text.replace('-', "").to_lowercase();
-        assert_eq!(plain(flow.name()), plain(flow.label()));
+    for (i, (flow, ..)) in rates::DEFAULTS.into_iter().enumerate() {
+        assert_eq!(flow as usize, i, "{flow:?}");
     }
-    let labels: BTreeSet<&str> = FlowType::ALL.iter().map(|flow| flow.label()).collect();
-    assert_eq!(labels.len(), FlowType::COUNT);
 }
 
-fn states() -> Vec<PolicerState> {
-    (0..LptsRates::ROWS).map(|_| PolicerState::default()).collect()
+const PORTS: usize = 4;
+
+fn group(rates: &LptsRates) -> LptsGroup {
+    LptsGroup::new(rates, Lpts::default(), Arc::new(Acquaintance::new(16)), PORTS)
+}
+
+fn offered(flow: FlowType, input: u16) -> Offered {
+    Offered { flow, input: UidbIndex(input), sender: None }
 }
 
 /// Packets of each type that pass in ten seconds at 5000 packets/s each, beyond the burst.
-fn pass(group: LptsGroup<'_>, flows: &[FlowType]) -> Vec<i64> {
+fn pass(group: &LptsGroup, flows: &[FlowType]) -> Vec<i64> {
     let mut passed = vec![0; flows.len()];
     for packet in 0..50_000 {
         for (passed, &flow) in passed.iter_mut().zip(flows) {
-            let admission = group.admit(flow, Nanos(packet * 200_000));
+            let admission = group.admit(offered(flow, 1), Nanos(packet * 200_000));
             *passed += i64::from(admission == Admission::Accepted);
         }
     }
-    let burst = |flow: FlowType| i64::try_from(DEFAULTS[flow as usize].3).unwrap();
+    let burst = |flow: FlowType| i64::from(LptsRates::default().of(flow).burst);
     passed.iter().zip(flows).map(|(passed, &flow)| passed - burst(flow)).collect()
 }
 
+/// V-31.
 #[test]
 fn each_type_is_limited_on_its_own_in_each_group() {
     let rates = LptsRates::default();
     let flows = [FlowType::BgpDefault, FlowType::BgpCfgPeer, FlowType::BgpKnown];
     let wanted = [1_000, 20_000, 25_000];
     let mut total = 0;
-    for states in [states(), states()] {
-        let group = LptsGroup { configs: rates.rows(), states: &states };
-        let passed = pass(group, &flows);
+    for group in [group(&rates), group(&rates)] {
+        let passed = pass(&group, &flows);
         for (passed, wanted) in passed.iter().zip(wanted) {
             assert!((passed - wanted).abs() <= 1, "{passed}, not {wanted}");
         }
@@ -194,19 +196,47 @@ fn each_type_is_limited_on_its_own_in_each_group() {
 }
 
 #[test]
+fn no_type_that_one_interface_floods_is_lost_to_another() {
+    for &flow in FlowType::ALL {
+        let group = group(&LptsRates::default());
+        let (mut lost, mut passed) = (0, 0);
+        for n in 0..2_000_000u64 {
+            let now = Nanos(n * 1000);
+            passed += u64::from(group.admit(offered(flow, 1), now) == Admission::Accepted);
+            if n % 50_000 == 20_000 {
+                lost += u64::from(group.admit(offered(flow, 2), now) != Admission::Accepted);
+            }
+        }
+        assert_eq!(lost, 0, "{flow:?}");
+        let rate = LptsRates::default().of(flow);
+        let wanted = u64::from(2 * rate.per_second + rate.burst) - 40;
+        assert!(passed.abs_diff(wanted) <= 2, "{flow:?}: {passed}, not {wanted}");
+    }
+}
+
+#[test]
 fn a_rate_of_zero_lets_nothing_pass_and_the_total_limits_all() {
     let mut rates = LptsRates::default();
     rates.set(FlowType::Igmp, 0, 0).unwrap();
     rates.set_total(1_000, 5).unwrap();
-    let states = states();
-    let group = LptsGroup { configs: rates.rows(), states: &states };
+    let group = group(&rates);
     for now in [0, 1, 1 << 60] {
-        assert_eq!(group.admit(FlowType::Igmp, Nanos(now)), Admission::FlowLimit);
+        assert_eq!(group.admit(offered(FlowType::Igmp, 1), Nanos(now)), Admission::FlowLimit);
     }
-    let admit = || group.admit(FlowType::BgpKnown, Nanos(1 << 60));
+    let admit = || group.admit(offered(FlowType::BgpKnown, 1), Nanos(1 << 60));
     let admissions: Vec<Admission> = (0..6).map(|_| admit()).collect();
     assert_eq!(admissions[..5], [Admission::Accepted; 5]);
     assert_eq!(admissions[5], Admission::TotalLimit);
     assert!(rates.set(FlowType::Igmp, 1, 0).is_err());
     assert!(rates.set(FlowType::Igmp, u64::MAX, 1).is_err());
+    assert!(rates.set_floor(1, u64::MAX).is_err());
+}
+
+#[test]
+fn numbers_of_interfaces_beyond_the_table_share_a_row() {
+    let group = group(&LptsRates::default());
+    for input in [PORTS as u16, 77, u16::MAX] {
+        let admission = group.admit(offered(FlowType::Dns, input), Nanos(5));
+        assert_eq!(admission, Admission::Accepted);
+    }
 }
