@@ -3,6 +3,8 @@
 //! Needs root and the usual network programs; skipped aloud without them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "namespaces/floods.rs"]
+mod floods;
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 #[path = "support/namespaces.rs"]

@@ -15,7 +15,7 @@ use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
 use crate::forwarder::StartError;
 
 /// Places in the ring from each lcore to the slow path, and back.
-const RING: usize = 4096;
+pub(super) const RING: usize = 4096;
 
 /// Hands each lcore its part, once.
 struct HandOut<T>(Mutex<Vec<Option<T>>>);

@@ -14,8 +14,11 @@ const LINK_BYTES: usize = 38;
 /// Frames of captures and taps may be larger than any MTU here; they are received whole.
 pub(crate) const NATIVE_FRAME: usize = 9728;
 
-/// Native buffers, unless told otherwise.
+/// Native buffers for one lcore, unless told otherwise.
 const NATIVE_BUFFERS: usize = 8192;
+/// Native buffers for each lcore more: as many as its ring to the slow path may hold, so that one port's
+/// flood leaves the others buffers to receive with.
+const NATIVE_BUFFERS_MORE: usize = super::launch::RING;
 
 pub(super) fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
     let parse = |port: &client::config::Port| {
@@ -51,7 +54,9 @@ pub(super) fn frame_room(config: &Config) -> usize {
 
 pub(super) fn native(parts: &Parts) -> Pool {
     let room = frame_room(&parts.config).max(NATIVE_FRAME);
-    Pool::Native(NativePool::new(parts.buffers.unwrap_or(NATIVE_BUFFERS), room))
+    let lcores = parts.lcores.as_ref().map_or(1, |cpus| cpus.cpus().len());
+    let usual = NATIVE_BUFFERS + lcores.saturating_sub(1) * NATIVE_BUFFERS_MORE;
+    Pool::Native(NativePool::new(parts.buffers.unwrap_or(usual), room))
 }
 
 #[cfg(feature = "dpdk")]

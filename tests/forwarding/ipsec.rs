@@ -1,5 +1,6 @@
 //! IPsec between two routers: what one protects, the other opens.
 
+mod closed;
 mod failures;
 mod path;
 pub(crate) mod peer;
