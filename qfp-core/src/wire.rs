@@ -6,6 +6,7 @@
 mod arp;
 pub mod checksum;
 mod ethernet;
+mod extension;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -13,9 +14,13 @@ mod transport;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{Ethernet, is_group, is_vlan};
+pub use extension::{
+    Chain, ChainEnd, FragmentHeader, HeaderPlace, RoutingHeader, TCP_HEADER, holds_upper_header,
+    is_extension, may_hide,
+};
 pub use icmp::{Icmp, icmpv4, icmpv6};
 pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options};
-pub use ipv6::{FragmentHeader, Ipv6, Upper};
+pub use ipv6::Ipv6;
 pub use transport::{Tcp, Udp};
 
 /// EtherTypes.
@@ -56,6 +61,12 @@ pub mod protocol {
     pub const NO_NEXT_HEADER: u8 = 59;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
+    /// IPv6 mobility header.
+    pub const MOBILITY: u8 = 135;
+    /// Host identity protocol.
+    pub const HIP: u8 = 139;
+    /// Shim6.
+    pub const SHIM6: u8 = 140;
 }
 
 /// Why bytes are not the header they are said to be.

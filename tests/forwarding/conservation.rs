@@ -11,7 +11,7 @@ use qfp::hal::PacketMask;
 use crate::capture::{self, Timed};
 use crate::gateways::{Pair, spi};
 use crate::ipsec::peer::{fixed, nested, outer, sealed, with_trailer};
-use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, udp};
+use crate::packets::{DOT1Q, Tag, arp, frame, link, mac, payload, tcp, udp, with_fragment_field};
 use crate::router::{Run, TWO_NETWORKS, route_with};
 
 /// [`TWO_NETWORKS`] with discarding routes, a port that is shut down, one that only takes frames for
@@ -114,6 +114,12 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         // A hop-by-hop header that announces more than there is.
         (R::Ipv6FormatErr, 0, from_west(&with(with(plain(V6), 6, 0), 41, 255))),
         (R::Ipv6Martian, 0, from_west(&plain(("ff02::1", V6.1)))),
+        (R::Ipv6FirstFragment, 0, from_west(&cut_chain())),
+        (
+            R::TinyFragment,
+            0,
+            from_west(&with_fragment_field(tcp(V4.0, V4.1, 64, (1, 2), 2, &[]), 1)),
+        ),
         (R::Ipv4NoRoute, 0, to("192.88.99.1")),
         (R::Ipv6NoRoute, 0, to6("2001:db8:dead::1")),
         (R::Ipv4Null0, 0, to("198.19.0.1")),
@@ -136,6 +142,16 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
     .into_iter()
     .chain(protected())
     .collect()
+}
+
+/// A first fragment with half of a UDP header.
+fn cut_chain() -> Vec<u8> {
+    let mut ip = plain(V6);
+    ip[6] = 44;
+    ip[40..48].copy_from_slice(&[17, 0, 0, 1, 0, 0, 0, 1]);
+    ip.truncate(40 + 8 + 4);
+    ip[4..6].copy_from_slice(&[0, 12]);
+    ip
 }
 
 /// Reasons of what comes in for the tunnel.

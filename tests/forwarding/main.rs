@@ -25,5 +25,6 @@ mod paths;
 mod pbr;
 mod qos;
 mod routing;
+mod tiny_fragments;
 mod vlans;
 mod vrf;

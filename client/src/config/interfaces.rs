@@ -172,11 +172,21 @@ impl<'c> Interface<'c> {
     /// The VRF whose table its packets are routed in.
     #[must_use]
     pub fn vrf(&self) -> Option<&'c str> {
-        let layer3 = match self.kind {
+        self.surroundings().vrf.as_deref()
+    }
+
+    /// What it is in: for an entry of a security policy, the interface that has the policy.
+    fn surroundings(&self) -> &'c Layer3 {
+        match self.kind {
             Kind::Policy { port, vlan, .. } => vlan.map_or(&port.layer3, |vlan| &vlan.layer3),
             _ => self.layer3(),
-        };
-        layer3.vrf.as_deref()
+        }
+    }
+
+    /// Whether it takes in fragments that hide what they carry.
+    #[must_use]
+    pub fn passes_tiny_fragments(&self) -> bool {
+        self.surroundings().pass_tiny_fragments
     }
 
     /// Which sources its packets may have.
@@ -250,6 +260,7 @@ static NOTHING: &Layer3 = &Layer3 {
     addresses: Vec::new(),
     vrf: None,
     urpf: None,
+    pass_tiny_fragments: false,
     acl_in: Vec::new(),
     acl_out: Vec::new(),
     policy_route: None,

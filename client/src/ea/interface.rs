@@ -124,10 +124,14 @@ impl InterfaceAgent {
             rows[usize::from(internal.0)] =
                 Uidb { port: NO_PORT, mtu: u16::MAX, state: Uidb::UP, ..Uidb::default() };
         }
+        // The router's own, and what has been judged where it came in.
+        for internal in [UidbIndex::RP, UidbIndex::RECYCLE] {
+            rows[usize::from(internal.0)].features_in |= Uidb::PASS_FRAGMENTS;
+        }
         // A tunnel may lead through another one that ends here as well, and what was put together
         // from fragments may be ESP.
         for internal in [UidbIndex::CRYPTO, UidbIndex::RP] {
-            rows[usize::from(internal.0)].features_in = crypto.ingress;
+            rows[usize::from(internal.0)].features_in |= crypto.ingress;
         }
         let mut classes = driver.alloc::<PortClass>(ports.len().max(1))?;
         for (class, facts) in classes.iter_mut().zip(ports) {
@@ -152,6 +156,9 @@ impl InterfaceAgent {
             let table = table(interface.vrf());
             if table != TableId::GLOBAL {
                 features_in |= Gate::VRF.mask();
+            }
+            if interface.passes_tiny_fragments() {
+                features_in |= Uidb::PASS_FRAGMENTS;
             }
             if interface.urpf().is_some() {
                 features_in |= Gate::URPF.mask();

@@ -7,6 +7,7 @@ use crate::acl::key::{
     link_word, source_mac_word, transport_word,
 };
 use crate::packet::Vector;
+use crate::wire::{Chain, ChainEnd, holds_upper_header, is_extension, may_hide};
 
 /// Fills in the keys of IPv4 packets, as far as rules ask for `columns`.
 #[inline]
@@ -82,47 +83,26 @@ fn transport6(vector: &Vector, slot: usize) -> u64 {
     let Some(fixed) = packet.first_chunk::<40>() else { return 0 };
     let class = fixed[0] << 4 | fixed[1] >> 4;
     let mut flags = flag(fixed[24] == 0xff, condition::MULTICAST);
-    let (mut protocol, mut offset) = (fixed[6], 40);
-    if is_extension(protocol) {
-        let fragment;
-        (protocol, offset, fragment) = behind_extensions(packet);
-        if let Some(fragment) = fragment {
-            let (later, more) = (fragment & !7 != 0, fragment & 1 != 0);
-            flags |= flag(later, condition::LATER_FRAGMENT)
-                | flag(later || more, condition::FRAGMENT)
-                | flag(!later && more, condition::FIRST_FRAGMENT)
-                | flag(later && !more, condition::LAST_FRAGMENT);
-        }
-    }
     let end = usize::from(vector.ip_len[slot & 63]).min(packet.len());
-    transport_of(protocol, class, flags, packet.get(offset..end).unwrap_or(&[]))
-}
-
-/// Whether a next header is an extension that a router looks behind.
-const fn is_extension(next_header: u8) -> bool {
-    matches!(next_header, 0 | 43 | 44 | 60)
-}
-
-/// What is behind the extension headers: protocol, offset, and what a fragment header says (RFC
-/// 8200 4). Packets come here from `l3-parse`, which has checked the chain, or on their way to the
-/// slow path, which will; a chain that is cut short has no transport header.
-fn behind_extensions(packet: &[u8]) -> (u8, usize, Option<u16>) {
-    let (mut kind, mut at, mut fragment) = (packet.get(6).copied().unwrap_or(59), 40, None);
-    while is_extension(kind) {
-        let Some(header) = packet.get(at..).and_then(|rest| rest.first_chunk::<4>()) else { break };
-        at += if kind == 44 {
-            let word = u16::from_be_bytes([header[2], header[3]]);
-            fragment = Some(word & 0xfff9);
-            8
-        } else {
-            8 * (usize::from(header[1]) + 1)
-        };
-        kind = header[0];
-        if fragment.is_some_and(|word| word & !7 != 0) {
-            break;
-        }
+    let payload = packet.get(40..end).unwrap_or(&[]);
+    if !is_extension(fixed[6]) {
+        let undetermined = may_hide(fixed[6]) || !holds_upper_header(fixed[6], payload);
+        flags |= flag(undetermined, condition::UNDETERMINED);
+        return transport_of(fixed[6], class, flags, payload);
     }
-    (kind, at, fragment)
+    let chain = Chain::walk(fixed[6], payload);
+    let (fragment, later) = (chain.is_fragment, chain.later_fragment);
+    flags |= flag(later, condition::LATER_FRAGMENT)
+        | flag(fragment, condition::FRAGMENT)
+        | flag(fragment && !later, condition::FIRST_FRAGMENT)
+        | flag(chain.last_fragment, condition::LAST_FRAGMENT)
+        | flag(chain.is_undetermined(), condition::UNDETERMINED);
+    // What is left of an extension header that is cut short has no ports.
+    let upper = match chain.end {
+        ChainEnd::ExtensionCut => &[],
+        _ => packet.get(chain.offset..end).unwrap_or(&[]),
+    };
+    transport_of(chain.protocol, class, flags, upper)
 }
 
 #[inline]

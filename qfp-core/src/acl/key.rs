@@ -69,6 +69,9 @@ pub mod condition {
     pub const MULTICAST: u8 = 1 << 4;
     /// The first fragment of several.
     pub const FIRST_FRAGMENT: u8 = 1 << 5;
+    /// IPv6: not a later fragment, and nobody can say what is behind the extension headers, because
+    /// they or the header behind them are not wholly there, or of a kind that is not known.
+    pub const UNDETERMINED: u8 = 1 << 6;
 }
 
 /// Where fields of the link word's lower half lie.

@@ -7,7 +7,7 @@ use super::sa::{COPY_DSCP, ESP, OutboundSa, SaFlags};
 use crate::crypto::{Aad, Iv, Job};
 use crate::packet::DropReason;
 use crate::wire::checksum::Sum;
-use crate::wire::{Ipv6, protocol};
+use crate::wire::{HeaderPlace, Ipv6, protocol};
 
 /// What is about to be protected.
 #[derive(Clone, Copy, Debug)]
@@ -143,8 +143,14 @@ impl Upper {
     pub(super) fn of(packet: &[u8], v6: bool) -> Option<Self> {
         if v6 {
             let upper = Ipv6::parse(packet).ok()?.upper().ok()?;
+            let fragment = upper.is_fragment;
+            // What is for the ends alone is protected, and not left in front.
+            if let Some(HeaderPlace { at: offset, named_at }) = upper.ends_only {
+                let protocol = *packet.get(named_at)?;
+                return Some(Self { protocol, offset, named_at, fragment });
+            }
             let (protocol, offset, named_at) = (upper.protocol, upper.offset, upper.named_at);
-            return Some(Self { protocol, offset, named_at, fragment: upper.fragment });
+            return Some(Self { protocol, offset, named_at, fragment });
         }
         let fixed = packet.first_chunk::<20>()?;
         let offset = usize::from(fixed[0] & 0xf) * 4;

@@ -1,6 +1,7 @@
 //! One network header at a time, by the book.
 
 use crate::packet::DropReason;
+use crate::wire::{Chain, ChainEnd, is_extension, protocol};
 
 /// What an IPv4 packet's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,64 +254,35 @@ enum Extensions {
     Malformed,
 }
 
-/// Walks the extension headers a router may pass: hop-by-hop, routing, fragment, destination
-/// options, authentication, mobility, HIP, Shim6 (RFC 7045).
+/// The chain of extension headers, and the options of a Hop-by-Hop header. A first fragment may end
+/// inside the chain: [`fragment`](super::fragment) judges that.
 fn extensions(first: u8, payload: &[u8]) -> Extensions {
-    let mut next = first;
-    let mut offset = 0usize;
-    let mut later_fragment = false;
-    let mut attention = false;
-    let mut any = false;
-    loop {
-        let len = match next {
-            0 | 43 | 60 | 135 | 139 | 140 => {
-                // Hop-by-hop stands first or nowhere (RFC 8200 4.1): the slow path says so.
-                attention |= next == 0 && any;
-                let Some(&len) = payload.get(offset + 1) else { return Extensions::Malformed };
-                8 + usize::from(len) * 8
-            }
-            44 => 8,
-            51 => {
-                let Some(&len) = payload.get(offset + 1) else { return Extensions::Malformed };
-                8 + usize::from(len) * 4
-            }
-            protocol => {
-                if !any {
-                    return Extensions::None;
-                }
-                return match u16::try_from(40 + offset) {
-                    Ok(offset) => {
-                        Extensions::Transport { offset, protocol, later_fragment, attention }
-                    }
-                    Err(_) => Extensions::Malformed,
-                };
-            }
-        };
-        let Some(header) = payload.get(offset..offset + len) else {
-            return Extensions::Malformed;
-        };
-        if next == 0 {
-            match hop_by_hop(&header[2..]) {
-                Options::Plain => {}
-                Options::Attention => attention = true,
-                Options::Malformed => return Extensions::Malformed,
-            }
+    if !is_extension(first) {
+        return Extensions::None;
+    }
+    let chain = Chain::walk(first, payload);
+    let cut = chain.end == ChainEnd::ExtensionCut && chain.fragment.is_none();
+    if cut {
+        return Extensions::Malformed;
+    }
+    // The slow path says what is wrong with a Hop-by-Hop header in another place.
+    let mut attention = chain.misplaced_hop_by_hop.is_some();
+    if first == protocol::HOP_BY_HOP {
+        let len = payload.get(1).map_or(0, |len| 8 + 8 * usize::from(*len));
+        match payload.get(2..len).map_or(Options::Malformed, hop_by_hop) {
+            Options::Plain => {}
+            Options::Attention => attention = true,
+            Options::Malformed => return Extensions::Malformed,
         }
-        if next == 44 && u16::from_be_bytes([header[2], header[3]]) & 0xfff8 != 0 {
-            later_fragment = true;
-        }
-        any = true;
-        next = header[0];
-        offset += len;
-        if later_fragment {
-            // What follows is the middle of some payload, not a header.
-            return match u16::try_from(40 + offset) {
-                Ok(offset) => {
-                    Extensions::Transport { offset, protocol: next, later_fragment, attention }
-                }
-                Err(_) => Extensions::Malformed,
-            };
-        }
+    }
+    match u16::try_from(chain.offset) {
+        Ok(offset) => Extensions::Transport {
+            offset,
+            protocol: chain.protocol,
+            later_fragment: chain.later_fragment,
+            attention,
+        },
+        Err(_) => Extensions::Malformed,
     }
 }
 

@@ -14,7 +14,10 @@ use hal::{PacketMask, VECTOR};
 
 use crate::isa::Isa;
 use crate::packet::{DropReason, Vector};
+use crate::wire;
 
+/// Bytes of a TCP header without options.
+const TCP_HEADER: i32 = wire::TCP_HEADER as i32;
 /// Bytes in front of the network header of a frame without tags.
 const UNTAGGED: u8 = 14;
 
@@ -295,7 +298,23 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
             & _mm512_cmpneq_epi32_mask(top, _mm512_set1_epi32(127))
             & _mm512_cmpneq_epi32_mask(_mm512_and_si512(address, low16), _mm512_set1_epi32(0xfea9))
     };
-    let good = is_ipv4 & fits & intact & ordinary(src) & ordinary(dst);
+    let mut good = is_ipv4 & fits & intact & ordinary(src) & ordinary(dst);
+    // Fragments are few. Those of TCP that hide something are the scalar rules' to judge: first ones
+    // with less than its header, and later ones that begin inside of it.
+    if _mm512_test_epi32_mask(fragment, _mm512_set1_epi32(0xff3f_0000_u32.cast_signed())) & good
+        != 0
+    {
+        let host = _mm512_shuffle_epi8(fragment, swap32);
+        let offset = _mm512_and_si512(host, _mm512_set1_epi32(0x1fff));
+        let more = _mm512_test_epi32_mask(host, _mm512_set1_epi32(0x2000));
+        let protocol = _mm512_and_si512(ttl, _mm512_set1_epi32(0xff00));
+        let is_tcp = _mm512_cmpeq_epi32_mask(protocol, _mm512_set1_epi32(0x0600));
+        let first = _mm512_testn_epi32_mask(offset, offset);
+        let short = _mm512_cmplt_epi32_mask(total_len, _mm512_set1_epi32(20 + TCP_HEADER));
+        let inside =
+            _mm512_cmplt_epi32_mask(_mm512_slli_epi32::<3>(offset), _mm512_set1_epi32(TCP_HEADER));
+        good &= !(is_tcp & (first & more & short | !first & inside));
+    }
     let expiring = _mm512_cmple_epu32_mask(_mm512_and_si512(ttl, byte), _mm512_set1_epi32(1));
 
     // TTL less one, checksum plus 0x0100 with the carry folded in (RFC 1624).

@@ -3,6 +3,7 @@
 use hal::PacketMask;
 
 use crate::isa::Isa;
+use crate::l3::fragment;
 use crate::l3::scalar::{self, Arrived, Parsed};
 use crate::packet::{Cold, DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
@@ -23,10 +24,11 @@ impl L3Parse {
 }
 
 impl Step for L3Parse {
-    fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let plain = plain(self.isa, vector, select);
         for slot in select - plain {
             parse_one(vector, slot);
+            fragment::judge(lcore, vector, slot);
         }
     }
 }

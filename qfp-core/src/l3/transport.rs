@@ -1,6 +1,7 @@
 //! Where the transport header is, for the rows that look at ports.
 
 use crate::packet::{L3, Vector};
+use crate::wire::{Chain, protocol};
 
 /// The transport header of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -47,10 +48,19 @@ impl Vector {
         }
     }
 
+    /// The extension headers of an IPv6 packet; they are walked.
+    #[must_use]
+    pub fn chain(&self, slot: usize) -> Chain {
+        let packet = self.network(slot);
+        let end = usize::from(self.ip_len[slot & 63]).min(packet.len());
+        let first = packet.get(6).copied().unwrap_or(protocol::NO_NEXT_HEADER);
+        Chain::walk(first, packet.get(40..end).unwrap_or(&[]))
+    }
+
     /// Hash of the packet's flow: addresses, protocol and, where they can be read, ports.
     ///
-    /// The same for all packets of a flow. Fragments hash by addresses and protocol only, all of
-    /// them, so that a fragmented datagram stays together (RFC 2992, RFC 6438).
+    /// The same for all packets of a flow. Fragments hash by addresses and, of IPv4, protocol only, all
+    /// of them, so that a fragmented datagram stays together (RFC 2992, RFC 6438).
     #[must_use]
     pub fn flow_hash(&self, slot: usize) -> u32 {
         let header = self.network(slot);
@@ -59,18 +69,26 @@ impl Vector {
             L3::Ipv4 => header.get(12..20),
             _ => header.get(8..40),
         };
-        let fragment = match self.l3(slot) {
-            L3::Ipv4 => header.get(6..8).is_some_and(|w| w[0] & 0x3f != 0 || w[1] != 0),
-            // Behind an extension header of a fragment there may be ports in the first one only.
-            _ => self.extended.contains(slot),
+        let (protocol, fragment) = match self.l3(slot) {
+            L3::Ipv4 => {
+                let word = header.get(6..8);
+                let fragment = word.is_some_and(|w| w[0] & 0x3f != 0 || w[1] != 0);
+                (transport.protocol, fragment)
+            }
+            // The first fragment may say another protocol than the others: headers that go with the
+            // payload stand behind its fragment header. It is read again, for others are plain.
+            _ if self.extended.contains(slot) && self.chain(slot).is_fragment => {
+                (protocol::FRAGMENT, true)
+            }
+            _ => (transport.protocol, false),
         };
-        let mut hash = u64::from(transport.protocol) ^ 0x9e37_79b9_7f4a_7c15;
+        let mut hash = u64::from(protocol) ^ 0x9e37_79b9_7f4a_7c15;
         for chunk in addresses.unwrap_or(&[]).chunks_exact(8) {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(chunk);
             hash = mix(hash ^ u64::from_le_bytes(bytes));
         }
-        let ported = matches!(transport.protocol, 6 | 17 | 33 | 132 | 136);
+        let ported = matches!(protocol, 6 | 17 | 33 | 132 | 136);
         if ported && !fragment {
             let offset = usize::from(transport.offset);
             if let Some(&ports) = header.get(offset..).and_then(|rest| rest.first_chunk::<4>()) {

@@ -25,6 +25,11 @@ named! {
         Ipv6FormatErr,
         /// Source or destination may not appear on a wire (RFC 4291 2.5, 2.7).
         Ipv6Martian,
+        /// An IPv6 first fragment without all headers to that of the upper layer (RFC 7112 5).
+        Ipv6FirstFragment,
+        /// A fragment of TCP without all of its header, or one that would overwrite part of it (RFC
+        /// 1858, RFC 3128).
+        TinyFragment,
         /// No IPv4 route to the destination.
         Ipv4NoRoute,
         /// No IPv6 route to the destination.

@@ -8,7 +8,7 @@ use super::interface::is_host;
 use super::{SlowPath, Turn, network};
 use crate::packet::PuntedPacket;
 use crate::uidb::UidbIndex;
-use crate::wire::{Ipv4, Ipv6, Upper, checksum, icmpv4, icmpv6, protocol};
+use crate::wire::{Chain, Ipv4, Ipv6, checksum, icmpv4, icmpv6, protocol};
 
 /// Bytes of an IPv4 error in all, at most (RFC 1812 4.3.2.3).
 const MAX_IPV4_ERROR: usize = 576;
@@ -148,7 +148,7 @@ impl SlowPath {
         turn: &mut Turn<'_>,
         about: &PuntedPacket,
         ip: &Ipv6<'_>,
-        upper: &Upper,
+        upper: &Chain,
         problem: Problem,
     ) -> Fate {
         // RFC 4443 2.4 e. Path MTU discovery works for groups too, hence the exception.

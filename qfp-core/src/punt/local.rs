@@ -54,20 +54,24 @@ impl SlowPath {
         let upper = ip.upper().map_err(|_| SlowDrop::Malformed)?;
         let (src, dst) = (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst()));
         let message = ip.packet().get(upper.offset..).unwrap_or_default();
-        if upper.source_routed {
+        if upper.source_route.is_some() {
             return Err(SlowDrop::SourceRoute);
         }
-        if upper.fragment {
+        if upper.is_fragment {
             self.check_ends(punted, src, dst)?;
             return self.fragment_v6(turn, punted, &ip);
         }
-        if upper.protocol == protocol::ICMPV6 {
+        if upper.protocol == protocol::ICMPV6 && upper.ends_only.is_none() {
             return self.icmp_v6(turn, punted, &ip, message);
         }
         if dst.is_multicast() {
             return Ok(Done::Consumed);
         }
         self.check_ends(punted, src, dst)?;
+        if let Some(place) = upper.ends_only {
+            let named_at = u32::try_from(place.named_at).unwrap_or(u32::MAX);
+            return self.report(turn, punted, Problem::ProtocolUnreachable { named_at });
+        }
         match upper.protocol {
             protocol::UDP => {
                 check_udp(src, dst, message)?;

@@ -1,8 +1,8 @@
-//! IPv6 and its chain of extension headers (RFC 8200).
+//! IPv6 (RFC 8200).
 
 use std::net::Ipv6Addr;
 
-use super::{Malformed, protocol};
+use super::{Chain, ChainEnd, FragmentHeader, Malformed};
 
 /// Bytes of the fixed header.
 const HEADER: usize = 40;
@@ -12,40 +12,6 @@ const HEADER: usize = 40;
 pub struct Ipv6<'a> {
     header: &'a [u8; HEADER],
     packet: &'a [u8],
-}
-
-/// What stands behind the extension headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upper {
-    /// Protocol of the upper layer, or an extension header that cannot be passed.
-    pub protocol: u8,
-    /// Where it starts, bytes from the start of the IPv6 header.
-    pub offset: usize,
-    /// Where the next header field that names it stands, bytes from the start of the IPv6 header.
-    pub named_at: usize,
-    /// True when the packet is a fragment of a larger one, the first included.
-    pub fragment: bool,
-    /// True for a fragment other than the first: what starts at `offset` is no header.
-    pub later_fragment: bool,
-    /// True for a routing header that still has segments to visit.
-    pub source_routed: bool,
-}
-
-/// A fragment header (RFC 8200 §4.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FragmentHeader {
-    /// Where it starts, bytes from the start of the IPv6 header.
-    pub at: usize,
-    /// Where the next header field that names it stands, likewise.
-    pub named_at: usize,
-    /// What follows it in the first fragment.
-    pub next_header: u8,
-    /// Offset of the fragment in its datagram, in units of 8 bytes.
-    pub offset: u16,
-    /// Whether fragments follow.
-    pub more: bool,
-    /// Identification of the datagram.
-    pub id: u32,
 }
 
 impl<'a> Ipv6<'a> {
@@ -102,67 +68,26 @@ impl<'a> Ipv6<'a> {
         Ipv6Addr::from_octets(std::array::from_fn(|byte| self.header[24 + byte]))
     }
 
-    /// The extension header of this kind at `at`: its first bytes, and its size in bytes, all of
-    /// which are there. None for a kind that is no extension header.
-    fn extension(&self, kind: u8, at: usize) -> Result<Option<([u8; 8], usize)>, Malformed> {
-        let unit = match kind {
-            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => 8,
-            protocol::AUTHENTICATION => 4,
-            // Its second byte is reserved.
-            protocol::FRAGMENT => 0,
-            _ => return Ok(None),
-        };
-        let rest = self.packet.get(at..).unwrap_or_default();
-        let first = *rest.first_chunk::<8>().ok_or(Malformed::Truncated)?;
-        let size = 8 + usize::from(first[1]) * unit;
-        if size > rest.len() { Err(Malformed::Truncated) } else { Ok(Some((first, size))) }
+    /// The extension headers as far as they are there, and where the upper layer is.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        Chain::walk(self.next_header(), self.payload())
     }
 
     /// The first fragment header, if there is one in front of what is authenticated or enciphered.
-    /// O(number of headers in front of it).
+    /// O(number of headers).
     pub fn fragment(&self) -> Result<Option<FragmentHeader>, Malformed> {
-        let (mut named_at, mut at, mut kind) = (6, HEADER, self.next_header());
-        while kind != protocol::AUTHENTICATION
-            && let Some((header, size)) = self.extension(kind, at)?
-        {
-            let [next_header, _, a, b, id @ ..] = header;
-            if kind == protocol::FRAGMENT {
-                let offset_and_more = u16::from_be_bytes([a, b]);
-                let (offset, more) = (offset_and_more >> 3, offset_and_more & 1 == 1);
-                let id = u32::from_be_bytes(id);
-                return Ok(Some(FragmentHeader { at, named_at, next_header, offset, more, id }));
-            }
-            (named_at, kind) = (at, next_header);
-            at += size;
+        let chain = self.chain();
+        match chain.fragment {
+            None if chain.end == ChainEnd::ExtensionCut => Err(Malformed::Truncated),
+            found => Ok(found.filter(|fragment| !fragment.authenticated)),
         }
-        Ok(None)
     }
 
-    /// Walks the extension headers. O(number of headers), which the packet's length bounds.
-    pub fn upper(&self) -> Result<Upper, Malformed> {
-        let mut upper = Upper {
-            protocol: self.next_header(),
-            offset: HEADER,
-            named_at: 6,
-            fragment: false,
-            later_fragment: false,
-            source_routed: false,
-        };
-        while !upper.later_fragment
-            && let Some((header, size)) = self.extension(upper.protocol, upper.offset)?
-        {
-            let [next, _, a, b, ..] = header;
-            if upper.protocol == protocol::FRAGMENT {
-                let offset_and_more = u16::from_be_bytes([a, b]);
-                upper.fragment |= offset_and_more & 0xfff9 != 0;
-                upper.later_fragment = offset_and_more & 0xfff8 != 0;
-            }
-            upper.source_routed |= upper.protocol == protocol::ROUTING && b != 0;
-            upper.named_at = upper.offset;
-            upper.protocol = next;
-            upper.offset += size;
-        }
-        Ok(upper)
+    /// The chain, all of whose extension headers are there; the upper layer's header need not be.
+    pub fn upper(&self) -> Result<Chain, Malformed> {
+        let chain = self.chain();
+        if chain.end == ChainEnd::ExtensionCut { Err(Malformed::Truncated) } else { Ok(chain) }
     }
 }
 
@@ -185,7 +110,7 @@ mod tests {
         let bytes = packet(0, &chain);
         let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
         assert_eq!((upper.protocol, upper.offset, upper.named_at), (17, 64, 48));
-        assert!(!upper.fragment && !upper.source_routed);
+        assert!(!upper.is_fragment && upper.source_route.is_none());
     }
 
     #[test]
@@ -201,11 +126,11 @@ mod tests {
     fn a_later_fragment_ends_the_chain() {
         let bytes = packet(44, &[0, 0, 0, 8, 1, 2, 3, 4, 0xff]);
         let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
-        assert!(upper.fragment && upper.later_fragment);
+        assert!(upper.is_fragment && upper.later_fragment);
         assert_eq!((upper.protocol, upper.offset), (0, 48));
         let bytes = packet(44, &[17, 0, 0, 1, 1, 2, 3, 4, 0xff]);
         let upper = Ipv6::parse(&bytes).unwrap().upper().unwrap();
-        assert!(upper.fragment && !upper.later_fragment);
+        assert!(upper.is_fragment && !upper.later_fragment);
     }
 
     #[test]
@@ -228,7 +153,7 @@ mod tests {
         let bytes = packet(43, &[6, 0, 0]);
         assert_eq!(Ipv6::parse(&bytes).unwrap().upper(), Err(Malformed::Truncated));
         let bytes = packet(43, &[6, 0, 0, 1, 0, 0, 0, 0]);
-        assert!(Ipv6::parse(&bytes).unwrap().upper().unwrap().source_routed);
+        assert!(Ipv6::parse(&bytes).unwrap().upper().unwrap().source_route.is_some());
     }
 
     #[test]

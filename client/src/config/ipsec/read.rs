@@ -43,6 +43,7 @@ pub(in crate::config) const TUNNEL: &[&str] = &[
     "vrf",
     "urpf",
     "urpf_allow_default",
+    "pass_tiny_fragments",
     "acl_in",
     "acl_out",
     "policy_route",

@@ -5,16 +5,34 @@ use hal::{PacketMask, PoolCache};
 use proptest::prelude::*;
 
 use super::{available, parse};
+use crate::l3::fragment;
 use crate::l3::scalar::{self, Arrived, Parsed, tests::ipv4, tests::ipv6};
 use crate::packet::{End, Source, Vector};
+use crate::wire::checksum;
 use pal::clock::Nanos;
 
 /// A frame that is mostly right, with some bytes overwritten.
 fn frame() -> impl Strategy<Value = (Vec<u8>, u8)> {
-    let v4 = (any::<[u8; 4]>(), any::<[u8; 4]>(), any::<u8>(), 0..60usize, any::<bool>()).prop_map(
-        |(src, dst, ttl, len, options)| {
+    let fragment = prop::sample::select(vec![
+        (17, 0),
+        (6, 0x4000),
+        (6, 0x2000),
+        (17, 0x2000),
+        (6, 1),
+        (6, 0x2002),
+        (6, 3),
+        (17, 1),
+    ]);
+    let lens = (0..60usize, fragment);
+    let v4 = (any::<[u8; 4]>(), any::<[u8; 4]>(), any::<u8>(), lens, any::<bool>()).prop_map(
+        |(src, dst, ttl, (len, (protocol, fragment)), options)| {
             let options: &[u8] = if options { &[1, 1, 1, 0] } else { &[] };
-            (0x0800u16, ipv4(src, dst, ttl, options, &vec![0xa5; len]))
+            let mut ip = ipv4(src, dst, ttl, options, &vec![0xa5; len]);
+            ip[6..8].copy_from_slice(&u16::to_be_bytes(fragment));
+            (ip[9], ip[10], ip[11]) = (protocol, 0, 0);
+            let sum = checksum::internet(&ip[..20 + options.len()]);
+            ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            (0x0800u16, ip)
         },
     );
     let v6 = (any::<u128>(), any::<u128>(), any::<u8>(), any::<u8>(), 0..40usize, any::<bool>())
@@ -79,10 +97,18 @@ proptest! {
                 }
                 _ => Parsed::Drop(crate::packet::DropReason::Truncated),
             };
+            let hides = match scalar {
+                Parsed::Ipv4(fields) => {
+                    fragment::refused_v4(&frame[offset..], fields.total_len).is_some()
+                }
+                _ => false,
+            };
+            prop_assert!(!(hides && plain.contains(slot)), "kernel took {:02x?}", frame);
             if !plain.contains(slot) {
                 // What the kernel leaves must be something that it may leave.
                 if let Parsed::Ipv4(_) = scalar {
-                    prop_assert!(frame[offset] != 0x45, "slot {} left: {:02x?}", slot, frame);
+                    let may = frame[offset] != 0x45 || hides;
+                    prop_assert!(may, "slot {} left: {:02x?}", slot, frame);
                 }
                 continue;
             }

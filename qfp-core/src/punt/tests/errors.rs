@@ -104,6 +104,30 @@ fn no_error_about_errors_fragments_groups_and_strange_sources() {
     assert_eq!(expire(&mut rig, LAN, &icmp4(HOST_IP, FAR_IP, 8, 0, [0; 4], b"")).len(), 1);
 }
 
+/// An error or a query of ICMPv6 behind an extension header of this kind.
+fn behind(kind: u8, message: (u8, u8)) -> Vec<u8> {
+    let mut ip = icmp6((HOST_IP6, FAR_IP6), 1, message, [0; 4], b"");
+    let header = [58, u8::from(kind == 51), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let size = if kind == 51 { 12 } else { 8 };
+    ip.splice(40..40, header[..size].iter().copied());
+    ip[5] += u8::try_from(size).unwrap();
+    ip[6] = kind;
+    ip
+}
+
+#[test]
+fn no_error_about_an_error_behind_any_extension_header() {
+    let mut rig = Rig::new();
+    let kinds = [0, 43, 44, 51, 60, 135, 139, 140];
+    for kind in kinds {
+        assert_eq!(expire(&mut rig, LAN, &behind(kind, (1, 0))), [], "header {kind}");
+        assert_eq!(expire(&mut rig, LAN, &behind(kind, (137, 0))), [], "header {kind}");
+        assert_eq!(expire(&mut rig, LAN, &behind(kind, (128, 0))).len(), 1, "header {kind}");
+    }
+    let forbidden = 2 * u64::try_from(kinds.len()).unwrap();
+    assert_eq!(rig.dropped(SlowDrop::ErrorForbidden), forbidden);
+}
+
 #[test]
 fn drops_of_the_fast_path_are_reported_by_reason() {
     let mut rig = Rig::new();
