@@ -14,6 +14,7 @@
 mod arp;
 mod counters;
 mod exercise;
+mod extension;
 mod fragment;
 mod frame;
 mod icmp;
@@ -25,6 +26,7 @@ mod neighbour;
 mod options;
 mod path_mtu;
 mod reassembly;
+mod record;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ use pal::clock::Nanos;
 
 use crate::packet::{DropReason, PuntCause, PuntedPacket};
 use crate::uidb::{TableId, UidbIndex};
-use crate::wire::{Ethernet, is_group};
+use crate::wire::{Ethernet, Ipv4, Ipv6, is_group};
 
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
 pub use exercise::exercise;
@@ -324,6 +326,16 @@ impl SlowPath {
 fn network(punted: &PuntedPacket) -> &[u8] {
     let offset = usize::from(punted.l3_offset);
     if offset < 14 { &[] } else { punted.packet.frame().get(offset..).unwrap_or_default() }
+}
+
+/// Source and destination of an IP packet.
+fn ends(bytes: &[u8]) -> Result<(IpAddr, IpAddr), SlowDrop> {
+    let ends = if bytes.first().is_some_and(|first| first >> 4 == 4) {
+        Ipv4::parse(bytes).map(|ip| (IpAddr::V4(ip.src()), IpAddr::V4(ip.dst())))
+    } else {
+        Ipv6::parse(bytes).map(|ip| (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst())))
+    };
+    ends.map_err(|_| SlowDrop::Malformed)
 }
 
 /// True for a MAC address that one station can have.

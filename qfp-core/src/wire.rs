@@ -6,16 +6,20 @@
 mod arp;
 pub mod checksum;
 mod ethernet;
+mod headers;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod option;
 mod transport;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{Ethernet, is_group, is_vlan};
+pub use headers::{Extension, Extensions};
 pub use icmp::{Icmp, icmpv4, icmpv6};
-pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options};
+pub use ipv4::Ipv4;
 pub use ipv6::{FragmentHeader, Ipv6, Upper};
+pub use option::{BadOption, Ipv4Option, Ipv4Options, Ipv6Option, Ipv6Options};
 pub use transport::{Tcp, Udp};
 
 /// EtherTypes.
