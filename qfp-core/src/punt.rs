@@ -1,8 +1,8 @@
 //! The slow path: what a router does with the few packets that it does not simply forward.
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
-//! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08), and puts fragments for the router itself
-//! together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
+//! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08) and what it sends itself, and puts fragments
+//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
 //! input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
@@ -51,6 +51,7 @@ use icmp::Problem;
 use interface::Interfaces;
 
 use neighbour::{Event, Neighbours};
+use path_mtu::PathMtus;
 use reassembly::Reassembly;
 
 /// What the slow path wants done.
@@ -134,7 +135,9 @@ pub struct SlowPath {
     icmp_limits: [TokenBucket; IcmpKind::COUNT],
     resend_limit: TokenBucket,
     reassembly: Reassembly,
+    path_mtus: PathMtus,
     next_id: u16,
+    next_fragments: u32,
     counters: SlowPathCounters,
 }
 
@@ -148,7 +151,9 @@ impl SlowPath {
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
             reassembly: Reassembly::default(),
+            path_mtus: PathMtus::default(),
             next_id: 0,
+            next_fragments: 0,
             counters: SlowPathCounters::default(),
             limits,
         }
@@ -158,6 +163,7 @@ impl SlowPath {
     /// router's now, are forgotten; what waited for them is dropped.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
         self.interfaces = Interfaces::new(interfaces);
+        self.path_mtus.clear();
         let mut events = Vec::new();
         for key @ (uidb, address) in self.neighbours.keys() {
             let link = self.interfaces.get(uidb);
@@ -295,7 +301,8 @@ impl SlowPath {
     }
 
     /// Sends an answer to the source of `about`: routed, or, to an address that only its link
-    /// knows, back to where the frame came from.
+    /// knows, back to where the frame came from. In fragments, where its path or its link takes no
+    /// more; what its output link does not take comes back here by [`PuntCause::IpMtuExceeded`].
     fn answer(
         &mut self,
         turn: &mut Turn<'_>,
@@ -304,15 +311,19 @@ impl SlowPath {
         to: IpAddr,
     ) -> Result<(), SlowDrop> {
         if !interface::is_link_local(to) {
-            return turn.inject(about.table, ip);
+            let mtu = self.path_mtus.get(turn.now, (about.table, to)).unwrap_or(u16::MAX);
+            let pieces = self.own_pieces(ip, mtu)?;
+            return self.inject_all(turn, about.table, &pieces);
         }
         let link = self.interfaces.get(about.input).ok_or(SlowDrop::NoInterface)?;
         let frame = Ethernet::parse(about.packet.frame()).map_err(|_| SlowDrop::Malformed)?;
         if !is_station(frame.src()) || frame.src() == link.mac {
             return Err(SlowDrop::BadNextHop);
         }
-        let answer = frame::ethernet(link, frame.src(), frame::ip_ethertype(ip), ip);
-        turn.transmit(link.uidb, &answer)
+        let header = frame::ethernet(link, frame.src(), frame::ip_ethertype(ip), &[]);
+        let (uidb, mtu) = (link.uidb, link.mtu);
+        let pieces = self.own_pieces(ip, mtu)?;
+        self.transmit_all(turn, uidb, &header, &pieces).map(|_| ())
     }
 
     /// The identification of the next IPv4 datagram the router originates.

@@ -134,6 +134,8 @@ pub struct SlowPathCounters {
     pub address_conflicts: u64,
     /// Fragments sent.
     pub fragments: u64,
+    /// Messages that a path of what the slow path sends is narrow, believed.
+    pub path_mtus_heeded: u64,
     /// Datagrams for the router itself that were put together.
     pub reassembled: u64,
     /// Datagrams for the router itself whose fragments did not all come in time.
