@@ -10,7 +10,7 @@ use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, qos};
+use super::{ipsec, punt, qos};
 
 const FILE: &[&str] = &[
     "port",
@@ -20,6 +20,7 @@ const FILE: &[&str] = &[
     "acl",
     "route_map",
     "qos",
+    "punt",
     "ipsec",
     "sa",
     "tunnel",
@@ -121,6 +122,9 @@ impl Config {
         }
         if let Some(table) = root.table("qos", "[qos]", QOS)? {
             config.add_qos(table, base, &mut load)?;
+        }
+        if let Some(table) = root.table("punt", "[punt]", punt::PUNT)? {
+            config.add_punt(table)?;
         }
         if let Some(table) = root.table("ipsec", "[ipsec]", ipsec::IPSEC)? {
             config.add_ipsec(table, base)?;
