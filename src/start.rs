@@ -135,8 +135,9 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut totals = CounterTotals::new(layout);
     let (lanes, crypto) = engine_lanes(cpus.cpus().len(), crypto_cpus.len());
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
-    let mut slow =
-        SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), parts.limits.clone());
+    let record_route = parts.limits.record_route && parts.config.punt.record_route;
+    let limits = Limits { record_route, ..parts.limits.clone() };
+    let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
     for (uidb, address, mac) in client.static_neighbours(&parts.config) {
         slow.add_static_neighbour(uidb, address, mac);
     }

@@ -158,6 +158,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         neighbours_absent,
         neighbours_lost,
         fragments,
+        path_mtus_heeded,
         reassembled,
         reassemblies_given_up,
         ..
@@ -179,6 +180,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("neighbours_lost", neighbours_lost),
         ("neighbours_refused", control.neighbours_refused),
         ("fragments", fragments),
+        ("path_mtus_heeded", path_mtus_heeded),
         ("reassembled", reassembled),
         ("reassemblies_given_up", reassemblies_given_up),
         ("inject_queue_full", control.inject_queue_full),

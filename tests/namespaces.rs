@@ -231,6 +231,15 @@ fn the_path_mtu_is_found_across_a_narrow_link() {
 }
 
 #[test]
+fn the_router_s_own_answers_are_cut_to_a_narrow_link() {
+    let Some(bench) = Bench::new(1400) else { return };
+    for address in ["10.2.0.1", "2001:db8:2::1"] {
+        bench.east.must(&format!("ping -n -c 2 -i 0.05 -W 10 -s 4000 {address}"));
+    }
+    bench.finish();
+}
+
+#[test]
 fn tcp_finds_the_path_mtu_by_itself() {
     let Some(bench) = Bench::new(1400) else { return };
     for server in [EAST.0, EAST.1] {

@@ -16,7 +16,7 @@ use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
 use qfp_core::punt;
-use qfp_core::uidb::{TableId, UidbIndex};
+use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
 use crate::ea::{
@@ -370,6 +370,10 @@ impl Client {
             self.acl.features(config, interface),
             IpsecAgent::everywhere(config),
             IpsecAgent::features(interface),
+            Features {
+                ingress: if config.punt.record_route { Uidb::RECORD_ROUTE } else { 0 },
+                egress: 0,
+            },
         ];
         all.into_iter().fold(Features::default(), |sum, one| Features {
             ingress: sum.ingress | one.ingress,

@@ -21,6 +21,7 @@ mod mac;
 mod model;
 mod place;
 mod ports;
+mod punt;
 mod qos;
 mod read;
 mod recursion;
@@ -45,6 +46,7 @@ pub use model::{
 };
 pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
 pub use place::{Origin, Place};
+pub use punt::Punt;
 pub use qos::Qos;
 pub use routes::{RouteEntry, RouteTable};
 

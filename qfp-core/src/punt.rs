@@ -1,8 +1,8 @@
 //! The slow path: what a router does with the few packets that it does not simply forward.
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
-//! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08), and puts fragments for the router itself
-//! together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
+//! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08) and what it sends itself, and puts fragments
+//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
 //! input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
@@ -15,6 +15,7 @@ mod acquaintance;
 mod arp;
 mod counters;
 mod exercise;
+mod extension;
 mod fragment;
 mod frame;
 mod icmp;
@@ -26,6 +27,7 @@ mod neighbour;
 mod options;
 mod path_mtu;
 mod reassembly;
+mod record;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,7 @@ use pal::clock::Nanos;
 
 use crate::packet::{DropReason, Origin, PuntCause, PuntedPacket};
 use crate::uidb::{TableId, UidbIndex};
-use crate::wire::{Ethernet, is_group};
+use crate::wire::{Ethernet, Ipv4, Ipv6, is_group};
 
 pub use acquaintance::Acquaintance;
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
@@ -52,6 +54,7 @@ use icmp::Problem;
 use interface::Interfaces;
 
 use neighbour::{Event, Neighbours};
+use path_mtu::PathMtus;
 use reassembly::Reassembly;
 
 /// What the slow path wants done. Packets go to the lcore that they, or what caused them, came from:
@@ -144,19 +147,6 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Routes a packet of the router's own.
-    fn inject(
-        &mut self,
-        table: TableId,
-        within: Option<UidbIndex>,
-        ip: &[u8],
-    ) -> Result<(), SlowDrop> {
-        let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
-        let lcore = self.lcore;
-        self.actions.push(Action::Inject { lcore, table, origin: None, within, packet });
-        Ok(())
-    }
-
     /// Gives back a packet to the router that has been put together.
     fn deliver(&mut self, table: TableId, origin: Origin, ip: &[u8]) -> Result<(), SlowDrop> {
         let packet = self.pool.packet(&frame::injected(ip)).ok_or(SlowDrop::NoBuffer)?;
@@ -174,7 +164,9 @@ pub struct SlowPath {
     icmp_limits: [TokenBucket; IcmpKind::COUNT],
     resend_limit: TokenBucket,
     reassembly: Reassembly,
+    path_mtus: PathMtus,
     next_id: u16,
+    next_fragments: u32,
     counters: SlowPathCounters,
 }
 
@@ -188,7 +180,9 @@ impl SlowPath {
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
             reassembly: Reassembly::default(),
+            path_mtus: PathMtus::default(),
             next_id: 0,
+            next_fragments: 0,
             counters: SlowPathCounters::default(),
             limits,
         }
@@ -198,6 +192,7 @@ impl SlowPath {
     /// router's now, are forgotten; what waited for them is dropped.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
         self.interfaces = Interfaces::new(interfaces);
+        self.path_mtus.clear();
         let mut events = Vec::new();
         for key @ (uidb, address) in self.neighbours.keys() {
             let link = self.interfaces.get(uidb);
@@ -347,8 +342,9 @@ impl SlowPath {
     }
 
     /// Sends an answer to the source of `about`: routed, or, to an address that only its link
-    /// knows, back to where the frame came from. With `within`, only protected by the SA of that
-    /// interface.
+    /// knows, back to where the frame came from. In fragments, where its path or its link takes no
+    /// more; what its output link does not take comes back here by [`PuntCause::IpMtuExceeded`]. With
+    /// `within`, only protected by the SA of that interface.
     fn answer(
         &mut self,
         turn: &mut Turn<'_>,
@@ -358,7 +354,9 @@ impl SlowPath {
         within: Option<UidbIndex>,
     ) -> Result<(), SlowDrop> {
         if !interface::is_link_local(to) {
-            return turn.inject(about.table, within, ip);
+            let mtu = self.path_mtus.get(turn.now, (about.table, to)).unwrap_or(u16::MAX);
+            let pieces = self.own_pieces(ip, mtu)?;
+            return self.inject_all(turn, about.table, within, &pieces);
         }
         if within.is_some() {
             // Nothing leads from a link-local address into an SA.
@@ -369,8 +367,10 @@ impl SlowPath {
         if !is_station(frame.src()) || frame.src() == link.mac {
             return Err(SlowDrop::BadNextHop);
         }
-        let answer = frame::ethernet(link, frame.src(), frame::ip_ethertype(ip), ip);
-        turn.transmit(link.uidb, &answer)
+        let header = frame::ethernet(link, frame.src(), frame::ip_ethertype(ip), &[]);
+        let (uidb, mtu) = (link.uidb, link.mtu);
+        let pieces = self.own_pieces(ip, mtu)?;
+        self.transmit_all(turn, (uidb, true), &header, &pieces).map(|_| ())
     }
 
     /// The identification of the next IPv4 datagram the router originates.
@@ -384,6 +384,16 @@ impl SlowPath {
 fn network(punted: &PuntedPacket) -> &[u8] {
     let offset = usize::from(punted.l3_offset);
     if offset < 14 { &[] } else { punted.packet.frame().get(offset..).unwrap_or_default() }
+}
+
+/// Source and destination of an IP packet.
+fn ends(bytes: &[u8]) -> Result<(IpAddr, IpAddr), SlowDrop> {
+    let ends = if bytes.first().is_some_and(|first| first >> 4 == 4) {
+        Ipv4::parse(bytes).map(|ip| (IpAddr::V4(ip.src()), IpAddr::V4(ip.dst())))
+    } else {
+        Ipv6::parse(bytes).map(|ip| (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst())))
+    };
+    ends.map_err(|_| SlowDrop::Malformed)
 }
 
 /// True for a MAC address that one station can have.

@@ -7,9 +7,11 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod extension;
+mod headers;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod option;
 mod transport;
 
 pub use arp::{Arp, ArpOperation};
@@ -18,9 +20,11 @@ pub use extension::{
     Chain, ChainEnd, FragmentHeader, HeaderPlace, RoutingHeader, TCP_HEADER, holds_upper_header,
     is_extension, may_hide,
 };
+pub use headers::{Extension, Extensions};
 pub use icmp::{Icmp, icmpv4, icmpv6};
-pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options};
+pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
+pub use option::{BadOption, Ipv4Option, Ipv4Options, Ipv6Option, Ipv6Options};
 pub use transport::{Tcp, Udp};
 
 /// EtherTypes.

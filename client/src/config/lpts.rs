@@ -15,7 +15,6 @@ use super::write::write_text;
 use super::{Config, ConfigError, Interfaces, Origin, Place, Problem};
 
 pub(super) const LPTS: &[&str] = &["rate", "total", "floor", "peer", "session", "listen"];
-pub(super) const PUNT: &[&str] = &["rate"];
 const PEER: &[&str] = &["service", "address", "trust", "vrf"];
 const SESSION: &[&str] = &["protocol", "local", "remote", "local_port", "remote_port", "vrf"];
 const LISTEN: &[&str] = &["protocol", "port", "type", "vrf"];
@@ -166,7 +165,7 @@ impl LptsConfig {
         Ok(())
     }
 
-    /// Reads `[punt]`.
+    /// Reads the rates of `[punt]`.
     pub(super) fn read_punt(&mut self, mut table: Table<'_>) -> Result<(), ConfigError> {
         match table.table("rate", "[punt.rate]", &OTHERS)? {
             Some(rates) => self.read_rates(rates),

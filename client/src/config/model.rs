@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definitions, Ipsec, LptsConfig, MacAddr, Origin, Qos};
+use super::{Definitions, Ipsec, LptsConfig, MacAddr, Origin, Punt, Qos};
 use crate::acl::{AccessList, Document, Family};
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
@@ -40,6 +40,8 @@ pub struct Config {
     pub policies: Policies,
     /// What holds for all policies.
     pub qos: Qos,
+    /// What holds for packets that the fast path does not handle.
+    pub punt: Punt,
     /// SAs, tunnels and security policies.
     pub ipsec: Ipsec,
     /// How much the slow path takes, and whom the router trusts.

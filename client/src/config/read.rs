@@ -10,7 +10,7 @@ use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, lpts, qos};
+use super::{ipsec, lpts, punt, qos};
 
 const FILE: &[&str] = &[
     "port",
@@ -20,12 +20,12 @@ const FILE: &[&str] = &[
     "acl",
     "route_map",
     "qos",
+    "punt",
     "ipsec",
     "sa",
     "tunnel",
     "spd",
     "lpts",
-    "punt",
 ];
 const PORT: &[&str] = &[
     "name",
@@ -126,6 +126,9 @@ impl Config {
         if let Some(table) = root.table("qos", "[qos]", QOS)? {
             config.add_qos(table, base, &mut load)?;
         }
+        if let Some(table) = root.table("punt", "[punt]", punt::PUNT)? {
+            config.add_punt(table)?;
+        }
         if let Some(table) = root.table("ipsec", "[ipsec]", ipsec::IPSEC)? {
             config.add_ipsec(table, base)?;
         }
@@ -140,9 +143,6 @@ impl Config {
         }
         if let Some(table) = root.table("lpts", "[lpts]", lpts::LPTS)? {
             config.lpts.read(table)?;
-        }
-        if let Some(table) = root.table("punt", "[punt]", lpts::PUNT)? {
-            config.lpts.read_punt(table)?;
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::ipsec::write_ipsec;
 use super::lpts::write_lpts;
-use super::{Config, Layer3, Neighbour, Port, Qos, Route, Target, Urpf, Vlan};
+use super::{Config, Layer3, Neighbour, Port, Punt, Qos, Route, Target, Urpf, Vlan};
 use crate::mqc::Policies;
 
 /// TOML that reads back as the same configuration: everything in one text, access lists and route
@@ -44,6 +44,10 @@ impl Display for Config {
             if self.policies != Policies::default() {
                 write_text(f, "text", &self.policies.to_string())?;
             }
+        }
+        if self.punt != Punt::default() {
+            separate(f)?;
+            writeln!(f, "[punt]\nrecord_route = {}", self.punt.record_route)?;
         }
         write_ipsec(f, &self.ipsec, &mut separate)?;
         write_lpts(f, self, &mut separate)?;
@@ -335,10 +339,11 @@ mod tests {
             ports in vec(port(), 0..4), routes in vec(route(), 0..4),
             neighbours in vec(neighbour(), 0..4),
             access_lists in access_lists(), route_maps in route_maps(),
-            qos in qos(), policies in policies(),
+            qos in qos(), policies in policies(), record_route in any::<bool>(),
         ) {
             let config = Config { ports, routes, neighbours, ..Config::default() };
-            let config = Config { access_lists, route_maps, qos, policies, ..config };
+            let punt = Punt { record_route };
+            let config = Config { access_lists, route_maps, qos, policies, punt, ..config };
             prop_assert_eq!(Config::parse(&config.to_string(), "written").unwrap(), config);
         }
     }

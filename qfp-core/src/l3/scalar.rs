@@ -1,7 +1,7 @@
 //! One network header at a time, by the book.
 
 use crate::packet::DropReason;
-use crate::wire::{Chain, ChainEnd, is_extension, protocol};
+use crate::wire::{Chain, ChainEnd, Ipv4Option, is_extension, protocol};
 
 /// What an IPv4 packet's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Arrived {
     pub group: bool,
     /// From the slow path, which has looked at what asks for a router's attention.
     pub injected: bool,
+    /// Where the router records routes and timestamps ([`crate::uidb::Uidb::RECORD_ROUTE`]).
+    pub records: bool,
 }
 
 /// Reads the header of `ethertype` at the start of `packet`.
@@ -144,7 +146,7 @@ fn parse_ipv4(packet: &[u8], arrived: Arrived) -> Parsed {
             return Parsed::Drop(DropReason::L2GroupUnicast);
         }
     }
-    let options = options(&header[20..]);
+    let options = options(&header[20..], arrived.records);
     if arrived.injected && matches!(options, Options::Malformed) {
         return Parsed::Drop(DropReason::Ipv4FormatErr);
     }
@@ -169,8 +171,8 @@ enum Options {
     Malformed,
 }
 
-/// IPv4 options (RFC 791 3.1): loose and strict source route, router alert (RFC 2113).
-fn options(mut rest: &[u8]) -> Options {
+/// IPv4 options (RFC 791 3.1).
+fn options(mut rest: &[u8], records: bool) -> Options {
     let mut found = Options::Plain;
     while let Some((&kind, tail)) = rest.split_first() {
         match kind {
@@ -182,7 +184,7 @@ fn options(mut rest: &[u8]) -> Options {
                 if len < 2 {
                     return Options::Malformed;
                 }
-                if matches!(kind, 131 | 137 | 148) {
+                if Ipv4Option::needs_router(kind, records) {
                     found = Options::Attention;
                 }
                 rest = next;
@@ -432,7 +434,7 @@ pub(crate) mod tests {
     fn unicast_in_a_group_frame_is_not_forwarded() {
         let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 64, &[], &[]);
         assert_eq!(
-            parse(0x0800, &packet, Arrived { group: true, injected: false }),
+            parse(0x0800, &packet, Arrived { group: true, ..Arrived::default() }),
             Parsed::Drop(DropReason::L2GroupUnicast)
         );
     }
@@ -446,11 +448,14 @@ pub(crate) mod tests {
         for options in [[1, 1, 1, 0], [68, 4, 5, 0]] {
             assert!(!asks_for_attention(parsed(&options)), "{options:?}");
         }
+        let records = Arrived { records: true, ..Arrived::default() };
+        let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, &[68, 4, 5, 0], &[]);
+        assert!(asks_for_attention(parse(0x0800, &packet, records)));
     }
 
     #[test]
     fn what_the_slow_path_has_looked_at_asks_for_attention_no_more() {
-        let injected = Arrived { group: false, injected: true };
+        let injected = Arrived { injected: true, ..Arrived::default() };
         let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, &[148, 4, 0, 0], &[]);
         assert!(!asks_for_attention(parse(0x0800, &packet, injected)));
         let packet = ipv4([10, 0, 0, 1], [192, 0, 2, 1], 9, &[148, 9, 0, 0], &[]);

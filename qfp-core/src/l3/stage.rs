@@ -7,7 +7,7 @@ use crate::l3::fragment;
 use crate::l3::scalar::{self, Arrived, Parsed};
 use crate::packet::{Cold, DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
-use crate::uidb::UidbIndex;
+use crate::uidb::{Uidb, UidbIndex};
 
 /// Row `l3-parse`: checks every network header and fills the vector's header fields.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ fn parse_one(vector: &mut Vector, slot: usize) {
             vector.source,
             Source::Internal { uidb: UidbIndex::RP | UidbIndex::RECYCLE, .. }
         ),
+        records: vector.gates_in.any & Uidb::RECORD_ROUTE != 0,
     };
     match scalar::parse(ethertype, packet, arrived) {
         Parsed::Ipv4(fields) => {

@@ -27,8 +27,13 @@ named! {
         FragmentOverlap,
         /// A fragment for the router itself for which there is no room.
         ReassemblyFull,
-        /// A source route (RFC 7126 4.3.5, RFC 5095).
+        /// An IPv4 source route (RFC 7126 4.3).
         SourceRoute,
+        /// An option that nobody here knows asks for it (RFC 8200 4.2).
+        UnknownOption,
+        /// In transit with an address that means something on its link only (RFC 3927 7, RFC 4291
+        /// 2.5.6).
+        LinkLocalScope,
         /// No process of the router takes it, and no error is due.
         NoListener,
         /// The router has no address to answer from.
@@ -74,13 +79,15 @@ named! {
         Ipv4Unreachable,
         /// IPv4 fragmentation needed, 3/4 (RFC 1191).
         Ipv4FragmentationNeeded,
+        /// IPv4 parameter problem, 12/0.
+        Ipv4ParameterProblem,
         /// IPv6 time exceeded, 3/0.
         Ipv6TimeExceeded,
         /// IPv6 destination unreachable, 1.
         Ipv6Unreachable,
         /// IPv6 packet too big, 2/0.
         Ipv6PacketTooBig,
-        /// IPv6 parameter problem, 4/1.
+        /// IPv6 parameter problem, 4.
         Ipv6ParameterProblem,
     }
 }
@@ -125,8 +132,10 @@ pub struct SlowPathCounters {
     pub neighbours_lost: u64,
     /// Messages from somebody who uses an address of ours.
     pub address_conflicts: u64,
-    /// IPv4 fragments sent.
+    /// Fragments sent.
     pub fragments: u64,
+    /// Messages that a path of what the slow path sends is narrow, believed.
+    pub path_mtus_heeded: u64,
     /// Datagrams for the router itself that were put together.
     pub reassembled: u64,
     /// Datagrams for the router itself whose fragments did not all come in time.

@@ -1,10 +1,18 @@
-//! Packets larger than the output MTU: IPv4 fragmentation (RFC 791, EGR-08, EGR-09), or a report.
+//! Packets larger than the output MTU: IPv4 fragmentation (RFC 791, EGR-08, EGR-09), or a report;
+//! IPv6 fragmentation of what the router sends itself.
+
+use std::net::IpAddr;
+
+use hal::Packet;
 
 use super::counters::{Done, Fate, SlowDrop};
 use super::icmp::Problem;
 use super::{Action, SlowPath, Turn, frame, network};
 use crate::packet::PuntedPacket;
+use crate::uidb::{TableId, UidbIndex};
 use crate::wire::{Ipv4, Ipv6, checksum::Sum};
+
+pub(super) mod v6;
 
 /// Bytes of an IPv4 header without options.
 const HEADER: usize = 20;
@@ -21,12 +29,17 @@ impl SlowPath {
         let link_header = link_header.unwrap_or_default();
         if bytes.first().is_some_and(|first| first >> 4 == 6) {
             let ip = Ipv6::parse(bytes).map_err(|_| SlowDrop::Malformed)?;
-            if ip.packet().len() > usize::from(mtu) {
+            // The MTU may have grown since the packet was punted.
+            let is_own = punted.input < UidbIndex::FIRST_CONFIGURED
+                && self.interfaces.owns(punted, IpAddr::V6(ip.src()));
+            if !is_own && ip.packet().len() > usize::from(mtu) {
                 return self.report(turn, punted, Problem::TooBig { mtu });
             }
-            // The MTU has grown since the packet was punted.
-            turn.transmit(punted.output, &[link_header, ip.packet()].concat())?;
-            return Ok(Done::Resent);
+            let fragments = v6::split(&ip, mtu, self.next_fragments.wrapping_add(1))?;
+            if fragments.len() > 1 {
+                self.next_fragments = self.next_fragments.wrapping_add(1);
+            }
+            return self.transmit_all(turn, (punted.output, false), link_header, &fragments);
         }
         let ip = Ipv4::parse(bytes).map_err(|_| SlowDrop::Malformed)?;
         if !ip.checksum_ok() {
@@ -35,20 +48,70 @@ impl SlowPath {
         if ip.dont_fragment() && ip.packet().len() > usize::from(mtu) {
             return self.report(turn, punted, Problem::TooBig { mtu });
         }
-        // All or nothing: a datagram that misses a fragment is lost anyway.
-        let mut packets = Vec::new();
-        for fragment in split(&ip, mtu)? {
-            let frame = [link_header, &fragment].concat();
-            packets.push(turn.pool.packet(&frame).ok_or(SlowDrop::NoBuffer)?);
-        }
+        self.transmit_all(turn, (punted.output, false), link_header, &split(&ip, mtu)?)
+    }
+
+    /// Sends all fragments of a datagram, or none: one that misses a fragment is lost anyway.
+    pub(super) fn transmit_all(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (uidb, own): (UidbIndex, bool),
+        link_header: &[u8],
+        fragments: &[Vec<u8>],
+    ) -> Fate {
+        let packets = self.packets(turn, link_header, fragments)?;
+        let lcore = turn.lcore;
+        // What has been punted has met all rows; what the router says itself has not.
+        turn.actions.extend(packets.into_iter().map(|packet| match own {
+            true => Action::Transmit { lcore, uidb, packet },
+            false => Action::TransmitPart { lcore, uidb, packet },
+        }));
+        Ok(Done::Resent)
+    }
+
+    /// Lets the router route all fragments of a datagram of its own, or none.
+    pub(super) fn inject_all(
+        &mut self,
+        turn: &mut Turn<'_>,
+        table: TableId,
+        within: Option<UidbIndex>,
+        fragments: &[Vec<u8>],
+    ) -> Result<(), SlowDrop> {
+        let header = fragments.first().map(|ip| frame::injected(ip)).unwrap_or_default();
+        let header = header.get(..14).unwrap_or_default();
+        let packets = self.packets(turn, header, fragments)?;
+        let lcore = turn.lcore;
+        let inject = |packet| Action::Inject { lcore, table, origin: None, within, packet };
+        turn.actions.extend(packets.into_iter().map(inject));
+        Ok(())
+    }
+
+    /// Buffers with all fragments, or none.
+    fn packets(
+        &mut self,
+        turn: &mut Turn<'_>,
+        header: &[u8],
+        fragments: &[Vec<u8>],
+    ) -> Result<Vec<Packet>, SlowDrop> {
+        let packet = |ip: &Vec<u8>| turn.pool.packet(&[header, ip].concat());
+        let packets: Option<Vec<_>> = fragments.iter().map(packet).collect();
+        let packets = packets.ok_or(SlowDrop::NoBuffer)?;
         if packets.len() > 1 {
             self.counters.fragments += u64::try_from(packets.len()).unwrap_or_default();
         }
-        let uidb = punted.output;
-        let lcore = turn.lcore;
-        let part = |packet| Action::TransmitPart { lcore, uidb, packet };
-        turn.actions.extend(packets.into_iter().map(part));
-        Ok(Done::Resent)
+        Ok(packets)
+    }
+
+    /// A packet of the router's own, cut into pieces of at most `mtu` bytes.
+    pub(super) fn own_pieces(&mut self, ip: &[u8], mtu: u16) -> Result<Vec<Vec<u8>>, SlowDrop> {
+        if ip.len() <= usize::from(mtu) {
+            return Ok(vec![ip.to_vec()]);
+        }
+        if ip.first().is_some_and(|first| first >> 4 == 4) {
+            return split(&Ipv4::parse(ip).map_err(|_| SlowDrop::Malformed)?, mtu);
+        }
+        self.next_fragments = self.next_fragments.wrapping_add(1);
+        v6::split(&Ipv6::parse(ip).map_err(|_| SlowDrop::Malformed)?, mtu, self.next_fragments)
     }
 }
 

@@ -36,6 +36,13 @@ pub(super) enum Problem {
     TooBig { mtu: u16 },
     /// Forbidden by the administrator.
     Prohibited,
+    /// A field that makes no sense: the code, and the offset of the field.
+    BadField { code: u8, at: u32 },
+    /// An option, at this offset, that nobody knows and that asks for a report whatever its packet's
+    /// destination (RFC 8200 4.2).
+    UnknownOption { at: u32 },
+    /// A fragment whose length is wrong; the offset of the field that says so (RFC 8200 4.5).
+    BadFragment { at: u32 },
 }
 
 /// Limit, type, code and second word of an error.
@@ -57,6 +64,10 @@ impl Problem {
             Self::ProtocolUnreachable { .. } => (IcmpKind::Ipv4Unreachable, UNREACHABLE, 2, 0),
             Self::PortUnreachable => (IcmpKind::Ipv4Unreachable, UNREACHABLE, 3, 0),
             Self::Prohibited => (IcmpKind::Ipv4Unreachable, UNREACHABLE, 13, 0),
+            Self::BadField { at, .. } | Self::UnknownOption { at } | Self::BadFragment { at } => {
+                // The pointer has one byte, the first.
+                (IcmpKind::Ipv4ParameterProblem, icmpv4::PARAMETER_PROBLEM, 0, at << 24)
+            }
         }
     }
 
@@ -72,10 +83,26 @@ impl Problem {
             Self::HostUnreachable => (IcmpKind::Ipv6Unreachable, UNREACHABLE, 3, 0),
             Self::PortUnreachable => (IcmpKind::Ipv6Unreachable, UNREACHABLE, 4, 0),
             Self::NullRoute => (IcmpKind::Ipv6Unreachable, UNREACHABLE, 6, 0),
-            Self::ProtocolUnreachable { named_at } => {
-                (IcmpKind::Ipv6ParameterProblem, icmpv6::PARAMETER_PROBLEM, 1, named_at)
-            }
+            Self::ProtocolUnreachable { named_at: at } => Self::parameter_problem(1, at),
+            Self::BadField { code, at } => Self::parameter_problem(code, at),
+            Self::UnknownOption { at } => Self::parameter_problem(2, at),
+            Self::BadFragment { at } => Self::parameter_problem(0, at),
         }
+    }
+
+    const fn parameter_problem(code: u8, pointer: u32) -> Form {
+        (IcmpKind::Ipv6ParameterProblem, icmpv6::PARAMETER_PROBLEM, code, pointer)
+    }
+
+    /// True for what is reported about a packet to a group, too (RFC 4443 2.4 e.3).
+    const fn concerns_groups(self) -> bool {
+        matches!(self, Self::TooBig { .. } | Self::UnknownOption { .. })
+    }
+
+    /// True for what is reported about a fragment other than the first, too. What it is a fragment
+    /// of cannot be seen, but that its `first` header is no ICMPv6 message.
+    const fn concerns_fragment(self, first: u8) -> bool {
+        matches!(self, Self::BadFragment { .. }) && first != protocol::ICMPV6
     }
 }
 
@@ -151,14 +178,14 @@ impl SlowPath {
         upper: &Chain,
         problem: Problem,
     ) -> Fate {
-        // RFC 4443 2.4 e. Path MTU discovery works for groups too, hence the exception.
+        // RFC 4443 2.4 e.
         let to_group = ip.dst().is_multicast() || in_group_frame(about);
         let kind = ip.packet().get(upper.offset);
         let about_query = kind.is_some_and(|kind| !icmpv6::is_error(*kind));
         let (peer, dst) = (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst()));
-        if upper.later_fragment
+        if (upper.later_fragment && !problem.concerns_fragment(upper.protocol))
             || (upper.protocol == protocol::ICMPV6 && !about_query)
-            || (to_group && !matches!(problem, Problem::TooBig { .. }))
+            || (to_group && !problem.concerns_groups())
             || !self.may_hear_errors(about, peer)
         {
             return Err(SlowDrop::ErrorForbidden);

@@ -161,6 +161,14 @@ impl Interfaces {
         own.find(|own| networks.iter().any(|network| network.contains(own)))
     }
 
+    /// The interface of `table` that `address` is on the network of.
+    pub(super) fn connected(&self, table: TableId, address: Ipv4Addr) -> Option<&Interface> {
+        let on_link = |link: &&Interface| {
+            link.table == table && link.ipv4.iter().any(|net| net.contains(&address))
+        };
+        self.by_uidb.values().find(on_link)
+    }
+
     /// True when `address` is the router's own where `about` came in.
     pub(super) fn owns(&self, about: &PuntedPacket, address: IpAddr) -> bool {
         self.own.contains(&(about.table, address))

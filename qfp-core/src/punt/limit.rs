@@ -43,6 +43,9 @@ pub struct Limits {
     pub reassembly_bytes: usize,
     /// Whether packets into a Null0 route are reported to their source.
     pub null0_unreachables: bool,
+    /// Whether the router writes its address and the time into packets in transit that ask for it
+    /// (record route and timestamp options). Otherwise these pass as they are.
+    pub record_route: bool,
 }
 
 impl Default for Limits {
@@ -61,6 +64,7 @@ impl Default for Limits {
             reassemblies: 1024,
             reassembly_bytes: 4 << 20,
             null0_unreachables: true,
+            record_route: true,
         }
     }
 }

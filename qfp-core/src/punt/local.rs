@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::counters::{Done, Fate, SlowDrop};
+use super::extension::{self, Where};
 use super::frame::{self, Ipv4Header};
 use super::icmp::Problem;
 use super::interface::is_host;
-use super::{SlowPath, Turn, network};
+use super::{SlowPath, Turn, network, options};
 use crate::packet::PuntedPacket;
 use crate::wire::{Icmp, Ipv4, Ipv6, Udp, checksum::Sum, icmpv4, icmpv6, protocol};
 
@@ -21,10 +22,8 @@ impl SlowPath {
         if !ip.checksum_ok() {
             return Err(SlowDrop::BadChecksum);
         }
-        for option in ip.options() {
-            if option.map_err(|_| SlowDrop::Malformed)?.is_source_route() {
-                return Err(SlowDrop::SourceRoute);
-            }
+        if let Err(refusal) = options::judge(&ip, None) {
+            return self.refuse(turn, punted, refusal);
         }
         let dst = IpAddr::V4(ip.dst());
         if self.interfaces.is_group(punted.table, dst) {
@@ -51,12 +50,17 @@ impl SlowPath {
     /// Takes an IPv6 packet to an own address or to a group.
     pub(super) fn local_v6(&mut self, turn: &mut Turn<'_>, punted: &PuntedPacket) -> Fate {
         let ip = Ipv6::parse(network(punted)).map_err(|_| SlowDrop::Malformed)?;
-        let upper = ip.upper().map_err(|_| SlowDrop::Malformed)?;
         let (src, dst) = (IpAddr::V6(ip.src()), IpAddr::V6(ip.dst()));
-        let message = ip.packet().get(upper.offset..).unwrap_or_default();
-        if upper.source_route.is_some() {
-            return Err(SlowDrop::SourceRoute);
+        let is_group = dst.is_multicast();
+        if !is_group && !self.interfaces.owns(punted, dst) {
+            return Err(SlowDrop::NotForUs);
         }
+        let place = if is_group { Where::Group } else { Where::Here };
+        if let Err(refusal) = extension::judge(&ip, place) {
+            return self.refuse(turn, punted, refusal);
+        }
+        let upper = ip.upper().map_err(|_| SlowDrop::Malformed)?;
+        let message = ip.packet().get(upper.offset..).unwrap_or_default();
         if upper.is_fragment {
             self.check_ends(punted, src, dst)?;
             return self.fragment_v6(turn, punted, &ip);
@@ -138,9 +142,6 @@ impl SlowPath {
             return Err(SlowDrop::BadChecksum);
         }
         let dst = IpAddr::V6(ip.dst());
-        if !dst.is_multicast() && !self.interfaces.owns(punted, dst) {
-            return Err(SlowDrop::NotForUs);
-        }
         match icmp.kind() {
             icmpv6::NEIGHBOUR_SOLICITATION => self.solicitation(turn, punted, ip, &icmp),
             icmpv6::NEIGHBOUR_ADVERTISEMENT => self.advertisement(turn, punted, ip, &icmp),

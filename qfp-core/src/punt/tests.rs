@@ -10,6 +10,7 @@ mod nd;
 mod neighbours;
 mod options;
 mod path_mtu;
+mod problems;
 mod reassembly;
 mod tables;
 

@@ -70,6 +70,9 @@ impl Uidb {
     pub const VRF: u64 = 1 << 7;
     /// Bit of [`Uidb::features_out`]: what leaves is protected by ESP.
     pub const ESP_OUT: u64 = 1 << 2;
+    /// Bit of [`Uidb::features_in`], with no row of its own: IPv4 packets that ask for the router's
+    /// address or the time go to the slow path (RFC 1812 5.2.4).
+    pub const RECORD_ROUTE: u64 = 1 << 30;
     /// Bit of [`Uidb::features_in`], with no row of its own: fragments that hide what they carry are
     /// not dropped.
     pub const PASS_FRAGMENTS: u64 = 1 << 31;

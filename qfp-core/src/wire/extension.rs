@@ -203,7 +203,7 @@ impl Chain {
 
 /// The first eight bytes of the extension header of this kind that `bytes` begin with, and what is
 /// behind it.
-fn split(kind: u8, bytes: &[u8]) -> Option<(&[u8; 8], &[u8])> {
+pub(super) fn split(kind: u8, bytes: &[u8]) -> Option<(&[u8; 8], &[u8])> {
     let header = bytes.first_chunk::<8>()?;
     let size = match kind {
         protocol::FRAGMENT => 8,

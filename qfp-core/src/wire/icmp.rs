@@ -14,6 +14,8 @@ pub mod icmpv4 {
     pub const ECHO_REQUEST: u8 = 8;
     /// Time exceeded.
     pub const TIME_EXCEEDED: u8 = 11;
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 12;
 
     /// True for messages that ask or answer. Everything else reports an error, or is unknown, and
     /// no error is reported about it (RFC 1812 4.3.2.7).

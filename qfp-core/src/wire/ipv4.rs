@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Malformed, checksum};
+use super::{Ipv4Options, Malformed, checksum};
 
 /// Bytes of the header without options.
 const HEADER: usize = 20;
@@ -54,7 +54,7 @@ impl<'a> Ipv4<'a> {
     /// The options one by one, until the end of the list.
     #[must_use]
     pub fn options(&self) -> Ipv4Options<'a> {
-        Ipv4Options(self.option_bytes())
+        Ipv4Options::new(self.option_bytes(), HEADER)
     }
 
     /// What follows the header.
@@ -136,66 +136,6 @@ impl<'a> Ipv4<'a> {
     }
 }
 
-/// One IPv4 option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ipv4Option<'a> {
-    /// Copied flag, class and number.
-    pub kind: u8,
-    /// The whole option: kind, and length and data unless it is a no-operation.
-    pub bytes: &'a [u8],
-}
-
-impl Ipv4Option<'_> {
-    /// No operation.
-    pub const NOP: u8 = 1;
-    /// Loose source and record route.
-    pub const LOOSE_SOURCE_ROUTE: u8 = 131;
-    /// Strict source and record route.
-    pub const STRICT_SOURCE_ROUTE: u8 = 137;
-    /// Router alert (RFC 2113).
-    pub const ROUTER_ALERT: u8 = 148;
-
-    /// True when every fragment carries the option, not only the first (RFC 791 3.1).
-    #[must_use]
-    pub const fn copied(&self) -> bool {
-        self.kind & 0x80 != 0
-    }
-
-    /// True for both source routes.
-    #[must_use]
-    pub const fn is_source_route(&self) -> bool {
-        matches!(self.kind, Self::LOOSE_SOURCE_ROUTE | Self::STRICT_SOURCE_ROUTE)
-    }
-}
-
-/// Iterator over the options of a header; ends after the first malformed one.
-#[derive(Clone, Debug)]
-pub struct Ipv4Options<'a>(&'a [u8]);
-
-impl<'a> Iterator for Ipv4Options<'a> {
-    type Item = Result<Ipv4Option<'a>, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&kind, _) = self.0.split_first()?;
-        let len = match kind {
-            0 => return None,
-            Ipv4Option::NOP => 1,
-            _ => self.0.get(1).copied().unwrap_or(0),
-        };
-        let split = self.0.split_at_checked(usize::from(len));
-        match split {
-            Some((bytes, rest)) if len >= 2 || kind == Ipv4Option::NOP => {
-                self.0 = rest;
-                Some(Ok(Ipv4Option { kind, bytes }))
-            }
-            _ => {
-                self.0 = &[];
-                Some(Err(Malformed::Length(u16::from(len))))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,22 +147,6 @@ mod tests {
         bytes[3] = u8::try_from(header_len).unwrap();
         bytes.extend_from_slice(options);
         bytes
-    }
-
-    fn kinds(options: &[u8]) -> Vec<Result<u8, Malformed>> {
-        let bytes = with_options(options);
-        let ip = Ipv4::parse(&bytes).unwrap();
-        ip.options().map(|option| option.map(|option| option.kind)).collect()
-    }
-
-    #[test]
-    fn options_end_at_the_end_of_list_or_the_first_malformed_one() {
-        assert_eq!(kinds(&[148, 4, 0, 0]), [Ok(148)]);
-        assert_eq!(kinds(&[1, 7, 3, 4, 0, 148, 4, 0]), [Ok(1), Ok(7)]);
-        assert_eq!(kinds(&[7, 0, 1, 1]), [Err(Malformed::Length(0))]);
-        assert_eq!(kinds(&[7, 1, 1, 1]), [Err(Malformed::Length(1))]);
-        assert_eq!(kinds(&[1, 1, 7, 9]), [Ok(1), Ok(1), Err(Malformed::Length(9))]);
-        assert_eq!(kinds(&[1, 1, 1, 7]), [Ok(1), Ok(1), Ok(1), Err(Malformed::Length(0))]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 use super::*;
 use crate::punt::IcmpKind;
+use crate::punt::fragment::v6;
+use crate::wire::Ipv6;
+use proptest::prelude::*;
 
 /// What a rewritten frame looks like, and what comes out of it.
 fn too_big(rig: &mut Rig, link_header: &[u8], ip: &[u8]) -> Vec<Seen> {
@@ -81,6 +84,118 @@ fn what_may_not_be_fragmented_is_reported_with_the_mtu() {
     let counters = rig.slow_path.counters();
     assert_eq!(counters.icmp_sent(IcmpKind::Ipv4FragmentationNeeded), 1);
     assert_eq!(counters.icmp_sent(IcmpKind::Ipv6PacketTooBig), 1);
+}
+
+fn link_header6() -> Vec<u8> {
+    framed(NEXT_MAC, WAN_MAC, &[0x60])[..14].to_vec()
+}
+
+/// What is sent of a packet that the router has injected and whose output link takes 1,280 bytes.
+fn own_too_big(rig: &mut Rig, ip: &[u8]) -> Vec<Vec<u8>> {
+    rig.slow_path.set_mtu(WAN, 1280);
+    let frame = [&link_header6(), ip].concat();
+    let mut punted = rig.punted(PuntCause::IpMtuExceeded, UidbIndex::RP, &frame);
+    punted.output = WAN;
+    rig.give(punted);
+    let sent = |seen| match seen {
+        Seen::Transmit(WAN, frame) => frame.strip_prefix(&link_header6()[..]).unwrap().to_vec(),
+        other => panic!("{other:?}"),
+    };
+    rig.seen().into_iter().map(sent).collect()
+}
+
+/// The datagram that fragments are of, by the book (RFC 8200 4.5): all of them in order, each but
+/// the last of whole units.
+fn whole6(fragments: &[Vec<u8>]) -> Vec<u8> {
+    let mut whole = fragments[0][..40].to_vec();
+    for (n, fragment) in fragments.iter().enumerate() {
+        assert_eq!((fragment[6], &fragment[41..42]), (44, &[0][..]));
+        assert_eq!(&fragment[44..48], &fragments[0][44..48], "one identification");
+        let len = usize::from(u16::from_be_bytes([fragment[4], fragment[5]]));
+        assert_eq!(len, fragment.len() - 40);
+        let place = u16::from_be_bytes([fragment[42], fragment[43]]);
+        assert_eq!(usize::from(place & !7), whole.len() - 40);
+        assert_eq!(place & 7, u16::from(n + 1 < fragments.len()));
+        whole.extend(&fragment[48..]);
+    }
+    whole[6] = fragments[0][40];
+    let len = u16::try_from(whole.len() - 40).unwrap();
+    whole[4..6].copy_from_slice(&len.to_be_bytes());
+    whole
+}
+
+#[test]
+fn the_router_fragments_ipv6_packets_of_its_own_and_no_others() {
+    let mut rig = Rig::new();
+    let mut ids = Vec::new();
+    for (len, lens) in [
+        (1280, &[1280][..]),
+        (1281, &[1280, 57]),
+        (1500, &[1280, 276]),
+        (4000, &[1280, 1280, 1280, 312]),
+    ] {
+        let ip = icmp6((LAN_IP6, FAR_IP6), 64, (129, 0), [0, 1, 0, 2], &vec![7; len - 48]);
+        let sent = own_too_big(&mut rig, &ip);
+        assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), lens);
+        if sent.len() > 1 {
+            assert_eq!(whole6(&sent), ip);
+            ids.push(sent[0][44..48].to_vec());
+        }
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "no identification twice in a row");
+    assert_eq!(rig.slow_path.counters().fragments, 2 + 2 + 4);
+    // One that came from outside is not the router's, whatever its source says.
+    for (input, src) in [(LAN, LAN_IP6), (UidbIndex::RP, HOST_IP6)] {
+        let frame = [link_header6(), udp6(src, FAR_IP6, 63, 1400)].concat();
+        let mut punted = rig.punted(PuntCause::IpMtuExceeded, input, &frame);
+        punted.output = WAN;
+        rig.give(punted);
+        assert!(!rig.seen().iter().any(|seen| matches!(seen, Seen::Transmit(..))));
+    }
+}
+
+#[test]
+fn what_was_cut_for_its_path_is_cut_again_for_its_link() {
+    let mut rig = Rig::new();
+    let ip = icmp6((WAN_IP6, FAR_IP6), 64, (129, 0), [0, 1, 0, 2], &[7; 2952]);
+    let parsed = Ipv6::parse(&ip).unwrap();
+    let mut sent = Vec::new();
+    for piece in v6::split(&parsed, 1400, 9).unwrap() {
+        sent.extend(own_too_big(&mut rig, &piece));
+    }
+    assert!(sent.len() > 3 && sent.iter().all(|ip| ip.len() <= 1280));
+    assert_eq!(whole6(&sent), ip);
+}
+
+#[test]
+fn a_link_local_peer_gets_fragments_that_its_link_takes() {
+    let mut rig = Rig::new();
+    let (own, peer) = ("fe80::ff:fe00:1".parse().unwrap(), "fe80::aa".parse().unwrap());
+    let request = icmp6((peer, own), 60, (128, 0), [0, 1, 0, 2], &[7; 4000]);
+    rig.punt(PuntCause::Ipv6ForUs, LAN, &framed(LAN_MAC, HOST_MAC, &request));
+    let sent: Vec<_> = rig.seen();
+    let lens = sent.iter().map(|seen| match seen {
+        Seen::Transmit(LAN, frame) => frame.len() - 14,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lens.collect::<Vec<_>>(), [1496, 1496, 1160]);
+}
+
+proptest! {
+    #[test]
+    fn fragments_of_ipv6_make_the_packet_again(len in 8..4000_usize, mtu in 1280..3000_u16) {
+        let data: Vec<u8> = (0..=250).cycle().take(len).collect();
+        let ip = icmp6((LAN_IP6, FAR_IP6), 64, (129, 0), [0, 1, 0, 2], &data);
+        let parsed = Ipv6::parse(&ip).unwrap();
+        let pieces = v6::split(&parsed, mtu, 9).unwrap();
+        prop_assert!(pieces.iter().all(|piece| piece.len() <= usize::from(mtu)));
+        if pieces.len() == 1 {
+            prop_assert_eq!(&pieces[0], &ip);
+        } else {
+            prop_assert_eq!(whole6(&pieces), ip);
+        }
+    }
 }
 
 #[test]

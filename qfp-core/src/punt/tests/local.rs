@@ -162,17 +162,6 @@ fn nobody_listens() {
 }
 
 #[test]
-fn ipv6_source_routes_for_us_are_dropped() {
-    let mut rig = Rig::new();
-    let mut ip = udp6(HOST_IP6, LAN_IP6, 9, 4);
-    ip.splice(40..40, [17, 0, 4, 1, 0, 0, 0, 0]);
-    ip[5] += 8;
-    ip[6] = 43;
-    rig.punt(PuntCause::Ipv6ForUs, LAN, &framed(LAN_MAC, HOST_MAC, &ip));
-    assert_eq!((rig.seen(), rig.dropped(SlowDrop::SourceRoute)), (vec![], 1));
-}
-
-#[test]
 fn a_link_local_peer_with_our_own_mac_address_gets_nothing() {
     let mut rig = Rig::new();
     let peer: Ipv4Addr = [169, 254, 1, 1].into();

@@ -16,24 +16,21 @@ fn punt(rig: &mut Rig, cause: PuntCause, ip: &[u8]) -> Vec<Seen> {
 }
 
 #[test]
-fn a_router_alert_for_somebody_else_goes_on_with_its_ttl_decremented() {
+fn a_router_alert_for_somebody_else_goes_on_as_it_is() {
+    // The row `ttl` has taken its hop already, also the last one.
     let mut rig = Rig::new();
-    let before = with_options(9, FAR_IP, &[148, 4, 0, 0]);
-    let after = with_options(8, FAR_IP, &[148, 4, 0, 0]);
-    assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &before), [Seen::Inject(after)]);
-    let expiring = with_options(1, FAR_IP, &[148, 4, 0, 0]);
-    let seen = punt(&mut rig, PuntCause::Ipv4Options, &expiring);
-    assert!(matches!(&seen[..], [Seen::Inject(error)] if error[20] == 11));
-    // With a route it has been through the TTL row already.
-    let frame = framed(LAN_MAC, HOST_MAC, &before);
-    let mut punted = rig.punted(PuntCause::Ipv4Options, LAN, &frame);
-    punted.output = WAN;
-    rig.give(punted);
-    assert_eq!(rig.seen(), [Seen::Inject(before)]);
+    for ttl in [9, 1, 0] {
+        let ip = with_options(ttl, FAR_IP, &[148, 4, 0, 0]);
+        assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), [Seen::Inject(ip)]);
+    }
+    let mut ip = udp6(HOST_IP6, FAR_IP6, 9, 0);
+    ip.splice(40..40, [17, 0, 5, 2, 0, 0, 1, 0]);
+    (ip[5], ip[6]) = (16, 0);
+    assert_eq!(punt(&mut rig, PuntCause::Ipv6HopByHop, &ip), [Seen::Inject(ip)]);
 }
 
 #[test]
-fn source_routes_are_dropped_and_so_is_nonsense() {
+fn source_routes_are_dropped_in_silence() {
     let mut rig = Rig::new();
     let source_routes =
         [[131, 7, 4, 10, 0, 0, 1, 0], [1, 137, 7, 4, 10, 0, 0, 1], [148, 4, 0, 0, 131, 3, 4, 0]];
@@ -42,9 +39,6 @@ fn source_routes_are_dropped_and_so_is_nonsense() {
         assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), []);
     }
     assert_eq!(rig.dropped(SlowDrop::SourceRoute), 3);
-    let ip = with_options(9, FAR_IP, &[148, 9, 0, 0]);
-    assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), []);
-    assert_eq!(rig.dropped(SlowDrop::Malformed), 1);
 }
 
 #[test]
@@ -59,17 +53,44 @@ fn options_for_us_are_delivered() {
 }
 
 #[test]
-fn hop_by_hop_options_go_on_with_the_hop_limit_decremented() {
+fn routes_are_recorded_with_the_address_of_the_way_out() {
+    let empty = [7, 7, 4, 0, 0, 0, 0, 0];
+    let recorded = |address: Ipv4Addr| [&[7, 7, 8], &address.octets()[..], &[0]].concat();
     let mut rig = Rig::new();
-    let mut ip = udp6(HOST_IP6, FAR_IP6, 9, 0);
+    // The network that it goes to, and for want of one the network that it came from.
+    for (dst, address) in [(NEXT_IP, WAN_IP), (FAR_IP, LAN_IP)] {
+        let seen = punt(&mut rig, PuntCause::Ipv4Options, &with_options(9, dst, &empty));
+        assert_eq!(seen, [Seen::Inject(with_options(9, dst, &recorded(address)))]);
+    }
+    // The interface that it leaves by, where that is known.
+    let frame = framed(LAN_MAC, HOST_MAC, &with_options(9, FAR_IP, &empty));
+    let mut punted = rig.punted(PuntCause::Ipv4Options, LAN, &frame);
+    punted.output = WAN;
+    rig.give(punted);
+    assert_eq!(rig.seen(), [Seen::Inject(with_options(9, FAR_IP, &recorded(WAN_IP)))]);
+    // Where it is off, nothing is changed, right or wrong.
+    let mut rig = Rig::with(Limits { record_route: false, ..Limits::default() });
+    for options in [empty, [7, 7, 3, 0, 0, 0, 0, 0]] {
+        let ip = with_options(9, FAR_IP, &options);
+        assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), [Seen::Inject(ip)]);
+    }
+}
+
+#[test]
+fn addresses_of_one_link_do_not_go_to_another() {
+    let mut rig = Rig::new();
+    let alert = [148, 4, 0, 0];
+    let mut ip = with_options(9, [169, 254, 1, 2].into(), &alert);
+    assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), []);
+    ip = with_options(9, FAR_IP, &alert);
+    ip[12..16].copy_from_slice(&[169, 254, 1, 1]);
+    fix_checksum(&mut ip);
+    assert_eq!(punt(&mut rig, PuntCause::Ipv4Options, &ip), []);
+    let mut ip = udp6("fe80::aa".parse().unwrap(), FAR_IP6, 9, 0);
     ip.splice(40..40, [17, 0, 5, 2, 0, 0, 1, 0]);
     (ip[5], ip[6]) = (16, 0);
-    let seen = punt(&mut rig, PuntCause::Ipv6HopByHop, &ip);
-    ip[7] = 8;
-    assert_eq!(seen, [Seen::Inject(ip.clone())]);
-    ip[41] = 9;
     assert_eq!(punt(&mut rig, PuntCause::Ipv6HopByHop, &ip), []);
-    assert_eq!(rig.dropped(SlowDrop::Malformed), 1);
+    assert_eq!(rig.dropped(SlowDrop::LinkLocalScope), 3);
 }
 
 #[test]

@@ -66,3 +66,75 @@ fn nobody_makes_a_path_smaller_than_any_or_speaks_of_packets_that_are_not_ours()
     rig.punt(PuntCause::Ipv6ForUs, WAN, &framed(WAN_MAC, NEXT_MAC, &message));
     assert_eq!(rig.seen(), [Seen::PathMtu(FAR_IP6.into(), 0x1234, 1280)]);
 }
+
+const ECHO: [u8; 4] = [0, 1, 0, 2];
+
+fn ping(rig: &mut Rig, ip: &[u8]) -> Vec<Vec<u8>> {
+    let cause = if ip[0] >> 4 == 6 { PuntCause::Ipv6ForUs } else { PuntCause::Ipv4ForUs };
+    rig.punt(cause, WAN, &framed(WAN_MAC, NEXT_MAC, ip));
+    let injected = |seen| match seen {
+        Seen::Inject(ip) => ip,
+        other => panic!("{other:?}"),
+    };
+    rig.seen().into_iter().map(injected).collect()
+}
+
+fn ping4(rig: &mut Rig) -> Vec<usize> {
+    let request = icmp4(FAR_IP, WAN_IP, 8, 0, ECHO, &[7; 1400]);
+    ping(rig, &request).iter().map(Vec::len).collect()
+}
+
+fn ping6(rig: &mut Rig) -> Vec<usize> {
+    let request = icmp6((FAR_IP6, WAN_IP6), 60, (128, 0), ECHO, &[7; 1400]);
+    ping(rig, &request).iter().map(Vec::len).collect()
+}
+
+fn too_big(rig: &mut Rig, mtu: u32, quoted: &[u8]) {
+    let message = icmp6((NEXT_IP6, WAN_IP6), 60, (2, 0), mtu.to_be_bytes(), quoted);
+    rig.punt(PuntCause::Ipv6ForUs, WAN, &framed(WAN_MAC, NEXT_MAC, &message));
+    assert_eq!(rig.seen(), []);
+}
+
+#[test]
+fn what_the_router_sends_is_cut_to_a_path_that_somebody_says_is_narrow() {
+    let mut rig = Rig::new();
+    let quoted = quoted6(WAN_IP6, 58, &[129, 0, 0, 0, 0, 1, 0, 2]);
+    assert_eq!(ping6(&mut rig), [1448]);
+    too_big(&mut rig, 1300, &quoted);
+    assert_eq!(ping6(&mut rig), [1296, 208]);
+    // Narrower, and not wider again; less than every link takes is nonsense.
+    too_big(&mut rig, 1280, &quoted);
+    too_big(&mut rig, 1400, &quoted);
+    too_big(&mut rig, 1279, &quoted);
+    too_big(&mut rig, 0, &quoted);
+    assert_eq!(ping6(&mut rig), [1280, 224]);
+    // Another destination's path is as wide as ever.
+    let request = icmp6((HOST_IP6, WAN_IP6), 60, (128, 0), ECHO, &[7; 1400]);
+    assert_eq!(ping(&mut rig, &request).len(), 1);
+    rig.now = rig.now.saturating_add(600 * Nanos::PER_SECOND);
+    assert_eq!(ping6(&mut rig), [1448]);
+
+    assert_eq!(ping4(&mut rig), [1428]);
+    let quoted = quoted4(WAN_IP, 1, [0; 8]);
+    assert_eq!(needed(&mut rig, 1000, &quoted), []);
+    assert_eq!(ping4(&mut rig), [996, 452]);
+    // No host takes less than 576 bytes.
+    assert_eq!(needed(&mut rig, 68, &quoted), []);
+    assert_eq!(ping4(&mut rig), [572, 572, 324]);
+    assert_eq!(rig.slow_path.counters().path_mtus_heeded, 5);
+    let interfaces = interfaces();
+    rig.slow_path.set_interfaces(interfaces, &mut rig.actions);
+    assert_eq!(ping4(&mut rig), [1428]);
+}
+
+#[test]
+fn paths_of_what_others_send_are_not_the_router_s_to_know() {
+    let mut rig = Rig::new();
+    too_big(&mut rig, 1300, &quoted6(HOST_IP6, 58, &[129, 0, 0, 0, 0, 1, 0, 2]));
+    assert_eq!(needed(&mut rig, 1000, &quoted4(HOST_IP, 1, [0; 8])), []);
+    assert_eq!((ping4(&mut rig), ping6(&mut rig)), (vec![1428], vec![1448]));
+    assert_eq!(rig.slow_path.counters().path_mtus_heeded, 0);
+    // Nor what is in ESP: its tunnel is told.
+    assert_eq!(needed(&mut rig, 1000, &quoted4(WAN_IP, 50, ESP)).len(), 1);
+    assert_eq!(ping4(&mut rig), [1428]);
+}
