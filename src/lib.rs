@@ -33,6 +33,7 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod control;
 mod engine;

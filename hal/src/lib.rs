@@ -13,6 +13,7 @@
 //! lcore travels as a [`Packet`]. Beside them stand crypto devices ([`crypto`]).
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod crypto;
 #[cfg(feature = "dpdk")]
