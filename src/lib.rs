@@ -41,6 +41,7 @@ pub mod explain;
 mod forwarder;
 mod idle;
 mod ipsec;
+mod links;
 mod lists;
 pub mod report;
 mod shared_files;

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     End,
     /// What a `SIGHUP` has done.
     Reload,
+    /// What became of a link.
+    Link,
     /// What became of an SA, by kind of event.
     Sa(Discriminant<SaEvent>),
 }

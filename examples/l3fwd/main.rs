@@ -127,7 +127,7 @@ fn watch(
         if running.wait(left.map_or(TICK, |left| left.min(TICK))) {
             break;
         }
-        live.update(running.report());
+        live.update(running.report()).iter().for_each(|line| log.say(Kind::Link, line));
         if reload.swap(false, Ordering::Relaxed) {
             rekey(running, args, log);
         }

@@ -40,8 +40,16 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 fn ports(report: &RunReport) -> String {
-    let header =
-        ["port", "rx packets", "rx bytes", "tx packets", "tx bytes", "rx missed", "tx dropped"];
+    let header = [
+        "port",
+        "rx packets",
+        "rx bytes",
+        "tx packets",
+        "tx bytes",
+        "rx missed",
+        "tx dropped",
+        "link",
+    ];
     let mut table = table(header);
     for port in &report.ports {
         let counts = [
@@ -57,7 +65,11 @@ fn ports(report: &RunReport) -> String {
         } else {
             format!("{} ({})", port.name, port.spec)
         };
-        table.add_row(std::iter::once(name).chain(counts.map(grouped)));
+        let link = match port.link_losses {
+            0 => port.link.name().to_owned(),
+            losses => format!("{}, lost {}", port.link.name(), grouped(losses)),
+        };
+        table.add_row([name].into_iter().chain(counts.map(grouped)).chain([link]));
     }
     table.trim_fmt()
 }

@@ -112,6 +112,8 @@ fn to_json(report: &RunReport, unseen: Unseen) -> Value {
                 "tx_bytes": port.tx_bytes,
                 "rx_missed": port.rx_missed,
                 "tx_dropped": port.tx_dropped,
+                "link": port.link.name(),
+                "link_losses": port.link_losses,
             });
             (port.name.clone(), counts)
         })

@@ -145,7 +145,7 @@ pub static ROUTER: &[Row] = order! {
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
     "tx"               Egress  Gate::Always,     Any,  None;
-        "transmit queue of the output port", "drop TxQueueFull", "EGR-11".
+        "transmit queue of the output port", "drop TxQueueFull, PortGone", "EGR-11".
 };
 
 /// First row of the run that [`crate::adjacency::fused`] can serve at once.
