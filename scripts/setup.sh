@@ -13,26 +13,100 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-have_libclang() {
-    local found=("${LIBCLANG_PATH:-/nonexistent}"/libclang*.so* /usr/lib/llvm-*/lib/libclang*.so* \
-        /usr/lib*/libclang*.so* /usr/lib/*-linux-gnu/libclang*.so*)
-    local file
-    for file in "${found[@]}"; do
-        [[ -e $file ]] && return 0
-    done
-    return 1
+# Where trial programs go.
+trial=$(mktemp -d)
+trap 'rm -rf "$trial"' EXIT
+
+# A compiler that finds its own headers and libraries, and makes what runs.
+compiles() {
+    have cc || return 1
+    printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' >"$trial/empty.c"
+    cc -o "$trial/empty" "$trial/empty.c" >/dev/null 2>&1 && "$trial/empty" >/dev/null 2>&1
 }
 
-have_dpdk() { have pkg-config && pkg-config --exists 'libdpdk >= 22.11'; }
+# GNU make: no other reads our Makefile.
+makes() {
+    have make && [[ $(make --version 2>/dev/null) == 'GNU Make'* ]] &&
+        printf 'all:;@:\n' | make -s -f - all >/dev/null 2>&1
+}
+
+configures() { have pkg-config && pkg-config --version >/dev/null 2>&1; }
+
+# DPDK's headers as dpdk-sys/build.rs compiles them, and its libraries as they are linked.
+have_dpdk() {
+    configures && pkg-config --exists 'libdpdk >= 22.11' && have cc || return 1
+    local cflags libs
+    read -ra cflags < <(pkg-config --cflags libdpdk 2>/dev/null)
+    read -ra libs < <(pkg-config --libs libdpdk 2>/dev/null)
+    printf '#include <rte_version.h>\nint main(void) { return !rte_version(); }\n' >"$trial/dpdk.c"
+    cc -w -fsyntax-only "${cflags[@]}" dpdk-sys/shim.c >/dev/null 2>&1 &&
+        cc -w "${cflags[@]}" -o "$trial/dpdk" "$trial/dpdk.c" "${libs[@]}" >/dev/null 2>&1
+}
+
+# The library that bindgen would load, chosen as its crate clang-sys does: the highest version of all
+# that bear one of four names in its folders. Clang's C++ library, libclang-cpp.so, is another thing.
+libclang() {
+    local folders file name version best='' best_version=''
+    if [[ -n ${LIBCLANG_PATH-} ]]; then
+        [[ -f $LIBCLANG_PATH ]] && { printf '%s\n' "$LIBCLANG_PATH"; return; }
+        folders=("$LIBCLANG_PATH")
+    else
+        local config=${LLVM_CONFIG_PATH:-llvm-config} prefix path
+        prefix=$("$config" --prefix 2>/dev/null) || prefix=/nonexistent
+        IFS=: read -ra path <<<"${LD_LIBRARY_PATH-}"
+        folders=("$prefix/bin" "$prefix/lib" "$prefix/lib64" "${path[@]}" \
+            /usr/local/llvm*/lib /usr/local/lib*/*/* /usr/local/lib*/* /usr/local/lib* \
+            /usr/lib*/*/* /usr/lib*/* /usr/lib*)
+    fi
+    local folder
+    for folder in "${folders[@]}"; do
+        for file in "$folder"/libclang.so "$folder"/libclang-*.so "$folder"/libclang.so.* "$folder"/libclang-*.so.*; do
+            name=${file##*/}
+            [[ -f $file && $name != *-cpp.* ]] || continue
+            # ELF, 64 bits.
+            [[ $(head -c 5 "$file" | od -An -tx1 | tr -d ' ') == 7f454c4602 ]] || continue
+            version=${name#libclang}
+            version=${version#-}
+            version=${version#.so}
+            version=${version#.}
+            version=${version%%.so*}
+            if [[ -z $best || $(printf '%s\n' "$version" "$best_version" | sort -V | tail -n 1) == "$version" ]]; then
+                best=$file
+                best_version=$version
+            fi
+        done
+    done
+    [[ -n $best ]] && printf '%s\n' "$best"
+}
+
+# The folders of headers that bindgen takes from the program clang, where there is one.
+clang_folders() {
+    local clang=${CLANG_PATH:-clang}
+    have "$clang" || return 0
+    "$clang" -E -x c -v /dev/null 2>&1 >/dev/null | sed -n '/^#include </,/^End of/s/^ \(\/.*\)/-isystem\1/p'
+}
+
+# That library exists, can be loaded and reads DPDK's headers, with those of its own that it needs.
+# Without a compiler or DPDK nobody can tell; then it must do to be there.
+have_libclang() {
+    local library cflags folders extra
+    library=$(libclang) || return 1
+    compiles && configures && pkg-config --exists libdpdk || return 0
+    read -ra cflags < <(pkg-config --cflags libdpdk 2>/dev/null)
+    read -ra extra <<<"${BINDGEN_EXTRA_CLANG_ARGS-}"
+    mapfile -t folders < <(clang_folders)
+    cc -o "$trial/reads" scripts/libclang.c -ldl >/dev/null 2>&1 &&
+        "$trial/reads" "$library" dpdk-sys/shim.h "${folders[@]}" "${cflags[@]}" "${extra[@]}" >/dev/null 2>&1
+}
 
 # What it is for, how to tell that it is there, Debian's package.
 # Required: without these the build stops.
 required=(
-    'C compiler|have cc|build-essential'
-    'make|have make|build-essential'
-    'pkg-config|have pkg-config|pkg-config'
+    'C compiler that makes programs|compiles|build-essential'
+    'GNU make|makes|build-essential'
+    'pkg-config|configures|pkg-config'
     'DPDK 22.11 or newer with its headers|have_dpdk|libdpdk-dev'
-    'libclang|have_libclang|libclang-dev'
+    'libclang with its headers|have_libclang|libclang-dev'
 )
 # Wanted: without these some tests are skipped.
 wanted=(
@@ -109,19 +183,29 @@ install_packages() {
             apt-get install -qq --yes --no-install-recommends "$@"
 }
 
+# Some things can be tried only when others are there (libclang with DPDK's headers): hence twice.
 system_packages() {
-    look_for "${required[@]}" "${wanted[@]}"
-    [[ ${#missing_names[@]} == 0 ]] && return
-    say "missing: $(list "${missing_names[@]}")"
-    local packages
-    mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
-    if have apt-get; then
-        install_packages "${packages[@]}" || say "apt did not install them"
-    else
-        say "no apt here; on Debian the packages are $(list "${packages[@]}")"
-        say "on Fedora: gcc make pkgconf dpdk-devel dpdk clang-devel iproute iputils traceroute iperf3"
-    fi
+    local round packages
+    for round in 1 2; do
+        if [[ $round == 1 ]]; then
+            look_for "${required[@]}" "${wanted[@]}"
+        else
+            look_for "${required[@]}"
+        fi
+        [[ ${#missing_names[@]} == 0 ]] && return
+        say "missing: $(list "${missing_names[@]}")"
+        mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
+        if have apt-get; then
+            install_packages "${packages[@]}" || say "apt did not install them"
+        else
+            say "no apt here; on Debian the packages are $(list "${packages[@]}")"
+            say "on Fedora: gcc make pkgconf dpdk-devel dpdk clang-devel iproute iputils traceroute iperf3"
+            break
+        fi
+    done
     look_for "${required[@]}"
+    [[ -z ${LIBCLANG_PATH-} || " ${missing_names[*]-} " != *libclang* ]] ||
+        say "LIBCLANG_PATH is set to $LIBCLANG_PATH: nothing else is looked at"
     [[ ${#missing_names[@]} == 0 ]] || die "install these and try again: $(list "${missing_names[@]}")"
     look_for "${wanted[@]}"
     [[ ${#missing_names[@]} == 0 ]] || say "tests that need these will be skipped: $(list "${missing_names[@]}")"

@@ -33,6 +33,7 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod control;
 mod engine;
@@ -40,6 +41,7 @@ pub mod explain;
 mod forwarder;
 mod idle;
 mod ipsec;
+mod links;
 mod lists;
 pub mod report;
 mod shared_files;

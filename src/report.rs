@@ -6,6 +6,7 @@ use std::sync::Arc;
 use client::acl::{Family, Kind};
 use client::ea::{BoundClass, SaStatus, SecurityRule, TcamUsage};
 use client::ipsec::SaEvent;
+use hal::LinkState;
 use qfp_core::qos::police::PolicerWarning;
 
 /// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
@@ -179,6 +180,10 @@ pub struct PortReport {
     pub rx_missed: u64,
     /// Packets that the device did not take.
     pub tx_dropped: u64,
+    /// Its link, as of the last look at it, which is once a second.
+    pub link: LinkState,
+    /// How often the link went from up to down or gone.
+    pub link_losses: u64,
     /// The device's own counters.
     pub xstats: Vec<(String, u64)>,
 }
@@ -373,6 +378,8 @@ impl PortReport {
             tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
             rx_missed: self.rx_missed.saturating_sub(earlier.rx_missed),
             tx_dropped: self.tx_dropped.saturating_sub(earlier.tx_dropped),
+            link: self.link,
+            link_losses: self.link_losses.saturating_sub(earlier.link_losses),
             xstats: difference(&self.xstats, &earlier.xstats),
         }
     }

@@ -13,8 +13,8 @@ use client::config::{Config, Interfaces, RouteTable};
 use client::ipsec::Marks;
 use client::{Capacity, Client, Features, PortFacts};
 use hal::spec::Spec;
-use hal::{Pool, Port, Queues};
-use pal::lcore::{CpuId, CpuList, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus};
+use hal::{Pool, Queues};
+use pal::lcore::{CpuId, CpuList, LaunchError, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus};
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::{FiaBuilder, Kit, TracedPacket};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EngineQueues, EspDecap, EspEncap, engine_lanes};
@@ -27,6 +27,7 @@ use qfp_core::uidb::UidbIndex;
 use crate::control::{Command, Control, ControlLoop, Shared};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
+use crate::links::{LINKS, Links};
 use crate::lists::Lists;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
@@ -57,7 +58,7 @@ pub(crate) struct Parts {
 pub(crate) struct Started {
     run: Run,
     stop: StopFlag,
-    ports: Vec<Box<dyn Port>>,
+    links: Links,
     pool: Pool,
     statistics: Statistics,
     shared: Arc<Shared>,
@@ -167,12 +168,14 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     };
     let total_packets = total(&ports, &specs);
     let lcore_specs = lcore_specs(&cpus, &crypto_cpus);
+    let mut links = Links::new(ports);
     let stop;
     let run = if virtual_time {
         let lcores = launch_virtual(lcore_specs, engines, control)?;
         stop = lcores.stop_flag();
         Run::Virtual(lcores)
     } else {
+        links.watch().map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
         let (lcores, control, flag) = launch_live(lcore_specs, engines, crypto, control)?;
         stop = flag;
         Run::Live { lcores, control }
@@ -180,7 +183,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     Ok(Started {
         run,
         stop,
-        ports,
+        links,
         pool,
         statistics,
         shared,
@@ -313,8 +316,7 @@ impl Started {
             // Without an answer the run has ended, and has shown all there is.
             self.ask(Control::show);
         }
-        let xstats = self.ports.iter().map(|port| port.xstats()).collect();
-        self.statistics.report(&self.shared.counts(), xstats)
+        self.statistics.report(&self.shared.counts(), &self.links)
     }
 
     /// Has `question` answered by whoever owns the control side; none when the run has ended.
@@ -381,12 +383,12 @@ impl Started {
             walks.iter_mut().for_each(|walk| walk.number += first);
             traces.append(&mut walks);
         }
-        let xstats = self.ports.iter().map(|port| port.xstats()).collect();
-        let report = self.statistics.report(&self.shared.counts(), xstats);
-        for port in &mut self.ports {
+        let report = self.statistics.report(&self.shared.counts(), &self.links);
+        self.links.stop();
+        for port in self.links.ports().iter_mut() {
             finished = finished.and(port.stop());
         }
-        drop(self.ports);
+        drop(self.links);
         finished?;
         self.pool.check_complete()?;
         Ok((report, traces))

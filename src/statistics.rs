@@ -9,6 +9,7 @@ use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
 use qfp_core::uidb::UidbIndex;
 
 use crate::control::ControlCounts;
+use crate::links::Links;
 use crate::report::{LcoreReport, PolicedReport, PortReport, RunReport, StepReport};
 
 /// What reports are made from.
@@ -25,19 +26,15 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// The counts now. `xstats` are the ports' own counters.
-    pub(crate) fn report(
-        &self,
-        control: &ControlCounts,
-        xstats: Vec<Vec<(String, u64)>>,
-    ) -> RunReport {
+    /// The counts now.
+    pub(crate) fn report(&self, control: &ControlCounts, links: &Links) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
         let totals = &*self.totals;
         let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
         let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
         RunReport {
             elapsed_s,
-            ports: self.ports(xstats),
+            ports: self.ports(links),
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
             policed: self.policed(),
@@ -76,8 +73,10 @@ impl Statistics {
         all
     }
 
-    fn ports(&self, xstats: Vec<Vec<(String, u64)>>) -> Vec<PortReport> {
-        let port = |(n, ((name, spec), xstats)): (usize, (&(String, String), _))| {
+    fn ports(&self, links: &Links) -> Vec<PortReport> {
+        let own = links.states().into_iter().zip(links.xstats());
+        let port = |(n, ((name, spec), own)): (usize, (&(String, String), _))| {
+            let ((link, link_losses), xstats) = own;
             let count = |event| self.totals.port(n, event);
             PortReport {
                 name: name.clone(),
@@ -88,10 +87,12 @@ impl Statistics {
                 tx_bytes: count(PortEvent::TxBytes),
                 rx_missed: count(PortEvent::RxMissed),
                 tx_dropped: count(PortEvent::TxDropped),
+                link,
+                link_losses,
                 xstats,
             }
         };
-        self.ports.iter().zip(xstats).enumerate().map(port).collect()
+        self.ports.iter().zip(own).enumerate().map(port).collect()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an average for people to read")]

@@ -96,6 +96,38 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_at_once_wherever_one_is_read() {
+    const SA: &str = "[[sa]]\nname = \"a\"\ndirection = \"out\"\nspi = 300\nlocal = \"192.0.2.1\"\n\
+        remote = \"192.0.2.2\"\nalgorithm = \"aes-128-gcm\"\nkey_file = ";
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    let mut odd = vec![("/dev/zero", "a device, not a regular file"), ("/", "a directory, ")];
+    if made.is_ok_and(|status| status.success()) {
+        odd.push((pipe.to_str().unwrap(), "a pipe, not a regular file"));
+    }
+    for (file, wanted) in odd {
+        let wanted = &[file, wanted];
+        refused(&[], &["--config", file], wanted);
+        refused(&[], &["--port", "sink", "--routes", file], wanted);
+        refused(&[], &["--port", &format!("pcap:rx={file}")], wanted);
+        refused(&[], &["--port", &format!("synth:dst={file}")], wanted);
+        for table in ["[[acl]]\nfile = ", "[[route_map]]\nfile = ", "[qos]\nfile = ", SA] {
+            let config = format!("{table}{file:?}\n");
+            let args = ["--config", "c.toml", "--port", "sink"];
+            let line = format!("c.toml:{}: ", config.lines().count());
+            refused(&[("c.toml", config.as_bytes())], &args, &[&line, wanted[0], wanted[1]]);
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_text_is_named_with_line_and_column() {
+    let config = ("c.toml", &b"[[port]]\nname = \"p\xff\"\n"[..]);
+    refused(&[config], &["--config", "c.toml"], &["c.toml:2:10: ", "not UTF-8"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_named() {
     let refuse = |args: &[&str], wanted| refused(&[], args, &[wanted]);
     refuse(&["--port", "sink", "--stats-json", "no/such.json"], "no/such.json");

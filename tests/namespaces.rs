@@ -12,6 +12,7 @@ mod namespaces;
 
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use namespaces::{Namespace, has_programs};
 
@@ -277,4 +278,75 @@ fn what_cannot_be_reached_is_said_to_be_so() {
         assert!(no_host.iter().any(|wanted| said.contains(wanted)), "{said}");
     }
     bench.finish();
+}
+
+/// CPU time that the lcores of a program have used, in ticks of a hundredth of a second.
+fn lcore_ticks(child: &Child) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let stat = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("stat"));
+    let lcores = tasks.filter_map(|task| stat(task.ok()?).ok());
+    let ticks = |stat: String| {
+        let (name, rest) = stat.rsplit_once(')').unwrap();
+        // User and system time are the 14th and 15th field, and the state is the third.
+        let times = rest.split_whitespace().skip(11).take(2);
+        name.contains("qfp-lcore")
+            .then(|| times.map(|time| time.parse::<u64>().unwrap()).sum::<u64>())
+    };
+    lcores.filter_map(ticks).sum()
+}
+
+#[test]
+fn a_device_that_vanishes_is_told_costs_no_cpu_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let stats = dir.path().join("stats.json");
+    let options = ["--stats-json", stats.to_str().unwrap()];
+    let Some(mut bench) = Bench::with(1500, &options) else { return };
+    let pings = |bench: &Bench| bench.east.must("ping -n -c 3 -i 0.1 -W 10 10.2.0.1");
+    let busy = |bench: &Bench| {
+        let router = bench.router.child.as_ref().unwrap();
+        let before = lcore_ticks(router);
+        std::thread::sleep(Duration::from_secs(2));
+        lcore_ticks(router) - before
+    };
+    let idle = busy(&bench);
+    // Another device of the same name keeps the router from making its own again. It may be faster.
+    let taken =
+        || bench.west.run("ip link del west").0 && bench.west.run("ip link add west type bridge").0;
+    assert!((0..10).any(|_| taken()));
+    std::thread::sleep(Duration::from_secs(2));
+    let gone = busy(&bench);
+    assert!(gone <= 2 * idle + 20, "{gone} ticks of 200 with a device less, {idle} before");
+    pings(&bench);
+    let (success, said) = bench.east.run("ping -n -c 3 -i 0.2 -W 1 10.1.0.2");
+    assert!(!success, "{said}");
+
+    bench.west.must("ip link del west");
+    let back = || bench.west.run("ip link show dev west").1.contains("LOWER_UP");
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !back() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bench.attach(&bench.west, "west", WEST, ROUTER);
+    let said = bench.west.must(&format!("ping -n -c 3 -i 0.1 -W 10 {}", ROUTER.0));
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    pings(&bench);
+    std::thread::sleep(Duration::from_millis(1500));
+
+    let child = bench.router.child.take().unwrap();
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let outcome = l3fwd::finish(child);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    assert!(outcome.stdout.contains("conserved: yes"), "{}", outcome.stdout);
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    let [vanished, back] = lines[..] else { panic!("{lines:?}") };
+    assert!(
+        vanished.contains("port0 (tap:west@") && vanished.contains("has vanished"),
+        "{lines:?}"
+    );
+    assert!(back.contains("port0 (tap:west@") && back.ends_with("link is up"), "{lines:?}");
+    let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+    let port = &stats["ports"]["port0"];
+    assert_eq!((&port["link"], &port["link_losses"]), (&"up".into(), &1.into()), "{port}");
+    assert!(stats["drops"]["PortGone"].as_u64().unwrap() > 0, "{}", stats["drops"]);
 }

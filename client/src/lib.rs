@@ -8,6 +8,7 @@
 //! - [`Client`]: commits a configuration through the [`driver`], and takes neighbour events
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod acl;
 mod commit;

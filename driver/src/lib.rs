@@ -21,6 +21,7 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::Duration;
 

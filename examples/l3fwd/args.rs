@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -55,22 +54,20 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The arguments of this process.
+    /// The arguments of this process; none when help was asked for, which has been printed.
     ///
     /// # Errors
-    /// The status to exit with, when help was asked for (0) or an argument is wrong (2). What
-    /// there is to say has been printed.
-    pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
-            if error.use_stderr() {
-                eprintln!("{}", one_line(&error));
-                ExitCode::from(2)
-            } else {
+    /// What is wrong with an argument, as one line.
+    pub(crate) fn from_command_line() -> Result<Option<Self>, String> {
+        match Self::try_parse() {
+            Ok(args) => Ok(Some(args)),
+            Err(error) if error.use_stderr() => Err(one_line(&error)),
+            Err(error) => {
                 // Whoever asked for help and does not listen needs none.
                 drop(error.print());
-                ExitCode::SUCCESS
+                Ok(None)
             }
-        })
+        }
     }
 
     /// What to forward: the configuration with the ports of the command line, and the routes of
@@ -129,7 +126,7 @@ fn one_line(error: &clap::Error) -> String {
         }
     };
     let what = what.lines().next().unwrap_or_default();
-    format!("l3fwd: {what}; see --help")
+    format!("{what}; see --help")
 }
 
 #[cfg(test)]
@@ -159,45 +156,42 @@ mod tests {
     #[test]
     fn every_mistake_is_one_line() {
         for (line, wanted) in [
-            ("--foo", "l3fwd: unexpected argument '--foo'; see --help"),
-            ("foo", "l3fwd: unexpected argument 'foo'; see --help"),
-            ("-x", "l3fwd: unexpected argument '-x'; see --help"),
-            ("--prt sink", "l3fwd: unexpected argument '--prt'; see --help"),
-            (
-                "--port",
-                "l3fwd: a value is required for '--port <SPEC>' but none was supplied; see --help",
-            ),
+            ("--foo", "unexpected argument '--foo'; see --help"),
+            ("foo", "unexpected argument 'foo'; see --help"),
+            ("-x", "unexpected argument '-x'; see --help"),
+            ("--prt sink", "unexpected argument '--prt'; see --help"),
+            ("--port", "a value is required for '--port <SPEC>' but none was supplied; see --help"),
             (
                 "--seconds ten",
-                "l3fwd: invalid value 'ten' for '--seconds <N>': not a number of seconds; see --help",
+                "invalid value 'ten' for '--seconds <N>': not a number of seconds; see --help",
             ),
             (
                 "--seconds=-1",
-                "l3fwd: invalid value '-1' for '--seconds <N>': not a time that one can wait for; see --help",
+                "invalid value '-1' for '--seconds <N>': not a time that one can wait for; see --help",
             ),
             (
                 "--seconds inf",
-                "l3fwd: invalid value 'inf' for '--seconds <N>': not a time that one can wait for; see --help",
+                "invalid value 'inf' for '--seconds <N>': not a time that one can wait for; see --help",
             ),
             (
                 "--seconds 0",
-                "l3fwd: invalid value '0' for '--seconds <N>': not a time that one can wait for; see --help",
+                "invalid value '0' for '--seconds <N>': not a time that one can wait for; see --help",
             ),
             (
                 "--lcores 3-1",
-                "l3fwd: invalid value '3-1' for '--lcores <LIST>': range \"3-1\" runs backwards; see --help",
+                "invalid value '3-1' for '--lcores <LIST>': range \"3-1\" runs backwards; see --help",
             ),
             (
                 "--trace many",
-                "l3fwd: invalid value 'many' for '--trace <N>': invalid digit found in string; see --help",
+                "invalid value 'many' for '--trace <N>': invalid digit found in string; see --help",
             ),
             (
                 "--explain in=port0",
-                "l3fwd: invalid value 'in=port0' for '--explain <PACKET>': src is missing; see --help",
+                "invalid value 'in=port0' for '--explain <PACKET>': src is missing; see --help",
             ),
             (
                 "--config a --config b",
-                "l3fwd: the argument '--config <FILE.toml>' cannot be used multiple times; see --help",
+                "the argument '--config <FILE.toml>' cannot be used multiple times; see --help",
             ),
         ] {
             assert_eq!(one_line(&parse(line).unwrap_err()), wanted, "{line}");

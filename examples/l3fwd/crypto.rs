@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use qfp::client::config::OUTER_MTU;
 use qfp::client::ea::{SaStatus, SecurityRule};
-use qfp::client::ipsec::{Direction, Sa, SaEvent};
+use qfp::client::ipsec::{Direction, Sa};
 use qfp::core::crypto::Algorithm;
 use qfp::core::ipsec::Mode;
 use qfp::report::{IpsecReport, RunReport};
@@ -175,11 +175,6 @@ fn one_sa(text: &mut String, one: &SaStatus) {
 /// What is left of a lifetime, if it ends.
 fn left(left: Option<u64>) -> String {
     left.map_or_else(|| "unlimited".to_owned(), |left| left.to_string())
-}
-
-/// One line about what has become of an SA.
-pub(crate) fn tell(event: &SaEvent) {
-    eprintln!("l3fwd: {event}");
 }
 
 fn failures(one: &SaStatus) -> u64 {

@@ -1,6 +1,7 @@
 //! What a terminal shows while packets are forwarded. Shows nothing where there is no terminal.
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use qfp::hal::LinkState;
 use qfp::report::RunReport;
 
 use crate::report::table;
@@ -25,8 +26,9 @@ impl Live {
         Self { screen, rates, input, last: RunReport::default() }
     }
 
-    /// Shows what happened since the last time; `now` counts from the start of the run.
-    pub(crate) fn update(&mut self, now: RunReport) {
+    /// Shows what happened since the last time; `now` counts from the start of the run. Returns a
+    /// line for each link that has changed.
+    pub(crate) fn update(&mut self, now: RunReport) -> Vec<String> {
         if !self.rates.is_hidden() {
             self.rates.set_message(rates(&now.since(&self.last)));
             self.rates.tick();
@@ -34,7 +36,9 @@ impl Live {
                 input.set_position(now.received());
             }
         }
+        let changes = changed_links(&self.last, &now);
         self.last = now;
+        changes
     }
 
     /// Removes it from the screen, for the final report.
@@ -44,6 +48,27 @@ impl Live {
         // The screen is as it was either way; a terminal that went away needs no clearing.
         drop(self.screen.clear());
     }
+}
+
+/// Links that are not what they were; those that were never seen before count as up.
+fn changed_links(before: &RunReport, now: &RunReport) -> Vec<String> {
+    let earlier = before.ports.iter().map(|port| (port.link, port.link_losses));
+    let earlier = earlier.chain(std::iter::repeat_with(Default::default));
+    let mut lines = Vec::new();
+    for (port, (link, losses)) in now.ports.iter().zip(earlier) {
+        let line = match port.link {
+            // Back so soon that nobody has seen it away.
+            LinkState::Up if link == LinkState::Up && port.link_losses > losses => {
+                "link was lost and is up again"
+            }
+            same if same == link => continue,
+            LinkState::Up => "link is up",
+            LinkState::Down => "link is down",
+            LinkState::Gone => "device has vanished; what goes there is dropped until it is back",
+        };
+        lines.push(format!("{} ({}): {line}", port.name, port.spec));
+    }
+    lines
 }
 
 /// A bar for the reading of a route file, for `RouteTable::from_file`.
@@ -123,6 +148,25 @@ mod tests {
         let text = rates(&later.since(&example()));
         assert!(text.contains("4.20 M") && text.contains("4.200 Mpps"), "{text}");
         assert!(text.contains("drops/s 5 ") && text.contains("punts/s 0 "), "{text}");
+    }
+
+    #[test]
+    fn a_link_that_changes_is_a_line() {
+        let with = |link, link_losses| {
+            let mut report = example();
+            (report.ports[1].link, report.ports[1].link_losses) = (link, link_losses);
+            report
+        };
+        let (up, gone) = (with(LinkState::Up, 0), with(LinkState::Gone, 1));
+        assert_eq!(changed_links(&up, &up), [""; 0]);
+        let lines = changed_links(&up, &gone);
+        assert!(lines.len() == 1 && lines[0].starts_with("port1 (sink): device has vanished"));
+        assert_eq!(changed_links(&gone, &gone), [""; 0]);
+        assert_eq!(changed_links(&gone, &with(LinkState::Up, 1)), ["port1 (sink): link is up"]);
+        let again = changed_links(&up, &with(LinkState::Up, 1));
+        assert_eq!(again, ["port1 (sink): link was lost and is up again"]);
+        let first = changed_links(&RunReport::default(), &with(LinkState::Down, 0));
+        assert_eq!(first, ["port1 (sink): link is down"]);
     }
 
     #[test]

@@ -1,26 +1,30 @@
 //! A router: IPv4 and IPv6 between ports of any kind.
 //!
 //! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod crypto;
 mod lists;
 mod live;
+mod log;
 mod policies;
 mod report;
 mod stats_json;
 mod trace;
 
-use std::io::Write;
+use std::io::Stderr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use qfp::client::ipsec::SaEvent;
 use qfp::{Forwarder, Running, StartError};
 
 use args::Args;
 use live::Live;
+use log::{Kind, Log};
 use stats_json::StatsFile;
 
 /// The arguments or the configuration are wrong.
@@ -32,14 +36,16 @@ const FAILURE: u8 = 1;
 const TICK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let args = match Args::from_command_line() {
-        Ok(args) => args,
-        Err(status) => return status,
+    let mut log = Log::to_stderr();
+    let done = match Args::from_command_line() {
+        Ok(Some(args)) => run(&args, &mut log),
+        Ok(None) => Ok(()),
+        Err(mistake) => Err((USAGE, mistake)),
     };
-    match run(&args) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err((status, message)) => {
-            eprintln!("l3fwd: {}", message.replace('\n', " "));
+            log.say(Kind::End, &message);
             ExitCode::from(status)
         }
     }
@@ -48,7 +54,7 @@ fn main() -> ExitCode {
 /// What to exit with, and the one line to say.
 type Failure = (u8, String);
 
-fn run(args: &Args) -> Result<(), Failure> {
+fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     let usage = |error: &dyn std::fmt::Display| (USAGE, error.to_string());
     let failure = |error: &dyn std::fmt::Display| (FAILURE, error.to_string());
     let stats = args.stats_json.as_deref().map(StatsFile::create).transpose();
@@ -59,8 +65,11 @@ fn run(args: &Args) -> Result<(), Failure> {
         let explanation = Forwarder::new(config).routes(routes).explain(probe);
         let explanation = explanation
             .map_err(|error| (if error.is_usage() { USAGE } else { FAILURE }, error.to_string()))?;
-        return print(&explanation.to_string()).map_err(|error| failure(&error));
+        return log::print(&explanation.to_string()).map_err(|error| failure(&error));
     }
+    // A file that grows over the limit of this process is an error where it is written, not the end.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map_err(|error| failure(&error))?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))
@@ -82,17 +91,17 @@ fn run(args: &Args) -> Result<(), Failure> {
     let running = forwarder.start().map_err(|error: StartError| {
         (if error.is_usage() { USAGE } else { FAILURE }, error.to_string())
     })?;
-    watch(&running, args, &interrupted, &reload);
+    watch(&running, args, log, &interrupted, &reload);
     running.stop_flag().stop();
     let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
-    report.ipsec.iter().flat_map(|ipsec| &ipsec.events).for_each(crypto::tell);
+    report.ipsec.iter().flat_map(|ipsec| &ipsec.events).for_each(|event| tell(log, event));
 
     if let Some(stats) = stats {
-        stats.write(&report).map_err(|error| failure(&error))?;
+        stats.write(&report, log.unseen()).map_err(|error| failure(&error))?;
     }
     let traces = traces.iter().map(trace::render);
-    print(&(traces.collect::<String>() + &report::render(&report, args.tcam)))
-        .map_err(|error| failure(&error))?;
+    let report_text = report::render(&report, args.tcam, log.unseen());
+    log::print(&(traces.collect::<String>() + &report_text)).map_err(|error| failure(&error))?;
     if report.conserved {
         Ok(())
     } else {
@@ -100,16 +109,14 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Prints `text`. Whoever has stopped listening wants no more of it.
-fn print(text: &str) -> std::io::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// Shows the run until its inputs have ended, its time is up, or somebody interrupts it.
-fn watch(running: &Running, args: &Args, interrupted: &AtomicBool, reload: &AtomicBool) {
+fn watch(
+    running: &Running,
+    args: &Args,
+    log: &mut Log<Stderr>,
+    interrupted: &AtomicBool,
+    reload: &AtomicBool,
+) {
     let mut live = Live::new(running.total_packets());
     let end = args.seconds.map(|seconds| Instant::now() + seconds);
     while !interrupted.load(Ordering::Relaxed) {
@@ -120,23 +127,28 @@ fn watch(running: &Running, args: &Args, interrupted: &AtomicBool, reload: &Atom
         if running.wait(left.map_or(TICK, |left| left.min(TICK))) {
             break;
         }
-        live.update(running.report());
+        live.update(running.report()).iter().for_each(|line| log.say(Kind::Link, line));
         if reload.swap(false, Ordering::Relaxed) {
-            rekey(running, args);
+            rekey(running, args, log);
         }
-        running.take_sa_events().iter().for_each(crypto::tell);
+        running.take_sa_events().iter().for_each(|event| tell(log, event));
     }
     live.finish();
 }
 
+/// Says what has become of an SA.
+fn tell(log: &mut Log<Stderr>, event: &SaEvent) {
+    log.say(Kind::of(event), &event.to_string());
+}
+
 /// Makes the SAs those that the configuration has now. A mistake in it changes nothing.
-fn rekey(running: &Running, args: &Args) {
+fn rekey(running: &Running, args: &Args, log: &mut Log<Stderr>) {
     let done = match args.config() {
         Ok(config) => running.rekey(config).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match done {
-        Ok(()) => eprintln!("l3fwd: the SAs are those that the configuration has now"),
-        Err(error) => eprintln!("l3fwd: {}", error.replace('\n', " ")),
+        Ok(()) => log.say(Kind::Reload, "the SAs are those that the configuration has now"),
+        Err(error) => log.say(Kind::Reload, &error),
     }
 }

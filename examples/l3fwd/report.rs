@@ -4,10 +4,11 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use qfp::report::RunReport;
 
 use crate::lists;
+use crate::log::Unseen;
 
 /// The whole report, several tables long. Rows in which nothing was counted are left out. `tcam`
-/// asks for the classifier's tables too.
-pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
+/// asks for the classifier's tables too; `unseen` are messages that did not reach anybody.
+pub(crate) fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
     let mut parts = vec![ports(report)];
     parts.extend(steps(report));
     parts.extend(counts("drops by reason", "packets", &report.drops));
@@ -22,6 +23,7 @@ pub(crate) fn render(report: &RunReport, tcam: bool) -> String {
     parts.extend(report.tcam.as_ref().filter(|_| tcam).map(lists::tcam));
     parts.extend(lcores(report));
     parts.push(summary(report));
+    parts.extend(unseen.text());
     parts.join("\n\n") + "\n"
 }
 
@@ -39,8 +41,16 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 fn ports(report: &RunReport) -> String {
-    let header =
-        ["port", "rx packets", "rx bytes", "tx packets", "tx bytes", "rx missed", "tx dropped"];
+    let header = [
+        "port",
+        "rx packets",
+        "rx bytes",
+        "tx packets",
+        "tx bytes",
+        "rx missed",
+        "tx dropped",
+        "link",
+    ];
     let mut table = table(header);
     for port in &report.ports {
         let counts = [
@@ -56,7 +66,11 @@ fn ports(report: &RunReport) -> String {
         } else {
             format!("{} ({})", port.name, port.spec)
         };
-        table.add_row(std::iter::once(name).chain(counts.map(grouped)));
+        let link = match port.link_losses {
+            0 => port.link.name().to_owned(),
+            losses => format!("{}, lost {}", port.link.name(), grouped(losses)),
+        };
+        table.add_row([name].into_iter().chain(counts.map(grouped)).chain([link]));
     }
     table.trim_fmt()
 }
@@ -179,7 +193,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_report_shows_what_was_counted_and_nothing_else() {
-        let text = render(&example(), false);
+        let text = render(&example(), false, Unseen::default());
         for wanted in [
             "2 500 137",
             "150 000 000",
@@ -199,8 +213,10 @@ pub(crate) mod tests {
 
     #[test]
     fn packets_that_got_lost_are_shown_loudly() {
-        let text = render(&RunReport { conserved: false, ..example() }, false);
+        let unseen = Unseen { lost: 3, held_back: 0 };
+        let text = render(&RunReport { conserved: false, ..example() }, false, unseen);
         assert!(text.contains("conserved: NO"), "{text}");
+        assert!(text.ends_with("messages: 3 could not be written, 0 held back\n"), "{text}");
     }
 
     #[test]

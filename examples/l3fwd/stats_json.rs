@@ -1,21 +1,32 @@
 //! `--stats-json`: the final report for programs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use qfp::client::acl::Family;
 use qfp::report::{PolicedReport, RuleReport, RunReport};
 use serde_json::{Map, Value, json};
 
-/// The file the statistics go to, opened before the run so that a bad path is found at once. What
-/// it holds stays until there are new ones.
+use crate::log::Unseen;
+
+/// The file the statistics go to, tried before the run so that a bad path is found at once. What it
+/// holds stays, whole, until there are new ones, whole.
 #[derive(Debug)]
 pub(crate) struct StatsFile {
+    /// As the operator says it.
     path: PathBuf,
-    file: File,
-    /// Made by this run and still empty: it goes if the run fails.
-    fresh: bool,
+    place: Place,
+}
+
+/// Where the statistics are written.
+#[derive(Debug)]
+enum Place {
+    /// A new file, which then takes this one's name. Links have been followed.
+    Rename(PathBuf),
+    /// A pipe or a device, which has no contents to keep.
+    Open(File),
 }
 
 /// Statistics that cannot be written.
@@ -27,39 +38,69 @@ pub(crate) struct StatsError {
 }
 
 impl StatsFile {
-    /// Opens the file for writing, and makes it if there is none.
+    /// Finds out whether the file can be written. Changes nothing.
     pub(crate) fn create(path: &Path) -> Result<Self, StatsError> {
-        let fresh = !path.exists();
-        match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
-            Ok(file) => Ok(Self { path: path.to_owned(), file, fresh }),
+        match Place::of(path) {
+            Ok(place) => Ok(Self { path: path.to_owned(), place }),
             Err(source) => Err(StatsError { path: path.to_owned(), source }),
         }
     }
 
-    /// Writes the report in place of what the file held, and closes it.
-    pub(crate) fn write(mut self, report: &RunReport) -> Result<(), StatsError> {
-        self.fresh = false;
-        let write = || {
-            // Pipes and terminals have no length to cut.
-            if self.file.metadata()?.is_file() {
-                self.file.set_len(0)?;
-            }
-            writeln!(&self.file, "{:#}", to_json(report))
-        };
-        write().map_err(|source| StatsError { path: self.path.clone(), source })
+    /// Writes the report in place of what the file held.
+    pub(crate) fn write(self, report: &RunReport, unseen: Unseen) -> Result<(), StatsError> {
+        let text = format!("{:#}\n", to_json(report, unseen));
+        self.place.write(&text).map_err(|source| StatsError { path: self.path, source })
     }
 }
 
-impl Drop for StatsFile {
-    fn drop(&mut self) {
-        if self.fresh {
-            // An empty file that stays does no harm.
-            drop(std::fs::remove_file(&self.path));
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let target = match OpenOptions::new().write(true).open(path) {
+            Ok(file) if !file.metadata()?.is_file() => return Ok(Self::Open(file)),
+            Ok(_) => path.canonicalize()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(error) => return Err(error),
+        };
+        if target.file_name().is_none() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        // Gone at once: a run that is killed leaves nothing behind.
+        beside(&target)?.close()?;
+        Ok(Self::Rename(target))
+    }
+
+    fn write(self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Open(mut file) => file.write_all(text.as_bytes()),
+            Self::Rename(target) => {
+                let mut file = beside(&target)?;
+                file.write_all(text.as_bytes())?;
+                file.as_file().sync_all()?;
+                file.persist(&target).map(drop).map_err(|error| error.error)
+            }
         }
     }
 }
 
-fn to_json(report: &RunReport) -> Value {
+/// A new file in the folder of `target`, with the rights that that has or would have; removed again
+/// unless it is kept.
+fn beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = match target.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new()
+        .prefix(".stats-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
+    if let Ok(old) = target.metadata() {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    Ok(file)
+}
+
+fn to_json(report: &RunReport, unseen: Unseen) -> Value {
     let ports: Map<String, Value> = report
         .ports
         .iter()
@@ -71,6 +112,8 @@ fn to_json(report: &RunReport) -> Value {
                 "tx_bytes": port.tx_bytes,
                 "rx_missed": port.rx_missed,
                 "tx_dropped": port.tx_dropped,
+                "link": port.link.name(),
+                "link_losses": port.link_losses,
             });
             (port.name.clone(), counts)
         })
@@ -106,6 +149,7 @@ fn to_json(report: &RunReport) -> Value {
         })),
         "policies": crate::policies::json(report),
         "ipsec": crate::crypto::json(report),
+        "log": unseen.json(),
         "generation": report.generation,
         "conserved": report.conserved,
     })
@@ -169,7 +213,7 @@ mod tests {
             rules: vec![rule],
         };
         let report = RunReport { access_lists: vec![list], ..example() };
-        StatsFile::create(&path).unwrap().write(&report).unwrap();
+        StatsFile::create(&path).unwrap().write(&report, Unseen { lost: 4, held_back: 9 }).unwrap();
         let json: Value = serde_json::from_reader(File::open(path).unwrap()).unwrap();
         assert_eq!(json["elapsed_s"], 2.0);
         assert_eq!(json["mpps"], 1.25);
@@ -184,7 +228,27 @@ mod tests {
         let rule = json!({ "sequence": 10, "text": "deny ip any any", "packets": 2, "bytes": 120 });
         assert_eq!(json["access_lists"], json!({ "v4": {}, "v6": { "EDGE": [rule] } }));
         assert_eq!(json["route_maps"], json!({ "v4": {}, "v6": {} }));
+        assert_eq!(json["log"], json!({ "lost": 4, "held_back": 9 }));
         assert_eq!((&json["generation"], &json["conserved"]), (&json!(3), &json!(true)));
+    }
+
+    #[test]
+    fn the_statistics_take_the_place_of_others_and_keep_their_rights_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("stats.json"), dir.path().join("link"));
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("stats.json", &link).unwrap();
+        let file = StatsFile::create(&link).unwrap();
+        let mut reader = File::open(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        file.write(&example(), Unseen::default()).unwrap();
+        // Who has the old file open goes on with it.
+        assert_eq!(io::read_to_string(&mut reader).unwrap(), "old");
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"conserved\": true"));
+        assert!(link.is_symlink());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! lcore travels as a [`Packet`]. Beside them stand crypto devices ([`crypto`]).
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod crypto;
 #[cfg(feature = "dpdk")]
@@ -32,5 +33,7 @@ pub mod wait;
 pub use mask::PacketMask;
 pub use packet::{Burst, Packet, VECTOR};
 pub use pool::{Pool, PoolCache};
-pub use port::{Arrival, Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};
+pub use port::{
+    Arrival, Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+};
 pub use spec::Spec;

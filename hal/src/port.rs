@@ -59,17 +59,50 @@ pub trait TxQueue: Send {
         now: Nanos,
     ) -> PacketMask;
 
+    /// True when nothing is taken because the device has vanished.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// Completes what was sent (flushes a file, waits for a device). Called once, at the end.
     fn finish(&mut self) -> Result<(), PortError> {
         Ok(())
     }
 }
 
-/// State of a link.
+/// Whether a port can send and receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum LinkState {
+    /// It can.
+    #[default]
+    Up,
+    /// Not now: no carrier, or switched off at the other end.
+    Down,
+    /// Its device has vanished from the system.
+    Gone,
+}
+
+impl LinkState {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Gone];
+
+    /// One word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// A link as it is at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Link {
-    /// True when the link is up.
-    pub up: bool,
+    /// Whether it can be used.
+    pub state: LinkState,
     /// Bits per second; 0 when unknown.
     pub bits_per_second: u64,
 }
@@ -124,7 +157,16 @@ pub trait Port: Send {
 
     /// State of the link now.
     fn link(&self) -> Link {
-        Link { up: true, bits_per_second: 0 }
+        Link::default()
+    }
+
+    /// Makes or opens a device anew that is [`LinkState::Gone`]; its queues go on with it. Called
+    /// on any thread while lcores poll the queues.
+    ///
+    /// # Errors
+    /// Why that cannot be done now. Another time it may.
+    fn reopen(&mut self) -> Result<(), PortError> {
+        Ok(())
     }
 
     /// The back-end's own counters, by name.

@@ -9,6 +9,7 @@
 //! - [`ring`]: bounded queues between lcores
 //! - [`lcore`]: threads that own a CPU
 //! - [`clock`]: time as an argument
+//! - [`file`]: regular files, read within bounds
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -61,9 +62,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod clock;
 pub mod counters;
+pub mod file;
 pub mod inventory;
 pub mod lcore;
 pub mod publication;

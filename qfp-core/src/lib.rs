@@ -14,6 +14,7 @@
 //! Nothing here reads a clock: `now` comes with the vector.
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod acl;
 pub mod adjacency;

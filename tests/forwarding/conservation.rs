@@ -192,11 +192,12 @@ const OUT_OF_REACH: [(DropReason, &str); 6] = [
     (DropReason::EspNoEngine, "a router with SAs does not start without an engine"),
 ];
 
-/// Reasons that have a test of their own below, or with the lifetimes of SAs.
-const ELSEWHERE: [DropReason; 5] = [
+/// Reasons that have a test of their own: below, with the lifetimes of SAs, or among namespaces.
+const ELSEWHERE: [DropReason; 6] = [
     DropReason::PuntPerCausePolicer,
     DropReason::Lpts,
     DropReason::TxQueueFull,
+    DropReason::PortGone,
     DropReason::EspSequenceOverflow,
     DropReason::EspSaExpired,
 ];

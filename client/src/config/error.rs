@@ -357,6 +357,9 @@ pub enum Problem {
     /// A line of a route file that is longer than any route.
     #[error("the line is longer than {0} bytes: this is no list of routes")]
     LineTooLong(usize),
+    /// A route file that has no end, or nearly so.
+    #[error("there are more than {0} lines")]
+    TooManyLines(u32),
 }
 
 /// `5` or `5.7`.

@@ -1,5 +1,5 @@
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use ipnet::IpNet;
 use toml::de::DeTable;
@@ -11,6 +11,7 @@ use super::{
     VLAN_ID, Vlan, WEIGHT,
 };
 use super::{ipsec, lpts, punt, qos};
+use crate::ios::{TextError, utf8};
 
 const FILE: &[&str] = &[
     "port",
@@ -79,9 +80,16 @@ impl Config {
     pub fn from_toml(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &file),
-            Err(error) => Err(Problem::Unreadable(error).at(Place::whole(&file))),
+        let bytes =
+            load(path).map_err(|error| Problem::Unreadable(error).at(Place::whole(&file)))?;
+        match utf8(&bytes) {
+            Ok(text) => Self::parse(text, &file),
+            Err(TextError { line, column, what }) => {
+                let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+                let place =
+                    Place { line: number(line), column: number(column), ..Place::whole(&file) };
+                Err(Problem::Text(what).at(place))
+            }
         }
     }
 

@@ -14,6 +14,8 @@ use super::{Config, ConfigError, Hop, Interfaces, Place, Problem, Target};
 
 /// Longest line of a route file, bytes.
 const MAX_LINE: usize = 1024;
+/// Most lines of a route file: sixty times the Internet's table.
+const MAX_LINES: u32 = 1 << 26;
 /// First bytes of a zstd frame (RFC 8878 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -55,7 +57,7 @@ impl RouteTable {
         let path = path.as_ref();
         let name = path.display().to_string();
         let unreadable = |error| Problem::Unreadable(error).at(Place::whole(&name));
-        let file = File::open(path).map_err(unreadable)?;
+        let file = pal::file::open(path).map_err(unreadable)?;
         let total = file.metadata().map_err(unreadable)?.len();
         let metered = Metered { inner: file, done: 0, total, progress };
         let mut input = BufReader::with_capacity(1 << 17, metered);
@@ -82,6 +84,7 @@ impl RouteTable {
             let outcome = match end {
                 Ok(0) => break,
                 Ok(length) if length > MAX_LINE => Err(Problem::LineTooLong(MAX_LINE)),
+                Ok(_) if number > MAX_LINES => Err(Problem::TooManyLines(MAX_LINES)),
                 Ok(_) => table.add(&line, number, &mut paths),
                 Err(error) => Err(Problem::Unreadable(error)),
             };

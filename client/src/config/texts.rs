@@ -1,8 +1,7 @@
 //! Access lists and route maps: IOS text, in the TOML or in a file of its own.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::table::{Block, Table};
@@ -18,11 +17,10 @@ pub(super) const MAX_TEXT: usize = 1 << 26;
 /// Gives the bytes of a file that a configuration names.
 pub(super) type Load<'l> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'l;
 
-/// The bytes of a file, one more than [`MAX_TEXT`] at most.
+/// The bytes of a regular file, [`MAX_TEXT`] at most. Everything that a configuration names is
+/// read here.
 pub(super) fn load(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    pal::file::read(path, MAX_TEXT)
 }
 
 impl Config {

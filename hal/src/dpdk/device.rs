@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 use dpdk_sys as sys;
 
 use super::error_text;
-use crate::port::Link;
+use crate::port::{Link, LinkState};
 
 /// Names of the Ethernet devices that DPDK has found.
 #[must_use]
@@ -116,7 +116,8 @@ pub(super) fn link(id: u16) -> Link {
     // SAFETY: the number outlives the call.
     let up = unsafe { sys::qfp_link_is_up(id, &raw mut mbps) };
     let known = up && mbps != sys::QFP_LINK_SPEED_UNKNOWN;
-    Link { up, bits_per_second: if known { u64::from(mbps) * 1_000_000 } else { 0 } }
+    let state = if up { LinkState::Up } else { LinkState::Down };
+    Link { state, bits_per_second: if known { u64::from(mbps) * 1_000_000 } else { 0 } }
 }
 
 /// The driver's own counters, by name.
@@ -140,4 +141,11 @@ pub(super) fn xstats(id: u16) -> Vec<(String, u64)> {
         };
         values.iter().filter_map(|stat| Some((name(stat.id)?, stat.value))).collect()
     }
+}
+
+/// Whether the kernel has an interface called `name`, in this thread's network namespace.
+pub(super) fn has_interface(name: &str) -> bool {
+    let Ok(name) = std::ffi::CString::new(name) else { return false };
+    // SAFETY: the name is a C string that outlives the call.
+    unsafe { libc::if_nametoindex(name.as_ptr()) != 0 }
 }

@@ -8,7 +8,9 @@ use super::eal::Eal;
 use super::pool::MbufPool;
 use super::queue::{DpdkRxQueue, DpdkTxQueue, InUse};
 use super::{device, error_text};
-use crate::port::{Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};
+use crate::port::{
+    Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+};
 
 /// Drivers that copy frames with this CPU.
 const SOFTWARE_DRIVERS: [&str; 5] =
@@ -217,7 +219,11 @@ impl DpdkPort {
 
     fn close(&mut self) -> Result<(), PortError> {
         // SAFETY: takes a port number only; no queue of it is left.
-        let result = unsafe { sys::rte_eth_dev_close(self.id) };
+        let result = match unsafe { sys::rte_eth_dev_close(self.id) } {
+            // A driver that has nothing to close; the device is stopped.
+            unsupported if unsupported == -libc::ENOTSUP => 0,
+            result => result,
+        };
         self.state = State::Closed;
         OPENED.lock().unwrap_or_else(PoisonError::into_inner).retain(|&id| id != self.id);
         self.check("close", result)
@@ -273,7 +279,11 @@ impl Port for DpdkPort {
     }
 
     fn link(&self) -> Link {
-        device::link(self.id)
+        // Drivers of interfaces of the kernel do not tell all that these are gone.
+        match interface(&self.name).is_some_and(|name| !device::has_interface(name)) {
+            true => Link { state: LinkState::Gone, bits_per_second: 0 },
+            false => device::link(self.id),
+        }
     }
 
     fn xstats(&self) -> Vec<(String, u64)> {
@@ -304,6 +314,14 @@ impl Drop for DpdkPort {
             self.eal.keep_forever();
         }
     }
+}
+
+/// The kernel's interface that a virtual device works with, as in `net_af_packet0,iface=veth0`.
+fn interface(name: &str) -> Option<&str> {
+    let mut arguments = name.split(',').skip(1);
+    arguments
+        .find_map(|argument| argument.strip_prefix("iface="))
+        .filter(|name| !name.contains('%'))
 }
 
 fn refuse(port: &str, what: &'static str, reason: String) -> PortError {

@@ -34,7 +34,7 @@ impl PcapPort {
         let mut input = None;
         let mut total_packets = None;
         if let Some(path) = &spec.rx {
-            let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+            let mut file = pal::file::open(path).map_err(|source| io_error(path, source))?;
             let packets = count(&file).map_err(|error| bad_capture(path, error))?;
             if spec.looped && packets == 0 {
                 let reason = "holds no packet to loop over".to_owned();
@@ -53,7 +53,8 @@ impl PcapPort {
         }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        let create = |path| options.open(path).map_err(|source| io_error(path, source));
+        let create =
+            |path| pal::file::open_output(path, &options).map_err(|source| io_error(path, source));
         let output = spec.tx.as_deref().map(create).transpose()?;
         let info = PortInfo {
             spec: spec.to_string(),

@@ -1,6 +1,5 @@
 //! Where generated packets go: prefixes, from a file or the ranges kept for benchmarks.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -11,6 +10,10 @@ use super::SynthSpec;
 use super::random::Random;
 use crate::port::PortError;
 
+/// Longest line, bytes.
+const MAX_LINE: u64 = 1024;
+/// Most prefixes: as many as flows.
+const MAX_PREFIXES: usize = 1 << 22;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The prefixes that `spec` sends to, never none.
@@ -56,7 +59,7 @@ pub(super) fn address(prefix: &IpNet, random: &mut Random) -> IpAddr {
 
 /// The first word of each line, as prefixes. Empty lines and those that start with `#` are skipped.
 fn read(path: &Path) -> io::Result<Vec<IpNet>> {
-    let mut file = File::open(path)?;
+    let mut file = pal::file::open(path)?;
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic)?;
     file.rewind()?;
@@ -65,17 +68,27 @@ fn read(path: &Path) -> io::Result<Vec<IpNet>> {
         false => Box::new(file),
     };
     let mut prefixes = Vec::new();
-    for (index, line) in BufReader::new(text).lines().enumerate() {
-        let line = line?;
+    let (mut text, mut bytes) = (BufReader::new(text), Vec::new());
+    for number in 1_u64.. {
+        let bad = |what: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("line {number}: {what}"))
+        };
+        bytes.clear();
+        match text.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes)? as u64 {
+            0 => break,
+            1..=MAX_LINE => {}
+            _ => return Err(bad("longer than 1024 bytes: this is no list of prefixes")),
+        }
+        let line = std::str::from_utf8(&bytes).map_err(|_| bad("not UTF-8"))?;
         let Some(word) = line.split_whitespace().next().filter(|word| !word.starts_with('#'))
         else {
             continue;
         };
-        let prefix = word.parse().map_err(|_| {
-            let text = format!("line {}: {word} is not a prefix", index + 1);
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })?;
-        prefixes.push(prefix);
+        if prefixes.len() == MAX_PREFIXES {
+            return Err(bad("there are more than 4194304 prefixes"));
+        }
+        let shown = || word.chars().take(60).collect::<String>();
+        prefixes.push(word.parse().map_err(|_| bad(&format!("{} is not a prefix", shown())))?);
     }
     Ok(prefixes)
 }

@@ -4,14 +4,15 @@
 #![expect(unsafe_code, reason = "devices are configured through ioctl")]
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, c_short, c_ulong, ifreq};
 
 use super::TapSpec;
-use crate::port::PortError;
+use crate::port::{LinkState, PortError};
 
 const TUN: &str = "/dev/net/tun";
 
@@ -20,6 +21,8 @@ pub(super) struct Device {
     tun: File,
     control: OwnedFd,
     name: String,
+    /// Reading or writing has said that the kernel's end has been deleted.
+    gone: AtomicBool,
 }
 
 impl Device {
@@ -60,7 +63,7 @@ impl Device {
         }
         // SAFETY: the descriptor was made just now and belongs to nobody else.
         let control = unsafe { OwnedFd::from_raw_fd(control) };
-        let device = Self { tun, control, name: spec.name.clone() };
+        let device = Self { tun, control, name: spec.name.clone(), gone: AtomicBool::new(false) };
         let fd = device.tun.as_raw_fd();
 
         let mut request = device.request();
@@ -77,9 +80,67 @@ impl Device {
         Ok(device)
     }
 
-    /// The descriptor that frames are read from and written to, non-blocking.
+    /// The descriptor that frames are read from and written to, non-blocking. Its number stays.
     pub(super) fn tun(&self) -> &File {
         &self.tun
+    }
+
+    /// The next frame, into `room`; its length. None when there is none, as for a device that is
+    /// gone.
+    pub(super) fn read(&self, room: &mut [u8]) -> Option<usize> {
+        if self.is_gone() {
+            return None;
+        }
+        (&self.tun).read(room).map_err(|error| self.note(&error)).ok()
+    }
+
+    /// Sends a frame; whether the kernel took it.
+    pub(super) fn write(&self, frame: &[u8]) -> bool {
+        !self.is_gone() && (&self.tun).write(frame).map_err(|error| self.note(&error)).is_ok()
+    }
+
+    /// True while the device is known to be gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, error: &io::Error) {
+        if error.raw_os_error() == Some(libc::EBADFD) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the kernel whether the device is there.
+    pub(super) fn state(&self) -> LinkState {
+        let asked = control(self.tun.as_raw_fd(), libc::TUNGETIFF, &mut self.request());
+        let gone = asked.is_err_and(|error| error.raw_os_error() == Some(libc::EBADFD));
+        // A reader may note late what was true of the device before this one: the kernel knows.
+        self.gone.store(gone, Ordering::Relaxed);
+        match gone {
+            true => LinkState::Gone,
+            false if self.is_running() => LinkState::Up,
+            false => LinkState::Down,
+        }
+    }
+
+    /// Makes a device like the one that is gone, and lets the descriptors of that one lead to it:
+    /// whoever polls them goes on.
+    pub(super) fn reopen(&self, spec: &TapSpec, mtu: u16) -> Result<(), PortError> {
+        let fresh = Self::open(spec)?;
+        fresh.set_mtu(mtu)?;
+        fresh.set_up()?;
+        for (from, to) in [
+            (fresh.control.as_raw_fd(), self.control.as_raw_fd()),
+            (fresh.tun.as_raw_fd(), self.tun.as_raw_fd()),
+        ] {
+            // SAFETY: takes two descriptors that stay open over the call; the file that the second
+            // one led to is closed when the last call that uses it has returned.
+            if unsafe { libc::dup3(from, to, libc::O_CLOEXEC) } < 0 {
+                return Err(self.error("dup3"));
+            }
+        }
+        self.gone.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sets the MTU of the kernel's end, bytes of IP.
@@ -100,7 +161,7 @@ impl Device {
     }
 
     /// True while the kernel's end is up.
-    pub(super) fn is_running(&self) -> bool {
+    fn is_running(&self) -> bool {
         let fd = self.control.as_raw_fd();
         let mut request = self.request();
         let running = flags(libc::IFF_UP | libc::IFF_RUNNING);
@@ -137,11 +198,7 @@ impl Device {
         request: &mut ifreq,
         what: &'static str,
     ) -> Result<(), PortError> {
-        // SAFETY: all codes asked with take a pointer to an ifreq, which `request` is.
-        match unsafe { libc::ioctl(fd, code, std::ptr::from_mut(request)) } {
-            0.. => Ok(()),
-            _ => Err(self.error(what)),
-        }
+        control(fd, code, request).map_err(|error| self.error_of(what, &error))
     }
 
     fn set(
@@ -159,8 +216,21 @@ impl Device {
     }
 
     fn error(&self, what: &'static str) -> PortError {
-        let reason = io::Error::last_os_error().to_string();
+        self.error_of(what, &io::Error::last_os_error())
+    }
+
+    fn error_of(&self, what: &'static str, error: &io::Error) -> PortError {
+        let reason = error.to_string();
         PortError::Device { port: format!("tap:{}", self.name), what, reason }
+    }
+}
+
+/// A request about an interface.
+fn control(fd: RawFd, code: c_ulong, request: &mut ifreq) -> io::Result<()> {
+    // SAFETY: all codes asked with take a pointer to an ifreq, which `request` is.
+    match unsafe { libc::ioctl(fd, code, std::ptr::from_mut(request)) } {
+        0.. => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

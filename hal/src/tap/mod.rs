@@ -7,7 +7,6 @@
 mod device;
 
 use std::fmt;
-use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
@@ -98,6 +97,8 @@ impl fmt::Display for TapSpec {
 /// A TAP device. One receive queue, any number of transmit queues; one system call a packet.
 pub struct TapPort {
     info: PortInfo,
+    spec: TapSpec,
+    mtu: u16,
     device: Arc<Device>,
 }
 
@@ -114,7 +115,7 @@ impl TapPort {
             total_packets: None,
             filters_mac: false,
         };
-        Ok(Self { info, device })
+        Ok(Self { info, spec: spec.clone(), mtu: 1500, device })
     }
 }
 
@@ -129,6 +130,7 @@ impl Port for TapPort {
             let port = self.info.spec.clone();
             return Err(PortError::TooManyQueues { port, wanted, available });
         }
+        self.mtu = config.mtu;
         self.device.set_mtu(config.mtu)?;
         self.device.set_up()?;
         let device = &self.device;
@@ -144,7 +146,11 @@ impl Port for TapPort {
     }
 
     fn link(&self) -> Link {
-        Link { up: self.device.is_running(), bits_per_second: 0 }
+        Link { state: self.device.state(), bits_per_second: 0 }
+    }
+
+    fn reopen(&mut self) -> Result<(), PortError> {
+        self.device.reopen(&self.spec, self.mtu)
     }
 }
 
@@ -159,7 +165,7 @@ impl RxQueue for TapRx {
         let before = burst.count();
         for _ in before..VECTOR {
             // "Would block" means that there is no more; so does a device that is gone.
-            let Ok(len) = self.device.tun().read(&mut self.scratch) else { break };
+            let Some(len) = self.device.read(&mut self.scratch) else { break };
             self.missed += u64::from(!pool.append(burst, &self.scratch[..len]));
         }
         burst.count() - before
@@ -189,12 +195,16 @@ impl TxQueue for TapTx {
         let select = select & burst.owned();
         let mut sent = PacketMask::EMPTY;
         for slot in select {
-            if self.device.tun().write(burst.frame(slot)).is_ok() {
+            if self.device.write(burst.frame(slot)) {
                 sent.insert(slot);
             }
         }
         pool.free(burst, select);
         sent
+    }
+
+    fn is_gone(&self) -> bool {
+        self.device.is_gone()
     }
 }
 

@@ -164,7 +164,7 @@ pub static ROUTER: &[Row] = order! {
     "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
     "tx"               Egress  Gate::Always,     Any,  None;
-        "transmit queue of the output port", "drop TxQueueFull", "EGR-11".
+        "transmit queue of the output port", "drop TxQueueFull, PortGone", "EGR-11".
     "lpts"             Punt    Gate::Always,     Any,  Some(|kit| Box::new(LptsClassify::new(Arc::clone(&kit.lpts))));
         "type of flow of what is punted, and of drops whose source is to be told", "nothing", "ING-23".
     "punt-police"      Punt    Gate::Always,     Any,  Some(|kit| Box::new(PuntPolice::new(Arc::clone(&kit.lpts))));

@@ -63,6 +63,8 @@ named! {
         RewriteNoRoom,
         /// The egress port did not take it.
         TxQueueFull,
+        /// The device of the egress port has vanished.
+        PortGone,
         /// An access list denies it (ING-12, EGR-05).
         Ipv4Acl,
         /// An IPv6 access list denies it (ING-12, EGR-05).

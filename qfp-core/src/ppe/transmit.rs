@@ -26,7 +26,8 @@ pub(super) fn transmit(
         let (sent, lost) = match queue {
             Some(queue) => {
                 let sent = queue.tx_burst(&mut vector.burst, same, pool, vector.now);
-                (sent, DropReason::TxQueueFull)
+                let gone = sent != same && queue.is_gone();
+                (sent, if gone { DropReason::PortGone } else { DropReason::TxQueueFull })
             }
             None => {
                 pool.free(&mut vector.burst, same);

@@ -1,0 +1,137 @@
+//! What a router lives through, and how it ends where it cannot: nobody reads what it says, disks
+//! and memory run out, ports vanish.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/l3fwd.rs"]
+mod l3fwd;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use l3fwd::Outcome;
+use serde_json::Value;
+
+/// A LAN whose packets belong into a tunnel that has no SA.
+const TUNNEL_WITHOUT_SA: &str = r#"
+[[port]]
+device = "synth:dst=destinations,src=10.1.0.0/24"
+name = "lan"
+address = ["10.1.0.1/16"]
+[[port]]
+device = "sink"
+name = "wan"
+address = ["203.0.113.1/24"]
+[[tunnel]]
+name = "t"
+address = ["10.255.0.1/30"]
+[[route]]
+prefix = "10.2.0.0/16"
+dev = "t"
+"#;
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+/// Runs `l3fwd` in `dir` below a shell that has done `before` it.
+fn after(before: &str, dir: &Path, args: &str) -> Outcome {
+    let script = format!("{before}; exec \"$0\" {args}");
+    let program = l3fwd::command().get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(program).current_dir(dir);
+    let output = command.output().unwrap();
+    Outcome {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn statistics(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn nobody_has_to_read_what_hangups_are_answered_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let stats = dir.path().join("stats.json");
+    let mut command = l3fwd::command();
+    command.args(["--port", "synth", "--port", "sink", "--stats-json"]).arg(&stats);
+    let mut child = command.spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(l3fwd::is_running(&child));
+    for _ in 0..3 {
+        signal(&child, "-HUP");
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(child.try_wait().unwrap().is_none());
+    }
+    signal(&child, "-TERM");
+    let outcome = l3fwd::finish(child);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    assert!(outcome.stdout.contains("conserved: yes"), "{}", outcome.stdout);
+    let lost = statistics(&stats)["log"]["lost"].as_u64().unwrap();
+    assert!((1..=3).contains(&lost), "{lost}");
+    let line = format!("messages: {lost} could not be written, 0 held back");
+    assert!(outcome.stdout.contains(&line), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_packet_into_a_tunnel_without_sa_ends_no_router_whose_messages_nobody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("router.toml"), TUNNEL_WITHOUT_SA).unwrap();
+    std::fs::write(dir.path().join("destinations"), "10.2.0.0/16\n").unwrap();
+    let mut command = l3fwd::command();
+    command.args(["--config", "router.toml", "--stats-json", "stats.json"]);
+    let mut child = command.args(["--seconds", "3"]).current_dir(&dir).spawn().unwrap();
+    drop(child.stderr.take());
+    let outcome = l3fwd::finish(child);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let stats = statistics(&dir.path().join("stats.json"));
+    assert!(stats["log"]["lost"].as_u64().unwrap() > 0, "{}", stats["log"]);
+}
+
+#[test]
+fn a_mistake_has_its_status_where_it_cannot_be_told() {
+    if !Path::new("/dev/full").exists() {
+        return eprintln!("skipped: no /dev/full");
+    }
+    for (args, status) in [("--config nope.toml", 2), ("--frobnicate", 2)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let child = l3fwd::command().args(args.split(' ')).stderr(full).spawn().unwrap();
+        assert_eq!(l3fwd::finish(child).status, status, "{args}");
+    }
+}
+
+#[test]
+fn statistics_that_have_no_room_leave_the_earlier_ones_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let stats = dir.path().join("stats.json");
+    std::fs::write(&stats, "{\"of\": \"yesterday\"}").unwrap();
+    let mut command = l3fwd::command();
+    command.args(["--port", "synth", "--port", "sink", "--stats-json", "stats.json"]);
+    let child = command.current_dir(&dir).spawn().unwrap();
+    assert!(l3fwd::is_running(&child));
+    // A file may not grow at all; the signal that says so must not end the program either.
+    let pid = child.id().to_string();
+    let limit = Command::new("prlimit").args(["--fsize=0", "--pid", &pid]).status();
+    let limited = limit.is_ok_and(|status| status.success());
+    signal(&child, "-TERM");
+    let outcome = l3fwd::finish(child);
+    if !limited {
+        return eprintln!("skipped: prlimit does not limit files");
+    }
+    assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("l3fwd: stats.json: cannot be written: "), "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(&stats).unwrap(), "{\"of\": \"yesterday\"}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_limit_of_files_is_a_message_and_not_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = after("ulimit -f 0", dir.path(), "--port synth:count=10 --port sink");
+    assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
+}
