@@ -11,6 +11,7 @@
 //! What it does not do: TCP (counted drop, no reset), IPv4 options in what it sends, duplicate
 //! address detection for its own addresses, multicast listener reports, router advertisements.
 
+mod acquaintance;
 mod arp;
 mod counters;
 mod exercise;
@@ -31,6 +32,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hal::{Packet, PoolCache};
 use pal::clock::Nanos;
@@ -39,6 +41,7 @@ use crate::packet::{DropReason, PuntCause, PuntedPacket};
 use crate::uidb::{TableId, UidbIndex};
 use crate::wire::{Ethernet, is_group};
 
+pub use acquaintance::Acquaintance;
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
 pub use exercise::exercise;
 pub use interface::{Interface, VlanTag};
@@ -142,7 +145,7 @@ impl SlowPath {
     pub fn new(interfaces: Vec<Interface>, limits: Limits) -> Self {
         Self {
             interfaces: Interfaces::new(interfaces),
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(limits.neighbours),
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
             reassembly: Reassembly::default(),
@@ -262,6 +265,12 @@ impl SlowPath {
     pub fn drain(&mut self) {
         let held = self.neighbours.release_all();
         self.settle_held(&held, Err(SlowDrop::RunEnded));
+    }
+
+    /// Whom it knows and whom it waits for, for the fast path to ask.
+    #[must_use]
+    pub fn acquaintance(&self) -> Arc<Acquaintance> {
+        Arc::clone(self.neighbours.acquaintance())
     }
 
     /// What has been done so far.

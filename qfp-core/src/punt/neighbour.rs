@@ -15,9 +15,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pal::clock::Nanos;
 
+use super::acquaintance::Acquaintance;
 use super::counters::SlowDrop;
 use super::limit::Limits;
 use crate::packet::PuntedPacket;
@@ -46,6 +48,10 @@ impl State {
             Self::Reachable(mac) | Self::Stale(mac) | Self::Fixed(mac) => Some(mac),
             Self::Probing { mac, .. } => Some(mac),
         }
+    }
+
+    fn awaits(self) -> bool {
+        matches!(self, Self::Incomplete { .. } | Self::Probing { .. })
     }
 }
 
@@ -96,14 +102,30 @@ pub(super) enum Resolution {
 }
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Neighbours {
     entries: BTreeMap<Key, Entry>,
     timers: BTreeSet<(Nanos, Key)>,
     held: usize,
+    acquaintance: Arc<Acquaintance>,
 }
 
 impl Neighbours {
+    /// An empty table for `capacity` neighbours.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            held: 0,
+            acquaintance: Arc::new(Acquaintance::new(2 * capacity)),
+        }
+    }
+
+    /// What the table says of whom it knows and waits for.
+    pub(super) fn acquaintance(&self) -> &Arc<Acquaintance> {
+        &self.acquaintance
+    }
+
     /// Takes a packet for `key`: it goes at once, waits, or is refused.
     pub(super) fn resolve(
         &mut self,
@@ -283,12 +305,28 @@ impl Neighbours {
     }
 
     fn set(&mut self, key: Key, state: State, deadline: Nanos) {
+        self.tell(key, self.entries.get(&key).map(|entry| entry.state), Some(state));
         let fresh = || Entry { state, deadline, held: VecDeque::new() };
         let entry = self.entries.entry(key).or_insert_with(fresh);
         self.timers.remove(&(entry.deadline, key));
         entry.state = state;
         entry.deadline = deadline;
         self.timers.insert((deadline, key));
+    }
+
+    /// Keeps what the fast path can ask in step.
+    fn tell(&self, (uidb, address): Key, old: Option<State>, new: Option<State>) {
+        let (was, is) = (old.and_then(State::mac), new.and_then(State::mac));
+        if let Some(mac) = was.filter(|_| was != is) {
+            self.acquaintance.set_known(uidb, address, mac, false);
+        }
+        if let Some(mac) = is.filter(|_| was != is) {
+            self.acquaintance.set_known(uidb, address, mac, true);
+        }
+        let (was, is) = (old.is_some_and(State::awaits), new.is_some_and(State::awaits));
+        if was != is {
+            self.acquaintance.set_awaited(uidb, address, is);
+        }
     }
 
     fn release(&mut self, key: Key) -> VecDeque<PuntedPacket> {
@@ -300,6 +338,7 @@ impl Neighbours {
 
     fn forget(&mut self, key: Key) -> Option<State> {
         let entry = self.entries.remove(&key)?;
+        self.tell(key, Some(entry.state), None);
         self.timers.remove(&(entry.deadline, key));
         self.held -= entry.held.len();
         Some(entry.state)
@@ -314,7 +353,7 @@ mod tests {
     fn a_neighbour_that_nobody_waits_for_is_asked_for_once_until_it_answers_or_is_absent() {
         let limits = Limits::default();
         let key = (UidbIndex(3), IpAddr::from([192, 0, 2, 2]));
-        let mut neighbours = Neighbours::default();
+        let mut neighbours = Neighbours::new(8);
         let mut asked = |now| {
             let mut events = Vec::new();
             neighbours.expire(now, &limits, &mut events);
