@@ -135,9 +135,11 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
     let engines = engines(&parts, &cpus, queues, (&pool, lanes), &mut client, &mut totals)?;
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
-    let mut slow =
-        SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), parts.limits.clone());
-    for (uidb, address, mac) in client.static_neighbours(&parts.config) {
+    let statics = client.static_neighbours(&parts.config);
+    let room = capacity.neighbours(client.usage().adjacencies);
+    let limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
+    for (uidb, address, mac) in statics {
         slow.add_static_neighbour(uidb, address, mac);
     }
     let totals = Arc::new(totals);

@@ -18,6 +18,7 @@ mod interfaces;
 mod ipsec;
 mod mac;
 mod model;
+mod neighbours;
 mod place;
 mod ports;
 mod qos;
@@ -41,6 +42,7 @@ pub use model::{
     Config, Layer3, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target,
 };
 pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
+pub use neighbours::NeighbourLimits;
 pub use place::{Origin, Place};
 pub use qos::Qos;
 pub use routes::{RouteEntry, RouteTable};

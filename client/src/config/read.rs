@@ -10,13 +10,15 @@ use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, qos};
+use super::{ipsec, neighbours, qos};
 
 const FILE: &[&str] = &[
     "port",
     "route",
     "neighbor",
     "neighbour",
+    "neighbors",
+    "neighbours",
     "acl",
     "route_map",
     "qos",
@@ -136,6 +138,11 @@ impl Config {
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);
+        }
+        for key in ["neighbors", "neighbours"] {
+            if let Some(table) = root.table(key, "[neighbors]", neighbours::KEYS)? {
+                config.neighbour_limits.read(table)?;
+            }
         }
         for key in ["neighbor", "neighbour"] {
             for table in root.tables(key, "[[neighbor]]", NEIGHBOUR)? {
