@@ -205,6 +205,9 @@ impl Control {
                 Action::Neighbour { uidb, address, mac } => {
                     if self.client.neighbour(uidb, address, mac).is_err() {
                         self.counts.neighbours_refused += 1;
+                        self.slow.neighbour_refused(now, uidb, address);
+                        // What is left of it makes room for others; there may be nothing.
+                        let _ = self.client.neighbour(uidb, address, None);
                     }
                 }
             }

@@ -136,10 +136,13 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut totals = CounterTotals::new(layout);
     let (lanes, crypto) = engine_lanes(cpus.cpus().len(), crypto_cpus.len());
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
-    let record_route = parts.limits.record_route && parts.config.punt.record_route;
-    let limits = Limits { record_route, ..parts.limits.clone() };
+    let statics = client.static_neighbours(&parts.config);
+    let room = capacity.neighbours(client.usage().adjacencies);
+    let limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    let record_route = limits.record_route && parts.config.punt.record_route;
+    let limits = Limits { record_route, ..limits };
     let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
-    for (uidb, address, mac) in client.static_neighbours(&parts.config) {
+    for (uidb, address, mac) in statics {
         slow.add_static_neighbour(uidb, address, mac);
     }
     slow.set_sides(client.slow_path_sides(&parts.config));

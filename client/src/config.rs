@@ -19,6 +19,7 @@ mod ipsec;
 mod lpts;
 mod mac;
 mod model;
+mod neighbours;
 mod place;
 mod ports;
 mod punt;
@@ -45,6 +46,7 @@ pub use model::{
     Config, Layer3, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target,
 };
 pub use model::{Tpid, Urpf, VLAN_ID, Vlan, WEIGHT};
+pub use neighbours::NeighbourLimits;
 pub use place::{Origin, Place};
 pub use punt::Punt;
 pub use qos::Qos;

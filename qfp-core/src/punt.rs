@@ -53,7 +53,7 @@ use counters::Fate;
 use icmp::Problem;
 use interface::Interfaces;
 
-use neighbour::{Event, Neighbours};
+use neighbour::{Event, Neighbours, Step};
 use path_mtu::PathMtus;
 use reassembly::Reassembly;
 
@@ -176,7 +176,7 @@ impl SlowPath {
     pub fn new(interfaces: Vec<Interface>, limits: Limits) -> Self {
         Self {
             interfaces: Interfaces::new(interfaces),
-            neighbours: Neighbours::new(limits.neighbours),
+            neighbours: Neighbours::new(&limits),
             icmp_limits: limits.icmp.map(TokenBucket::new),
             resend_limit: TokenBucket::new(limits.resend),
             reassembly: Reassembly::default(),
@@ -193,13 +193,16 @@ impl SlowPath {
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
         self.interfaces = Interfaces::new(interfaces);
         self.path_mtus.clear();
-        let mut events = Vec::new();
+        let mut step = Step::new(Nanos::ZERO, &self.limits, &mut self.counters);
         for key @ (uidb, address) in self.neighbours.keys() {
             let link = self.interfaces.get(uidb);
             if link.is_none_or(|link| link.has_address(address)) {
-                self.neighbours.remove(key, SlowDrop::InterfaceRemoved, &mut events);
+                self.neighbours.remove(&mut step, key, SlowDrop::InterfaceRemoved);
             }
         }
+        let interfaces = &self.interfaces;
+        self.neighbours.retain_links(|uidb| interfaces.get(uidb).is_some());
+        let events = step.into_events();
         self.discard(events, actions);
     }
 
@@ -212,7 +215,18 @@ impl SlowPath {
     /// Enters a neighbour that is never asked for and never ages. It is announced, and what waits
     /// for it is sent, by the next [`SlowPath::poll`].
     pub fn add_static_neighbour(&mut self, uidb: UidbIndex, address: IpAddr, mac: [u8; 6]) {
-        self.neighbours.fix((uidb, address), mac);
+        let mut step = Step::new(Nanos::ZERO, &self.limits, &mut self.counters);
+        self.neighbours.fix(&mut step, (uidb, address), mac);
+    }
+
+    /// Takes back that a neighbour is known, because the fast path has no room for it: packets for
+    /// it are dropped for a while. A static one is announced again then, another one asked for by
+    /// the next packet.
+    pub fn neighbour_refused(&mut self, now: Nanos, uidb: UidbIndex, address: IpAddr) {
+        let mut step = Step::new(now, &self.limits, &mut self.counters);
+        self.neighbours.refuse(&mut step, (uidb, address));
+        let events = step.into_events();
+        self.discard(events, &mut Vec::new());
     }
 
     /// Forgets a neighbour, static or learnt; what waited for it is dropped.
@@ -222,8 +236,9 @@ impl SlowPath {
         address: IpAddr,
         actions: &mut Vec<Action>,
     ) {
-        let mut events = Vec::new();
-        self.neighbours.remove((uidb, address), SlowDrop::InterfaceRemoved, &mut events);
+        let mut step = Step::new(Nanos::ZERO, &self.limits, &mut self.counters);
+        self.neighbours.remove(&mut step, (uidb, address), SlowDrop::InterfaceRemoved);
+        let events = step.into_events();
         self.discard(events, actions);
     }
 
@@ -289,8 +304,9 @@ impl SlowPath {
             bucket.advance(now);
         }
         self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
-        let mut events = Vec::new();
-        self.neighbours.expire(now, &self.limits, &mut events);
+        let mut step = Step::new(now, &self.limits, &mut self.counters);
+        self.neighbours.expire(&mut step);
+        let events = step.into_events();
         self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
     }
 

@@ -87,10 +87,13 @@ impl Capacity {
             least.max(u32::try_from(needed).unwrap_or(u32::MAX).min(1 << 20))
         };
         let rest = if routes.len() > 4096 { Self::INTERNET } else { Self::SMALL };
+        let statics = u32::try_from(config.neighbours.len()).unwrap_or(u32::MAX);
         // A tunnel leads to a neighbour of each family.
         let tunnels = u32::try_from(4 * config.ipsec.tunnels.len()).unwrap_or(u32::MAX);
+        let neighbours = config.neighbour_limits.limit.unwrap_or(0);
+        let adjacencies = rest.adjacencies.max(neighbours.saturating_add(neighbours / 4 + 1024));
         Self {
-            adjacencies: rest.adjacencies.saturating_add(tunnels),
+            adjacencies: adjacencies.saturating_add(tunnels).saturating_add(statics),
             vrfs: u16::try_from(vrfs.len()).unwrap_or(u16::MAX),
             vrf_ipv4_lines: lines(Self::SMALL.vrf_ipv4_lines, ipv4),
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
@@ -101,6 +104,15 @@ impl Capacity {
             classes: classes_for(config),
             ..rest
         }
+    }
+
+    /// Neighbours that may be learnt when `used` adjacencies are in use. The rest is for those that
+    /// change: a neighbour whose MAC address changes has two rows for a while, and routes that come
+    /// bring next hops.
+    #[must_use]
+    pub const fn neighbours(&self, used: u32) -> usize {
+        let free = self.adjacencies.saturating_sub(used) as usize;
+        free - free / 8
     }
 
     /// Bytes of resource memory for tables of these sizes.

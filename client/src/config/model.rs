@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{Definitions, Ipsec, LptsConfig, MacAddr, Origin, Punt, Qos};
+use super::{Definitions, Ipsec, LptsConfig, MacAddr, NeighbourLimits, Origin, Punt, Qos};
 use crate::acl::{AccessList, Document, Family};
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
@@ -32,6 +32,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Static neighbours.
     pub neighbours: Vec<Neighbour>,
+    /// How many others there may be.
+    pub neighbour_limits: NeighbourLimits,
     /// Access lists, and the object-groups that they name.
     pub access_lists: Document,
     /// Route maps.

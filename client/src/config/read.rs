@@ -10,7 +10,7 @@ use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, lpts, punt, qos};
+use super::{ipsec, lpts, neighbours, punt, qos};
 use crate::ios::{TextError, utf8};
 
 const FILE: &[&str] = &[
@@ -18,6 +18,8 @@ const FILE: &[&str] = &[
     "route",
     "neighbor",
     "neighbour",
+    "neighbors",
+    "neighbours",
     "acl",
     "route_map",
     "qos",
@@ -154,6 +156,11 @@ impl Config {
         }
         for table in root.tables("route", "[[route]]", ROUTE)? {
             config.routes.push(route(table)?);
+        }
+        for key in ["neighbors", "neighbours"] {
+            if let Some(table) = root.table(key, "[neighbors]", neighbours::KEYS)? {
+                config.neighbour_limits.read(table)?;
+            }
         }
         for key in ["neighbor", "neighbour"] {
             for table in root.tables(key, "[[neighbor]]", NEIGHBOUR)? {

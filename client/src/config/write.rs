@@ -55,6 +55,10 @@ impl Display for Config {
             separate(f)?;
             write_route(f, route)?;
         }
+        if self.neighbour_limits != super::NeighbourLimits::default() {
+            separate(f)?;
+            write!(f, "{}", self.neighbour_limits)?;
+        }
         for neighbour in &self.neighbours {
             separate(f)?;
             write_neighbour(f, neighbour)?;
@@ -183,7 +187,7 @@ mod tests {
     use qfp_core::qos::accounting::{Accounting, Overhead};
     use qfp_core::qos::police::{BitsPerSecond, Granularity};
 
-    use super::super::{MTU, MacAddr, Origin, Tpid, VLAN_ID, WEIGHT};
+    use super::super::{MTU, MacAddr, NeighbourLimits, Origin, Tpid, VLAN_ID, WEIGHT};
     use super::*;
     use crate::acl::Document;
     use crate::pbr::RouteMaps;
@@ -333,15 +337,28 @@ mod tests {
         }
     }
 
+    fn neighbour_limits() -> impl Strategy<Value = NeighbourLimits> {
+        (of(1..9_u32), of(1..9_u32), of(0..9_u32), of(1..9_u32)).prop_map(
+            |(limit, limit_per_interface, unsolicited_per_interface, requests_per_second)| {
+                NeighbourLimits {
+                    limit,
+                    limit_per_interface,
+                    unsolicited_per_interface,
+                    requests_per_second,
+                }
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back_as_the_same(
             ports in vec(port(), 0..4), routes in vec(route(), 0..4),
-            neighbours in vec(neighbour(), 0..4),
+            neighbours in vec(neighbour(), 0..4), neighbour_limits in neighbour_limits(),
             access_lists in access_lists(), route_maps in route_maps(),
             qos in qos(), policies in policies(), record_route in any::<bool>(),
         ) {
-            let config = Config { ports, routes, neighbours, ..Config::default() };
+            let config = Config { ports, routes, neighbours, neighbour_limits, ..Config::default() };
             let punt = Punt { record_route };
             let config = Config { access_lists, route_maps, qos, policies, punt, ..config };
             prop_assert_eq!(Config::parse(&config.to_string(), "written").unwrap(), config);

@@ -17,6 +17,9 @@ impl SlowPath {
         if !is_station(mac) {
             return Err(SlowDrop::Malformed);
         }
+        if !frame::is_for(link, punted) {
+            return Err(SlowDrop::OtherStation);
+        }
         if mac == link.mac {
             return Err(SlowDrop::LoopedBack);
         }
@@ -40,11 +43,10 @@ impl SlowPath {
             if !link.is_on_link(sender) {
                 return Err(SlowDrop::NotOnLink);
             }
-            let heard = Heard { mac: Some(mac), create: for_us, replace: true, confirms: true };
-            let key = (link.uidb, sender);
-            let mut events = Vec::new();
-            known = self.neighbours.hear(turn.now, key, heard, &self.limits, &mut events);
-            self.apply(turn, events);
+            // Who asks for us will be spoken to; an answer that nobody waits for is worth nothing.
+            let create = for_us && operation == ArpOperation::Request;
+            let heard = Heard { mac: Some(mac), create, replace: true, confirms: for_us };
+            known = self.hear(turn, (link.uidb, sender), heard);
         }
         if let Some(reply) = reply {
             turn.transmit(punted.input, &reply)?;

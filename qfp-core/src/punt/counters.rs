@@ -21,6 +21,8 @@ named! {
         AddressConflict,
         /// A frame of our own came back.
         LoopedBack,
+        /// A message of a neighbour in a frame to another station.
+        OtherStation,
         /// A neighbour message that has crossed a router, or is otherwise invalid (RFC 4861 7.1).
         NdInvalid,
         /// A fragment for the router itself that contradicts another one of its datagram.
@@ -44,13 +46,19 @@ named! {
         NeighbourAbsent,
         /// Too many packets wait for this neighbour: the oldest gave way.
         HoldQueueFull,
-        /// Too many packets wait in all.
+        /// Too many packets wait for neighbours of its interface, or in all: the oldest gave way.
         HoldFull,
-        /// Too many neighbours.
+        /// The budget of requests of its interface did not allow to ask for the neighbour.
+        RequestLimit,
+        /// Too many neighbours are not known: the one it waited for gave way.
+        NeighbourGaveWay,
+        /// Too many neighbours are known, or the fast path has no room for this one.
         NeighboursFull,
         /// Too many packets that came back after they were handed to the fast path, or that are for
         /// a neighbour it does not know yet.
         ResendLimit,
+        /// It was handed to the fast path three times, and came back each time.
+        WentRound,
         /// An error is never reported about such a packet (RFC 1812 4.3.2.7, RFC 4443 2.4 e).
         ErrorForbidden,
         /// More errors of this kind than its limit.
@@ -92,6 +100,16 @@ named! {
     }
 }
 
+/// Packets dropped, by [`SlowDrop`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Drops([u64; SlowDrop::COUNT]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self([0; SlowDrop::COUNT])
+    }
+}
+
 /// What the slow path has done so far.
 ///
 /// `punted + reported = resent + answered + consumed + dropped + held` after every call.
@@ -109,7 +127,7 @@ pub struct SlowPathCounters {
     pub consumed: u64,
     /// Fate not known yet: waits for a neighbour.
     pub held: u64,
-    dropped: [u64; SlowDrop::COUNT],
+    dropped: Drops,
     icmp_sent: [u64; IcmpKind::COUNT],
     icmp_suppressed: [u64; IcmpKind::COUNT],
     /// Echo replies sent.
@@ -130,6 +148,14 @@ pub struct SlowPathCounters {
     pub neighbours_absent: u64,
     /// Neighbours that were known and stopped answering.
     pub neighbours_lost: u64,
+    /// Neighbours that answered when too many were known.
+    pub neighbours_over_limit: u64,
+    /// Times that somebody claimed a neighbour's address with another MAC address.
+    pub neighbours_contested: u64,
+    /// Neighbours that were not known and gave way to others.
+    pub unresolved_gave_way: u64,
+    /// Neighbours that had only spoken to the router and gave way to others.
+    pub unsolicited_gave_way: u64,
     /// Messages from somebody who uses an address of ours.
     pub address_conflicts: u64,
     /// Fragments sent.
@@ -140,6 +166,10 @@ pub struct SlowPathCounters {
     pub reassembled: u64,
     /// Datagrams for the router itself whose fragments did not all come in time.
     pub reassemblies_given_up: u64,
+    /// Requests for neighbours not known that the budget of their interface did not allow.
+    pub requests_limited: u64,
+    /// Requests to known neighbours that were put off, likewise.
+    pub refreshes_limited: u64,
     /// Requests that could not be sent for want of a buffer.
     pub requests_unsent: u64,
 }
@@ -148,13 +178,13 @@ impl SlowPathCounters {
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: SlowDrop) -> u64 {
-        self.dropped[reason as usize]
+        self.dropped.0[reason as usize]
     }
 
     /// Packets dropped for any reason.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.0.iter().sum()
     }
 
     /// ICMP errors of `kind` sent.
@@ -182,7 +212,7 @@ impl SlowPathCounters {
             Ok(Done::Answered) => self.answered += 1,
             Ok(Done::Consumed) => self.consumed += 1,
             Ok(Done::Held) => self.held += 1,
-            Err(reason) => self.dropped[reason as usize] += 1,
+            Err(reason) => self.dropped.0[reason as usize] += 1,
         }
     }
 

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::interface::Interface;
-use crate::wire::{checksum, ethertype, protocol};
+use crate::packet::PuntedPacket;
+use crate::uidb::UidbIndex;
+use crate::wire::{checksum, ethertype, is_group, protocol};
 
 /// TTL and hop limit of what the router originates (RFC 1812 4.2.2.9).
 pub(super) const TTL: u8 = 64;
@@ -36,6 +38,31 @@ pub(super) fn injected(ip: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&ip_ethertype(ip).to_be_bytes());
     frame.extend_from_slice(ip);
     frame
+}
+
+/// Where a frame for the router to route counts how often it has been handed to the fast path:
+/// in the destination address that it does not have.
+const ROUNDS_AT: usize = 5;
+
+/// How often the packet has been handed to the fast path. Frames from a wire have not been.
+pub(super) fn rounds(punted: &PuntedPacket) -> u8 {
+    let injected = punted.input < UidbIndex::FIRST_CONFIGURED;
+    punted.packet.frame().get(ROUNDS_AT).copied().filter(|_| injected).unwrap_or(0)
+}
+
+/// As [`injected`], for a packet that has been punted once for each of `rounds`.
+pub(super) fn injected_again(ip: &[u8], rounds: u8) -> Vec<u8> {
+    let mut frame = injected(ip);
+    if let Some(byte) = frame.get_mut(ROUNDS_AT) {
+        *byte = rounds;
+    }
+    frame
+}
+
+/// True for a frame to the interface's MAC address or to a group of stations.
+pub(super) fn is_for(interface: &Interface, punted: &PuntedPacket) -> bool {
+    let dst = punted.packet.frame().first_chunk::<6>();
+    dst.is_some_and(|dst| *dst == interface.mac || is_group(*dst))
 }
 
 /// The EtherType that goes with the version of `ip`.

@@ -23,10 +23,29 @@ pub struct Limits {
     pub resend: Rate,
     /// Packets held for one neighbour; the oldest makes room.
     pub held_per_neighbour: usize,
-    /// Packets held in all.
+    /// Packets held for neighbours of one interface; its oldest makes room.
+    pub held_per_interface: usize,
+    /// Packets held in all; the oldest of the interface with most makes room.
     pub held_total: usize,
-    /// Neighbours in all, unresolved ones included.
+    /// Known neighbours in all, but for static ones: those that packets were for. No more than the
+    /// fast path has adjacencies for.
     pub neighbours: usize,
+    /// Of these, on one interface.
+    pub neighbours_per_interface: usize,
+    /// Neighbours of one interface that packets were for and that are not known, half of them such
+    /// that several packets were for; the oldest makes room.
+    pub unresolved_per_interface: usize,
+    /// Of these, in all; the oldest of the interface with most makes room.
+    pub unresolved: usize,
+    /// Neighbours of one interface that have spoken to the router and that no packet was for; the
+    /// oldest makes room. The fast path does not learn of them.
+    pub unsolicited_per_interface: usize,
+    /// Of these, in all; the oldest of the interface with most makes room.
+    pub unsolicited: usize,
+    /// Requests on one interface for neighbours that are not known.
+    pub requests_rate: Rate,
+    /// Requests on one interface to neighbours that are known.
+    pub refresh_rate: Rate,
     /// Requests sent before a neighbour counts as absent.
     pub requests: u8,
     /// From one request to the next, nanoseconds.
@@ -53,9 +72,17 @@ impl Default for Limits {
         Self {
             icmp: [Rate { per_second: 100, burst: 10 }; IcmpKind::COUNT],
             resend: Rate { per_second: 10_000, burst: 1024 },
-            held_per_neighbour: 8,
+            held_per_neighbour: 4,
+            held_per_interface: 512,
             held_total: 4096,
             neighbours: 65_536,
+            neighbours_per_interface: 49_152,
+            unresolved_per_interface: 32_768,
+            unresolved: 65_536,
+            unsolicited_per_interface: 1024,
+            unsolicited: 16_384,
+            requests_rate: Rate { per_second: 2000, burst: 400 },
+            refresh_rate: Rate { per_second: 1000, burst: 200 },
             requests: 3,
             retransmit_ns: Nanos::PER_SECOND,
             negative_ns: 3 * Nanos::PER_SECOND,
@@ -108,8 +135,14 @@ impl TokenBucket {
 
     /// Takes a token; false when there is none.
     pub fn take(&mut self, now: Nanos) -> bool {
+        self.take_above(now, 0)
+    }
+
+    /// Takes a token if as many as `reserve` are left then; false when not.
+    pub fn take_above(&mut self, now: Nanos, reserve: u32) -> bool {
         self.advance(now);
         let left = self.credit.checked_sub(Self::PACKET);
+        let left = left.filter(|left| *left >= u64::from(reserve) * Self::PACKET);
         self.credit = left.unwrap_or(self.credit);
         left.is_some()
     }

@@ -58,6 +58,9 @@ impl SlowPath {
         let message = Message::parse(ip, icmp, SOURCE_MAC)?;
         let frame = Ethernet::parse(punted.packet.frame()).map_err(|_| SlowDrop::Malformed)?;
         let (src, target) = (ip.src(), message.target);
+        if !frame::is_for(link, punted) {
+            return Err(SlowDrop::OtherStation);
+        }
         if frame.src() == link.mac || message.mac == Some(link.mac) {
             return Err(SlowDrop::LoopedBack);
         }
@@ -91,9 +94,7 @@ impl SlowPath {
         let reply = frame::ethernet(link, mac, ethertype::IPV6, &reply);
         if link.is_on_link(IpAddr::V6(src)) && message.mac.is_some() {
             let heard = Heard { mac: message.mac, create: true, replace: true, confirms: false };
-            let mut events = Vec::new();
-            self.neighbours.hear(turn.now, key, heard, &self.limits, &mut events);
-            self.apply(turn, events);
+            self.hear(turn, key, heard);
         }
         turn.transmit(punted.input, &reply)?;
         self.counters.nd_advertisements += 1;
@@ -111,6 +112,9 @@ impl SlowPath {
         let link = self.interfaces.get(punted.input).ok_or(SlowDrop::NoInterface)?;
         let message = Message::parse(ip, icmp, TARGET_MAC)?;
         let target = IpAddr::V6(message.target);
+        if !frame::is_for(link, punted) {
+            return Err(SlowDrop::OtherStation);
+        }
         let solicited = message.flags & SOLICITED != 0;
         if ip.dst().is_multicast() && solicited {
             return Err(SlowDrop::NdInvalid);
@@ -128,10 +132,7 @@ impl SlowPath {
             replace: message.flags & OVERRIDE != 0,
             confirms: solicited,
         };
-        let mut events = Vec::new();
-        let known =
-            self.neighbours.hear(turn.now, (link.uidb, target), heard, &self.limits, &mut events);
-        self.apply(turn, events);
+        let known = self.hear(turn, (link.uidb, target), heard);
         if known { Ok(Done::Consumed) } else { Err(SlowDrop::NotForUs) }
     }
 

@@ -8,22 +8,44 @@
 //! |---|---|---|
 //! | incomplete | `retransmit_ns`, `requests` times | absent, what waited is reported |
 //! | absent | `negative_ns` | forgotten |
+//! | heard | `reachable_ns` | forgotten |
 //! | reachable | `reachable_ns` | probing |
 //! | stale | `delay_ns` | probing |
 //! | probing | `retransmit_ns`, `requests` times | forgotten, the fast path is told |
 //! | fixed | for ever | |
+//! | refused | `negative_ns` | fixed |
+//!
+//! Everybody may send whatever he likes, so there are four kinds of entries, each with bounds of
+//! its own (RFC 6583): those that are not known and one packet was for (incomplete, absent), those
+//! that several packets were for, those that have spoken to the router though no packet was for
+//! them (heard; the fast path does not learn of them until one is), and those that are known and
+//! used. Of the first three the oldest of the link gives way to a new one. Known neighbours never
+//! give way, and fixed ones are not counted.
+//!
+//! A packet for somebody who is not known asks first, as far as the budget of requests goes, and
+//! only then waits, if its request went out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod asking;
+mod by_age;
+mod hear;
+mod table;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pal::clock::Nanos;
 
 use super::acquaintance::Acquaintance;
-use super::counters::SlowDrop;
+use super::counters::{SlowDrop, SlowPathCounters};
 use super::limit::Limits;
-use crate::packet::PuntedPacket;
+use crate::packet::{PuntCause, PuntedPacket};
 use crate::uidb::UidbIndex;
+
+use asking::{Asking, Precedence};
+use by_age::ByAge;
+pub(super) use hear::Heard;
 
 /// Which neighbour: its link and its address.
 pub(super) type Key = (UidbIndex, IpAddr);
@@ -31,35 +53,67 @@ pub(super) type Key = (UidbIndex, IpAddr);
 /// A MAC address.
 pub(super) type Mac = [u8; 6];
 
+/// What a packet to a next hop of a route, or to a neighbour that was known once, counts for: no
+/// scan finds such addresses.
+const CONFIGURED: u8 = 8;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Incomplete { asked: u8 },
-    Absent,
+    Incomplete { asked: u8, packets: u8 },
+    Absent { packets: u8 },
+    Heard(Mac),
     Reachable(Mac),
     Stale(Mac),
-    Probing { mac: Mac, asked: u8 },
+    Probing { mac: Mac, asked: u8, rival: Option<Mac> },
     Fixed(Mac),
+    Refused(Mac),
 }
 
 impl State {
     fn mac(self) -> Option<Mac> {
         match self {
-            Self::Incomplete { .. } | Self::Absent => None,
-            Self::Reachable(mac) | Self::Stale(mac) | Self::Fixed(mac) => Some(mac),
-            Self::Probing { mac, .. } => Some(mac),
+            Self::Incomplete { .. } | Self::Absent { .. } => None,
+            Self::Heard(mac) | Self::Reachable(mac) | Self::Stale(mac) => Some(mac),
+            Self::Fixed(mac) | Self::Refused(mac) | Self::Probing { mac, .. } => Some(mac),
         }
+    }
+
+    /// The MAC address, if the router sends to it.
+    fn used(self) -> Option<Mac> {
+        self.mac().filter(|_| !matches!(self, Self::Heard(_)))
     }
 
     fn awaits(self) -> bool {
         matches!(self, Self::Incomplete { .. } | Self::Probing { .. })
     }
+
+    /// Known, and counted as such.
+    fn is_learnt(self) -> bool {
+        matches!(self, Self::Reachable(_) | Self::Stale(_) | Self::Probing { .. })
+    }
+}
+
+/// Entries that give way to others of the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Not known, one packet was for it.
+    Once,
+    /// Not known, several packets were for it.
+    Repeated,
+    /// Known, but no packet was for it.
+    Unsolicited,
 }
 
 #[derive(Debug)]
 struct Entry {
     state: State,
     deadline: Nanos,
-    held: VecDeque<PuntedPacket>,
+    /// Where it is among those that can give way.
+    place: Option<(Kind, u64)>,
+    /// When another MAC address was last claimed for it.
+    contested: Option<Nanos>,
+    /// Numbers of the packets that wait, oldest first.
+    held: VecDeque<u64>,
 }
 
 /// What is to be done about a neighbour.
@@ -77,19 +131,6 @@ pub(super) enum Event {
     Discarded(VecDeque<PuntedPacket>, SlowDrop),
 }
 
-/// What a message says about a neighbour.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
-    /// The neighbour's MAC address, if the message has one.
-    pub(super) mac: Option<Mac>,
-    /// Whether to remember a neighbour that nobody asked for.
-    pub(super) create: bool,
-    /// Whether a MAC address replaces another one.
-    pub(super) replace: bool,
-    /// Whether the message shows that the neighbour hears us.
-    pub(super) confirms: bool,
-}
-
 /// What becomes of a packet that needs a neighbour's MAC address.
 #[derive(Debug)]
 pub(super) enum Resolution {
@@ -101,23 +142,58 @@ pub(super) enum Resolution {
     Refused(SlowDrop),
 }
 
+/// One call: when, within which limits, and what comes of it.
+pub(super) struct Step<'a> {
+    now: Nanos,
+    limits: &'a Limits,
+    counters: &'a mut SlowPathCounters,
+    events: Vec<Event>,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn new(now: Nanos, limits: &'a Limits, counters: &'a mut SlowPathCounters) -> Self {
+        Self { now, limits, counters, events: Vec::new() }
+    }
+
+    /// What is to be done, in this order.
+    pub(super) fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+
+    fn after(&self, ns: u64) -> Nanos {
+        self.now.saturating_add(ns)
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     entries: BTreeMap<Key, Entry>,
     timers: BTreeSet<(Nanos, Key)>,
-    held: usize,
+    /// By [`Kind`].
+    yielding: [ByAge<IpAddr>; 3],
+    held: ByAge<(IpAddr, PuntedPacket)>,
+    /// Known ones of each link that has any.
+    learnt: HashMap<UidbIndex, usize>,
+    learnt_total: usize,
+    asking: Asking,
     acquaintance: Arc<Acquaintance>,
 }
 
 impl Neighbours {
-    /// An empty table for `capacity` neighbours.
-    pub(super) fn new(capacity: usize) -> Self {
+    /// An empty table within `limits`.
+    pub(super) fn new(limits: &Limits) -> Self {
+        // Those that are known are awaited, too, while they are asked again.
+        let facts = limits.neighbours.saturating_mul(2).saturating_add(limits.unresolved);
         Self {
             entries: BTreeMap::new(),
             timers: BTreeSet::new(),
-            held: 0,
-            acquaintance: Arc::new(Acquaintance::new(2 * capacity)),
+            yielding: std::array::from_fn(|_| ByAge::default()),
+            held: ByAge::default(),
+            learnt: HashMap::new(),
+            learnt_total: 0,
+            asking: Asking::default(),
+            acquaintance: Arc::new(Acquaintance::new(facts)),
         }
     }
 
@@ -129,163 +205,126 @@ impl Neighbours {
     /// Takes a packet for `key`: it goes at once, waits, or is refused.
     pub(super) fn resolve(
         &mut self,
-        now: Nanos,
+        step: &mut Step<'_>,
         key: Key,
         packet: PuntedPacket,
-        limits: &Limits,
-        events: &mut Vec<Event>,
     ) -> Resolution {
-        if !self.entries.contains_key(&key) {
-            if self.entries.len() >= limits.neighbours {
-                return Resolution::Refused(SlowDrop::NeighboursFull);
+        let worth = if packet.cause == PuntCause::IncompleteAdjacency { CONFIGURED } else { 1 };
+        let state = self.entries.get(&key).map(|entry| entry.state);
+        match state {
+            Some(State::Absent { .. }) => return Resolution::Refused(SlowDrop::NeighbourAbsent),
+            Some(State::Refused(_)) => return Resolution::Refused(SlowDrop::NeighboursFull),
+            Some(State::Heard(mac)) => {
+                return if self.take_up(step, key, mac) {
+                    Resolution::Known(mac, packet)
+                } else {
+                    Resolution::Refused(SlowDrop::NeighboursFull)
+                };
             }
-            if self.held >= limits.held_total {
-                return Resolution::Refused(SlowDrop::HoldFull);
-            }
-            let deadline = now.saturating_add(limits.retransmit_ns);
-            self.set(key, State::Incomplete { asked: 1 }, deadline);
-            events.push(Event::Ask(key, None));
+            _ => {}
         }
-        let Some(entry) = self.entries.get_mut(&key) else {
-            return Resolution::Refused(SlowDrop::NeighboursFull);
-        };
-        if let Some(mac) = entry.state.mac() {
+        if let Some(mac) = state.and_then(State::mac) {
             return Resolution::Known(mac, packet);
         }
-        if entry.state == State::Absent {
-            return Resolution::Refused(SlowDrop::NeighbourAbsent);
+        if !self.want(step, key, worth) {
+            return Resolution::Refused(SlowDrop::RequestLimit);
         }
-        if entry.held.len() >= limits.held_per_neighbour.max(1) {
-            let oldest: VecDeque<_> = entry.held.pop_front().into_iter().collect();
-            self.held -= oldest.len();
-            events.push(Event::Discarded(oldest, SlowDrop::HoldQueueFull));
-        } else if self.held >= limits.held_total {
-            return Resolution::Refused(SlowDrop::HoldFull);
-        }
-        entry.held.push_back(packet);
-        self.held += 1;
+        self.hold(step, key, packet);
         Resolution::Held
     }
 
     /// Asks for a neighbour that nothing is known about and nobody waits for. While it does not
     /// answer, the table remembers that for as long as for any other.
-    pub(super) fn look_for(
-        &mut self,
-        now: Nanos,
-        key: Key,
-        limits: &Limits,
-        events: &mut Vec<Event>,
-    ) {
-        if !self.entries.contains_key(&key) && self.entries.len() < limits.neighbours {
-            let deadline = now.saturating_add(limits.retransmit_ns);
-            self.set(key, State::Incomplete { asked: 1 }, deadline);
-            events.push(Event::Ask(key, None));
+    pub(super) fn look_for(&mut self, step: &mut Step<'_>, key: Key) {
+        match self.entries.get(&key).map(|entry| entry.state) {
+            None | Some(State::Incomplete { asked: 0, .. }) => {
+                self.want(step, key, CONFIGURED);
+            }
+            Some(State::Heard(mac)) if self.take_up(step, key, mac) => {
+                step.events.push(Event::Resolved(key, mac, VecDeque::new()));
+            }
+            _ => {}
         }
     }
 
-    /// Takes in what a message says; true when the neighbour is in the table afterwards.
-    pub(super) fn hear(
-        &mut self,
-        now: Nanos,
-        key: Key,
-        heard: Heard,
-        limits: &Limits,
-        events: &mut Vec<Event>,
-    ) -> bool {
-        let old = self.entries.get(&key).map(|entry| entry.state);
-        if old.is_none() && (!heard.create || self.entries.len() >= limits.neighbours) {
-            return false;
+    /// Counts packets for a neighbour that is not known, and asks for it unless it has been asked
+    /// for; whether a request is on its way.
+    fn want(&mut self, step: &mut Step<'_>, key: Key, worth: u8) -> bool {
+        let known = self.entries.get(&key);
+        let (asked, packets) = match known.map(|entry| entry.state) {
+            Some(State::Incomplete { asked, packets }) => (asked, packets.saturating_add(worth)),
+            _ => (0, worth),
+        };
+        let deadline = known.map(|entry| entry.deadline);
+        let may = asked == 0
+            && self.asking.may_ask(step.now, key.0, Precedence::of(packets), step.limits);
+        let (asked, deadline) = match deadline {
+            _ if may => (1, step.after(step.limits.retransmit_ns)),
+            Some(deadline) => (asked, deadline),
+            // Not asked yet: what speaks for it is remembered for a while.
+            None => (0, step.after(step.limits.negative_ns)),
+        };
+        self.set(step, key, State::Incomplete { asked, packets }, deadline);
+        if may {
+            step.events.push(Event::Ask(key, None));
+        } else if asked == 0 {
+            step.counters.requests_limited += 1;
         }
-        let known = old.and_then(State::mac);
-        let Some(mac) = heard.mac.or(known) else { return old.is_some() };
-        let differs = known != Some(mac);
-        let stale_at = now.saturating_add(limits.delay_ns);
-        match old {
-            Some(State::Fixed(_)) => return true,
-            // RFC 4861 7.2.5: doubt what we have, but do not believe the other one either.
-            Some(State::Reachable(known)) if differs && !heard.replace => {
-                self.set(key, State::Stale(known), stale_at);
-                return true;
-            }
-            _ if known.is_some() && differs && !heard.replace => return true,
-            _ => {}
+        asked > 0
+    }
+
+    /// A packet needs a neighbour that has spoken to the router: from now on it is one that is
+    /// used, to be asked soon (RFC 4861 7.3.3); false when there is no room for it.
+    fn take_up(&mut self, step: &mut Step<'_>, key: Key, mac: Mac) -> bool {
+        let room = self.has_room(key.0, step.limits);
+        if room {
+            self.set(step, key, State::Stale(mac), step.after(step.limits.delay_ns));
         }
-        if heard.confirms {
-            let deadline = now.saturating_add(limits.reachable_ns);
-            self.set(key, State::Reachable(mac), deadline);
-        } else if differs {
-            self.set(key, State::Stale(mac), stale_at);
-        }
-        if differs {
-            let held = self.release(key);
-            events.push(Event::Resolved(key, mac, held));
-        }
-        true
+        room
     }
 
     /// Enters a neighbour that is never asked and never ages; announced when time next goes on.
-    pub(super) fn fix(&mut self, key: Key, mac: Mac) {
-        self.set(key, State::Fixed(mac), Nanos::ZERO);
+    pub(super) fn fix(&mut self, step: &mut Step<'_>, key: Key, mac: Mac) {
+        self.set(step, key, State::Fixed(mac), Nanos::ZERO);
     }
 
-    /// Handles every timer that is due at `now`, each once.
-    pub(super) fn expire(&mut self, now: Nanos, limits: &Limits, events: &mut Vec<Event>) {
-        let due: Vec<Key> =
-            self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| *key).collect();
-        for key in due {
-            self.expire_one(now, key, limits, events);
-        }
-    }
-
-    fn expire_one(&mut self, now: Nanos, key: Key, limits: &Limits, events: &mut Vec<Event>) {
-        let Some(entry) = self.entries.get(&key) else { return };
-        let again = now.saturating_add(limits.retransmit_ns);
-        match entry.state {
-            State::Incomplete { asked } if asked < limits.requests => {
-                self.set(key, State::Incomplete { asked: asked + 1 }, again);
-                events.push(Event::Ask(key, None));
-            }
-            State::Incomplete { .. } => {
-                self.set(key, State::Absent, now.saturating_add(limits.negative_ns));
-                let held = self.release(key);
-                events.push(Event::Absent(held));
-            }
-            State::Absent => {
-                self.forget(key);
-            }
-            State::Reachable(mac) | State::Stale(mac) => {
-                self.set(key, State::Probing { mac, asked: 1 }, again);
-                events.push(Event::Ask(key, Some(mac)));
-            }
-            State::Probing { mac, asked } if asked < limits.requests => {
-                self.set(key, State::Probing { mac, asked: asked + 1 }, again);
-                events.push(Event::Ask(key, Some(mac)));
-            }
-            State::Probing { .. } => {
-                self.forget(key);
-                events.push(Event::Lost(key));
-            }
-            State::Fixed(mac) => {
-                self.timers.remove(&(entry.deadline, key));
-                let held = self.release(key);
-                events.push(Event::Resolved(key, mac, held));
-            }
-        }
+    /// The fast path has no room for `key`: for a while its packets are not worth anything.
+    pub(super) fn refuse(&mut self, step: &mut Step<'_>, key: Key) {
+        let until = step.after(step.limits.negative_ns);
+        let refused = match self.entries.get(&key).map(|entry| entry.state) {
+            Some(State::Fixed(mac)) => State::Refused(mac),
+            Some(state) if state.is_learnt() => State::Absent { packets: CONFIGURED },
+            _ => return,
+        };
+        self.set(step, key, refused, until);
+        let held = self.release(key);
+        step.events.push(Event::Discarded(held, SlowDrop::NeighboursFull));
     }
 
     /// Forgets `key`; what waited is discarded for `reason`.
-    pub(super) fn remove(&mut self, key: Key, reason: SlowDrop, events: &mut Vec<Event>) {
+    pub(super) fn remove(&mut self, step: &mut Step<'_>, key: Key, reason: SlowDrop) {
         let held = self.release(key);
         let state = self.forget(key);
-        events.push(Event::Discarded(held, reason));
-        if state.and_then(State::mac).is_some() {
-            events.push(Event::Lost(key));
+        step.events.push(Event::Discarded(held, reason));
+        if state.and_then(State::used).is_some() {
+            step.events.push(Event::Lost(key));
         }
+    }
+
+    /// Forgets how much has been asked on the links for which `keep` is false.
+    pub(super) fn retain_links(&mut self, keep: impl Fn(UidbIndex) -> bool) {
+        self.asking.retain(keep);
     }
 
     /// Every neighbour, in order of link and address.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.entries.keys().copied().collect()
+    }
+
+    /// How many entries there are of all kinds.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// When [`Neighbours::expire`] next has something to do.
@@ -297,73 +336,7 @@ impl Neighbours {
     pub(super) fn mac(&self, key: Key) -> Option<Mac> {
         self.entries.get(&key).and_then(|entry| entry.state.mac())
     }
-
-    /// Everything that waits, taken out.
-    pub(super) fn release_all(&mut self) -> VecDeque<PuntedPacket> {
-        self.held = 0;
-        self.entries.values_mut().flat_map(|entry| std::mem::take(&mut entry.held)).collect()
-    }
-
-    fn set(&mut self, key: Key, state: State, deadline: Nanos) {
-        self.tell(key, self.entries.get(&key).map(|entry| entry.state), Some(state));
-        let fresh = || Entry { state, deadline, held: VecDeque::new() };
-        let entry = self.entries.entry(key).or_insert_with(fresh);
-        self.timers.remove(&(entry.deadline, key));
-        entry.state = state;
-        entry.deadline = deadline;
-        self.timers.insert((deadline, key));
-    }
-
-    /// Keeps what the fast path can ask in step.
-    fn tell(&self, (uidb, address): Key, old: Option<State>, new: Option<State>) {
-        let (was, is) = (old.and_then(State::mac), new.and_then(State::mac));
-        if let Some(mac) = was.filter(|_| was != is) {
-            self.acquaintance.set_known(uidb, address, mac, false);
-        }
-        if let Some(mac) = is.filter(|_| was != is) {
-            self.acquaintance.set_known(uidb, address, mac, true);
-        }
-        let (was, is) = (old.is_some_and(State::awaits), new.is_some_and(State::awaits));
-        if was != is {
-            self.acquaintance.set_awaited(uidb, address, is);
-        }
-    }
-
-    fn release(&mut self, key: Key) -> VecDeque<PuntedPacket> {
-        let held = self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held));
-        let held = held.unwrap_or_default();
-        self.held -= held.len();
-        held
-    }
-
-    fn forget(&mut self, key: Key) -> Option<State> {
-        let entry = self.entries.remove(&key)?;
-        self.tell(key, Some(entry.state), None);
-        self.timers.remove(&(entry.deadline, key));
-        self.held -= entry.held.len();
-        Some(entry.state)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_neighbour_that_nobody_waits_for_is_asked_for_once_until_it_answers_or_is_absent() {
-        let limits = Limits::default();
-        let key = (UidbIndex(3), IpAddr::from([192, 0, 2, 2]));
-        let mut neighbours = Neighbours::new(8);
-        let mut asked = |now| {
-            let mut events = Vec::new();
-            neighbours.expire(now, &limits, &mut events);
-            neighbours.look_for(now, key, &limits, &mut events);
-            events.iter().filter(|event| matches!(event, Event::Ask(..))).count()
-        };
-        assert_eq!(asked(Nanos::ZERO), 1);
-        assert_eq!(asked(Nanos::from_millis(500)), 0);
-        let seconds: Vec<usize> = (1..8).map(|second| asked(Nanos::from_secs(second))).collect();
-        // Two more requests, three seconds of silence, and then anew.
-        assert_eq!(seconds, [1, 1, 0, 0, 0, 1, 1]);
-    }
-}
+mod tests;

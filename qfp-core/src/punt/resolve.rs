@@ -8,7 +8,7 @@ use pal::clock::Nanos;
 use super::counters::{Done, Fate, SlowDrop};
 use super::icmp::Problem;
 use super::interface;
-use super::neighbour::{Event, Key, Mac, Resolution};
+use super::neighbour::{Event, Heard, Key, Mac, Resolution, Step};
 use super::{Action, SlowPath, Turn, frame, network};
 use crate::packet::PuntedPacket;
 use crate::uidb::UidbIndex;
@@ -28,8 +28,9 @@ impl SlowPath {
         }
         link.asking_source(next_hop).ok_or(SlowDrop::NoAddress)?;
         let key = (link.uidb, next_hop);
-        let mut events = Vec::new();
-        let resolution = self.neighbours.resolve(turn.now, key, punted, &self.limits, &mut events);
+        let mut step = Step::new(turn.now, &self.limits, &mut self.counters);
+        let resolution = self.neighbours.resolve(&mut step, key, punted);
+        let events = step.into_events();
         self.apply(turn, events);
         match resolution {
             Resolution::Held => Ok(Done::Held),
@@ -56,8 +57,9 @@ impl SlowPath {
         {
             return;
         }
-        let mut events = Vec::new();
-        self.neighbours.look_for(now, (uidb, address), &self.limits, &mut events);
+        let mut step = Step::new(now, &self.limits, &mut self.counters);
+        self.neighbours.look_for(&mut step, (uidb, address));
+        let events = step.into_events();
         self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
     }
 
@@ -75,6 +77,15 @@ impl SlowPath {
         }
         turn.actions.push(Action::Neighbour { uidb, address, mac: Some(mac) });
         resend(turn, punted)
+    }
+
+    /// Takes in what a message says of a neighbour; true when it is in the table then.
+    pub(super) fn hear(&mut self, turn: &mut Turn<'_>, key: Key, heard: Heard) -> bool {
+        let mut step = Step::new(turn.now, &self.limits, &mut self.counters);
+        let known = self.neighbours.hear(&mut step, key, heard);
+        let events = step.into_events();
+        self.apply(turn, events);
+        known
     }
 
     /// Does what the neighbour table asks for.
@@ -132,14 +143,21 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
+/// How often one packet is handed back to the fast path, whatever it is punted for.
+const MAX_ROUNDS: u8 = 3;
+
 /// Hands a packet back to the fast path as it is, without link-layer header and padding.
 pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
+    let rounds = frame::rounds(&punted);
+    if rounds >= MAX_ROUNDS {
+        return Err(SlowDrop::WentRound);
+    }
     let bytes = network(&punted);
     let ip = match bytes.first().map(|first| first >> 4) {
         Some(4) => Ipv4::parse(bytes).map(|ip| ip.packet()),
         _ => Ipv6::parse(bytes).map(|ip| ip.packet()),
     };
-    let frame = frame::injected(ip.map_err(|_| SlowDrop::Malformed)?);
+    let frame = frame::injected_again(ip.map_err(|_| SlowDrop::Malformed)?, rounds + 1);
     let mut packet = punted.packet;
     if !packet.set_frame(&frame) {
         return Err(SlowDrop::NoBuffer);

@@ -53,12 +53,14 @@ fn a_solicitation_is_answered_and_teaches_the_sender() {
             &body(LAN_IP6, &mac_option(2, LAN_MAC)),
         ),
     );
-    assert_eq!(
-        rig.seen(),
-        [Seen::Neighbour(LAN, HOST_IP6.into(), Some(HOST_MAC)), Seen::Transmit(LAN, expected)]
-    );
-    // Heard of in passing only: asked after five seconds (RFC 4861 7.3.2).
-    let start = rig.now;
+    assert_eq!(rig.seen(), [Seen::Transmit(LAN, expected)]);
+    // Heard of in passing only: asked five seconds after it is first used (RFC 4861 7.3.3).
+    let start = rig.now.saturating_add(10 * Nanos::PER_SECOND);
+    rig.poll_at(start);
+    let packet = udp6(FAR_IP6, HOST_IP6, 63, 20);
+    rig.glean(LAN, HOST_IP6.into(), &packet);
+    let known = Seen::Neighbour(LAN, HOST_IP6.into(), Some(HOST_MAC));
+    assert_eq!(rig.seen(), [known, Seen::Inject(packet)]);
     rig.next();
     assert_eq!(rig.now, start.saturating_add(5 * Nanos::PER_SECOND));
     let seen = rig.seen();
@@ -179,10 +181,35 @@ fn advertisements_update_by_their_flags() {
     // The known one confirms.
     rig.punt(PuntCause::Ipv6ForUs, WAN, &advertisement(0x40, None));
     assert_eq!(rig.slow_path.next_deadline(), Some(reachable_until));
-    // With override it replaces.
-    rig.punt(PuntCause::Ipv6ForUs, WAN, &advertisement(0x20, Some(other)));
-    assert_eq!(rig.seen(), [Seen::Neighbour(WAN, NEXT, Some(other))]);
-    assert!(rig.slow_path.next_deadline().unwrap() < reachable_until);
+    // With override it replaces, unless the one that is known answers within a second.
+    for answers in [true, false] {
+        rig.poll_at(rig.now.saturating_add(Nanos::PER_SECOND));
+        rig.punt(PuntCause::Ipv6ForUs, WAN, &advertisement(0x20, Some(other)));
+        let seen = rig.seen();
+        assert!(matches!(&seen[..], [Seen::Transmit(WAN, ask)] if ask[..6] == NEXT_MAC));
+        if answers {
+            rig.punt(PuntCause::Ipv6ForUs, WAN, &advertisement(0x60, Some(NEXT_MAC)));
+            rig.poll_at(rig.now.saturating_add(Nanos::PER_SECOND));
+            assert_eq!(rig.seen(), []);
+        }
+    }
+    for _ in 0..3 {
+        rig.next();
+    }
+    assert_eq!(rig.seen().pop(), Some(Seen::Neighbour(WAN, NEXT, Some(other))));
+}
+
+#[test]
+fn messages_in_frames_to_other_stations_are_ignored() {
+    let mut rig = asking();
+    rig.seen();
+    let mut frame = advertisement(0x60, Some(NEXT_MAC));
+    frame[..6].copy_from_slice(&HOST_MAC);
+    rig.punt(PuntCause::Ipv6ForUs, WAN, &frame);
+    let mut frame = solicitation(HOST_IP6, LAN_IP6, &mac_option(1, HOST_MAC));
+    frame[..6].copy_from_slice(&NEXT_MAC);
+    rig.punt(PuntCause::Ipv6ForUs, LAN, &frame);
+    assert_eq!((rig.seen(), rig.dropped(SlowDrop::OtherStation)), (vec![], 2));
 }
 
 #[test]

@@ -93,36 +93,132 @@ fn an_absent_neighbour_that_speaks_is_back() {
 
 #[test]
 fn hold_queues_are_bounded_for_a_neighbour_and_in_all() {
-    let mut rig = Rig::with(Limits { held_total: 12, ..Limits::default() });
+    let limits = Limits { held_per_interface: 12, held_total: 16, ..Limits::default() };
+    let mut rig = Rig::with(limits);
+    rig.glean(LAN, HOST_IP.into(), &packet());
     for n in 0..10 {
         rig.glean(WAN, NEXT, &udp4(HOST_IP, FAR_IP, 63, n));
     }
-    assert_eq!(rig.dropped(SlowDrop::HoldQueueFull), 2);
-    for host in 20..40 {
+    assert_eq!(rig.dropped(SlowDrop::HoldQueueFull), 6);
+    for host in 20..30 {
         rig.glean(WAN, Ipv4Addr::new(198, 51, 100, host).into(), &packet());
     }
+    // Of its own interface, the oldest gave way: two of the four.
     let counters = rig.slow_path.counters();
-    assert_eq!((counters.held, counters.dropped(SlowDrop::HoldFull)), (12, 16));
+    assert_eq!((counters.held, counters.dropped(SlowDrop::HoldFull)), (13, 2));
+    // All together have too many: the interface with most gives way.
+    for host in 20..25 {
+        rig.glean(LAN, Ipv4Addr::new(192, 0, 2, host).into(), &packet());
+    }
+    let counters = rig.slow_path.counters();
+    assert_eq!((counters.held, counters.dropped(SlowDrop::HoldFull)), (16, 4));
+    // Whoever was asked for has been asked.
+    assert_eq!(rig.slow_path.counters().arp_requests, 17);
     rig.seen();
     answer(&mut rig);
-    let sent: Vec<usize> = rig
-        .seen()
-        .iter()
-        .filter_map(|seen| if let Seen::Inject(ip) = seen { Some(ip.len() - 28) } else { None })
-        .collect();
-    assert_eq!(sent, [2, 3, 4, 5, 6, 7, 8, 9]);
+    rig.punt(PuntCause::Arp, LAN, &arp(2, (HOST_MAC, HOST_IP), (LAN_MAC, LAN_IP)));
+    let sent = rig.seen().iter().filter(|seen| matches!(seen, Seen::Inject(_))).count();
+    assert_eq!(sent, 1);
     rig.slow_path.drain();
-    assert_eq!(rig.dropped(SlowDrop::RunEnded), 4);
+    assert_eq!(rig.dropped(SlowDrop::RunEnded), 15);
 }
 
 #[test]
-fn a_full_table_takes_no_more_neighbours() {
-    let mut rig = Rig::with(Limits { neighbours: 1, ..Limits::default() });
+fn the_youngest_packets_of_a_neighbour_go_on() {
+    let mut rig = Rig::new();
+    for n in 0..10 {
+        rig.glean(WAN, NEXT, &udp4(HOST_IP, FAR_IP, 63, n));
+    }
+    rig.seen();
+    answer(&mut rig);
+    let seen = rig.seen();
+    let sent = seen.iter().filter_map(|seen| match seen {
+        Seen::Inject(ip) => Some(ip.len() - 28),
+        _ => None,
+    });
+    assert_eq!(sent.collect::<Vec<_>>(), [6, 7, 8, 9]);
+}
+
+#[test]
+fn who_answers_when_too_many_are_known_counts_as_absent() {
+    let mut rig = Rig::with(Limits { neighbours_per_interface: 1, ..Limits::default() });
     rig.glean(WAN, NEXT, &packet());
-    rig.glean(WAN, Ipv4Addr::new(198, 51, 100, 9).into(), &packet());
-    rig.punt(PuntCause::Arp, LAN, &arp(1, (HOST_MAC, HOST_IP), ([0; 6], LAN_IP)));
-    assert_eq!(rig.dropped(SlowDrop::NeighboursFull), 1);
-    assert!(matches!(&rig.seen()[..], [Seen::Transmit(WAN, _), Seen::Transmit(LAN, _)]));
+    answer(&mut rig);
+    let other = Ipv4Addr::new(198, 51, 100, 9);
+    rig.glean(WAN, other.into(), &packet());
+    rig.seen();
+    rig.punt(PuntCause::Arp, WAN, &arp(2, (HOST_MAC, other), (WAN_MAC, WAN_IP)));
+    assert_eq!((rig.seen(), rig.dropped(SlowDrop::NeighboursFull)), (vec![], 1));
+    rig.glean(WAN, other.into(), &packet());
+    assert_eq!((rig.seen(), rig.dropped(SlowDrop::NeighbourAbsent)), (vec![], 1));
+    // The one that is known goes on, static ones fit, and so do those of other interfaces.
+    rig.glean(WAN, NEXT, &packet());
+    rig.slow_path.add_static_neighbour(WAN, other.into(), HOST_MAC);
+    rig.poll_at(rig.now);
+    rig.glean(LAN, HOST_IP.into(), &packet());
+    rig.punt(PuntCause::Arp, LAN, &arp(2, (HOST_MAC, HOST_IP), (LAN_MAC, LAN_IP)));
+    let known = |uidb, address: IpAddr, mac| Seen::Neighbour(uidb, address, Some(mac));
+    let seen = rig.seen();
+    assert_eq!(seen[..2], [known(WAN, NEXT, NEXT_MAC), Seen::Inject(packet())]);
+    assert_eq!(seen[2], known(WAN, other.into(), HOST_MAC));
+    assert_eq!(seen[4..], [known(LAN, HOST_IP.into(), HOST_MAC), Seen::Inject(packet())]);
+    assert_eq!(rig.slow_path.counters().neighbours_over_limit, 1);
+}
+
+#[test]
+fn a_neighbour_that_the_fast_path_refuses_counts_as_absent_for_a_while() {
+    let mut rig = Rig::new();
+    for fixed in [false, true] {
+        if fixed {
+            rig.slow_path.add_static_neighbour(WAN, NEXT, NEXT_MAC);
+            rig.poll_at(rig.now);
+        } else {
+            rig.glean(WAN, NEXT, &packet());
+            answer(&mut rig);
+        }
+        rig.seen();
+        rig.slow_path.neighbour_refused(rig.now, WAN, NEXT);
+        for _ in 0..100 {
+            rig.glean(WAN, NEXT, &packet());
+        }
+        assert_eq!(rig.seen(), []);
+        rig.poll_at(rig.now.saturating_add(3 * Nanos::PER_SECOND));
+        if fixed {
+            assert_eq!(rig.seen(), [Seen::Neighbour(WAN, NEXT, Some(NEXT_MAC))]);
+        } else {
+            rig.glean(WAN, NEXT, &packet());
+            assert!(matches!(&rig.seen()[..], [Seen::Transmit(WAN, _)]));
+        }
+    }
+    assert_eq!(rig.dropped(SlowDrop::NeighbourAbsent), 100);
+    assert_eq!(rig.dropped(SlowDrop::NeighboursFull), 100);
+}
+
+#[test]
+fn one_packet_goes_round_three_times_at_most() {
+    let mut rig = Rig::new();
+    rig.slow_path.add_static_neighbour(WAN, NEXT, NEXT_MAC);
+    rig.poll_at(rig.now);
+    rig.seen();
+    let mut input = LAN;
+    let mut frame = framed([0xff; 6], HOST_MAC, &packet());
+    for round in 0..6 {
+        let mut punted = rig.punted(PuntCause::IncompleteAdjacency, input, &frame);
+        (punted.output, punted.next_hop) = (WAN, Some(NEXT));
+        rig.give(punted);
+        let resent = rig.actions.drain(..).find_map(|action| match action {
+            Action::Forward { packet, .. } => Some(packet),
+            _ => None,
+        });
+        assert_eq!(resent.is_some(), round < 3, "round {round}");
+        // As the fast path punts it again.
+        if let Some(packet) = resent {
+            frame = packet.frame().to_vec();
+            input = UidbIndex::RECYCLE;
+        }
+        rig.poll_at(rig.now.saturating_add(Nanos::PER_SECOND));
+    }
+    assert_eq!(rig.dropped(SlowDrop::WentRound), 3);
 }
 
 #[test]
