@@ -93,7 +93,7 @@ proptest! {
             let offset = usize::from(*offset);
             let scalar = match (frame.get(offset - 2..offset), frame.get(offset..)) {
                 (Some(e), Some(packet)) => {
-                    scalar::parse(u16::from_be_bytes([e[0], e[1]]), packet, Arrived { group: frame[0] & 1 == 1, injected: false })
+                    scalar::parse(u16::from_be_bytes([e[0], e[1]]), packet, Arrived { group: frame[0] & 1 == 1, ..Arrived::default() })
                 }
                 _ => Parsed::Drop(crate::packet::DropReason::Truncated),
             };
