@@ -3,6 +3,7 @@
 mod launch;
 mod ports;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -137,7 +138,10 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let statics = client.static_neighbours(&parts.config);
     let room = capacity.neighbours(client.usage().adjacencies);
-    let limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    if !virtual_time {
+        limits.seed = RandomState::new().hash_one(limits.seed);
+    }
     let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
     for (uidb, address, mac) in statics {
         slow.add_static_neighbour(uidb, address, mac);

@@ -56,8 +56,10 @@ named! {
         WentRound,
         /// An error is never reported about such a packet (RFC 1812 4.3.2.7, RFC 4443 2.4 e).
         ErrorForbidden,
-        /// More errors of this kind than its limit.
+        /// More errors of this kind than all senders and its interface may have.
         ErrorLimit,
+        /// More errors of this kind than its source may have.
+        ErrorSourceLimit,
         /// The fast path's reason for the drop is not one to report.
         NotReported,
         /// The output MTU leaves no room for fragments.
@@ -93,6 +95,16 @@ named! {
     }
 }
 
+/// A counter for each variant of an enum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counts<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
 /// What the slow path has done so far.
 ///
 /// `punted + reported = resent + answered + consumed + dropped + held` after every call.
@@ -110,9 +122,9 @@ pub struct SlowPathCounters {
     pub consumed: u64,
     /// Fate not known yet: waits for a neighbour.
     pub held: u64,
-    dropped: [u64; SlowDrop::COUNT],
-    icmp_sent: [u64; IcmpKind::COUNT],
-    icmp_suppressed: [u64; IcmpKind::COUNT],
+    dropped: Counts<{ SlowDrop::COUNT }>,
+    icmp_sent: Counts<{ IcmpKind::COUNT }>,
+    icmp_suppressed: Counts<{ IcmpKind::COUNT }>,
     /// Echo replies sent.
     pub echo_replies: u64,
     /// ARP requests sent.
@@ -159,25 +171,25 @@ impl SlowPathCounters {
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: SlowDrop) -> u64 {
-        self.dropped[reason as usize]
+        self.dropped.0[reason as usize]
     }
 
     /// Packets dropped for any reason.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.0.iter().sum()
     }
 
     /// ICMP errors of `kind` sent.
     #[must_use]
     pub fn icmp_sent(&self, kind: IcmpKind) -> u64 {
-        self.icmp_sent[kind as usize]
+        self.icmp_sent.0[kind as usize]
     }
 
     /// ICMP errors of `kind` that the rate limit kept back.
     #[must_use]
     pub fn icmp_suppressed(&self, kind: IcmpKind) -> u64 {
-        self.icmp_suppressed[kind as usize]
+        self.icmp_suppressed.0[kind as usize]
     }
 
     /// True when every packet that came in has one fate.
@@ -193,13 +205,13 @@ impl SlowPathCounters {
             Ok(Done::Answered) => self.answered += 1,
             Ok(Done::Consumed) => self.consumed += 1,
             Ok(Done::Held) => self.held += 1,
-            Err(reason) => self.dropped[reason as usize] += 1,
+            Err(reason) => self.dropped.0[reason as usize] += 1,
         }
     }
 
     pub(super) fn icmp(&mut self, kind: IcmpKind, sent: bool) {
         let counters = if sent { &mut self.icmp_sent } else { &mut self.icmp_suppressed };
-        counters[kind as usize] += 1;
+        counters.0[kind as usize] += 1;
     }
 }
 

@@ -59,9 +59,7 @@ impl SlowPath {
         set_ttl: impl FnOnce(&mut [u8], u8),
     ) -> Fate {
         if punted.input < UidbIndex::FIRST_CONFIGURED {
-            if !self.resend_limit.take(turn.now) {
-                return Err(SlowDrop::ResendLimit);
-            }
+            self.may_resend(turn, &punted)?;
         } else if punted.output == UidbIndex::NONE {
             if ttl <= 1 {
                 return self.report(turn, &punted, Problem::TtlExceeded);
