@@ -3,6 +3,7 @@
 mod launch;
 mod ports;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -138,9 +139,12 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
     let statics = client.static_neighbours(&parts.config);
     let room = capacity.neighbours(client.usage().adjacencies);
-    let limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
-    let record_route = limits.record_route && parts.config.punt.record_route;
-    let limits = Limits { record_route, ..limits };
+    let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    limits.record_route &= parts.config.punt.record_route;
+    if !virtual_time {
+        limits.seed = RandomState::new().hash_one(limits.seed);
+    }
+    let seed = limits.seed;
     let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
     for (uidb, address, mac) in statics {
         slow.add_static_neighbour(uidb, address, mac);
@@ -149,6 +153,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let rates = parts.punt.as_ref().unwrap_or(&parts.config.lpts.rates);
     let sessions = client.lpts(&parts.config);
     let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), client.uidb_limit());
+    let lpts = lpts.seeded(seed);
     let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
     let made = (&pool, lanes, &kit);
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;

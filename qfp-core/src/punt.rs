@@ -29,6 +29,7 @@ mod path_mtu;
 mod reassembly;
 mod record;
 mod resolve;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +48,7 @@ pub use acquaintance::Acquaintance;
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
 pub use exercise::exercise;
 pub use interface::{Interface, VlanTag};
-pub use limit::{Limits, Rate, TokenBucket};
+pub use limit::{Limits, Rate, Share, TokenBucket};
 
 use counters::Fate;
 use icmp::Problem;
@@ -56,6 +57,7 @@ use interface::Interfaces;
 use neighbour::{Event, Neighbours, Step};
 use path_mtu::PathMtus;
 use reassembly::Reassembly;
+use shares::Shares;
 
 /// What the slow path wants done. Packets go to the lcore that they, or what caused them, came from:
 /// those of a flow stay in order.
@@ -161,8 +163,8 @@ pub struct SlowPath {
     interfaces: Interfaces,
     neighbours: Neighbours,
     limits: Limits,
-    icmp_limits: [TokenBucket; IcmpKind::COUNT],
-    resend_limit: TokenBucket,
+    icmp_limits: [Shares; IcmpKind::COUNT],
+    resend_limit: Shares,
     reassembly: Reassembly,
     path_mtus: PathMtus,
     next_id: u16,
@@ -177,8 +179,8 @@ impl SlowPath {
         Self {
             interfaces: Interfaces::new(interfaces),
             neighbours: Neighbours::new(&limits),
-            icmp_limits: limits.icmp.map(TokenBucket::new),
-            resend_limit: TokenBucket::new(limits.resend),
+            icmp_limits: limits.icmp.map(|rate| Shares::new(rate, limits.icmp_share, limits.seed)),
+            resend_limit: Shares::new(limits.resend, limits.resend_share, limits.seed),
             reassembly: Reassembly::default(),
             path_mtus: PathMtus::default(),
             next_id: 0,
@@ -202,6 +204,9 @@ impl SlowPath {
         }
         let interfaces = &self.interfaces;
         self.neighbours.retain_links(|uidb| interfaces.get(uidb).is_some());
+        for shares in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
+            shares.retain(|uidb| interfaces.get(uidb).is_some());
+        }
         let events = step.into_events();
         self.discard(events, actions);
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::counters::{Done, Fate, IcmpKind, SlowDrop};
 use super::frame::{self, Ipv4Header};
 use super::interface::is_host;
+use super::shares::Spent;
 use super::{SlowPath, Turn, network};
 use crate::packet::PuntedPacket;
 use crate::uidb::UidbIndex;
@@ -154,7 +155,7 @@ impl SlowPath {
             return Err(SlowDrop::NoAddress);
         };
         let (kind, icmp_type, code, rest) = problem.v4();
-        self.allow(turn, kind)?;
+        self.allow(turn, kind, about.input, peer)?;
         let mut message = error(icmp_type, code, rest, ip.packet(), MAX_IPV4_ERROR - 28);
         frame::set_checksum(&mut message, 2, checksum::Sum::default());
         let header = Ipv4Header {
@@ -194,7 +195,7 @@ impl SlowPath {
             return Err(SlowDrop::NoAddress);
         };
         let (kind, icmp_type, code, rest) = problem.v6();
-        self.allow(turn, kind)?;
+        self.allow(turn, kind, about.input, peer)?;
         let message = error(icmp_type, code, rest, ip.packet(), MAX_IPV6_ERROR - 48);
         let datagram = frame::icmpv6(src, ip.src(), frame::TTL, message);
         let datagram = datagram.ok_or(SlowDrop::NoBuffer)?;
@@ -225,12 +226,21 @@ impl SlowPath {
         self.interfaces.source_for(about, peer)
     }
 
-    fn allow(&mut self, turn: &Turn<'_>, kind: IcmpKind) -> Result<(), SlowDrop> {
-        if self.icmp_limits[kind as usize].take(turn.now) {
-            return Ok(());
-        }
+    /// Takes an error of this kind to `peer`, about what came in by `input`, from the budget.
+    fn allow(
+        &mut self,
+        turn: &Turn<'_>,
+        kind: IcmpKind,
+        input: UidbIndex,
+        peer: IpAddr,
+    ) -> Result<(), SlowDrop> {
+        let reason = match self.icmp_limits[kind as usize].take(turn.now, input, peer) {
+            Ok(()) => return Ok(()),
+            Err(Spent::Source) => SlowDrop::ErrorSourceLimit,
+            Err(Spent::All) => SlowDrop::ErrorLimit,
+        };
         self.counters.icmp(kind, false);
-        Err(SlowDrop::ErrorLimit)
+        Err(reason)
     }
 }
 

@@ -13,14 +13,29 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// How a budget is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// What each input interface has even when all together have used up the budget.
+    pub interface: Rate,
+    /// The most that one source has of it: a /24 of IPv4 or a /56 of IPv6 on one interface.
+    pub source: Rate,
+}
+
 /// What bounds the work and the memory of the slow path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// ICMP errors, each kind on its own (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp: [Rate; IcmpKind::COUNT],
+    /// How each kind is shared.
+    pub icmp_share: Share,
     /// Packets for neighbours that are known already, which the fast path has not heard of yet,
     /// and injected packets that it punts again.
     pub resend: Rate,
+    /// How that is shared.
+    pub resend_share: Share,
+    /// What the places of sources in shared budgets depend on: to be one that nobody can guess.
+    pub seed: u64,
     /// Packets held for one neighbour; the oldest makes room.
     pub held_per_neighbour: usize,
     /// Packets held for neighbours of one interface; its oldest makes room.
@@ -71,7 +86,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             icmp: [Rate { per_second: 100, burst: 10 }; IcmpKind::COUNT],
+            icmp_share: Share {
+                interface: Rate { per_second: 10, burst: 10 },
+                source: Rate { per_second: 20, burst: 10 },
+            },
             resend: Rate { per_second: 10_000, burst: 1024 },
+            resend_share: Share {
+                interface: Rate { per_second: 1000, burst: 128 },
+                source: Rate { per_second: 2000, burst: 512 },
+            },
+            seed: 0,
             held_per_neighbour: 4,
             held_per_interface: 512,
             held_total: 4096,
