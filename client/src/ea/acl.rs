@@ -25,7 +25,7 @@ use qfp_core::pbr::PbrAction;
 use qfp_core::tables::table_kind;
 
 use self::object::Compiled;
-use crate::acl::AccessList;
+use crate::acl::{AccessList, Fragments};
 use crate::commit::Features;
 use crate::config::{Config, Interface};
 use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosBefore, QosError, QosPlan};
@@ -442,7 +442,10 @@ pub(crate) struct AclDone {
 /// Lines that the configured lists and policies need at most, as far as one can say.
 pub(crate) fn lines_for(config: &Config) -> u32 {
     let aces = |list: &AccessList| {
-        list.resolved(&config.access_lists.objects, MAX_ACES).map_or(0, |aces| aces.len())
+        let aces = list.resolved(&config.access_lists.objects, MAX_ACES).unwrap_or_default();
+        // These have a pattern more, which many others have, too.
+        let by_layer3 = aces.iter().filter(|ace| ace.fragments == Fragments::ByLayer3).count();
+        aces.len() + by_layer3 / 2
     };
     let aces: usize = config.access_lists.lists().map(aces).sum();
     // Both directions, and what is implicit.

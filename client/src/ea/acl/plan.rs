@@ -209,13 +209,7 @@ impl AclAgent {
             all.push((place, Rule { result, patterns: vec![pattern] }));
         }
         if let Some(service) = &name.service {
-            let rules_of = |list: &AccessList| {
-                let rules = rules::of_list::<W>(list, &lists.objects)?;
-                let rules = rules.into_iter().flat_map(|(_, verdict, patterns)| {
-                    patterns.into_iter().map(move |pattern| (pattern, !verdict.denies()))
-                });
-                Ok(rules.collect())
-            };
+            let rules_of = |list: &AccessList| rules::patterns_of::<W>(list, &lists.objects);
             let rules = mqc::compile::<W, RuleError>(
                 &config.policies,
                 service,
