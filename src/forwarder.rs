@@ -89,8 +89,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
             Self::Port(error) => is_usage(error),
-            Self::Commit(CommitError::Acl(error)) => error.is_usage(),
-            Self::Commit(CommitError::Ipsec(error)) => error.is_usage(),
+            Self::Commit(error) => error.is_usage(),
             Self::Marks(_) | Self::SharedCpu(_) => true,
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,

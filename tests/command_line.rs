@@ -122,6 +122,53 @@ fn what_is_no_regular_file_is_refused_at_once_wherever_one_is_read() {
 }
 
 #[test]
+fn every_mistake_of_a_configuration_has_a_line() {
+    let refuse = |config: &str, wanted: &[&str]| {
+        let args = ["--config", "c.toml", "--port", "sink"];
+        refused(&[("c.toml", config.as_bytes())], &args, wanted);
+    };
+    refuse(&format!("[[port]]\n\n{} = 1\n", ["a"; 3000].join(".")), &["c.toml:3: recursion limit"]);
+    refuse(&format!("\n[{}]\n", ["a"; 3000].join(".")), &["c.toml:2: recursion limit"]);
+    refuse(&format!("\nport = {}", "[".repeat(3000)), &["c.toml:2: cannot recurse further"]);
+    for (side, class, wanted) in [
+        ("in", "class class-default\n  set cos 3", "cos cannot be set"),
+        ("out", "class class-default\n  police cir 1 gbps bc 1", "below the largest frame"),
+        ("out", "class class-default\n  police cir percent 10", "percent"),
+        ("out", "class class-default\n  bandwidth percent 10", "traffic manager"),
+    ] {
+        let config = format!(
+            "[[port]]\naddress = [\"192.0.2.1/24\"]\nservice_policy_{side} = \"P\"\n\
+             [qos]\ntext = \"\"\"\npolicy-map P\n {class}\n\"\"\"\n"
+        );
+        refuse(&config, &["c.toml:3: port0: ", wanted]);
+        let explain = ["--config", "c.toml", "--port", "sink", "--explain"];
+        let packet = ["in=port0 src=192.0.2.2 dst=192.0.2.3 proto=tcp dport=1"];
+        let args = [&explain[..], &packet[..]].concat();
+        refused(&[("c.toml", config.as_bytes())], &args, &["c.toml:3: port0: ", wanted]);
+    }
+}
+
+#[test]
+fn numbers_that_no_clock_and_no_memory_has_are_refused() {
+    for args in [
+        "--seconds 1e19",
+        "--seconds NaN",
+        "--seconds=-1",
+        "--trace 4294967295",
+        "--lcores 0-4294967295",
+        "--port synth:flows=1e12",
+        "--port synth:flows=4194305",
+        "--port synth:size=0",
+        "--port synth:count=1e30",
+        "--port synth:zipf=1e999",
+    ] {
+        let value = args.rsplit(['=', ' ']).next().unwrap();
+        let args: Vec<&str> = ["--port", "sink"].into_iter().chain(args.split(' ')).collect();
+        refused(&[], &args, &[value]);
+    }
+}
+
+#[test]
 fn a_configuration_that_is_no_text_is_named_with_line_and_column() {
     let config = ("c.toml", &b"[[port]]\nname = \"p\xff\"\n"[..]);
     refused(&[config], &["--config", "c.toml"], &["c.toml:2:10: ", "not UTF-8"]);

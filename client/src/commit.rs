@@ -76,6 +76,20 @@ pub enum CommitError {
     },
 }
 
+impl CommitError {
+    /// Whether the operator has asked for what cannot be, rather than for more than there is room
+    /// for: exit status 2.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::NoTable(_) => true,
+            Self::Acl(error) => error.is_usage(),
+            Self::Ipsec(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}
+
 /// What the client must know of a started port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortFacts {

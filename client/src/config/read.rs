@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::io;
 use std::path::Path;
 
@@ -117,7 +118,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let source = Source::new(text, file);
         let root = DeTable::parse(source.text).map_err(|error| {
-            let place = error.span().map_or(source.whole(), |span| source.place(span.start));
+            let start = error.span().map_or_else(|| deepest(source.text), |span| span.start);
+            let place = source.place(start);
             Problem::Syntax(Box::new(error)).at(place)
         })?;
         let mut root = Table::open(&source, "the file", root.get_ref(), source.whole(), FILE)?;
@@ -169,6 +171,18 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Where the line with the deepest dotted key begins: that keys are too deep is the one mistake that
+/// the parser gives no place for.
+fn deepest(text: &str) -> usize {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let began = start;
+        start += line.len();
+        (line.matches('.').count(), Reverse(began))
+    });
+    lines.max().map_or(0, |(_, Reverse(began))| began)
 }
 
 fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {

@@ -274,7 +274,7 @@ fn lifetime(
     let Some(mut table) = table.table(key, title, LIFETIME)? else {
         return Ok(Lifetime::default());
     };
-    let mut number = |key| table.number(key, &(1..=u64::MAX));
+    let mut number = |key| table.number(key, &(1..=i64::MAX.unsigned_abs()));
     Ok(Lifetime {
         bytes: number("bytes")?,
         packets: number("packets")?,
