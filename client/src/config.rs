@@ -23,6 +23,7 @@ mod ports;
 mod qos;
 mod read;
 mod recursion;
+mod regular_file;
 mod routes;
 mod table;
 mod texts;
