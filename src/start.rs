@@ -122,8 +122,8 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
     }
-    if let Some(file) = parts.config.state_file() {
-        client.keep_marks(Marks::open(&file)?);
+    if let Some(folder) = parts.config.state_dir() {
+        client.keep_marks(Marks::open(&folder)?);
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
     // Links come up last: what they bring in from then on finds complete tables.

@@ -91,6 +91,9 @@ named! {
         EspFragment,
         /// The sequence number was seen before, or is older than the window (RFC 4303 3.4.3).
         EspReplay,
+        /// The sequence number is beyond those that the SA may accept yet: a restart has to know of
+        /// it first.
+        EspBeyondMark,
         /// The integrity check value is wrong (RFC 4303 3.4.4).
         EspBadIcv,
         /// The padding is longer than the payload, or not what the sender must write.

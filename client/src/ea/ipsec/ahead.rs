@@ -1,0 +1,326 @@
+//! How far ahead of its peer an inbound SA may accept numbers.
+//!
+//! What may be accepted counts as seen after a restart. So there is little of it: as many numbers
+//! as the peer sends packets in 100 ms, and about a thousand where those are fewer. Where the peer
+//! has become slower, what is too much is taken back.
+
+use pal::publication::Grace;
+
+use crate::ipsec::MarkId;
+
+/// Numbers that are let ahead at least. With a vector that comes before the next look, and what an
+/// SA has to be woken with when a process was killed, they are 1024.
+pub(super) const LEAST: u64 = 960;
+/// How many more are not worth a write to the disk.
+const SLACK: u64 = 64;
+/// Most numbers that are let ahead: 100 ms of more packets than any lcore opens.
+const MOST: u64 = 1 << 22;
+/// The time that packets are counted over, nanoseconds.
+const SPAN: u64 = 100_000_000;
+/// The fastest of so many spans counts.
+const SPANS: usize = 10;
+
+/// How many packets a peer sends in 100 ms, at its fastest of the last second.
+#[derive(Clone, Debug, Default)]
+struct Pace {
+    /// When this span began, and packets up to then.
+    since: u64,
+    base: u64,
+    /// Packets of this span, and of those before it.
+    current: u64,
+    before: [u64; SPANS],
+    next: usize,
+}
+
+impl Pace {
+    /// Packets in all up to `now`, nanoseconds. True when a span is over.
+    fn look(&mut self, now: u64, packets: u64) -> bool {
+        let spans = now.saturating_sub(self.since) / SPAN;
+        self.current = packets.saturating_sub(self.base);
+        if spans == 0 {
+            return false;
+        }
+        // What came since the last look came some time in between: the first span has it.
+        for n in 0..spans.min(SPANS as u64) {
+            self.before[self.next] = if n == 0 { self.current } else { 0 };
+            self.next = (self.next + 1) % SPANS;
+        }
+        self.since += spans * SPAN;
+        (self.base, self.current) = (packets, 0);
+        true
+    }
+
+    fn fastest(&self) -> u64 {
+        self.before.iter().copied().fold(self.current, u64::max)
+    }
+}
+
+/// What lcores say of an inbound SA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The highest number that was accepted.
+    pub(super) highest: u64,
+    /// The highest authentic number that was not accepted since it is beyond the limit.
+    pub(super) wanted: u64,
+    /// Authentic packets, whether accepted or beyond the limit.
+    pub(super) packets: u64,
+}
+
+/// What is to be done about a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing.
+    Stay,
+    /// This number is to be written, then it is the limit.
+    Raise(u64),
+    /// This number is to be the limit for a grace period, then it is to be written.
+    Lower(u64),
+}
+
+/// The numbers that an inbound SA may accept.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    pub(super) id: MarkId,
+    /// Lcores accept up to this number. What is written is never below.
+    pub(super) limit: u64,
+    /// The highest number there is.
+    last: u64,
+    pace: Pace,
+    /// The limit was lowered when this began.
+    pub(super) lowering: Option<Grace>,
+}
+
+impl Ahead {
+    pub(super) fn new(id: MarkId, limit: u64, last: u64) -> Self {
+        Self { id, limit, last, pace: Pace::default(), lowering: None }
+    }
+
+    /// What is to be done, `now` of the vectors' clock.
+    pub(super) fn look(&mut self, now: u64, seen: Seen) -> Next {
+        let has_new_pace = self.pace.look(now, seen.packets);
+        let ahead = (self.pace.fastest() / 8 * 7).clamp(LEAST, MOST);
+        // A killed process leaves numbers that may have been accepted: the peer must get past them.
+        let come = seen.highest.max(seen.wanted);
+        let target = come.saturating_add(ahead).min(self.last);
+        let left = self.limit.saturating_sub(come);
+        let is_used = seen.packets > 0 || seen.wanted > 0;
+        if is_used && left < ahead / 2 && target > self.limit {
+            Next::Raise(target)
+        } else if has_new_pace && left > ahead + SLACK && self.lowering.is_none() {
+            Next::Lower(target)
+        } else {
+            Next::Stay
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ipsec::{Direction, Secret};
+
+    fn id() -> MarkId {
+        MarkId::of(Direction::In, &Secret::new(&[7; 20]))
+    }
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn the_pace_is_that_of_the_fastest_tenth_of_a_second_and_is_forgotten_after_one() {
+        let mut pace = Pace::default();
+        let mut packets = 0;
+        for ms in 0..100 {
+            packets += 50;
+            pace.look(ms * MS, packets);
+        }
+        assert_eq!(pace.fastest(), 5000);
+        for ms in 100..1050 {
+            packets += 1;
+            pace.look(ms * MS, packets);
+        }
+        assert!((5000..5051).contains(&pace.fastest()), "{}", pace.fastest());
+        for ms in 1050..2200 {
+            packets += 1;
+            pace.look(ms * MS, packets);
+        }
+        assert_eq!(pace.fastest(), 100);
+        pace.look(60_000 * MS, packets + 7);
+        assert_eq!(pace.fastest(), 106, "what came meanwhile came together, for all that is known");
+    }
+
+    #[test]
+    fn a_limit_that_nothing_comes_near_is_not_written_again() {
+        let mut ahead = Ahead::new(id(), LEAST, u64::MAX);
+        for ms in 0..10_000 {
+            assert_eq!(ahead.look(ms * MS, Seen::default()), Next::Stay);
+        }
+        let seen = |n| Seen { highest: n, wanted: 0, packets: n };
+        assert_eq!(ahead.look(10_000 * MS, seen(400)), Next::Stay);
+        assert_eq!(ahead.look(10_001 * MS, seen(481)), Next::Raise(481 + LEAST));
+    }
+
+    #[test]
+    fn numbers_end_where_they_must() {
+        let last = u64::from(u32::MAX);
+        let mut ahead = Ahead::new(id(), last - 10, last);
+        let seen = |n| Seen { highest: n, wanted: 0, packets: 1 };
+        assert_eq!(ahead.look(MS, seen(last - 20)), Next::Raise(last));
+        ahead.limit = last;
+        assert_eq!(ahead.look(2 * MS, seen(last)), Next::Stay);
+    }
+
+    /// A router with one inbound SA: what it has accepted, what its disk says, what is under way.
+    struct Router {
+        ahead: Ahead,
+        seen: Seen,
+        /// What lcores go by: the limit, and the one before it for as long as they may.
+        limits: Vec<u64>,
+        /// What is written, and what is being written.
+        disk: u64,
+        writing: Option<u64>,
+    }
+
+    impl Router {
+        fn start(disk: u64, exact: bool) -> Self {
+            let limit = if exact || disk == 0 { disk + LEAST } else { disk };
+            let ahead = Ahead::new(id(), limit, u64::MAX);
+            let seen = Seen { highest: disk, ..Seen::default() };
+            Self { ahead, seen, limits: vec![limit], disk: limit, writing: None }
+        }
+
+        /// Whether an authentic packet that comes in order is accepted.
+        fn receive(&mut self, number: u64, lcore: usize) -> bool {
+            let limit = self.limits[lcore % self.limits.len()];
+            let accepted = number > self.seen.highest && number <= limit;
+            if accepted {
+                self.seen.highest = number;
+                self.seen.packets += 1;
+            } else if number > limit {
+                self.seen.wanted = self.seen.wanted.max(number);
+                self.seen.packets += 1;
+            }
+            accepted
+        }
+
+        /// What `IpsecAgent::keep_ahead` does, a step at a time.
+        fn look(&mut self, now: u64) {
+            match self.writing.take() {
+                Some(limit) => {
+                    self.disk = limit;
+                    self.ahead.limit = limit;
+                    self.limits = vec![limit];
+                    return;
+                }
+                None if self.limits.len() > 1 => {
+                    // The grace period is over.
+                    self.limits.truncate(1);
+                    self.writing = Some(self.ahead.limit.max(self.seen.highest));
+                    return;
+                }
+                None => {}
+            }
+            match self.ahead.look(now, self.seen) {
+                Next::Stay => {}
+                Next::Raise(limit) => self.writing = Some(limit),
+                Next::Lower(limit) => {
+                    self.limits = vec![limit, self.limits[0]];
+                    self.ahead.limit = limit;
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        /// So many packets, one each so many microseconds.
+        Packets(u32, u32),
+        /// The peer skips numbers, as it does when it was killed.
+        Skip(u32),
+        Quiet(u32),
+        Look,
+        Replay(u32),
+        Kill,
+        End,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => (1..4000u32, 1..200u32).prop_map(|(n, gap)| Event::Packets(n, gap)),
+            1 => (1..1u32 << 24).prop_map(Event::Skip),
+            2 => (1..3000u32).prop_map(Event::Quiet),
+            4 => Just(Event::Look),
+            2 => any::<u32>().prop_map(Event::Replay),
+            2 => Just(Event::Kill),
+            1 => Just(Event::End),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        /// Whatever happens in whatever order, nothing is accepted twice, and restarts have an
+        /// honest peer lose no more than 1024 packets or what it sends in 100 ms at its fastest.
+        #[test]
+        fn nothing_is_accepted_twice_and_a_restart_costs_little(
+            events in prop::collection::vec(event(), 1..60),
+        ) {
+            let mut accepted = std::collections::BTreeSet::new();
+            let mut router = Router::start(0, true);
+            let (mut now, mut next) = (0u64, 1u64);
+            let (mut lost, mut since_restart) = (0u64, u64::MAX);
+            let mut times: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
+            let mut fastest = 0u64;
+            for (n, event) in events.into_iter().enumerate() {
+                match event {
+                    Event::Packets(count, gap) => for _ in 0..count {
+                        now += u64::from(gap) * 1000;
+                        // The control thread looks each millisecond.
+                        if now / MS != (now - u64::from(gap) * 1000) / MS {
+                            router.look(now);
+                        }
+                        times.push_back(now);
+                        while times.front().is_some_and(|at| now - at > 4 * MS) {
+                            times.pop_front();
+                        }
+                        fastest = fastest.max(25 * times.len() as u64);
+                        if router.receive(next, n) {
+                            prop_assert!(accepted.insert(next), "{} twice", next);
+                            since_restart = u64::MAX;
+                        } else if since_restart != u64::MAX {
+                            lost += 1;
+                            prop_assert!(lost <= fastest.max(1024), "{} lost of {}", lost, fastest);
+                        }
+                        next += 1;
+                    },
+                    Event::Skip(count) => next += u64::from(count),
+                    Event::Quiet(ms) => for _ in 0..ms {
+                        now += MS;
+                        router.look(now);
+                    },
+                    Event::Look => router.look(now),
+                    Event::Replay(which) => {
+                        let which = u64::from(which) % next;
+                        let again = accepted.contains(&which) && router.receive(which, n);
+                        prop_assert!(!again, "{} is accepted again", which);
+                    }
+                    Event::Kill => {
+                        prop_assert!(accepted.last().is_none_or(|last| *last <= router.disk));
+                        // What was under way may have been written, or not.
+                        let disk = router.writing.filter(|_| n % 2 == 0).unwrap_or(router.disk);
+                        router = Router::start(disk, false);
+                        // A peer that has not come as far as what was reserved catches up.
+                        (lost, since_restart) = (if since_restart == u64::MAX { 0 } else { lost }, 0);
+                    }
+                    Event::End => {
+                        let (highest, disk) = (router.seen.highest, router.disk);
+                        router = Router::start(highest.min(disk), highest < disk);
+                        if since_restart == u64::MAX {
+                            lost = 0;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! How far the sequence numbers of keys have come, in a file that outlives the process.
+//!
+//! A mark is the highest number that may have been sent, or accepted, with a key. It is on the disk
+//! before the number is used, so that a process that ends at any moment, and a machine that loses
+//! its power, leave a file that says at least as much as was used: nothing is sent with a number
+//! again, and nothing is accepted again. When a process ends in order its marks are exact.
+//!
+//! There is one file for a machine, whatever the configurations that name its keys are called and
+//! wherever they lie: `sequence-marks` in the folder of states. It has lines of [64
+//! bytes](record::LINE): how many keys there are, then for each who it is, as a hash, its mark,
+//! and a check. A file that was emptied, cut or changed is refused; one that was removed is like
+//! one that never was. Several processes may use the file, each with keys of its own.
+//!
+//! Nothing is ever taken out of it: a key that comes back in years must not repeat its numbers.
+
+mod folder;
+mod record;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use self::store::Store;
+use self::writer::Writer;
+use super::Direction;
+use super::key::Secret;
+
+/// What a key is used for, without saying what it is: half of a hash of it.
+///
+/// Of the key and the direction alone: the same key with another SPI, or with an algorithm that
+/// makes the same nonces of the same numbers, goes on behind what was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct MarkId(u128);
+
+impl MarkId {
+    pub(crate) fn of(direction: Direction, key: &Secret) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"qfp sequence marks\0");
+        hash.update(direction.name());
+        hash.update(b"\0");
+        hash.update(key.bytes());
+        let hash = hash.finalize();
+        Self(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
+    }
+}
+
+/// How far a key has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// No number above it was used.
+    pub(crate) number: u64,
+    /// Whether that is what was used, rather than what was reserved.
+    pub(crate) exact: bool,
+}
+
+impl Mark {
+    /// Of a key that was never used.
+    pub(crate) const UNUSED: Self = Self { number: 0, exact: true };
+
+    /// Numbers up to this one may be used from now on.
+    pub(crate) const fn reserved(number: u64) -> Self {
+        Self { number, exact: false }
+    }
+
+    /// Nothing is used any more, and this was the last.
+    pub(crate) const fn exact(number: u64) -> Self {
+        Self { number, exact: true }
+    }
+}
+
+/// Why marks cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum MarksError {
+    /// The file or its folder cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file or its folder cannot be written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is somewhere else than it says.
+    #[error("{}: is a symbolic link, which is not followed", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A FIFO, a device or a folder.
+    #[error("{}: is not a regular file", path.display())]
+    NoFile {
+        /// What has its name.
+        path: PathBuf,
+    },
+    /// It is somebody else's.
+    #[error("{}: belongs to user {owner}, and must belong to whoever runs the router", path.display())]
+    Owner {
+        /// The file or folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// Others may write it.
+    #[error("{}: has mode {:o}, which lets others in: it must be {wants:o}", path.display(), mode & 0o7777)]
+    Mode {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// What it should be.
+        wants: u32,
+    },
+    /// Part of it is missing.
+    #[error("{}: has {has} bytes of {wants}: without what is missing sequence numbers would repeat", path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// Its length, bytes.
+        has: u64,
+        /// The length that it should have at least.
+        wants: u64,
+    },
+    /// A line is not what was written.
+    #[error("{}:{line}: is not as it was written: without what stood here sequence numbers would repeat", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+    },
+    /// Another process has a key.
+    #[error("{}: the key of SA {sa} is in use by another process: two would use the same sequence numbers", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Whose key it is.
+        sa: String,
+    },
+    /// Nothing can be written beside other work.
+    #[error("no thread that writes sequence marks: {0}")]
+    Thread(io::Error),
+}
+
+/// The marks of this process's keys, and the file that has them.
+///
+/// Without a file they end with the process: enough where its keys do, too.
+#[derive(Debug, Default)]
+pub struct Marks {
+    store: Option<Arc<Mutex<Store>>>,
+    writer: Option<Writer>,
+    marks: BTreeMap<MarkId, Mark>,
+}
+
+impl Marks {
+    /// Marks in the file in `folder`, each of which is made if it is not there.
+    ///
+    /// # Errors
+    /// See [`MarksError`].
+    pub fn open(folder: &Path) -> Result<Self, MarksError> {
+        let store = Arc::new(Mutex::new(Store::open(folder)?));
+        Ok(Self { store: Some(store), ..Self::default() })
+    }
+
+    /// Marks of keys, which are this process's alone from now on, with the names of their SAs. All
+    /// or none.
+    pub(crate) fn claim(&mut self, keys: &[(MarkId, &str)]) -> Result<Vec<Mark>, MarksError> {
+        if let Some(store) = &self.store {
+            let marks = locked(store).claim(keys)?;
+            // What is on its way to the file counts.
+            for ((id, _), mark) in keys.iter().zip(marks) {
+                self.marks.entry(*id).or_insert(mark);
+            }
+        }
+        Ok(keys.iter().map(|(id, _)| self.get(*id)).collect())
+    }
+
+    /// The mark of a key, as far as it is known here.
+    pub(crate) fn get(&self, id: MarkId) -> Mark {
+        self.marks.get(&id).copied().unwrap_or(Mark::UNUSED)
+    }
+
+    /// The mark of a key, whoever's it is, as of the last [`claim`](Self::claim).
+    pub(crate) fn peek(&self, id: MarkId) -> Mark {
+        let known = || locked(self.store.as_ref()?).known(id);
+        self.marks.get(&id).copied().or_else(known).unwrap_or(Mark::UNUSED)
+    }
+
+    /// Lets other processes have a key.
+    pub(crate) fn release(&mut self, id: MarkId) {
+        if let Some(store) = &self.store {
+            locked(store).release(id);
+            self.marks.remove(&id);
+        }
+    }
+
+    /// Writes marks. When this returns they are on the disk: it waits for that.
+    pub(crate) fn write(&mut self, marks: &[(MarkId, Mark)]) -> Result<(), MarksError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        if let Some(store) = &self.store {
+            locked(store).write(marks)?;
+        }
+        self.marks.extend(marks.iter().copied());
+        Ok(())
+    }
+
+    /// Begins to write marks, and does not wait. Not while others are under way. True when
+    /// [`outcome`](Self::outcome) will tell of it, false when it is done.
+    pub(crate) fn begin(&mut self, marks: Vec<(MarkId, Mark)>) -> Result<bool, MarksError> {
+        if let (Some(store), None) = (&self.store, &self.writer) {
+            self.writer = Some(Writer::start(store).map_err(MarksError::Thread)?);
+        }
+        self.marks.extend(marks.iter().copied());
+        let Some(writer) = &mut self.writer else { return Ok(false) };
+        let ended = || MarksError::Thread(io::ErrorKind::BrokenPipe.into());
+        if writer.begin(marks) { Ok(true) } else { Err(ended()) }
+    }
+
+    /// Whether marks are under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.writer.as_ref().is_some_and(Writer::is_busy)
+    }
+
+    /// What has become of those that were under way; none while they are, or without any.
+    pub(crate) fn outcome(&mut self) -> Option<Result<(), MarksError>> {
+        self.writer.as_mut()?.outcome()
+    }
+}
+
+fn locked(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where marks are kept if nobody says another place: the variable `QFP_STATE_DIR`, else
+/// `/var/lib/qfp`; for who is not root, `qfp` in `XDG_STATE_HOME`, else `~/.local/state/qfp`.
+#[must_use]
+pub fn default_state_dir() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(said) = variable("QFP_STATE_DIR") {
+        return said.into();
+    }
+    let own = || {
+        let home = || Some(Path::new(&variable("HOME")?).join(".local/state"));
+        Some(variable("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?.join("qfp"))
+    };
+    let own = if nix::unistd::geteuid().is_root() { None } else { own() };
+    own.unwrap_or_else(|| PathBuf::from("/var/lib/qfp"))
+}
