@@ -147,6 +147,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         fragments,
         reassembled,
         reassemblies_given_up,
+        reassemblies_timed_out,
         ..
     } = control.slow_path;
     let fates = [
@@ -176,6 +177,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("fragments", fragments),
         ("reassembled", reassembled),
         ("reassemblies_given_up", reassemblies_given_up),
+        ("reassemblies_timed_out", reassemblies_timed_out),
         ("inject_queue_full", control.inject_queue_full),
     ];
     let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), control.slow_path.icmp_sent(kind)));

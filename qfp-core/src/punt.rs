@@ -268,11 +268,12 @@ impl SlowPath {
         for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             bucket.advance(now);
         }
-        self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
+        let mut turn = Turn { now, pool, actions };
+        self.expire_fragments(&mut turn);
         let mut step = Step::new(now, &self.limits, &mut self.counters);
         self.neighbours.expire(&mut step);
         let events = step.into_events();
-        self.apply(&mut Turn { now, pool, actions }, events);
+        self.apply(&mut turn, events);
     }
 
     /// When [`SlowPath::poll`] next has something to do.
