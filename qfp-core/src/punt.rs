@@ -2,8 +2,8 @@
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
 //! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08), and puts fragments for the router itself
-//! together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
-//! input gives the same output.
+//! together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come
+//! out, and nothing else happens but that [`Acquaintance`] follows. The same input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
 //! is ever sent because of it.

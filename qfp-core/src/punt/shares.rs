@@ -14,7 +14,7 @@ use pal::clock::Nanos;
 use super::limit::{Rate, Share, TokenBucket};
 use crate::uidb::UidbIndex;
 
-/// Places for sources on each interface.
+/// Places for sources on each interface: a byte of the hash says which.
 const SOURCES: usize = 256;
 
 /// Why there is nothing left.
@@ -74,7 +74,7 @@ impl Shares {
             owed: TokenBucket::full(owed),
             sources: Box::new([Nanos::ZERO; SOURCES]),
         });
-        let place = self.hasher.hash_one(prefix(source)) as usize % SOURCES;
+        let place = usize::from(self.hasher.hash_one(prefix(source)).to_le_bytes()[0]);
         // A rate of 0 never comes round.
         let apart = Nanos::PER_SECOND.checked_div(share.per_second.into()).unwrap_or(u64::MAX);
         let next = &mut interface.sources[place];
