@@ -2,8 +2,9 @@
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
 //! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08) and what it sends itself, and puts fragments
-//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
-//! input gives the same output.
+//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the
+//! time go in, [`Action`]s come out, and nothing else happens but that [`Acquaintance`] follows. The
+//! same input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
 //! is ever sent because of it.
@@ -308,11 +309,12 @@ impl SlowPath {
         for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             bucket.advance(now);
         }
-        self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
+        let mut turn = Turn { now, lcore: 0, pool, actions };
+        self.expire_fragments(&mut turn);
         let mut step = Step::new(now, &self.limits, &mut self.counters);
         self.neighbours.expire(&mut step);
         let events = step.into_events();
-        self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
+        self.apply(&mut turn, events);
     }
 
     /// When [`SlowPath::poll`] next has something to do.

@@ -83,7 +83,7 @@ named! {
 named! {
     /// The kinds of ICMP error, each with a rate limit of its own.
     IcmpKind {
-        /// IPv4 time exceeded, 11/0.
+        /// IPv4 time exceeded, 11.
         Ipv4TimeExceeded,
         /// IPv4 destination unreachable, 3, other than fragmentation needed.
         Ipv4Unreachable,
@@ -91,7 +91,7 @@ named! {
         Ipv4FragmentationNeeded,
         /// IPv4 parameter problem, 12/0.
         Ipv4ParameterProblem,
-        /// IPv6 time exceeded, 3/0.
+        /// IPv6 time exceeded, 3.
         Ipv6TimeExceeded,
         /// IPv6 destination unreachable, 1.
         Ipv6Unreachable,
@@ -166,8 +166,10 @@ pub struct SlowPathCounters {
     pub path_mtus_heeded: u64,
     /// Datagrams for the router itself that were put together.
     pub reassembled: u64,
-    /// Datagrams for the router itself whose fragments did not all come in time.
+    /// Datagrams for the router itself that gave way to others.
     pub reassemblies_given_up: u64,
+    /// Datagrams for the router itself whose fragments did not all come in time.
+    pub reassemblies_timed_out: u64,
     /// Requests for neighbours not known that the budget of their interface did not allow.
     pub requests_limited: u64,
     /// Requests to known neighbours that were put off, likewise.

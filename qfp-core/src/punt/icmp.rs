@@ -23,6 +23,8 @@ const PRECEDENCE: u8 = 6 << 5;
 pub(super) enum Problem {
     /// TTL or hop limit ran out.
     TtlExceeded,
+    /// The other fragments of a datagram to the router have not come in time.
+    ReassemblyTimeExceeded,
     /// No route.
     NoRoute,
     /// The route discards.
@@ -54,6 +56,9 @@ impl Problem {
         const UNREACHABLE: u8 = icmpv4::UNREACHABLE;
         match self {
             Self::TtlExceeded => (IcmpKind::Ipv4TimeExceeded, icmpv4::TIME_EXCEEDED, 0, 0),
+            Self::ReassemblyTimeExceeded => {
+                (IcmpKind::Ipv4TimeExceeded, icmpv4::TIME_EXCEEDED, 1, 0)
+            }
             Self::TooBig { mtu } => {
                 let code = icmpv4::FRAGMENTATION_NEEDED;
                 (IcmpKind::Ipv4FragmentationNeeded, UNREACHABLE, code, u32::from(mtu))
@@ -76,6 +81,9 @@ impl Problem {
         const UNREACHABLE: u8 = icmpv6::UNREACHABLE;
         match self {
             Self::TtlExceeded => (IcmpKind::Ipv6TimeExceeded, icmpv6::TIME_EXCEEDED, 0, 0),
+            Self::ReassemblyTimeExceeded => {
+                (IcmpKind::Ipv6TimeExceeded, icmpv6::TIME_EXCEEDED, 1, 0)
+            }
             Self::TooBig { mtu } => {
                 (IcmpKind::Ipv6PacketTooBig, icmpv6::TOO_BIG, 0, u32::from(mtu))
             }

@@ -73,8 +73,13 @@ pub struct Limits {
     pub delay_ns: u64,
     /// Datagrams for the router itself of which fragments are missing; the oldest makes room.
     pub reassemblies: usize,
-    /// Bytes of all these fragments.
+    /// Of these, from one source: a /24 of IPv4 or a /56 of IPv6 on one interface.
+    pub reassemblies_per_source: usize,
+    /// Bytes that all these fragments take.
     pub reassembly_bytes: usize,
+    /// Of these, from one source. What is below the largest datagram twice over leaves no room for
+    /// such ones.
+    pub reassembly_bytes_per_source: usize,
     /// Whether packets into a Null0 route are reported to their source.
     pub null0_unreachables: bool,
     /// Whether the router writes its address and the time into packets in transit that ask for it
@@ -113,7 +118,9 @@ impl Default for Limits {
             reachable_ns: 240 * Nanos::PER_SECOND,
             delay_ns: 5 * Nanos::PER_SECOND,
             reassemblies: 1024,
+            reassemblies_per_source: 64,
             reassembly_bytes: 4 << 20,
+            reassembly_bytes_per_source: 512 << 10,
             null0_unreachables: true,
             record_route: true,
         }

@@ -98,7 +98,7 @@ fn options_are_no_way_around_an_entry() {
 #[test]
 fn options_are_no_way_around_a_policer_or_a_policy_route() {
     let policer = "service_policy_in = \"SLOW\"\n";
-    let text = "[qos]\ntext = \"\"\"\npolicy-map SLOW\n class class-default\n  police 8000 1500 \
+    let text = "[qos]\ntext = \"\"\"\npolicy-map SLOW\n class class-default\n  police 8000 2000 \
                 conform-action drop exceed-action drop\n\"\"\"\n";
     let map = "policy_route = \"AWAY\"\n";
     let maps = "[[route_map]]\ntext = \"route-map AWAY permit 10\\n set interface null0\"\n";
@@ -251,6 +251,7 @@ fn an_error_about_what_came_out_of_a_tunnel_does_not_leave_by_another_way() {
     assert_eq!(answer.report.drops, [("SpdUnprotected", 1)]);
     // And by the tunnel it does.
     let answer = side(&pair.config(2), 2, WAN, &outer);
-    assert_eq!(ip(&answer, WAN).len(), 1);
-    assert_eq!(ip(&answer, WAN)[0][9], 50);
+    let sent = ip(&answer, WAN);
+    assert_eq!(sent.len(), 1, "{:?} {:?}", answer.report.drops, answer.report.slow_path);
+    assert_eq!(sent[0][9], 50);
 }
