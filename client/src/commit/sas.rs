@@ -38,7 +38,7 @@ impl Client {
 
     /// Lets inbound SAs of lasting keys accept more numbers, which are written first; `now` is that
     /// of the vectors' clock, nanoseconds. With `wait` this is done when it returns; without, a
-    /// thread writes, and a later call has it count. To be called a thousand times a second, or
+    /// thread writes, and a later call has it count. To be called thousands of times a second, or
     /// with `wait` between two vectors.
     pub fn keep_ahead(&mut self, now: u64, wait: bool, events: &mut Vec<SaEvent>) {
         self.ipsec.keep_ahead(&mut self.driver, now, wait, events);

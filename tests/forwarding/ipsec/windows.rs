@@ -266,3 +266,25 @@ fn what_was_accepted_before_a_router_was_killed_is_not_accepted_after_it() {
     let accepted = capture::read(&east.lan).len();
     assert!((3000 - 1024..3000).contains(&accepted), "{accepted} of 3000");
 }
+
+#[test]
+fn in_the_machine_s_time_the_limit_goes_on_with_the_peer() {
+    let pair = Pair::default();
+    let count = 20_000;
+    let each = |n: usize| udp("10.1.0.2", "10.2.0.2", 64, (7, 9), &n.to_be_bytes());
+    let plain: Vec<_> = (0..count).map(each).collect();
+    let sealed = ip(&pair.side(1, LAN, &plain), WAN);
+    let east = East::of(pair);
+    east.receives(&sealed);
+    let running = east.program.start(&east.ports);
+    assert!(l3fwd::is_running(&running.child));
+    std::thread::sleep(Duration::from_secs(2));
+    let (packets, failures) = running.stop("in");
+    // What comes while marks are written is lost; how long that takes is the machine's.
+    assert!(packets > 960, "{packets} of {count}, {failures}");
+    let beyond = failures["EspBeyondMark"].as_u64().unwrap_or(0);
+    eprintln!("{packets} of {count} at once, {beyond} beyond the mark");
+    let inner = capture::read(&east.lan).into_iter().map(|(_, frame)| frame);
+    let different: std::collections::BTreeSet<Vec<u8>> = inner.collect();
+    assert_eq!(different.len() as u64, packets, "each was accepted once");
+}

@@ -1,8 +1,9 @@
 //! How far ahead of its peer an inbound SA may accept numbers.
 //!
 //! What may be accepted counts as seen after a restart. So there is little of it: as many numbers
-//! as the peer sends packets in 100 ms, and about a thousand where those are fewer. Where the peer
-//! has become slower, what is too much is taken back.
+//! as the peer sends packets in 100 ms, and about a thousand where those are fewer. A peer that
+//! begins to send is given what it would send while the disk writes if it went on like this; where
+//! it does not, or has become slower, what is too much is taken back.
 
 use pal::publication::Grace;
 
@@ -19,6 +20,10 @@ const MOST: u64 = 1 << 22;
 const SPAN: u64 = 100_000_000;
 /// The fastest of so many spans counts.
 const SPANS: usize = 10;
+/// The time that the beginning of a burst is judged by, nanoseconds, and how many of these it is
+/// given.
+const BURST: u64 = SPAN / 25;
+const BURSTS: u64 = 4;
 
 /// How many packets a peer sends in 100 ms, at its fastest of the last second.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +60,30 @@ impl Pace {
     }
 }
 
+/// How many packets a peer would send in 16 ms if it went on as in the last few.
+#[derive(Clone, Debug, Default)]
+struct Burst {
+    since: u64,
+    base: u64,
+    current: u64,
+    before: u64,
+}
+
+impl Burst {
+    fn look(&mut self, now: u64, packets: u64) {
+        let elapsed = now.saturating_sub(self.since);
+        self.current = packets.saturating_sub(self.base);
+        if elapsed >= BURST {
+            self.before = self.current.saturating_mul(BURST / 1000) / (elapsed / 1000);
+            (self.since, self.base, self.current) = (now, packets, 0);
+        }
+    }
+
+    fn expected(&self) -> u64 {
+        self.before.max(self.current).saturating_mul(BURSTS)
+    }
+}
+
 /// What lcores say of an inbound SA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -86,28 +115,31 @@ pub(super) struct Ahead {
     /// The highest number there is.
     last: u64,
     pace: Pace,
+    burst: Burst,
     /// The limit was lowered when this began.
     pub(super) lowering: Option<Grace>,
 }
 
 impl Ahead {
     pub(super) fn new(id: MarkId, limit: u64, last: u64) -> Self {
-        Self { id, limit, last, pace: Pace::default(), lowering: None }
+        Self { id, limit, last, pace: Pace::default(), burst: Burst::default(), lowering: None }
     }
 
     /// What is to be done, `now` of the vectors' clock.
     pub(super) fn look(&mut self, now: u64, seen: Seen) -> Next {
         let has_new_pace = self.pace.look(now, seen.packets);
-        let ahead = (self.pace.fastest() / 8 * 7).clamp(LEAST, MOST);
+        self.burst.look(now, seen.packets);
+        let [ahead, more] = [self.pace.fastest(), self.burst.expected()]
+            .map(|packets| (packets / 8 * 7).clamp(LEAST, MOST));
         // A killed process leaves numbers that may have been accepted: the peer must get past them.
         let come = seen.highest.max(seen.wanted);
-        let target = come.saturating_add(ahead).min(self.last);
+        let target = |ahead| come.saturating_add(ahead).min(self.last);
         let left = self.limit.saturating_sub(come);
         let is_used = seen.packets > 0 || seen.wanted > 0;
-        if is_used && left < ahead / 2 && target > self.limit {
-            Next::Raise(target)
+        if is_used && left < ahead / 2 && target(ahead) > self.limit {
+            Next::Raise(target(ahead.max(more)))
         } else if has_new_pace && left > ahead + SLACK && self.lowering.is_none() {
-            Next::Lower(target)
+            Next::Lower(target(ahead))
         } else {
             Next::Stay
         }
@@ -158,7 +190,20 @@ mod tests {
         }
         let seen = |n| Seen { highest: n, wanted: 0, packets: n };
         assert_eq!(ahead.look(10_000 * MS, seen(400)), Next::Stay);
-        assert_eq!(ahead.look(10_001 * MS, seen(481)), Next::Raise(481 + LEAST));
+        assert_eq!(ahead.look(10_100 * MS, seen(481)), Next::Raise(481 + LEAST));
+    }
+
+    #[test]
+    fn a_burst_is_given_what_it_would_come_to_and_loses_it_when_it_ends() {
+        let mut ahead = Ahead::new(id(), LEAST, u64::MAX);
+        let seen = |n| Seen { highest: n, wanted: 0, packets: n };
+        let start = 10_000 * MS;
+        assert_eq!(ahead.look(start, seen(0)), Next::Stay);
+        assert_eq!(ahead.look(start + MS, seen(400)), Next::Stay);
+        assert_eq!(ahead.look(start + 2 * MS, seen(800)), Next::Raise(800 + 3200 / 8 * 7));
+        ahead.limit = 800 + 3200 / 8 * 7;
+        assert_eq!(ahead.look(start + 3 * MS, seen(801)), Next::Stay);
+        assert_eq!(ahead.look(start + SPAN, seen(801)), Next::Lower(801 + LEAST));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{IpsecAgent, Leaving};
 use crate::ipsec::{KeyId, Mark, MarkId, SaEvent};
 
 /// Between two looks at the same SA, nanoseconds: at least, and for each SA that there is.
-const LOOK_AGAIN: u64 = 1_000_000;
+const LOOK_AGAIN: u64 = 200_000;
 const LOOK_AGAIN_EACH: u64 = 300;
 
 /// What lcores say of an SA.
