@@ -49,9 +49,9 @@ pub(super) fn frame_room(config: &Config) -> usize {
     (mtu + LINK_BYTES).max(2048)
 }
 
-pub(super) fn native(parts: &Parts) -> Pool {
+pub(super) fn native(parts: &Parts) -> Result<Pool, StartError> {
     let room = frame_room(&parts.config).max(NATIVE_FRAME);
-    Pool::Native(NativePool::new(parts.buffers.unwrap_or(NATIVE_BUFFERS), room))
+    Ok(Pool::Native(NativePool::try_new(parts.buffers.unwrap_or(NATIVE_BUFFERS), room)?))
 }
 
 #[cfg(feature = "dpdk")]
