@@ -168,3 +168,23 @@ fn vrfs_that_no_memory_holds_are_named() {
     assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
     assert!(outcome.stderr.contains("4094 VRFs"), "{outcome:?}");
 }
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_second_process_with_the_same_file_prefix_is_told_who_has_it() {
+    let prefix = format!("--file-prefix=qfp-{}", std::process::id());
+    let args = ["--port", "dpdk:net_null0,size=60", "--port", "sink", "--seconds", "60", "--"];
+    let eal = ["--no-huge", "--no-pci", "-m", "128", &prefix];
+    let start = || l3fwd::command().args(args).args(eal).spawn().unwrap();
+    let first = start();
+    if !l3fwd::is_running(&first) {
+        return eprintln!("skipped: DPDK does not start: {}", l3fwd::finish(first).stderr);
+    }
+    let second = l3fwd::finish(start());
+    assert_eq!(second.status, 1, "{second:?}");
+    let last = second.stderr.lines().last().unwrap();
+    let wanted = format!("process {} uses the file prefix \"qfp-", first.id());
+    assert!(last.starts_with("l3fwd: DPDK does not start: ") && last.contains(&wanted), "{last}");
+    signal(&first, "-TERM");
+    assert_eq!(l3fwd::finish(first).status, 0);
+}
