@@ -101,14 +101,15 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         #[cfg(feature = "dpdk")]
         match &eal {
             Some(eal) => mbufs(eal, &parts, &ports)?,
-            None => native(&parts),
+            None => native(&parts)?,
         }
         #[cfg(not(feature = "dpdk"))]
-        native(&parts)
+        native(&parts)?
     };
 
     let capacity =
         parts.capacity.unwrap_or_else(|| Capacity::fitting(&parts.config, &parts.routes));
+    enough_memory(&capacity)?;
     let mut client = Client::new(&capacity)?;
     client.set_lcores(cpus.cpus().len());
     for (interface, features) in &parts.features {
@@ -216,6 +217,19 @@ fn interface_names(client: &Client, config: &Config) -> Vec<Option<Arc<str>>> {
         }
     }
     names
+}
+
+/// Refuses tables of VRFs that this machine cannot hold: the kernel would promise their memory, and
+/// end the program when they are written.
+fn enough_memory(capacity: &Capacity) -> Result<(), StartError> {
+    let wanted = capacity.vrf_bytes();
+    match pal::region::available_memory() {
+        Some(available) if wanted > available => {
+            let what = format!("{} VRFs", capacity.vrfs);
+            Err(StartError::NoMemory { what, wanted, available })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn first_cpu() -> Result<CpuList, StartError> {

@@ -148,7 +148,14 @@ impl Client {
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
         capacity.check()?;
-        let mut driver = Driver::with_state(capacity.bytes(), capacity.state_bytes())?;
+        let driver = Driver::with_state(capacity.bytes(), capacity.state_bytes());
+        let mut driver = driver.map_err(|error| match error {
+            DriverError::NoMemory { what, bytes, error } if capacity.vrfs > 0 => {
+                let what = format!("{what} ({} VRFs)", capacity.vrfs);
+                DriverError::NoMemory { what, bytes, error }
+            }
+            error => error,
+        })?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
         let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules, capacity.classes)?;
