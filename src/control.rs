@@ -189,8 +189,9 @@ impl Control {
                     let route = Injected::Route { table, origin, within, packet };
                     injected.push((lcore, route));
                 }
-                Action::Forward { lcore, table, next_hop, packet } => {
-                    injected.push((lcore, Injected::Forward { table, next_hop, packet }));
+                Action::Forward { lcore, table, next_hop, origin, packet } => {
+                    let forward = Injected::Forward { table, next_hop, origin, packet };
+                    injected.push((lcore, forward));
                 }
                 Action::Transmit { lcore, uidb, packet } => {
                     injected.push((lcore, Injected::Transmit(uidb, packet)));

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cargo_metadata::MetadataCommand;
+use sources::{product_code, root, rust_files};
+
+#[path = "support/sources.rs"]
+mod sources;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -57,10 +61,6 @@ fn comments_and_tests_are_not_product_code_and_groups_are_taken_apart() {
                 use crate::never;\n}\n";
     let names = crate_names(&product_code(text));
     assert_eq!(names, BTreeSet::from(["a", "d", "e", "h"].map(str::to_owned)));
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Lines of the fenced block `name` of ARCHITECTURE.md.
@@ -126,47 +126,11 @@ impl Floors {
     }
 }
 
-/// All `.rs` files below `folder`, tests left out.
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.file_stem().is_some_and(|stem| stem == "tests") {
-            continue;
-        }
-        if path.is_dir() {
-            files.extend(rust_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
 /// The top module that a file belongs to; none for `lib.rs`.
 fn module_of(source: &Path, file: &Path) -> Option<String> {
     let first = file.strip_prefix(source).ok()?.components().next()?;
     let name = Path::new(first.as_os_str()).file_stem()?.to_str()?;
     (name != "lib").then(|| name.to_owned())
-}
-
-/// The text without comments and without what is compiled for tests only.
-fn product_code(text: &str) -> String {
-    let mut code = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == "#[cfg(test)]" {
-            if lines.next().is_some_and(|item| item.trim_end().ends_with('{')) {
-                // Up to the brace that closes the item, which is indented as little as its start.
-                let indent = line.len() - line.trim_start().len();
-                lines.by_ref().find(|line| line.len() == indent + 1 && line.ends_with('}'));
-            }
-            continue;
-        }
-        code.push_str(line.split_once("//").map_or(line, |(code, _)| code));
-        code.push('\n');
-    }
-    code
 }
 
 /// First names of all paths that begin with `crate::`, groups taken apart.

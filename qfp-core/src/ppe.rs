@@ -250,9 +250,10 @@ impl Ppe {
                     let how = Injection::new(UidbIndex::RP, table);
                     (Way::Walk(Injection { origin, within, ..how }), UidbIndex::RP, packet)
                 }
-                Injected::Forward { table, next_hop, packet } => {
+                Injected::Forward { table, next_hop, origin, packet } => {
                     let how = Injection::new(UidbIndex::RECYCLE, table);
-                    let way = Way::Walk(Injection { via: next_hop, ..how });
+                    let (via, origin) = (next_hop, Some(origin));
+                    let way = Way::Walk(Injection { via, origin, ..how });
                     (way, UidbIndex::RECYCLE, packet)
                 }
                 Injected::Transmit(uidb, packet) => (Way::Own, uidb, packet),

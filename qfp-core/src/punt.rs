@@ -90,6 +90,8 @@ pub enum Action {
         /// Where it goes, if it has been routed already; its destination may lead elsewhere, since
         /// a policy may have sent it there.
         next_hop: Option<IpAddr>,
+        /// Where it came from.
+        origin: Origin,
         /// The packet.
         packet: Packet,
     },

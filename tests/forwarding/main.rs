@@ -27,6 +27,7 @@ mod live;
 mod neighbours;
 mod paths;
 mod pbr;
+mod policy_oracle;
 mod qos;
 mod routing;
 mod tiny_fragments;

@@ -224,3 +224,20 @@ fn packets_for_the_router_itself_are_not_policy_routed() {
         );
     }
 }
+
+#[test]
+fn packets_that_the_slow_path_looks_at_keep_the_policy_s_next_hop() {
+    let text = "route-map P permit 10\n set ip next-hop 10.2.0.3\n set ipv6 next-hop 2001:db8:2::3";
+    // Router alerts.
+    let mut four = etherparse::Ipv4Header::from_slice(&packet(V4, 64, 1)).unwrap().0;
+    four.options = [148, 4, 0, 0].into();
+    four.total_len += 4;
+    four.header_checksum = four.calc_header_checksum();
+    let four = [&four.to_bytes()[..], &packet(V4, 64, 1)[20..]].concat();
+    let mut six = packet(V6, 64, 1);
+    six.splice(40..40, [six[6], 0, 5, 2, 0, 0, 1, 0]);
+    (six[5], six[6]) = (six[5] + 8, 0);
+    let run = route(&config(text, ""), &[&west(&[four, six])]);
+    assert_eq!(run.report.punts, [("Ipv4Options", 1), ("Ipv6HopByHop", 1)]);
+    assert_eq!(stations(&run), [3, 3]);
+}

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{SlowPathSink, SlowWork};
 use crate::adjacency::AdjacencyTables;
 use crate::counters::LcoreCounters;
-use crate::packet::{DropReason, End, PuntCause, PuntedPacket, Vector};
+use crate::packet::{DropReason, End, L3, PuntCause, PuntedPacket, Vector};
 use crate::tables::Tables;
 use crate::uidb::{UidbIndex, UidbTable};
 
@@ -49,12 +49,11 @@ fn punted(
     let i = slot & 63;
     let l3 = vector.l3(slot);
     let next_hop = match cause {
-        PuntCause::Glean if vector.ipv4.contains(slot) => {
-            Some(IpAddr::V4(Ipv4Addr::from(vector.dst4[i])))
+        PuntCause::Glean => destination(vector, slot),
+        // Where a policy sends it: routed again by its destination it would go elsewhere.
+        PuntCause::Ipv4Options | PuntCause::Ipv6HopByHop => {
+            destination(vector, slot).filter(|hop| !is_in_header(vector, slot, *hop))
         }
-        PuntCause::Glean => Some(IpAddr::V6(Ipv6Addr::from(
-            u128::from(vector.dst6_hi[i]) << 64 | u128::from(vector.dst6_lo[i]),
-        ))),
         PuntCause::IncompleteAdjacency => AdjacencyTables::open(&tables)
             .adjacencies
             .get(vector.adjacency[i] as usize)
@@ -81,4 +80,25 @@ fn punted(
         l3,
         next_hop,
     })
+}
+
+/// Where the packet is routed to: its destination, or a policy's next hop in its place.
+fn destination(vector: &Vector, slot: usize) -> Option<IpAddr> {
+    let i = slot & 63;
+    match vector.l3(slot) {
+        L3::Ipv4 => Some(IpAddr::V4(Ipv4Addr::from(vector.dst4[i]))),
+        L3::Ipv6 => Some(IpAddr::V6(Ipv6Addr::from(
+            u128::from(vector.dst6_hi[i]) << 64 | u128::from(vector.dst6_lo[i]),
+        ))),
+        L3::Other => None,
+    }
+}
+
+/// Whether that is the destination in the packet's own header.
+fn is_in_header(vector: &Vector, slot: usize, address: IpAddr) -> bool {
+    let packet = vector.network(slot);
+    match address {
+        IpAddr::V4(v4) => packet.get(16..20) == Some(&v4.octets()),
+        IpAddr::V6(v6) => packet.get(24..40) == Some(&v6.octets()),
+    }
 }

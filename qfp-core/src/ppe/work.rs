@@ -37,6 +37,8 @@ pub enum Injected {
         table: TableId,
         /// Where it goes, if it has been routed already; its destination may lead elsewhere.
         next_hop: Option<IpAddr>,
+        /// Where it came from: what is said about it must not leave in the clear if it came protected.
+        origin: Origin,
         /// The packet.
         packet: Packet,
     },

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::interface::Interface;
 use crate::packet::PuntedPacket;
-use crate::uidb::UidbIndex;
 use crate::wire::{checksum, ethertype, is_group, protocol};
 
 /// TTL and hop limit of what the router originates (RFC 1812 4.2.2.9).
@@ -44,10 +43,12 @@ pub(super) fn injected(ip: &[u8]) -> Vec<u8> {
 /// in the destination address that it does not have.
 const ROUNDS_AT: usize = 5;
 
-/// How often the packet has been handed to the fast path. Frames from a wire have not been.
+/// How often the packet has been handed to the fast path. Frames from a wire have not been, and have
+/// a sender; one that has none only makes its own rounds fewer.
 pub(super) fn rounds(punted: &PuntedPacket) -> u8 {
-    let injected = punted.input < UidbIndex::FIRST_CONFIGURED;
-    punted.packet.frame().get(ROUNDS_AT).copied().filter(|_| injected).unwrap_or(0)
+    let frame = punted.packet.frame();
+    let injected = frame.get(6..12) == Some(&[0; 6]);
+    frame.get(ROUNDS_AT).copied().filter(|_| injected).unwrap_or(0)
 }
 
 /// As [`injected`], for a packet that has been punted once for each of `rounds`.

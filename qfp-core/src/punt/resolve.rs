@@ -10,7 +10,7 @@ use super::icmp::Problem;
 use super::interface;
 use super::neighbour::{Event, Heard, Key, Mac, Resolution, Step};
 use super::{Action, SlowPath, Turn, frame, network};
-use crate::packet::PuntedPacket;
+use crate::packet::{Origin, PuntedPacket};
 use crate::uidb::UidbIndex;
 use crate::wire::{Ipv4, Ipv6};
 
@@ -186,7 +186,8 @@ pub(super) fn resend(turn: &mut Turn<'_>, punted: PuntedPacket) -> Fate {
     } else {
         // No route leads to a link-local address: such a next hop is found by routing once more.
         let next_hop = punted.next_hop.filter(|hop| !is_link_local(*hop));
-        Action::Forward { lcore, table, next_hop, packet }
+        let origin = Origin { input: punted.input, opened: punted.opened };
+        Action::Forward { lcore, table, next_hop, origin, packet }
     });
     Ok(Done::Resent)
 }

@@ -3,6 +3,7 @@
 
 use etherparse::PacketBuilder;
 
+use super::path::SECOND;
 use crate::gateways::{LAN, Pair, WAN, ip, run};
 use crate::packets::{echo, tcp, udp, with_fragment_field};
 use crate::router::Run;
@@ -182,9 +183,10 @@ fn what_the_router_says_on_a_link_meets_the_policy_too() {
     assert_eq!(east.report.drops, [("SpdDiscard", 1)]);
 }
 
-/// All errors that the east may owe the west for what it has opened.
+/// All errors that the east may owe the west for what it has opened, each at a time of its own.
 fn provoke(east: &str, west: &[Vec<u8>]) -> Run {
-    side(east, 2, WAN, west)
+    let timed: Vec<_> = (0..).zip(west).map(|(n, ip)| (n * SECOND, ip.clone())).collect();
+    run(east, 2, &[], &timed)
 }
 
 /// The same configuration on links whose addresses are the lowest of the router.
@@ -213,9 +215,11 @@ fn an_error_about_what_was_opened_goes_back_by_its_sa_or_not_at_all() {
             udp("10.1.0.2", host, 2, (7, 9), SECRET),
             udp("10.1.0.2", null, 9, (7, 9), SECRET),
             udp("10.1.0.2", host, 9, (7, 77), SECRET),
+            // The slow path sends it on before the list denies it.
+            with_options(udp("10.1.0.2", host, 9, (7, 77), SECRET), &ALERT),
         ];
         let outer = sealed(&packets);
-        assert_eq!(outer.len(), 3);
+        assert_eq!(outer.len(), 4);
         let east = provoke(&config, &outer);
         let sent = ip(&east, WAN);
         assert!(sent.iter().all(|ip| ip[9] == 50), "in the clear: {sent:02x?}");
@@ -225,9 +229,9 @@ fn an_error_about_what_was_opened_goes_back_by_its_sa_or_not_at_all() {
         );
         if answered {
             // Each is understood by the west's host.
-            assert_eq!(sent.len(), 3, "{:?} {:?}", east.report.drops, east.report.slow_path);
+            assert_eq!(sent.len(), 4, "{:?} {:?}", east.report.drops, east.report.slow_path);
             let opened = ip(&side(&west, 1, WAN, &sent), LAN);
-            assert_eq!(opened.len(), 3);
+            assert_eq!(opened.len(), 4);
             assert!(opened.iter().all(|ip| ip[9] == 1 && ip[12..16] == [10, 2, 0, 1]));
         } else {
             assert!(sent.is_empty());
