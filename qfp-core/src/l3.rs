@@ -7,8 +7,10 @@
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+mod source;
 mod stage;
 mod transport;
 
+pub use source::{OwnAddress, own_addresses};
 pub use stage::L3Parse;
 pub use transport::Transport;

@@ -94,7 +94,7 @@ pub static ROUTER: &[Row] = order! {
     "mac-filter"       Ingress Gate::MAC_FILTER, Any,  Some(|_| Box::new(MacFilter));
         "frames for other stations", "drop MacFilter", "own".
     "l3-parse"         Ingress Gate::Always,     Any,  Some(|isa| Box::new(L3Parse::new(isa)));
-        "network header checks", "drop format errors, martians; punt Arp, groups, options", "ING-14".
+        "network header checks", "drop format errors, martians, SourceMac, OwnSource; punt Arp, groups, options", "ING-14".
     "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|isa| Box::new(Classify::new(Side::In, isa)));
         "access list lookup, result only", "nothing", "ING-02".
     "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|isa| Box::new(PbrClassify::new(isa)));

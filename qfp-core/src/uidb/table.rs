@@ -68,6 +68,8 @@ impl Uidb {
     pub const URPF: u64 = 1 << 4;
     /// Bit of [`Uidb::features_in`]: packets are not routed in the global table.
     pub const VRF: u64 = 1 << 7;
+    /// Bit of [`Uidb::features_in`]: packets that claim to come from this router are dropped.
+    pub const SOURCE: u64 = 1 << 10;
     /// There is no such interface.
     pub const ABSENT: u8 = 0;
     /// Shut down: what comes in is dropped.
