@@ -11,6 +11,10 @@ named! {
         UidbDown,
         /// The destination MAC address is not ours, a group or broadcast.
         MacFilter,
+        /// The source MAC address is a group, zero, or this port's own.
+        SourceMac,
+        /// The IP source is an address of this router, or the broadcast of a network of its.
+        OwnSource,
         /// Shorter than the headers it announces.
         Truncated,
         /// Neither IPv4, IPv6, nor anything this interface takes up.
