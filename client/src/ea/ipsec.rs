@@ -131,8 +131,8 @@ pub(crate) struct IpsecAgent {
     marks: Marks,
     /// Inbound SAs whose windows outlive the process, by row of the state.
     ahead: BTreeMap<u32, Ahead>,
-    /// Limits that count once they are written, by row of the state.
-    raising: Vec<(u32, u64)>,
+    /// Marks that are on their way to the disk, by row of the state.
+    syncing: Vec<(u32, u64)>,
     /// When limits were looked at last.
     looked: u64,
     leaving: Vec<Leaving>,
@@ -163,7 +163,7 @@ impl IpsecAgent {
             configured: BTreeMap::new(),
             marks: Marks::default(),
             ahead: BTreeMap::new(),
-            raising: Vec::new(),
+            syncing: Vec::new(),
             looked: 0,
             leaving: Vec::new(),
             asked: HashMap::new(),

@@ -17,7 +17,7 @@ mod sa;
 pub use event::SaEvent;
 pub(crate) use key::KeyId;
 pub use key::{Secret, SecretError};
-pub(crate) use marks::{Mark, MarkId};
+pub(crate) use marks::{Mark, MarkId, UNSYNCED};
 pub use marks::{Marks, MarksError, default_state_dir};
 pub(crate) use sa::RowNumbers;
 pub use sa::{Direction, Lifetime, Sa, SaProblem};

@@ -7,7 +7,7 @@
 
 use pal::publication::Grace;
 
-use crate::ipsec::MarkId;
+use crate::ipsec::{MarkId, UNSYNCED};
 
 /// Numbers that are let ahead at least. With a vector that comes before the next look, and what an
 /// SA has to be woken with when a process was killed, they are 1024.
@@ -110,19 +110,59 @@ pub(super) enum Next {
 #[derive(Clone, Debug)]
 pub(super) struct Ahead {
     pub(super) id: MarkId,
-    /// Lcores accept up to this number. What is written is never below.
+    /// Lcores accept up to this number.
     pub(super) limit: u64,
+    /// What is in the file: never below the limit, for a process that is killed.
+    pub(super) written: u64,
+    /// What is on the disk at least: never further below than is made up for when the machine has
+    /// been started anew.
+    synced: u64,
     /// The highest number there is.
     last: u64,
     pace: Pace,
     burst: Burst,
-    /// The limit was lowered when this began.
-    pub(super) lowering: Option<Grace>,
+    /// The limit has been lowered, and is written when no lcore goes by the one before it: those that
+    /// do have moved on when this grace period is over.
+    is_lowering: bool,
+    pub(super) grace: Option<Grace>,
 }
 
 impl Ahead {
     pub(super) fn new(id: MarkId, limit: u64, last: u64) -> Self {
-        Self { id, limit, last, pace: Pace::default(), burst: Burst::default(), lowering: None }
+        let (written, synced) = (limit, limit);
+        Self {
+            id,
+            limit,
+            written,
+            synced,
+            last,
+            pace: Pace::default(),
+            burst: Burst::default(),
+            is_lowering: false,
+            grace: None,
+        }
+    }
+
+    /// This number is in the file. Returns the limit.
+    pub(super) fn wrote(&mut self, number: u64) -> u64 {
+        self.synced = self.synced.min(number);
+        (self.written, self.is_lowering, self.grace) = (number, false, None);
+        self.limit = number.min(self.synced.saturating_add(UNSYNCED));
+        self.limit
+    }
+
+    /// This number, which was in the file before, is on the disk. Returns the limit.
+    pub(super) fn synced(&mut self, number: u64) -> u64 {
+        self.synced = number.min(self.written);
+        if !self.is_lowering {
+            self.limit = self.written.min(self.synced.saturating_add(UNSYNCED));
+        }
+        self.limit
+    }
+
+    /// Whether the disk may not have what is in the file.
+    pub(super) const fn is_unsynced(&self) -> bool {
+        self.synced != self.written
     }
 
     /// What is to be done, `now` of the vectors' clock.
@@ -136,10 +176,12 @@ impl Ahead {
         let target = |ahead| come.saturating_add(ahead).min(self.last);
         let left = self.limit.saturating_sub(come);
         let is_used = seen.packets > 0 || seen.wanted > 0;
-        if is_used && left < ahead / 2 && target(ahead) > self.limit {
+        if is_used && left < ahead / 2 && target(ahead) > self.written {
             Next::Raise(target(ahead.max(more)))
-        } else if has_new_pace && left > ahead + SLACK && self.lowering.is_none() {
-            Next::Lower(target(ahead))
+        } else if has_new_pace && left > ahead + SLACK && !self.is_lowering {
+            self.is_lowering = true;
+            self.limit = target(ahead);
+            Next::Lower(self.limit)
         } else {
             Next::Stay
         }
@@ -201,7 +243,7 @@ mod tests {
         assert_eq!(ahead.look(start, seen(0)), Next::Stay);
         assert_eq!(ahead.look(start + MS, seen(400)), Next::Stay);
         assert_eq!(ahead.look(start + 2 * MS, seen(800)), Next::Raise(800 + 3200 / 8 * 7));
-        ahead.limit = 800 + 3200 / 8 * 7;
+        assert_eq!(ahead.wrote(800 + 3200 / 8 * 7), 3600);
         assert_eq!(ahead.look(start + 3 * MS, seen(801)), Next::Stay);
         assert_eq!(ahead.look(start + SPAN, seen(801)), Next::Lower(801 + LEAST));
     }
@@ -212,7 +254,7 @@ mod tests {
         let mut ahead = Ahead::new(id(), last - 10, last);
         let seen = |n| Seen { highest: n, wanted: 0, packets: 1 };
         assert_eq!(ahead.look(MS, seen(last - 20)), Next::Raise(last));
-        ahead.limit = last;
+        assert_eq!((ahead.wrote(last), ahead.synced(last)), (last, last));
         assert_eq!(ahead.look(2 * MS, seen(last)), Next::Stay);
     }
 
@@ -222,17 +264,17 @@ mod tests {
         seen: Seen,
         /// What lcores go by: the limit, and the one before it for as long as they may.
         limits: Vec<u64>,
-        /// What is written, and what is being written.
+        /// What is on the disk, and what is on its way there.
         disk: u64,
-        writing: Option<u64>,
+        syncing: Option<u64>,
     }
 
     impl Router {
-        fn start(disk: u64, exact: bool) -> Self {
-            let limit = if exact || disk == 0 { disk + LEAST } else { disk };
+        fn start(mark: u64, exact: bool) -> Self {
+            let limit = if exact || mark == 0 { mark + LEAST } else { mark };
             let ahead = Ahead::new(id(), limit, u64::MAX);
-            let seen = Seen { highest: disk, ..Seen::default() };
-            Self { ahead, seen, limits: vec![limit], disk: limit, writing: None }
+            let seen = Seen { highest: mark, ..Seen::default() };
+            Self { ahead, seen, limits: vec![limit], disk: limit, syncing: None }
         }
 
         /// Whether an authentic packet that comes in order is accepted.
@@ -249,30 +291,29 @@ mod tests {
             accepted
         }
 
-        /// What `IpsecAgent::keep_ahead` does, a step at a time.
-        fn look(&mut self, now: u64) {
-            match self.writing.take() {
-                Some(limit) => {
-                    self.disk = limit;
-                    self.ahead.limit = limit;
-                    self.limits = vec![limit];
-                    return;
-                }
-                None if self.limits.len() > 1 => {
-                    // The grace period is over.
-                    self.limits.truncate(1);
-                    self.writing = Some(self.ahead.limit.max(self.seen.highest));
-                    return;
-                }
-                None => {}
+        /// What `IpsecAgent::keep_ahead` does; `disk` says whether the disk is done.
+        fn look(&mut self, now: u64, disk: bool) {
+            if disk && let Some(number) = self.syncing.take() {
+                self.disk = number;
+                let limit = self.ahead.synced(number);
+                self.limits[0] = limit;
             }
             match self.ahead.look(now, self.seen) {
+                Next::Stay if self.limits.len() > 1 => {
+                    // The grace period is over.
+                    let limit = self.ahead.limit.max(self.seen.highest);
+                    self.limits = vec![self.ahead.wrote(limit)];
+                }
                 Next::Stay => {}
-                Next::Raise(limit) => self.writing = Some(limit),
+                Next::Raise(number) => {
+                    self.limits = vec![self.ahead.wrote(number)];
+                }
                 Next::Lower(limit) => {
                     self.limits = vec![limit, self.limits[0]];
-                    self.ahead.limit = limit;
                 }
+            }
+            if self.syncing.is_none() && self.ahead.is_unsynced() {
+                self.syncing = Some(self.ahead.written);
             }
         }
     }
@@ -287,6 +328,7 @@ mod tests {
         Look,
         Replay(u32),
         Kill,
+        PowerLoss,
         End,
     }
 
@@ -298,6 +340,7 @@ mod tests {
             4 => Just(Event::Look),
             2 => any::<u32>().prop_map(Event::Replay),
             2 => Just(Event::Kill),
+            1 => Just(Event::PowerLoss),
             1 => Just(Event::End),
         ]
     }
@@ -309,11 +352,13 @@ mod tests {
         #[test]
         fn nothing_is_accepted_twice_and_a_restart_costs_little(
             events in prop::collection::vec(event(), 1..60),
+            slow in 1..30u64,
         ) {
             let mut accepted = std::collections::BTreeSet::new();
             let mut router = Router::start(0, true);
             let (mut now, mut next) = (0u64, 1u64);
-            let (mut lost, mut since_restart) = (0u64, u64::MAX);
+            // While the peer is not heard again after a restart: whether what it loses counts.
+            let (mut lost, mut restarted) = (0u64, None);
             let mut times: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
             let mut fastest = 0u64;
             for (n, event) in events.into_iter().enumerate() {
@@ -322,7 +367,7 @@ mod tests {
                         now += u64::from(gap) * 1000;
                         // The control thread looks each millisecond.
                         if now / MS != (now - u64::from(gap) * 1000) / MS {
-                            router.look(now);
+                            router.look(now, (now / MS).is_multiple_of(slow));
                         }
                         times.push_back(now);
                         while times.front().is_some_and(|at| now - at > 4 * MS) {
@@ -331,8 +376,8 @@ mod tests {
                         fastest = fastest.max(25 * times.len() as u64);
                         if router.receive(next, n) {
                             prop_assert!(accepted.insert(next), "{} twice", next);
-                            since_restart = u64::MAX;
-                        } else if since_restart != u64::MAX {
+                            restarted = None;
+                        } else if restarted == Some(true) {
                             lost += 1;
                             prop_assert!(lost <= fastest.max(1024), "{} lost of {}", lost, fastest);
                         }
@@ -341,28 +386,31 @@ mod tests {
                     Event::Skip(count) => next += u64::from(count),
                     Event::Quiet(ms) => for _ in 0..ms {
                         now += MS;
-                        router.look(now);
+                        router.look(now, (now / MS).is_multiple_of(slow));
                     },
-                    Event::Look => router.look(now),
+                    Event::Look => router.look(now, true),
                     Event::Replay(which) => {
                         let which = u64::from(which) % next;
                         let again = accepted.contains(&which) && router.receive(which, n);
                         prop_assert!(!again, "{} is accepted again", which);
                     }
                     Event::Kill => {
-                        prop_assert!(accepted.last().is_none_or(|last| *last <= router.disk));
-                        // What was under way may have been written, or not.
-                        let disk = router.writing.filter(|_| n % 2 == 0).unwrap_or(router.disk);
-                        router = Router::start(disk, false);
+                        prop_assert!(accepted.last().is_none_or(|last| *last <= router.ahead.written));
+                        router = Router::start(router.ahead.written, false);
                         // A peer that has not come as far as what was reserved catches up.
-                        (lost, since_restart) = (if since_restart == u64::MAX { 0 } else { lost }, 0);
+                        if restarted.is_none() {
+                            (lost, restarted) = (0, Some(true));
+                        }
+                    }
+                    Event::PowerLoss => {
+                        // What was not waited for may be on the disk, or not.
+                        let disk = if n % 2 == 0 { router.disk } else { router.ahead.written };
+                        router = Router::start(disk + UNSYNCED, false);
+                        restarted = Some(false);
                     }
                     Event::End => {
-                        let (highest, disk) = (router.seen.highest, router.disk);
-                        router = Router::start(highest.min(disk), highest < disk);
-                        if since_restart == u64::MAX {
-                            lost = 0;
-                        }
+                        let (highest, mark) = (router.seen.highest, router.ahead.written);
+                        router = Router::start(highest.min(mark), highest < mark);
                     }
                 }
             }

@@ -6,7 +6,7 @@ use qfp_core::packet::DropReason;
 
 use super::ahead::{Next, Seen};
 use super::{IpsecAgent, Leaving};
-use crate::ipsec::{KeyId, Mark, MarkId, SaEvent};
+use crate::ipsec::{KeyId, Mark, MarkId, MarksError, SaEvent};
 
 /// Between two looks at the same SA, nanoseconds: at least, and for each SA that there is.
 const LOOK_AGAIN: u64 = 200_000;
@@ -23,8 +23,8 @@ fn seen(state: &SaState) -> Seen {
 
 impl IpsecAgent {
     /// Keeps the limits of inbound SAs ahead of what they accept, at `now` of the vectors' clock:
-    /// writes marks, and has those that are written be limits. With `wait` all of it is done at
-    /// once; without, the disk is not waited for, and most calls do nothing.
+    /// writes marks, and has what is written be limits. With `wait` the disk is waited for; without,
+    /// a thread does that, and most calls do nothing.
     pub(crate) fn keep_ahead(
         &mut self,
         driver: &mut Driver,
@@ -33,89 +33,105 @@ impl IpsecAgent {
         events: &mut Vec<SaEvent>,
     ) {
         if let Some(outcome) = self.marks.outcome() {
-            match outcome {
-                Ok(()) => self.raise(driver),
-                Err(error) => {
-                    self.raising.clear();
-                    self.complain(&error, events);
-                }
-            }
+            self.synced(driver, outcome, events);
         }
         let pause = LOOK_AGAIN.max(LOOK_AGAIN_EACH.saturating_mul(self.ahead.len() as u64));
         let is_early = !wait && now.saturating_sub(self.looked) < pause;
-        if self.ahead.is_empty() || is_early || self.marks.is_busy() {
+        if self.ahead.is_empty() || is_early {
             return;
         }
         self.looked = now;
         let marks = self.look_ahead(driver, now);
-        if marks.is_empty() {
+        let marks: Vec<_> = marks
+            .into_iter()
+            .map(|(row, id, number)| (row, (id, Mark::reserved(number))))
+            .collect();
+        let noted: Vec<_> = marks.iter().map(|(_, mark)| *mark).collect();
+        if let Err(error) = self.marks.note(&noted) {
+            return self.complain(&error, events);
+        }
+        for (row, (_, mark)) in marks {
+            if let Some(ahead) = self.ahead.get_mut(&row) {
+                let limit = ahead.wrote(mark.number);
+                self.raise(driver, row, limit);
+            }
+        }
+        if self.marks.is_busy() {
             return;
         }
-        let written =
-            if wait { self.marks.write(&marks).map(|()| false) } else { self.marks.begin(marks) };
-        match written {
+        let unsynced = self.ahead.iter().filter(|(_, ahead)| ahead.is_unsynced());
+        self.syncing = unsynced.map(|(row, ahead)| (*row, ahead.written)).collect();
+        if self.syncing.is_empty() {
+            return;
+        }
+        let under_way =
+            if wait { self.marks.sync().map(|()| false) } else { self.marks.begin_sync() };
+        match under_way {
             Ok(true) => {}
-            Ok(false) => self.raise(driver),
-            Err(error) => {
-                self.raising.clear();
-                self.complain(&error, events);
-            }
+            Ok(false) => self.synced(driver, Ok(()), events),
+            Err(error) => self.synced(driver, Err(error), events),
         }
     }
 
-    /// Looks at all inbound SAs; returns the marks that are to be written now.
-    fn look_ahead(&mut self, driver: &mut Driver, now: u64) -> Vec<(MarkId, Mark)> {
+    /// Looks at all inbound SAs; returns the numbers that are to be written for their marks now.
+    fn look_ahead(&mut self, driver: &mut Driver, now: u64) -> Vec<(u32, MarkId, u64)> {
         let mut marks = Vec::new();
         let mut lowered = Vec::new();
-        let Self { tables, ahead, raising, .. } = self;
+        let Self { tables, ahead, .. } = self;
         let Some(tables) = tables else { return marks };
         for (row, ahead) in ahead {
             let Some(state) = tables.state(driver, *row) else { continue };
-            let seen = seen(state);
-            match ahead.look(now, seen) {
+            match ahead.look(now, seen(state)) {
                 Next::Stay => {}
                 Next::Raise(limit) => {
-                    // What was written for it before is no less than what it may accept now.
-                    ahead.lowering = None;
-                    marks.push((ahead.id, Mark::reserved(limit)));
-                    raising.push((*row, limit));
+                    marks.push((*row, ahead.id, limit));
                     continue;
                 }
                 Next::Lower(limit) => {
                     state.lower(limit);
-                    ahead.limit = limit;
                     lowered.push(*row);
                     continue;
                 }
             }
-            if ahead.lowering.is_some_and(|grace| driver.all_passed(grace)) {
-                ahead.lowering = None;
+            if ahead.grace.is_some_and(|grace| driver.all_passed(grace)) {
                 // Before they knew of it, lcores may have come further.
-                let limit = ahead.limit.max(state.sequence());
-                marks.push((ahead.id, Mark::reserved(limit)));
-                raising.push((*row, limit));
+                marks.push((*row, ahead.id, ahead.limit.max(state.sequence())));
             }
         }
         if !lowered.is_empty() {
             let grace = driver.grace_period();
             for row in lowered {
                 if let Some(ahead) = self.ahead.get_mut(&row) {
-                    ahead.lowering = Some(grace);
+                    ahead.grace = Some(grace);
                 }
             }
         }
         marks
     }
 
-    /// Has lcores accept what is written.
-    fn raise(&mut self, driver: &Driver) {
+    /// Has lcores accept more.
+    fn raise(&self, driver: &Driver, row: u32, limit: u64) {
+        if let Some(state) = self.state(driver, row) {
+            state.reserve(limit);
+        }
+    }
+
+    /// What was written is on the disk, or cannot be.
+    fn synced(
+        &mut self,
+        driver: &Driver,
+        outcome: Result<(), MarksError>,
+        events: &mut Vec<SaEvent>,
+    ) {
+        let syncing = std::mem::take(&mut self.syncing);
+        if let Err(error) = outcome {
+            return self.complain(&error, events);
+        }
         self.complained = None;
-        for (row, limit) in std::mem::take(&mut self.raising) {
+        for (row, number) in syncing {
             if let Some(ahead) = self.ahead.get_mut(&row) {
-                ahead.limit = limit;
-                if let Some(state) = self.state(driver, row) {
-                    state.reserve(limit);
-                }
+                let limit = ahead.synced(number);
+                self.raise(driver, row, limit);
             }
         }
     }
@@ -166,7 +182,7 @@ impl IpsecAgent {
             }
             std::thread::yield_now();
         }
-        self.raising.clear();
+        self.syncing.clear();
         let exact = self.sas.values().filter_map(|found| {
             let state = self.state(driver, found.held.state)?;
             Some((found.id?, self.last_mark(found.id?, state)))

@@ -1,9 +1,13 @@
 //! How far the sequence numbers of keys have come, in a file that outlives the process.
 //!
-//! A mark is the highest number that may have been sent, or accepted, with a key. It is on the disk
-//! before the number is used, so that a process that ends at any moment, and a machine that loses
-//! its power, leave a file that says at least as much as was used: nothing is sent with a number
-//! again, and nothing is accepted again. When a process ends in order its marks are exact.
+//! A mark is the highest number that may have been sent, or accepted, with a key. It is in the file
+//! before the number is used, so that a process that ends at any moment leaves a file that says at
+//! least as much as was used: nothing is sent with a number again, and nothing is accepted again.
+//! When a process ends in order its marks are exact.
+//!
+//! What is sent waits until its mark is on the disk. What is accepted does not wait, up to
+//! [`UNSYNCED`] numbers beyond the mark that is: where the machine has started anew since, its marks
+//! are taken to be so much higher. Which start of the machine they are of is in the first line.
 //!
 //! There is one file for a machine, whatever the configurations that name its keys are called and
 //! wherever they lie: `sequence-marks` in the folder of states. It has lines of [64
@@ -16,19 +20,18 @@
 mod folder;
 mod record;
 mod store;
+mod syncer;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use self::store::Store;
-use self::writer::Writer;
+use self::syncer::Syncer;
 use super::Direction;
 use super::key::Secret;
 
@@ -50,6 +53,9 @@ impl MarkId {
         Self(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
     }
 }
+
+/// Numbers that may be accepted beyond the mark that is on the disk, if theirs is in the file.
+pub(crate) const UNSYNCED: u64 = 4096;
 
 /// How far a key has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,8 +166,8 @@ pub enum MarksError {
 /// Without a file they end with the process: enough where its keys do, too.
 #[derive(Debug, Default)]
 pub struct Marks {
-    store: Option<Arc<Mutex<Store>>>,
-    writer: Option<Writer>,
+    store: Option<Store>,
+    syncer: Option<Syncer>,
     marks: BTreeMap<MarkId, Mark>,
 }
 
@@ -171,16 +177,14 @@ impl Marks {
     /// # Errors
     /// See [`MarksError`].
     pub fn open(folder: &Path) -> Result<Self, MarksError> {
-        let store = Arc::new(Mutex::new(Store::open(folder)?));
-        Ok(Self { store: Some(store), ..Self::default() })
+        Ok(Self { store: Some(Store::open(folder)?), ..Self::default() })
     }
 
     /// Marks of keys, which are this process's alone from now on, with the names of their SAs. All
     /// or none.
     pub(crate) fn claim(&mut self, keys: &[(MarkId, &str)]) -> Result<Vec<Mark>, MarksError> {
-        if let Some(store) = &self.store {
-            let marks = locked(store).claim(keys)?;
-            // What is on its way to the file counts.
+        if let Some(store) = &mut self.store {
+            let marks = store.claim(keys)?;
             for ((id, _), mark) in keys.iter().zip(marks) {
                 self.marks.entry(*id).or_insert(mark);
             }
@@ -195,14 +199,14 @@ impl Marks {
 
     /// The mark of a key, whoever's it is, as of the last [`claim`](Self::claim).
     pub(crate) fn peek(&self, id: MarkId) -> Mark {
-        let known = || locked(self.store.as_ref()?).known(id);
+        let known = || self.store.as_ref()?.known(id);
         self.marks.get(&id).copied().or_else(known).unwrap_or(Mark::UNUSED)
     }
 
     /// Lets other processes have a key.
     pub(crate) fn release(&mut self, id: MarkId) {
-        if let Some(store) = &self.store {
-            locked(store).release(id);
+        if let Some(store) = &mut self.store {
+            store.release(id);
             self.marks.remove(&id);
         }
     }
@@ -212,38 +216,49 @@ impl Marks {
         if marks.is_empty() {
             return Ok(());
         }
-        if let Some(store) = &self.store {
-            locked(store).write(marks)?;
+        self.note(marks)?;
+        self.sync()
+    }
+
+    /// Waits until everything that was noted is on the disk.
+    pub(crate) fn sync(&self) -> Result<(), MarksError> {
+        self.store.as_ref().map_or(Ok(()), Store::sync)
+    }
+
+    /// Writes marks, and does not wait. The end of the process does not lose them.
+    pub(crate) fn note(&mut self, marks: &[(MarkId, Mark)]) -> Result<(), MarksError> {
+        if let Some(store) = &mut self.store {
+            store.write(marks)?;
         }
         self.marks.extend(marks.iter().copied());
         Ok(())
     }
 
-    /// Begins to write marks, and does not wait. Not while others are under way. True when
-    /// [`outcome`](Self::outcome) will tell of it, false when it is done.
-    pub(crate) fn begin(&mut self, marks: Vec<(MarkId, Mark)>) -> Result<bool, MarksError> {
-        if let (Some(store), None) = (&self.store, &self.writer) {
-            self.writer = Some(Writer::start(store).map_err(MarksError::Thread)?);
-        }
-        self.marks.extend(marks.iter().copied());
-        let Some(writer) = &mut self.writer else { return Ok(false) };
+    /// Begins to wait for the disk. Not while that is under way. True when
+    /// [`outcome`](Self::outcome) will tell of it, false without a file.
+    pub(crate) fn begin_sync(&mut self) -> Result<bool, MarksError> {
+        let Some(store) = &self.store else { return Ok(false) };
+        let file = store.file()?;
+        let syncer = match &mut self.syncer {
+            Some(syncer) => syncer,
+            none => none.insert(Syncer::start().map_err(MarksError::Thread)?),
+        };
         let ended = || MarksError::Thread(io::ErrorKind::BrokenPipe.into());
-        if writer.begin(marks) { Ok(true) } else { Err(ended()) }
+        if syncer.begin(file) { Ok(true) } else { Err(ended()) }
     }
 
-    /// Whether marks are under way.
+    /// Whether the disk is waited for.
     pub(crate) fn is_busy(&self) -> bool {
-        self.writer.as_ref().is_some_and(Writer::is_busy)
+        self.syncer.as_ref().is_some_and(Syncer::is_busy)
     }
 
-    /// What has become of those that were under way; none while they are, or without any.
+    /// Whether what was noted before [`begin_sync`](Self::begin_sync) is on the disk; none while it
+    /// is under way, or has been told.
     pub(crate) fn outcome(&mut self) -> Option<Result<(), MarksError>> {
-        self.writer.as_mut()?.outcome()
+        let outcome = self.syncer.as_mut()?.outcome()?;
+        let unwritable = |source| self.store.as_ref().map(|store| store.unwritable(source));
+        Some(outcome.or_else(|source| unwritable(source).map_or(Ok(()), Err)))
     }
-}
-
-fn locked(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where marks are kept if nobody says another place: the variable `QFP_STATE_DIR`, else

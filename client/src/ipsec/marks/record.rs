@@ -11,7 +11,9 @@ const BODY: usize = 51;
 /// Hexadecimal digits of a check.
 const CHECK: usize = LINE - BODY - 2;
 /// How the first line begins.
-const TITLE: &str = "qfp sequence marks 1, keys: ";
+const TITLE: &str = "qfp marks 1, boot ";
+/// What stands between the start of the machine and the number of keys.
+const KEYS: &str = ", keys ";
 
 /// The mark of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +43,17 @@ impl Record {
     }
 }
 
-/// The first line of a file of so many records: one that has fewer has been cut.
-pub(super) fn title(records: u64) -> [u8; LINE] {
-    with_check(&format!("{TITLE}{records}"))
+/// The first line of a file of so many records, which were written since the machine was started
+/// like this: one that has fewer has been cut.
+pub(super) fn title(records: u64, boot: u32) -> [u8; LINE] {
+    with_check(&format!("{TITLE}{boot:08x}{KEYS}{records}"))
 }
 
-/// How many records there are, by the first line; none if it is not as it was written.
-pub(super) fn parse_title(line: &[u8; LINE]) -> Option<u64> {
-    checked(line)?.strip_prefix(TITLE)?.trim_end().parse().ok()
+/// How many records there are, and the start of the machine, by the first line; none if it is not
+/// as it was written.
+pub(super) fn parse_title(line: &[u8; LINE]) -> Option<(u64, u32)> {
+    let (boot, records) = checked(line)?.strip_prefix(TITLE)?.split_once(KEYS)?;
+    Some((records.trim_end().parse().ok()?, u32::from_str_radix(boot, 16).ok()?))
 }
 
 fn with_check(body: &str) -> [u8; LINE] {
@@ -89,15 +94,15 @@ mod tests {
                 assert_eq!(Record::parse(&other), None, "byte {byte}");
             }
         }
-        assert_eq!(Record::parse(&title(3)), None);
+        assert_eq!(Record::parse(&title(3, 0)), None);
     }
 
     #[test]
     fn the_first_line_counts_the_others() {
-        for records in [0, 1, 9, 10, 1 << 40] {
-            assert_eq!(parse_title(&title(records)), Some(records));
+        for (records, boot) in [(0, 0), (1, 1), (9, u32::MAX), (10, 7), (1 << 40, 7)] {
+            assert_eq!(parse_title(&title(records, boot)), Some((records, boot)));
         }
-        let mut other = title(12);
+        let mut other = title(12, 0x1234_5678);
         other.swap(TITLE.len(), TITLE.len() + 1);
         assert_eq!(parse_title(&other), None);
     }

@@ -12,7 +12,7 @@ use nix::libc;
 
 use super::folder::{Folder, Turn};
 use super::record::{LINE, Record, parse_title, title};
-use super::{Mark, MarkId, MarksError};
+use super::{Mark, MarkId, MarksError, UNSYNCED};
 
 /// How often a line that another process may just be writing is read again.
 const PATIENCE: u32 = 100;
@@ -26,6 +26,9 @@ const PATIENCE: u32 = 100;
 pub(super) struct Store {
     folder: Folder,
     file: File,
+    /// Which start of the machine this is, and which one the file is of.
+    boot: u32,
+    of_boot: Option<u32>,
     /// Places of records, counted from 1.
     places: HashMap<MarkId, u64>,
     /// Marks as they were when all of them were read last.
@@ -40,10 +43,14 @@ impl Store {
         let folder = Folder::open(folder)?;
         let path = folder.file();
         let turn = folder.turn().map_err(|source| MarksError::Read { path, source })?;
-        let file = open_or_make(&folder, &turn)?;
+        let boot = this_boot();
+        let file = open_or_make(&folder, &turn, boot)?;
         let (places, known, own) = (HashMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut store = Self { folder, file, places, known, own };
+        let mut store = Self { folder, file, boot, of_boot: None, places, known, own };
         store.read(&turn)?;
+        if store.of_boot != Some(boot) || boot == 0 {
+            store.after_boot(&turn).map_err(|source| store.unwritable(source))?;
+        }
         Ok(store)
     }
 
@@ -88,9 +95,30 @@ impl Store {
         }
     }
 
-    /// Writes marks that were claimed. When this returns they are on the disk.
-    ///
-    /// Costs one write for each, and one wait for the disk.
+    /// Raises marks to what may have been accepted when the machine stopped: the disk need not have
+    /// the last of them.
+    fn after_boot(&mut self, _: &Turn) -> io::Result<()> {
+        for (id, mark) in self.known.iter_mut().filter(|(_, mark)| !mark.exact) {
+            mark.number = mark.number.saturating_add(UNSYNCED);
+            let place = self.places.get(id).ok_or(io::ErrorKind::NotFound)?;
+            self.file.write_all_at(&Record { id: *id, mark: *mark }.line(), place * LINE as u64)?;
+        }
+        self.file.sync_all()?;
+        self.file.write_all_at(&title(self.places.len() as u64, self.boot), 0)?;
+        self.file.sync_all()
+    }
+
+    /// The file, for a thread that waits for the disk.
+    pub(super) fn file(&self) -> Result<File, MarksError> {
+        self.file.try_clone().map_err(|source| self.unwritable(source))
+    }
+
+    /// Waits for the disk.
+    pub(super) fn sync(&self) -> Result<(), MarksError> {
+        self.file.sync_data().map_err(|source| self.unwritable(source))
+    }
+
+    /// Writes marks that were claimed: one write for each.
     pub(super) fn write(&mut self, marks: &[(MarkId, Mark)]) -> Result<(), MarksError> {
         if !self.is_there() {
             let turn = self.folder.turn().map_err(|source| self.unreadable(source))?;
@@ -107,7 +135,7 @@ impl Store {
             let place = place.ok_or(io::ErrorKind::NotFound)?;
             self.file.write_all_at(&Record { id: *id, mark: *mark }.line(), place * LINE as u64)?;
         }
-        self.file.sync_data()
+        Ok(())
     }
 
     /// Reads all of it, and cuts off what was being added when a process ended.
@@ -121,7 +149,7 @@ impl Store {
         }
         self.file.read_exact_at(&mut first, 0).map_err(unreadable)?;
         let line = |line| MarksError::Line { path: path(), line };
-        let records = parse_title(&first).ok_or_else(|| line(1))?;
+        let (records, boot) = parse_title(&first).ok_or_else(|| line(1))?;
         let wants = records.saturating_add(1).saturating_mul(LINE as u64);
         if len < wants {
             return Err(MarksError::Cut { path: path(), has: len, wants });
@@ -139,7 +167,7 @@ impl Store {
             places.insert(id, place);
             known.insert(id, mark);
         }
-        (self.places, self.known) = (places, known);
+        (self.places, self.known, self.of_boot) = (places, known, Some(boot));
         Ok(())
     }
 
@@ -172,7 +200,7 @@ impl Store {
         let lines: Vec<u8> = records.iter().flat_map(|record| record.line()).collect();
         self.file.write_all_at(&lines, (before + 1) * LINE as u64)?;
         self.file.sync_all()?;
-        self.file.write_all_at(&title(before + records.len() as u64), 0)?;
+        self.file.write_all_at(&title(before + records.len() as u64, self.boot), 0)?;
         self.file.sync_all()
     }
 
@@ -187,7 +215,7 @@ impl Store {
         self.read(turn)?;
         let mut lost = std::mem::take(&mut self.known);
         lost.extend(&self.own);
-        self.file = open_or_make(&self.folder, turn)?;
+        self.file = open_or_make(&self.folder, turn, self.boot)?;
         self.read(turn)?;
         let missing = lost.iter().filter(|(id, _)| !self.known.contains_key(id));
         let missing = missing.map(|(id, mark)| Record { id: *id, mark: *mark }).collect();
@@ -200,7 +228,8 @@ impl Store {
             self.known.get(id).is_none_or(|known| known.number <= mark.number)
         };
         let own: Vec<_> = own.into_iter().filter(higher).collect();
-        self.write_all(&own).map_err(|source| self.unwritable(source))
+        self.write_all(&own).map_err(|source| self.unwritable(source))?;
+        self.sync()
     }
 
     /// Locks a record, and reads it.
@@ -248,7 +277,7 @@ impl Store {
         MarksError::Read { path: self.path(), source }
     }
 
-    fn unwritable(&self, source: io::Error) -> MarksError {
+    pub(super) fn unwritable(&self, source: io::Error) -> MarksError {
         MarksError::Write { path: self.path(), source }
     }
 
@@ -257,10 +286,16 @@ impl Store {
     }
 }
 
-fn open_or_make(folder: &Folder, turn: &Turn) -> Result<File, MarksError> {
+/// Tells this start of the machine from others; 0 if it cannot be told.
+fn this_boot() -> u32 {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
+}
+
+fn open_or_make(folder: &Folder, turn: &Turn, boot: u32) -> Result<File, MarksError> {
     if let Some(file) = folder.open_file()? {
         return Ok(file);
     }
-    let made = folder.make_file(turn, &title(0));
+    let made = folder.make_file(turn, &title(0, boot));
     made.map_err(|source| MarksError::Write { path: folder.file(), source })
 }

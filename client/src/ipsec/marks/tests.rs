@@ -235,14 +235,17 @@ fn what_cannot_be_written_is_an_error_before_anything_is_promised() {
 }
 
 #[test]
-fn marks_that_are_written_beside_other_work_tell_when_they_are() {
+fn the_disk_is_waited_for_beside_other_work() {
     let (_dir, states, _) = folder();
     let mut marks = Marks::open(&states).unwrap();
     claim(&mut marks, [1]);
     for number in 1..50 {
-        assert!(marks.begin(vec![(id(1), Mark::reserved(number))]).unwrap());
-        assert!(marks.is_busy());
-        let deadline = Instant::now() + Duration::from_secs(30);
+        marks.note(&[(id(1), Mark::reserved(number))]).unwrap();
+        let mut other = Marks::open(&states).unwrap();
+        claim(&mut other, [2]);
+        assert_eq!(other.peek(id(1)), Mark::reserved(number), "it is in the file before");
+        assert!(marks.begin_sync().unwrap() && marks.is_busy());
+        let deadline = Instant::now() + Duration::from_secs(60);
         let outcome = loop {
             match marks.outcome() {
                 Some(outcome) => break outcome,
@@ -251,16 +254,27 @@ fn marks_that_are_written_beside_other_work_tell_when_they_are() {
             }
         };
         outcome.unwrap();
-        assert!(!marks.is_busy());
-        let mut other = Marks::open(&states).unwrap();
-        claim(&mut other, [2]);
-        assert_eq!(other.peek(id(1)), Mark::reserved(number));
+        assert!(!marks.is_busy() && marks.outcome().is_none());
     }
-    std::fs::remove_dir_all(&states).unwrap();
-    marks.begin(vec![(id(1), Mark::reserved(50))]).unwrap();
-    while marks.is_busy() {
-        if let Some(outcome) = marks.outcome() {
-            assert!(outcome.is_err());
-        }
+}
+
+#[test]
+fn when_the_machine_was_started_anew_marks_are_as_high_as_may_have_been_accepted() {
+    let (_dir, states, file) = folder();
+    let mut marks = Marks::open(&states).unwrap();
+    claim(&mut marks, [1, 2]);
+    marks.write(&[(id(1), Mark::reserved(1000)), (id(2), Mark::exact(2000))]).unwrap();
+    drop(marks);
+    assert_eq!(numbers(&mut Marks::open(&states).unwrap(), [1, 2]), [1000, 2000]);
+    let mut text = std::fs::read(&file).unwrap();
+    text[..LINE].copy_from_slice(&super::record::title(2, 0x1234_5678));
+    std::fs::write(&file, text).unwrap();
+    for _ in 0..2 {
+        let mut marks = Marks::open(&states).unwrap();
+        assert_eq!(
+            numbers(&mut marks, [1, 2]),
+            [1000 + UNSYNCED, 2000],
+            "once, and not exact ones"
+        );
     }
 }
