@@ -168,7 +168,11 @@ fn more_spoofed_senders_than_there_are_adjacencies_lock_nobody_out() {
     // Only the first waited, and none went round.
     assert!(run.report.punts.contains(&("Glean", 1)), "{:?}", run.report.punts);
     assert_eq!((counted(&run, "neighbours_learnt"), counted(&run, "neighbours_refused")), (5, 0));
-    assert_eq!(counted(&run, "unsolicited_gave_way"), u64::from(senders) - 1024);
+    // Strangers' requests have a rate of their own; what passes it is known as far as there is room.
+    let flow = qfp::core::lpts::FlowType::ArpForUs.label();
+    let heard = run.report.policed.iter().find(|one| one.flow == flow).unwrap().passed;
+    assert!(heard > 2 * 1024 && heard < u64::from(senders));
+    assert_eq!(counted(&run, "unsolicited_gave_way"), heard - 1024);
 }
 
 #[test]
