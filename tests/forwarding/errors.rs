@@ -227,13 +227,22 @@ fn errors_are_not_sent_about_errors_fragments_and_groups() {
 
 #[test]
 fn errors_are_limited_in_the_time_of_the_packets() {
-    let (host, there, ..) = FAMILIES[0];
-    // Four seconds of 1000 packets each.
-    let packet = frame(mac(1, 1), mac(1, 2), &[], &udp(host, there, 1, (1, 2), &payload(40)));
-    let received: Vec<Timed> =
-        (0..4000).map(|n| (1_000_000_000 + n * 1_000_000, packet.clone())).collect();
-    let run = route(TWO_NETWORKS, &[&received]);
-    let answers = run.sent[0].len();
-    assert!((390..=410).contains(&answers), "{answers} in four seconds at 100 a second");
-    assert_eq!(run.report.punts, [("IpTtlExceeded", 4000)]);
+    let config =
+        format!("{TWO_NETWORKS}[[route]]\nprefix = \"100.64.0.0/10\"\nvia = \"10.1.0.2\"\n");
+    let there = FAMILIES[0].1;
+    // One sender has 20 a second. All have 100, and their interface is owed 10.
+    for (senders, limits) in [(1, 80..=90), (4000, 390..=460)] {
+        // Four seconds of 1000 packets each.
+        let from = |n: u64| {
+            let host =
+                format!("100.{}.{}.1", 64 + n % senders / 256, n % 256 * u64::from(senders > 1));
+            let packet = udp(&host, there, 1, (1, 2), &payload(40));
+            (1_000_000_000 + n * 1_000_000, frame(mac(1, 1), mac(1, 2), &[], &packet))
+        };
+        let received: Vec<Timed> = (0..4000).map(from).collect();
+        let run = route(&config, &[&received]);
+        let answers = run.sent[0].len();
+        assert!(limits.contains(&answers), "{answers} for {senders} senders in four seconds");
+        assert_eq!(run.report.punts, [("IpTtlExceeded", 4000)]);
+    }
 }

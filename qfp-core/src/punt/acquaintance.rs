@@ -52,8 +52,7 @@ impl Acquaintance {
         }
     }
 
-    /// Whether the router has asked for `address` on the link of `uidb`, or is to ask for it, and
-    /// has no answer yet.
+    /// Whether the router has asked for `address` on the link of `uidb`, and has no answer yet.
     #[must_use]
     pub fn awaits(&self, uidb: UidbIndex, address: IpAddr) -> bool {
         self.contains(&Fact::Awaited(uidb, address))

@@ -110,7 +110,9 @@ impl Default for Limits {
             unresolved: 65_536,
             unsolicited_per_interface: 1024,
             unsolicited: 16_384,
-            requests_rate: Rate { per_second: 2000, burst: 400 },
+            // A scan of 20 000 packets a second must send 8 to an address to be worth as much as an
+            // honest sender after most of a second: that many addresses can still be asked for.
+            requests_rate: Rate { per_second: 2500, burst: 500 },
             refresh_rate: Rate { per_second: 1000, burst: 200 },
             requests: 3,
             retransmit_ns: Nanos::PER_SECOND,

@@ -84,7 +84,7 @@ impl State {
     }
 
     fn awaits(self) -> bool {
-        matches!(self, Self::Incomplete { .. } | Self::Probing { .. })
+        matches!(self, Self::Incomplete { asked: 1.., .. } | Self::Probing { .. })
     }
 
     /// Known, and counted as such.

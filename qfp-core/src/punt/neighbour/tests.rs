@@ -60,7 +60,11 @@ fn check(neighbours: &Neighbours, limits: &Limits, keys: &[Key]) -> Result<(), T
     let acquaintance = neighbours.acquaintance();
     for &key in keys {
         let state = neighbours.entries.get(&key).map(|entry| entry.state);
-        let awaited = matches!(state, Some(State::Incomplete { .. } | State::Probing { .. }));
+        let awaited = match state {
+            Some(State::Incomplete { asked, .. }) => asked > 0,
+            Some(State::Probing { .. }) => true,
+            _ => false,
+        };
         prop_assert_eq!(acquaintance.awaits(key.0, key.1), awaited, "{:?}", state);
         for last in 0..5 {
             let mac = [2, 0, 0, 0, 0, last];

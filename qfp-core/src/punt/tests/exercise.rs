@@ -78,7 +78,16 @@ proptest! {
     fn no_bytes_break_it_and_every_packet_has_one_fate(
         inputs in prop::collection::vec(input(), 1..60),
     ) {
-        let limits = Limits { held_total: 6, held_per_neighbour: 3, neighbours: 4, ..Limits::default() };
+        let limits = Limits {
+            held_total: 6,
+            held_per_neighbour: 3,
+            neighbours: 4,
+            unresolved: 4,
+            unsolicited: 2,
+            reassemblies: 3,
+            reassemblies_per_source: 2,
+            ..Limits::default()
+        };
         let mut rig = Rig::with(limits);
         for input in inputs {
             let pool = rig.cache.as_mut().unwrap();
