@@ -9,7 +9,7 @@
 //! - [`ring`]: bounded queues between lcores
 //! - [`lcore`]: threads that own a CPU
 //! - [`clock`]: time as an argument
-//! - [`file`]: regular files, read within bounds
+//! - [`mod@file`]: regular files, read within bounds
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
