@@ -172,11 +172,21 @@ impl<'c> Interface<'c> {
     /// The VRF whose table its packets are routed in.
     #[must_use]
     pub fn vrf(&self) -> Option<&'c str> {
-        let layer3 = match self.kind {
+        self.visible_layer3().vrf.as_deref()
+    }
+
+    /// Whether packets may come in that claim to come from the router itself.
+    #[must_use]
+    pub fn allows_own_source(&self) -> bool {
+        self.visible_layer3().allow_own_source
+    }
+
+    /// What it does with packets; for an entry of a policy, what its interface does.
+    fn visible_layer3(&self) -> &'c Layer3 {
+        match self.kind {
             Kind::Policy { port, vlan, .. } => vlan.map_or(&port.layer3, |vlan| &vlan.layer3),
             _ => self.layer3(),
-        };
-        layer3.vrf.as_deref()
+        }
     }
 
     /// Which sources its packets may have.
@@ -250,6 +260,7 @@ static NOTHING: &Layer3 = &Layer3 {
     addresses: Vec::new(),
     vrf: None,
     urpf: None,
+    allow_own_source: false,
     acl_in: Vec::new(),
     acl_out: Vec::new(),
     policy_route: None,

@@ -82,6 +82,9 @@ pub struct Layer3 {
     pub vrf: Option<String>,
     /// Which sources packets may have.
     pub urpf: Option<Urpf>,
+    /// Whether packets may come in that claim to come from the router itself: from its MAC address,
+    /// its IP addresses, or the broadcast of a network of its.
+    pub allow_own_source: bool,
     /// Access lists that packets must pass when they are received, at most one of each family.
     pub acl_in: Vec<String>,
     /// Access lists that packets must pass before they are sent, likewise.

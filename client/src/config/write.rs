@@ -110,6 +110,9 @@ pub(super) fn write_layer3(f: &mut Formatter<'_>, layer3: &Layer3) -> fmt::Resul
             writeln!(f, "urpf_allow_default = true")?;
         }
     }
+    if layer3.allow_own_source {
+        writeln!(f, "allow_own_source = true")?;
+    }
     write_names(f, "acl_in", &layer3.acl_in)?;
     write_names(f, "acl_out", &layer3.acl_out)?;
     for (key, name) in [
@@ -263,12 +266,12 @@ mod tests {
         pub(super) fn layer3()(
             addresses in networks(),
             vrf in of(any::<String>()),
-            urpf in urpf(),
+            (urpf, allow_own_source) in (urpf(), any::<bool>()),
             (acl_in, acl_out, policy_route) in bindings(),
             (service_policy_in, service_policy_out) in services(),
         ) -> Layer3 {
             Layer3 {
-                addresses, vrf, urpf, acl_in, acl_out, policy_route, service_policy_in,
+                addresses, vrf, urpf, allow_own_source, acl_in, acl_out, policy_route, service_policy_in,
                 service_policy_out,
             }
         }

@@ -43,6 +43,7 @@ pub(in crate::config) const TUNNEL: &[&str] = &[
     "vrf",
     "urpf",
     "urpf_allow_default",
+    "allow_own_source",
     "acl_in",
     "acl_out",
     "policy_route",
