@@ -24,5 +24,6 @@ mod paths;
 mod pbr;
 mod qos;
 mod routing;
+mod sources;
 mod vlans;
 mod vrf;
