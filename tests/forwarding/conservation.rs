@@ -106,7 +106,7 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::BadUidbIdx, 0, frame(mac(1, 1), mac(1, 2), &[Tag(DOT1Q, 5)], &v4())),
         (R::UidbDown, 2, from_west(&v4())),
         (R::MacFilter, 3, from_west(&v4())),
-        (R::SourceMac, 0, frame(mac(1, 1), [1, 0, 0x5e, 0, 0, 1], &[], &v4())),
+        (R::SourceMac, 0, frame(mac(1, 1), mac(1, 1), &[], &v4())),
         (R::OwnSource, 0, from_west(&plain(("10.1.0.1", V4.1)))),
         (R::Truncated, 0, from_west(&v4()[..30])),
         (R::UnknownEthertype, 0, link(mac(1, 1), mac(1, 2), &[], 0x88b5, &payload(46))),

@@ -49,9 +49,9 @@ fn only_addresses_ttl_and_checksum_change_on_the_way() {
     assert_eq!((run.report.dropped(), run.report.punted()), (0, 0));
 }
 
-/// Bytes of the frame behind the IP packet are the business of the link that they came by.
+/// Bytes of the frame behind the IP packet are the business of the link that they came over.
 #[test]
-fn padding_of_short_frames_stays_on_its_link() {
+fn padding_of_short_frames_is_not_forwarded() {
     let mut short =
         frame(mac(1, 1), mac(1, 2), &[], &udp("10.1.0.2", "203.0.113.9", 9, (1, 2), b"x"));
     short.resize(60, 0);

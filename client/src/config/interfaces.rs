@@ -172,11 +172,17 @@ impl<'c> Interface<'c> {
     /// The VRF whose table its packets are routed in.
     #[must_use]
     pub fn vrf(&self) -> Option<&'c str> {
-        self.surroundings().vrf.as_deref()
+        self.visible_layer3().vrf.as_deref()
     }
 
-    /// What it is in: for an entry of a security policy, the interface that has the policy.
-    fn surroundings(&self) -> &'c Layer3 {
+    /// Whether packets may come in that claim to come from the router itself.
+    #[must_use]
+    pub fn allows_own_source(&self) -> bool {
+        self.visible_layer3().allow_own_source
+    }
+
+    /// What it does with packets; for an entry of a policy, what its interface does.
+    fn visible_layer3(&self) -> &'c Layer3 {
         match self.kind {
             Kind::Policy { port, vlan, .. } => vlan.map_or(&port.layer3, |vlan| &vlan.layer3),
             _ => self.layer3(),
@@ -186,7 +192,7 @@ impl<'c> Interface<'c> {
     /// Whether it takes in fragments that hide what they carry.
     #[must_use]
     pub fn passes_tiny_fragments(&self) -> bool {
-        self.surroundings().pass_tiny_fragments
+        self.visible_layer3().pass_tiny_fragments
     }
 
     /// Which sources its packets may have.
@@ -261,6 +267,7 @@ static NOTHING: &Layer3 = &Layer3 {
     vrf: None,
     urpf: None,
     pass_tiny_fragments: false,
+    allow_own_source: false,
     acl_in: Vec::new(),
     acl_out: Vec::new(),
     policy_route: None,

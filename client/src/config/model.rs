@@ -85,6 +85,9 @@ pub struct Layer3 {
     /// Takes in fragments that hide what they carry: of TCP with less than its header or inside of
     /// it (RFC 1858), of IPv6 without all headers in the first (RFC 7112).
     pub pass_tiny_fragments: bool,
+    /// Whether packets may come in that claim to come from the router itself: from its MAC address,
+    /// its IP addresses, or the broadcast of a network of its.
+    pub allow_own_source: bool,
     /// Access lists that packets must pass when they are received, at most one of each family.
     pub acl_in: Vec<String>,
     /// Access lists that packets must pass before they are sent, likewise.

@@ -119,6 +119,9 @@ pub(super) fn write_layer3(f: &mut Formatter<'_>, layer3: &Layer3) -> fmt::Resul
     if layer3.pass_tiny_fragments {
         writeln!(f, "pass_tiny_fragments = true")?;
     }
+    if layer3.allow_own_source {
+        writeln!(f, "allow_own_source = true")?;
+    }
     write_names(f, "acl_in", &layer3.acl_in)?;
     write_names(f, "acl_out", &layer3.acl_out)?;
     for (key, name) in [
@@ -272,12 +275,12 @@ mod tests {
         pub(super) fn layer3()(
             addresses in networks(),
             vrf in of(any::<String>()),
-            (urpf, pass_tiny_fragments) in (urpf(), any::<bool>()),
+            (urpf, pass_tiny_fragments, allow_own_source) in (urpf(), any::<bool>(), any::<bool>()),
             (acl_in, acl_out, policy_route) in bindings(),
             (service_policy_in, service_policy_out) in services(),
         ) -> Layer3 {
             Layer3 {
-                addresses, vrf, urpf, pass_tiny_fragments, acl_in, acl_out, policy_route,
+                addresses, vrf, urpf, pass_tiny_fragments, allow_own_source, acl_in, acl_out, policy_route,
                 service_policy_in, service_policy_out,
             }
         }

@@ -1,12 +1,15 @@
 //! Interfaces: uIDB rows and the tables that find them by port and tags.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
+use ipnet::IpNet;
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::fia::Gate;
 use qfp_core::l2::{MacRow, PortClass, TagEntry};
+use qfp_core::l3::{OwnAddress, own_addresses};
 use qfp_core::punt;
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::{NO_PORT, Rpf, RpfMode, TableId, Uidb, UidbIndex};
@@ -25,6 +28,8 @@ struct Blocks {
     ports: Block<PortClass>,
     outer: Block<TagEntry>,
     inner: Block<u16>,
+    own_filter: Block<u32>,
+    own: Block<OwnAddress>,
 }
 
 impl Blocks {
@@ -32,14 +37,18 @@ impl Blocks {
         root.set(table_kind::UIDB, self.uidbs)
             .set(table_kind::PORT_CLASS, self.ports)
             .set(table_kind::OUTER_TAG, self.outer)
-            .set(table_kind::INNER_TAG, self.inner);
+            .set(table_kind::INNER_TAG, self.inner)
+            .set(table_kind::OWN_FILTER, self.own_filter)
+            .set(table_kind::OWN_ADDRESSES, self.own);
     }
 
     fn clear(root: &mut RootDraft) {
         root.clear(table_kind::UIDB)
             .clear(table_kind::PORT_CLASS)
             .clear(table_kind::OUTER_TAG)
-            .clear(table_kind::INNER_TAG);
+            .clear(table_kind::INNER_TAG)
+            .clear(table_kind::OWN_FILTER)
+            .clear(table_kind::OWN_ADDRESSES);
     }
 
     fn retire(self, driver: &mut Driver) {
@@ -47,6 +56,8 @@ impl Blocks {
         driver.retire(self.ports);
         driver.retire(self.outer);
         driver.retire(self.inner);
+        driver.retire(self.own_filter);
+        driver.retire(self.own);
     }
 }
 
@@ -67,6 +78,8 @@ pub(crate) struct Drafts {
     ports: Draft<PortClass>,
     outer: Draft<TagEntry>,
     inner: Draft<u16>,
+    own_filter: Draft<u32>,
+    own: Draft<OwnAddress>,
 }
 
 impl InterfaceAgent {
@@ -163,6 +176,9 @@ impl InterfaceAgent {
             if interface.urpf().is_some() {
                 features_in |= Gate::URPF.mask();
             }
+            if !interface.allows_own_source() {
+                features_in |= Gate::SOURCE.mask();
+            }
             let rpf = interface.urpf().map_or(Rpf::default(), |urpf| Rpf {
                 mode: if urpf.strict { RpfMode::Strict } else { RpfMode::Loose },
                 allow_default: urpf.allow_default,
@@ -200,7 +216,12 @@ impl InterfaceAgent {
                 }
             }
         }
-        Ok(Drafts { uidbs: rows, ports: classes, outer, inner })
+        let (filter, list) = own_addresses(own_sources(interfaces, table));
+        let mut own_filter = driver.alloc::<u32>(filter.len())?;
+        own_filter.copy_from_slice(&filter);
+        let mut own = driver.alloc::<OwnAddress>(list.len().max(1))?;
+        own[..list.len()].copy_from_slice(&list);
+        Ok(Drafts { uidbs: rows, ports: classes, outer, inner, own_filter, own })
     }
 
     /// Publishes `drafts` and returns what was there before, for [`InterfaceAgent::keep`] or
@@ -216,6 +237,8 @@ impl InterfaceAgent {
             ports: drafts.ports.publish(),
             outer: drafts.outer.publish(),
             inner: drafts.inner.publish(),
+            own_filter: drafts.own_filter.publish(),
+            own: drafts.own.publish(),
         };
         let published = driver.commit(|root| {
             new.name_in(root);
@@ -304,6 +327,31 @@ impl InterfaceAgent {
 pub(crate) fn mac_of(interface: &Interface<'_>, ports: &[PortFacts]) -> [u8; 6] {
     let facts = interface.port().and_then(|(index, _)| ports.get(index));
     facts.map_or([0; 6], |facts| facts.mac)
+}
+
+/// Addresses that nobody else may have as source: the router's own, and the broadcasts of its
+/// networks. Link-local ones are not among them: a neighbour that has one is to be heard of.
+fn own_sources(
+    interfaces: &Interfaces<'_>,
+    table: impl Fn(Option<&str>) -> TableId,
+) -> Vec<(TableId, IpAddr)> {
+    let mut sources = Vec::new();
+    for interface in interfaces.all() {
+        let table = table(interface.vrf());
+        for net in interface.addresses() {
+            match net {
+                IpNet::V4(net) => {
+                    sources.push((table, IpAddr::V4(net.addr())));
+                    if net.prefix_len() <= 30 {
+                        sources.push((table, IpAddr::V4(net.broadcast())));
+                    }
+                }
+                IpNet::V6(net) if net.addr().is_unicast_link_local() => {}
+                IpNet::V6(net) => sources.push((table, IpAddr::V6(net.addr()))),
+            }
+        }
+    }
+    sources
 }
 
 /// Which 4096 rows of the tag tables belong to whom.

@@ -1,12 +1,13 @@
 //! Routing tables of VRFs, interfaces that are shut down, sources that are checked.
 
 use qfp_core::fia::Gate;
+use qfp_core::l3::{OwnAddress, own_addresses};
 use qfp_core::tables::{Tables, table_kind};
 use qfp_core::uidb::{Rpf, RpfMode, TableId, Uidb};
 
 use super::world::{TINY, Way, World, address, facts, interfaces, neighbour, via};
 use crate::Capacity;
-use crate::config::{Config, Neighbour, RouteTable, Urpf};
+use crate::config::{Config, Interfaces, Neighbour, RouteTable, Urpf};
 
 fn ways(world: &World, table: TableId, dst: [u8; 4]) -> Vec<Way> {
     world.lookup_in(table, dst.into()).into_iter().flatten().map(|(way, _)| way).collect()
@@ -159,4 +160,34 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
     assert_ne!(leaf([172, 20, 0, 1]), u32::from(row.default4));
     let (default, other) = ([8, 8, 8, 8], [172, 20, 0, 1]);
     assert_eq!(ways(&world, TableId::GLOBAL, default), ways(&world, TableId::GLOBAL, other));
+}
+
+#[test]
+fn addresses_that_are_the_router_s_alone_are_told_by_table_and_asked_of_all_who_do_not_allow_them()
+{
+    let mut world = World::new(&TINY);
+    let mut config = overlapping();
+    config.ports[0].layer3.allow_own_source = true;
+    world.commit(&config).unwrap();
+    let tables = Tables::new(world.reader.root(), &world.tables);
+    let uidbs = tables.view::<Uidb>(table_kind::UIDB);
+    for n in [0, 3, 6] {
+        let asked = uidbs[usize::from(world.uidb(n).0)].features_in & Gate::SOURCE.mask() != 0;
+        assert_eq!(asked, n != 0);
+    }
+    let mut expected = Vec::new();
+    for interface in Interfaces::new(&config).all() {
+        let table = interface.vrf().map_or(Some(TableId::GLOBAL), |vrf| world.client.table(vrf));
+        let table = table.unwrap();
+        for net in interface.addresses() {
+            expected.push((table, net.addr()));
+            if net.addr().is_ipv4() && net.prefix_len() < 31 {
+                expected.push((table, net.broadcast()));
+            }
+        }
+    }
+    let (filter, rows) = own_addresses(expected);
+    assert!(rows.len() > 4 && rows.iter().any(|row| row.table != 0));
+    assert_eq!(tables.view::<u32>(table_kind::OWN_FILTER), filter);
+    assert_eq!(tables.view::<OwnAddress>(table_kind::OWN_ADDRESSES), rows);
 }

@@ -44,6 +44,7 @@ pub(in crate::config) const TUNNEL: &[&str] = &[
     "urpf",
     "urpf_allow_default",
     "pass_tiny_fragments",
+    "allow_own_source",
     "acl_in",
     "acl_out",
     "policy_route",
