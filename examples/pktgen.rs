@@ -29,10 +29,10 @@ struct Args {
     #[arg(long, value_name = "SPEC")]
     to: String,
     /// Millions of packets a second; as fast as it goes without it
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     mpps: Option<f64>,
     /// Stop after this time
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     seconds: Option<f64>,
     /// Largest IP packet, bytes
     #[arg(long, default_value_t = 1500)]
@@ -40,6 +40,14 @@ struct Args {
     /// Arguments for DPDK's EAL
     #[arg(last = true)]
     eal: Vec<String>,
+}
+
+/// A number above 0 that a clock can count.
+fn positive(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),
+        _ => Err("not a number above 0, 1e9 at most"),
+    }
 }
 
 fn main() -> ExitCode {

@@ -233,6 +233,12 @@ impl Control {
         self.show();
     }
 
+    /// Lets inbound SAs accept more sequence numbers. In the time of captures, where the disk takes
+    /// no time, `wait` has it done between two vectors.
+    pub(crate) fn keep_ahead(&mut self, now: Nanos, wait: bool) {
+        ipsec::keep_ahead(now, wait, &mut self.client, &self.shared.sa_events);
+    }
+
     /// Lets reports see the counts.
     pub(crate) fn show(&mut self) {
         self.counts.slow_path = self.slow.counters().clone();
@@ -249,6 +255,7 @@ impl Control {
     pub(crate) fn finish(mut self) {
         self.slow.drain();
         ipsec::watch(self.now, &mut self.client, &self.shared.sa_events);
+        ipsec::close(&mut self.client, &self.shared.sa_events);
         self.counts.ipsec = ipsec::report(&self.client)
             .map(|report| IpsecReport { events: self.shared.sa_events.take(), ..report });
         self.show();
@@ -289,6 +296,7 @@ impl ControlLoop {
             if self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
+            self.control.keep_ahead(now, false);
             self.control.housekeeping(now, &mut injected);
             let busy = handled > 0 || !injected.is_empty();
             self.put_in(injected);

@@ -153,6 +153,7 @@ impl VirtualLoop {
                 }
             }
             now = now.max(at);
+            self.control.keep_ahead(now, true);
             self.control.housekeeping(now, &mut injected);
             self.control.tidy(now);
             self.control.obey();

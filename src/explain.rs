@@ -65,13 +65,11 @@ impl ExplainError {
     /// True when the user's words are at fault rather than the machine: exit status 2.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::NoInterface(_)
-                | Self::NoPort(_)
-                | Self::TooLong(_)
-                | Self::Commit(CommitError::Config(_))
-        )
+        match self {
+            Self::NoInterface(_) | Self::NoPort(_) | Self::TooLong(_) => true,
+            Self::Commit(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 

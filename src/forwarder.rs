@@ -48,6 +48,16 @@ pub enum StartError {
     /// The tables have no room for the configuration.
     #[error(transparent)]
     Commit(CommitError),
+    /// The machine has less memory than the tables will take.
+    #[error("no memory for {what}: {wanted} bytes wanted, {available} available")]
+    NoMemory {
+        /// What takes it.
+        what: String,
+        /// Bytes that it takes.
+        wanted: usize,
+        /// Bytes that there are.
+        available: usize,
+    },
     /// Sequence numbers of SAs cannot be kept over a restart.
     #[error(transparent)]
     Marks(#[from] MarksError),
@@ -89,8 +99,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
             Self::Port(error) => is_usage(error),
-            Self::Commit(CommitError::Acl(error)) => error.is_usage(),
-            Self::Commit(CommitError::Ipsec(error)) => error.is_usage(),
+            Self::Commit(error) => error.is_usage(),
             Self::Marks(_) | Self::SharedCpu(_) => true,
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,
@@ -99,7 +108,10 @@ impl StartError {
 }
 
 fn is_usage(error: &PortError) -> bool {
-    !matches!(error, PortError::Device { .. } | PortError::BuffersMissing { .. })
+    !matches!(
+        error,
+        PortError::Device { .. } | PortError::NoMemory { .. } | PortError::BuffersMissing { .. }
+    )
 }
 
 /// Why a run ended badly.

@@ -76,6 +76,24 @@ pub(crate) fn watch(now: Nanos, client: &mut Client, kept: &Events) {
     }
 }
 
+/// Lets inbound SAs accept more numbers; with `wait` at once, at the cost of waiting for the disk.
+pub(crate) fn keep_ahead(now: Nanos, wait: bool, client: &mut Client, kept: &Events) {
+    let mut events = Vec::new();
+    client.keep_ahead(now.0, wait, &mut events);
+    if !events.is_empty() {
+        kept.add(events);
+    }
+}
+
+/// Notes how far SAs have come. The lcores have stopped.
+pub(crate) fn close(client: &mut Client, kept: &Events) {
+    let mut events = Vec::new();
+    client.close_marks(&mut events);
+    if !events.is_empty() {
+        kept.add(events);
+    }
+}
+
 impl Paths {
     /// Forgets what is known for long.
     pub(crate) fn age(&mut self, now: Nanos, client: &Client, slow: &mut SlowPath) {

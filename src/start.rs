@@ -3,6 +3,7 @@
 mod launch;
 mod ports;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -100,14 +101,15 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         #[cfg(feature = "dpdk")]
         match &eal {
             Some(eal) => mbufs(eal, &parts, &ports)?,
-            None => native(&parts),
+            None => native(&parts)?,
         }
         #[cfg(not(feature = "dpdk"))]
-        native(&parts)
+        native(&parts)?
     };
 
     let capacity =
         parts.capacity.unwrap_or_else(|| Capacity::fitting(&parts.config, &parts.routes));
+    enough_memory(&capacity)?;
     let mut client = Client::new(&capacity)?;
     client.set_lcores(cpus.cpus().len());
     for (interface, features) in &parts.features {
@@ -121,8 +123,8 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
     }
-    if let Some(file) = parts.config.state_file() {
-        client.keep_marks(Marks::open(&file)?);
+    if let Some(folder) = parts.config.state_dir() {
+        client.keep_marks(Marks::open(&folder)?);
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
     // Links come up last: what they bring in from then on finds complete tables.
@@ -138,9 +140,12 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let lanes = if crypto_cpus.is_empty() { Vec::new() } else { lanes };
     let statics = client.static_neighbours(&parts.config);
     let room = capacity.neighbours(client.usage().adjacencies);
-    let limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
-    let record_route = limits.record_route && parts.config.punt.record_route;
-    let limits = Limits { record_route, ..limits };
+    let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
+    limits.record_route &= parts.config.punt.record_route;
+    if !virtual_time {
+        limits.seed = RandomState::new().hash_one(limits.seed);
+    }
+    let seed = limits.seed;
     let mut slow = SlowPath::new(client.slow_path_interfaces(&parts.config, &facts), limits);
     for (uidb, address, mac) in statics {
         slow.add_static_neighbour(uidb, address, mac);
@@ -149,6 +154,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let rates = parts.punt.as_ref().unwrap_or(&parts.config.lpts.rates);
     let sessions = client.lpts(&parts.config);
     let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), client.uidb_limit());
+    let lpts = lpts.seeded(seed);
     let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
     let made = (&pool, lanes, &kit);
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
@@ -211,6 +217,19 @@ fn interface_names(client: &Client, config: &Config) -> Vec<Option<Arc<str>>> {
         }
     }
     names
+}
+
+/// Refuses tables of VRFs that this machine cannot hold: the kernel would promise their memory, and
+/// end the program when they are written.
+fn enough_memory(capacity: &Capacity) -> Result<(), StartError> {
+    let wanted = capacity.vrf_bytes();
+    match pal::region::available_memory() {
+        Some(available) if wanted > available => {
+            let what = format!("{} VRFs", capacity.vrfs);
+            Err(StartError::NoMemory { what, wanted, available })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn first_cpu() -> Result<CpuList, StartError> {

@@ -170,6 +170,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         path_mtus_heeded,
         reassembled,
         reassemblies_given_up,
+        reassemblies_timed_out,
         ..
     } = control.slow_path;
     let fates = [
@@ -200,6 +201,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("path_mtus_heeded", path_mtus_heeded),
         ("reassembled", reassembled),
         ("reassemblies_given_up", reassemblies_given_up),
+        ("reassemblies_timed_out", reassemblies_timed_out),
         ("inject_queue_full", control.inject_queue_full),
     ];
     let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), control.slow_path.icmp_sent(kind)));

@@ -6,7 +6,9 @@
 mod l3fwd;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Status for bad arguments and configurations.
 const USAGE: i32 = 2;
@@ -22,12 +24,18 @@ fn contents(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
         .collect()
 }
 
+/// Writes a file that nobody else can read, as keys have to be in.
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Runs `l3fwd` in a directory with the files `inputs`; it must refuse with status 2, say one line
 /// that has every piece of `wanted`, print nothing else, and write nothing.
 fn refused(inputs: &[(&str, &[u8])], args: &[&str], wanted: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in inputs {
-        std::fs::write(dir.path().join(name), bytes).unwrap();
+        write(&dir.path().join(name), bytes);
     }
     let before = contents(dir.path());
     let child = l3fwd::command().args(args).current_dir(&dir).spawn().unwrap();
@@ -118,6 +126,53 @@ fn what_is_no_regular_file_is_refused_at_once_wherever_one_is_read() {
             let line = format!("c.toml:{}: ", config.lines().count());
             refused(&[("c.toml", config.as_bytes())], &args, &[&line, wanted[0], wanted[1]]);
         }
+    }
+}
+
+#[test]
+fn every_mistake_of_a_configuration_has_a_line() {
+    let refuse = |config: &str, wanted: &[&str]| {
+        let args = ["--config", "c.toml", "--port", "sink"];
+        refused(&[("c.toml", config.as_bytes())], &args, wanted);
+    };
+    refuse(&format!("[[port]]\n\n{} = 1\n", ["a"; 3000].join(".")), &["c.toml:3: recursion limit"]);
+    refuse(&format!("\n[{}]\n", ["a"; 3000].join(".")), &["c.toml:2: recursion limit"]);
+    refuse(&format!("\nport = {}", "[".repeat(3000)), &["c.toml:2: cannot recurse further"]);
+    for (side, class, wanted) in [
+        ("in", "class class-default\n  set cos 3", "cos cannot be set"),
+        ("out", "class class-default\n  police cir 1 gbps bc 1", "below the largest frame"),
+        ("out", "class class-default\n  police cir percent 10", "percent"),
+        ("out", "class class-default\n  bandwidth percent 10", "traffic manager"),
+    ] {
+        let config = format!(
+            "[[port]]\naddress = [\"192.0.2.1/24\"]\nservice_policy_{side} = \"P\"\n\
+             [qos]\ntext = \"\"\"\npolicy-map P\n {class}\n\"\"\"\n"
+        );
+        refuse(&config, &["c.toml:3: port0: ", wanted]);
+        let explain = ["--config", "c.toml", "--port", "sink", "--explain"];
+        let packet = ["in=port0 src=192.0.2.2 dst=192.0.2.3 proto=tcp dport=1"];
+        let args = [&explain[..], &packet[..]].concat();
+        refused(&[("c.toml", config.as_bytes())], &args, &["c.toml:3: port0: ", wanted]);
+    }
+}
+
+#[test]
+fn numbers_that_no_clock_and_no_memory_has_are_refused() {
+    for args in [
+        "--seconds 1e19",
+        "--seconds NaN",
+        "--seconds=-1",
+        "--trace 4294967295",
+        "--lcores 0-4294967295",
+        "--port synth:flows=1e12",
+        "--port synth:flows=4194305",
+        "--port synth:size=0",
+        "--port synth:count=1e30",
+        "--port synth:zipf=1e999",
+    ] {
+        let value = args.rsplit(['=', ' ']).next().unwrap();
+        let args: Vec<&str> = ["--port", "sink"].into_iter().chain(args.split(' ')).collect();
+        refused(&[], &args, &[value]);
     }
 }
 
@@ -332,8 +387,12 @@ fn a_mistake_about_an_sa_is_one_line_that_never_says_the_key() {
     let key = "00112233445566778899aabbccddeeff01020304";
     let short = &key[..38];
     let not_hex = key.replace("ee", "zz");
+    let zero = "0".repeat(40);
+    let zero_but_for_its_salt = format!("{}01020304", "0".repeat(32));
     for (key, from, to, wanted) in [
         (short, "", "", &["c.toml:12: ", "a key of 20 bytes, not 19"][..]),
+        (&zero, "", "", &["c.toml:12: ", "a key of zeroes alone protects nothing"]),
+        (&zero_but_for_its_salt, "", "", &["c.toml:12: ", "a key of zeroes alone"]),
         (&not_hex, "", "", &["c.toml:12: ", "hexadecimal digits, and character 29"]),
         (key, "east.key", "west.key", &["c.toml:12: ", "west.key", "cannot be read"]),
         (key, "0x1001", "200", &["c.toml:8: ", "SPI 200 is reserved"]),
@@ -345,7 +404,7 @@ fn a_mistake_about_an_sa_is_one_line_that_never_says_the_key() {
         let config = SA.replacen(from, to, 1);
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("c.toml"), &config).unwrap();
-        std::fs::write(dir.path().join("east.key"), key).unwrap();
+        write(&dir.path().join("east.key"), key.as_bytes());
         let inputs = [("c.toml", config.as_bytes()), ("east.key", key.as_bytes())];
         refused(&inputs, &["--config", "c.toml"], wanted);
         let child =
@@ -353,4 +412,107 @@ fn a_mistake_about_an_sa_is_one_line_that_never_says_the_key() {
         let said = l3fwd::finish(child).stderr;
         assert!(!said.contains("0011") && !said.contains("aabb"), "{said}");
     }
+}
+
+/// Runs `l3fwd` with the tunnel's configuration in a directory; it must refuse at once with one line
+/// that has every piece of `wanted`.
+fn refused_in(dir: &Path, wanted: &[&str]) {
+    let begun = Instant::now();
+    let mut command = l3fwd::command();
+    command.args(["--config", "c.toml", "--seconds", "1"]).current_dir(dir);
+    let child = command.env("QFP_STATE_DIR", dir.join("states")).spawn().unwrap();
+    let outcome = l3fwd::finish(child);
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (USAGE, ""), "{wanted:?}: {outcome:?}");
+    let line = outcome.stderr.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n') && wanted.iter().all(|piece| line.contains(piece)), "{line}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waits for nobody");
+}
+
+fn mkfifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_key_file_that_is_none_or_that_others_can_get_at_is_refused_at_once() {
+    let key = "00112233445566778899aabbccddeeff01020304";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("east.key");
+    write(&dir.path().join("c.toml"), SA.as_bytes());
+    mkfifo(&file);
+    refused_in(dir.path(), &["c.toml:12: ", "east.key", "it is not a regular file"]);
+    write(&dir.path().join("c.toml"), SA.replace("east.key", "/dev/zero").as_bytes());
+    refused_in(dir.path(), &["c.toml:12: ", "/dev/zero", "it is not a regular file"]);
+    write(&dir.path().join("c.toml"), SA.as_bytes());
+    std::fs::remove_file(&file).unwrap();
+    write(&file, key.as_bytes());
+    for (mode, wanted) in [
+        (0o644, "its mode is 644: everybody can read it"),
+        (0o620, "its mode is 620: others than its owner can write it"),
+        (0o666, "its mode is 666: others"),
+    ] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        refused_in(dir.path(), &["c.toml:12: ", "east.key", wanted]);
+    }
+    assert!(!dir.path().join("states").exists(), "nothing was written");
+}
+
+#[test]
+fn a_list_that_is_a_fifo_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    mkfifo(&dir.path().join("lists"));
+    for table in ["acl", "route_map", "qos"] {
+        let table = if table == "qos" { "[qos]".to_owned() } else { format!("[[{table}]]") };
+        let config = format!("{TWO_SINKS}{table}\nfile = \"lists\"\n");
+        write(&dir.path().join("c.toml"), config.as_bytes());
+        refused_in(dir.path(), &["c.toml:8: ", "lists", "it is not a regular file"]);
+    }
+}
+
+#[test]
+fn a_file_of_sequence_numbers_that_is_not_as_it_was_is_refused_and_left_alone() {
+    let key = "00112233445566778899aabbccddeeff01020304";
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("c.toml"), SA.as_bytes());
+    write(&dir.path().join("east.key"), key.as_bytes());
+    let run = || {
+        let mut command = l3fwd::command();
+        command.args(["--config", "c.toml", "--seconds", "0.1"]).current_dir(&dir);
+        let child = command.env("QFP_STATE_DIR", dir.path().join("states")).spawn().unwrap();
+        l3fwd::finish(child)
+    };
+    let first = run();
+    assert_eq!((first.status, first.stderr.as_str()), (0, ""), "{first:?}");
+    let states = dir.path().join("states");
+    let names: Vec<_> =
+        std::fs::read_dir(&states).unwrap().map(|one| one.unwrap().path()).collect();
+    let [file] = &names[..] else { panic!("{names:?}") };
+    let whole = std::fs::read(file).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let last_line = whole.len() - text.lines().last().unwrap().len() - 1;
+    for len in [0, 10, last_line, whole.len() - 1] {
+        write(file, &whole[..len]);
+        refused_in(dir.path(), &["sequence-marks: has ", "bytes of ", "numbers would repeat"]);
+        assert_eq!(std::fs::read(file).unwrap().len(), len, "it is left as it is");
+    }
+    let mut lower = whole.clone();
+    lower[last_line + 40] ^= 1;
+    write(file, &lower);
+    refused_in(dir.path(), &["sequence-marks:2: is not as it was written"]);
+    write(file, &whole);
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    refused_in(dir.path(), &["sequence-marks: has mode 666, which lets others in"]);
+    std::fs::remove_file(file).unwrap();
+    mkfifo(file);
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    refused_in(dir.path(), &["sequence-marks: is not a regular file"]);
+    std::fs::remove_file(file).unwrap();
+    let precious = dir.path().join("precious");
+    write(&precious, b"precious");
+    std::os::unix::fs::symlink(&precious, file).unwrap();
+    refused_in(dir.path(), &["sequence-marks: is a symbolic link, which is not followed"]);
+    std::fs::remove_file(file).unwrap();
+    std::os::unix::fs::symlink(&precious, states.join("sequence-marks.new")).unwrap();
+    let last = run();
+    assert_eq!((last.status, last.stderr.as_str()), (0, ""), "{last:?}");
+    assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
 }

@@ -135,3 +135,56 @@ fn a_limit_of_files_is_a_message_and_not_the_end() {
     let outcome = after("ulimit -f 0", dir.path(), "--port synth:count=10 --port sink");
     assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
 }
+
+#[test]
+fn a_start_without_memory_is_one_line_that_says_for_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = "--port synth:count=10,flows=4194304 --port sink";
+    let mut said = String::new();
+    // From what the program itself takes to where the router starts.
+    for megabytes in (30..1100).step_by(90) {
+        let outcome = after(&format!("ulimit -v {}", megabytes << 10), dir.path(), run);
+        if outcome.status == 0 {
+            break;
+        }
+        assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
+        said += &outcome.stderr;
+    }
+    for wanted in ["packet buffers", "flows of synth:", "the tables"] {
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+    }
+}
+
+#[test]
+fn vrfs_that_no_memory_holds_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = "[[port]]\ndevice = \"sink\"\n".to_owned();
+    for id in 1..=4094 {
+        config +=
+            &format!("[[port.vlan]]\nid = {id}\nvrf = \"v{id}\"\naddress = [\"10.0.0.1/24\"]\n");
+    }
+    std::fs::write(dir.path().join("vrfs.toml"), config).unwrap();
+    let outcome = after("ulimit -v 2000000", dir.path(), "--config vrfs.toml");
+    assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
+    assert!(outcome.stderr.contains("4094 VRFs"), "{outcome:?}");
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_second_process_with_the_same_file_prefix_is_told_who_has_it() {
+    let prefix = format!("--file-prefix=qfp-{}", std::process::id());
+    let args = ["--port", "dpdk:net_null0,size=60", "--port", "sink", "--seconds", "60", "--"];
+    let eal = ["--no-huge", "--no-pci", "-m", "128", &prefix];
+    let start = || l3fwd::command().args(args).args(eal).spawn().unwrap();
+    let first = start();
+    if !l3fwd::is_running(&first) {
+        return eprintln!("skipped: DPDK does not start: {}", l3fwd::finish(first).stderr);
+    }
+    let second = l3fwd::finish(start());
+    assert_eq!(second.status, 1, "{second:?}");
+    let last = second.stderr.lines().last().unwrap();
+    let wanted = format!("process {} uses the file prefix \"qfp-", first.id());
+    assert!(last.starts_with("l3fwd: DPDK does not start: ") && last.contains(&wanted), "{last}");
+    signal(&first, "-TERM");
+    assert_eq!(l3fwd::finish(first).status, 0);
+}

@@ -289,9 +289,9 @@ impl Sas {
         let tunnels = driver.alloc::<Tunnel>(8)?;
         let spis = driver.alloc::<SpiBucket>(SpiTable::buckets(16))?;
         let states = driver.alloc_state::<SaState>(1)?;
+        states[0].reserve(u64::MAX);
         if side == Side::West {
             tunnels[usize::from(TUNNEL)].set(Some(0));
-            states[0].reserve(u64::MAX);
         } else {
             SpiTable::new(&spis).insert(SPI, 0)?;
         }

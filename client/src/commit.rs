@@ -76,6 +76,20 @@ pub enum CommitError {
     },
 }
 
+impl CommitError {
+    /// Whether the operator has asked for what cannot be, rather than for more than there is room
+    /// for: exit status 2.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::NoTable(_) => true,
+            Self::Acl(error) => error.is_usage(),
+            Self::Ipsec(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}
+
 /// What the client must know of a started port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortFacts {
@@ -134,7 +148,14 @@ impl Client {
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
         capacity.check()?;
-        let mut driver = Driver::with_state(capacity.bytes(), capacity.state_bytes())?;
+        let driver = Driver::with_state(capacity.bytes(), capacity.state_bytes());
+        let mut driver = driver.map_err(|error| match error {
+            DriverError::NoMemory { what, bytes, error } if capacity.vrfs > 0 => {
+                let what = format!("{what} ({} VRFs)", capacity.vrfs);
+                DriverError::NoMemory { what, bytes, error }
+            }
+            error => error,
+        })?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
         let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules, capacity.classes)?;

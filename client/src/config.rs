@@ -27,6 +27,7 @@ mod qos;
 mod read;
 mod recursion;
 mod routes;
+mod secret_file;
 mod table;
 mod texts;
 mod validate;

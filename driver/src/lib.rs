@@ -36,12 +36,27 @@ pub enum DriverError {
     /// Resource memory.
     #[error(transparent)]
     Region(#[from] RegionError),
+    /// The system has no memory for a region.
+    #[error("no memory for {what}, {bytes} bytes: {error}")]
+    NoMemory {
+        /// What it is for.
+        what: String,
+        /// How much.
+        bytes: usize,
+        /// What the system said.
+        error: RegionError,
+    },
     /// A reader could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
     /// A generation could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+}
+
+/// A region that cannot be had, as the operator knows it.
+fn no_memory(what: &str, bytes: usize) -> impl FnOnce(RegionError) -> DriverError {
+    move |error| DriverError::NoMemory { what: what.to_owned(), bytes, error }
 }
 
 /// Resource memory and the commits to it. One owner: the client.
@@ -65,8 +80,10 @@ impl Driver {
     /// # Errors
     /// The memory cannot be had.
     pub fn with_state(bytes: usize, state: usize) -> Result<Self, DriverError> {
-        let region = Region::anonymous(bytes, HugePages::Try)?;
-        let state = Region::anonymous(state.max(1), HugePages::Never)?;
+        let region = Region::anonymous(bytes, HugePages::Try);
+        let region = region.map_err(no_memory("the tables", bytes))?;
+        let written = Region::anonymous(state.max(1), HugePages::Never);
+        let state = written.map_err(no_memory("what lcores write", state))?;
         Ok(Self { region, state, publisher: Publisher::new() })
     }
 
@@ -95,7 +112,9 @@ impl Driver {
     /// # Errors
     /// All places for readers are taken, or the mapping failed.
     pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), DriverError> {
-        let tables = self.region.map_read_only()?;
+        let tables = self.region.map_read_only();
+        let what = format!("the tables as {name} sees them");
+        let tables = tables.map_err(no_memory(&what, self.region.capacity()))?;
         Ok((self.publisher.register_reader(name)?, tables))
     }
 

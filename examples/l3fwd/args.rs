@@ -38,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub(crate) crypto_lcores: Option<CpuList>,
     /// Trace this many packets through the steps
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=MOST_TRACED))]
     pub(crate) trace: u32,
     /// Report what of the classifier's tables is in use
     #[arg(long)]
@@ -99,10 +100,15 @@ impl Args {
     }
 }
 
+/// Longest run, a hundred years: clocks end somewhere behind.
+const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+/// Most packets that are traced: each keeps its frames at every step until the end.
+const MOST_TRACED: i64 = 100_000;
+
 fn seconds(text: &str) -> Result<Duration, SecondsError> {
     let seconds: f64 = text.parse().map_err(|_| SecondsError::NotNumber)?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(time) if !time.is_zero() && time <= LONGEST => Ok(time),
         _ => Err(SecondsError::NotTime),
     }
 }
@@ -172,6 +178,18 @@ mod tests {
             (
                 "--seconds inf",
                 "invalid value 'inf' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--seconds 1e19",
+                "invalid value '1e19' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--seconds NaN",
+                "invalid value 'NaN' for '--seconds <N>': not a time that one can wait for; see --help",
+            ),
+            (
+                "--trace 100001",
+                "invalid value '100001' for '--trace <N>': 100001 is not in 0..=100000; see --help",
             ),
             (
                 "--seconds 0",

@@ -16,6 +16,13 @@ fn main() -> io::Result<()> {
         // A byte of kind, two of flags, then the header; strings are read from the end.
         let kind = u8::from(packet[0] >> 4 == 6);
         write("l3_scalar", n, &[&[kind, 0, 0], &packet[..]].concat())?;
+        if kind == 1 {
+            write(
+                "ipv6_chain",
+                n,
+                &packet[6..7].iter().chain(&packet[40..]).copied().collect::<Vec<_>>(),
+            )?;
+        }
     }
     let tags: [&[u8]; 3] = [&[], &[0x81, 0, 0, 5], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 7]];
     for (n, tags) in tags.iter().enumerate() {
@@ -160,6 +167,14 @@ fn packets() -> Vec<Vec<u8>> {
         ipv6(addr6(9, 9), 64, 0, &[&[17, 0, 5, 2, 0, 0, 1, 0], &udp[..]].concat()),
         ipv6(addr6(9, 9), 64, 44, &[&[17, 0, 0, 1, 0, 0, 0, 9], &udp[..]].concat()),
         ipv6(addr6(9, 9), 1, 43, &[&[17, 0, 4, 0, 0, 0, 0, 0], &udp[..]].concat()),
+        ipv6(addr6(9, 9), 64, 44, &[60, 0, 0, 1, 0, 0, 0, 9, 6, 0, 1, 4, 0, 0, 0, 0]),
+        ipv6(
+            addr6(9, 9),
+            64,
+            135,
+            &[&[51, 0, 1, 4, 0, 0, 0, 0, 17, 0], &[0; 6][..], &udp].concat(),
+        ),
+        ipv4(far, 64, 6, 1, &[], &[0; 24]),
     ]
 }
 

@@ -210,6 +210,7 @@ impl Gateway {
         let mut sink: Vec<SlowWork> = Vec::new();
         // The numbers that may be used.
         self.client.watch_sas(1_000_000_000, &mut Vec::new());
+        self.client.keep_ahead(1_000_000_000, true, &mut Vec::new());
         while self.ppe.poll(Nanos::from_secs(1), &mut sink) > 0 {}
         assert!(self.totals.conserved(0));
         drop(sink);

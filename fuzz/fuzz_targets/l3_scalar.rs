@@ -27,7 +27,7 @@ fuzz_target!(|input: (u8, bool, bool, &[u8])| {
             assert_eq!(fields.hop_limit, packet[7]);
             assert!(!group, "unicast in a group frame is not routed");
             if let Some((offset, ..)) = fields.transport {
-                assert!((48..=len).contains(&usize::from(offset)));
+                assert!((40..=len).contains(&usize::from(offset)));
             }
         }
         Parsed::Drop(_) | Parsed::Arp => {}

@@ -235,6 +235,14 @@ pub enum PortError {
         /// Queues there are.
         available: u16,
     },
+    /// The system has no memory for something large.
+    #[error("no memory for {what}: {bytes} bytes wanted")]
+    NoMemory {
+        /// What it is for.
+        what: String,
+        /// How much.
+        bytes: usize,
+    },
     /// Buffers are missing from the pool after the port has stopped.
     #[error("{missing} of {total} packet buffers did not come back to their pool")]
     BuffersMissing {

@@ -8,8 +8,10 @@ mod fragment;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+mod source;
 mod stage;
 mod transport;
 
+pub use source::{OwnAddress, own_addresses};
 pub use stage::L3Parse;
 pub use transport::Transport;

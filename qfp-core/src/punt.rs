@@ -2,8 +2,9 @@
 //!
 //! It answers for the router's own addresses (ARP, ND, echo), resolves next hops, reports errors
 //! (RFC 1812 4.3, RFC 4443), fragments IPv4 (EGR-08) and what it sends itself, and puts fragments
-//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the time go in, [`Action`]s come out, and nothing else happens. The same
-//! input gives the same output.
+//! for the router itself together. [`SlowPath`] is one plain object with one owner: packets and the
+//! time go in, [`Action`]s come out, and nothing else happens but that [`Acquaintance`] follows. The
+//! same input gives the same output.
 //!
 //! Every byte of a punted packet is hostile. What is malformed is dropped and counted, and nothing
 //! is ever sent because of it.
@@ -29,6 +30,7 @@ mod path_mtu;
 mod reassembly;
 mod record;
 mod resolve;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +49,7 @@ pub use acquaintance::Acquaintance;
 pub use counters::{IcmpKind, SlowDrop, SlowPathCounters};
 pub use exercise::exercise;
 pub use interface::{Interface, VlanTag};
-pub use limit::{Limits, Rate, TokenBucket};
+pub use limit::{Limits, Rate, Share, TokenBucket};
 
 use counters::Fate;
 use icmp::Problem;
@@ -56,6 +58,7 @@ use interface::Interfaces;
 use neighbour::{Event, Neighbours, Step};
 use path_mtu::PathMtus;
 use reassembly::Reassembly;
+use shares::Shares;
 
 /// What the slow path wants done. Packets go to the lcore that they, or what caused them, came from:
 /// those of a flow stay in order.
@@ -163,8 +166,8 @@ pub struct SlowPath {
     interfaces: Interfaces,
     neighbours: Neighbours,
     limits: Limits,
-    icmp_limits: [TokenBucket; IcmpKind::COUNT],
-    resend_limit: TokenBucket,
+    icmp_limits: [Shares; IcmpKind::COUNT],
+    resend_limit: Shares,
     reassembly: Reassembly,
     path_mtus: PathMtus,
     next_id: u16,
@@ -179,8 +182,8 @@ impl SlowPath {
         Self {
             interfaces: Interfaces::new(interfaces),
             neighbours: Neighbours::new(&limits),
-            icmp_limits: limits.icmp.map(TokenBucket::new),
-            resend_limit: TokenBucket::new(limits.resend),
+            icmp_limits: limits.icmp.map(|rate| Shares::new(rate, limits.icmp_share, limits.seed)),
+            resend_limit: Shares::new(limits.resend, limits.resend_share, limits.seed),
             reassembly: Reassembly::default(),
             path_mtus: PathMtus::default(),
             next_id: 0,
@@ -204,6 +207,9 @@ impl SlowPath {
         }
         let interfaces = &self.interfaces;
         self.neighbours.retain_links(|uidb| interfaces.get(uidb).is_some());
+        for shares in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
+            shares.retain(|uidb| interfaces.get(uidb).is_some());
+        }
         let events = step.into_events();
         self.discard(events, actions);
     }
@@ -305,11 +311,12 @@ impl SlowPath {
         for bucket in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             bucket.advance(now);
         }
-        self.reassembly.expire(now, &mut self.counters.reassemblies_given_up);
+        let mut turn = Turn { now, lcore: 0, pool, actions };
+        self.expire_fragments(&mut turn);
         let mut step = Step::new(now, &self.limits, &mut self.counters);
         self.neighbours.expire(&mut step);
         let events = step.into_events();
-        self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
+        self.apply(&mut turn, events);
     }
 
     /// When [`SlowPath::poll`] next has something to do.

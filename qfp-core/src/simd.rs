@@ -62,6 +62,17 @@ pub(crate) fn sum_at_least(lens: &[u16; VECTOR], select: PacketMask, least: u16)
     fastest!(sum_at_least(lens, select.0, least))
 }
 
+/// Slots whose frame goes on behind a packet of that length at that offset.
+#[inline]
+#[must_use]
+pub(crate) fn longer(
+    frames: &[u16; VECTOR],
+    offsets: &[u8; VECTOR],
+    packets: &[u16; VECTOR],
+) -> PacketMask {
+    PacketMask(fastest!(longer(frames, offsets, packets)))
+}
+
 mod portable {
     use super::{PacketMask, UidbIndex, VECTOR};
 
@@ -83,6 +94,16 @@ mod portable {
 
     pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: u64, least: u16) -> u64 {
         PacketMask(select).into_iter().map(|slot| u64::from(lens[slot & 63].max(least))).sum()
+    }
+
+    pub(super) fn longer(
+        frames: &[u16; VECTOR],
+        offsets: &[u8; VECTOR],
+        packets: &[u16; VECTOR],
+    ) -> u64 {
+        let ends = packets.iter().zip(offsets).map(|(len, at)| len.wrapping_add(u16::from(*at)));
+        let longer = frames.iter().zip(ends).map(|(frame, end)| *frame > end);
+        longer.enumerate().fold(0, |slots, (slot, longer)| slots | u64::from(longer) << slot)
     }
 
     /// Slots whose element passes the test.
@@ -138,6 +159,28 @@ mod avx512 {
         sixteen(0) | sixteen(1) | sixteen(2) | sixteen(3)
     }
 
+    /// Ten instructions for 64 packets.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn longer(
+        frames: &[u16; VECTOR],
+        offsets: &[u8; VECTOR],
+        packets: &[u16; VECTOR],
+    ) -> u64 {
+        let half = |first: usize| {
+            // SAFETY: 32 of 64 elements, of 16 bits a register, of 8 bits half of one.
+            let (frames, offsets, packets) = unsafe {
+                (
+                    _mm512_loadu_si512(frames.as_ptr().add(first).cast()),
+                    _mm256_loadu_si256(offsets.as_ptr().add(first).cast()),
+                    _mm512_loadu_si512(packets.as_ptr().add(first).cast()),
+                )
+            };
+            let ends = _mm512_add_epi16(packets, _mm512_cvtepu8_epi16(offsets));
+            u64::from(_mm512_cmpgt_epu16_mask(frames, ends)) << first
+        };
+        half(0) | half(32)
+    }
+
     #[target_feature(enable = "avx512f,avx512bw")]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of a mask")]
     pub(super) fn sum_at_least(lens: &[u16; VECTOR], select: u64, least: u16) -> u64 {
@@ -184,6 +227,13 @@ mod tests {
                 portable::equal(&array, UidbIndex(2))
             );
             prop_assert_eq!(words_with(&words, 5 << 16).0, portable::words_with(&words, 5 << 16));
+            let mut offsets = [14u8; VECTOR];
+            offsets[..VECTOR / 2].fill(22);
+            let packets = lens.map(|len| len.wrapping_sub(18));
+            prop_assert_eq!(
+                longer(&lens, &offsets, &packets).0,
+                portable::longer(&lens, &offsets, &packets)
+            );
             for least in [0, least] {
                 prop_assert_eq!(
                     sum_at_least(&lens, PacketMask(select), least),

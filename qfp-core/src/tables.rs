@@ -114,6 +114,10 @@ pub mod table_kind {
     pub const QOS_CLASSES: TableKind = TableKind::new(25);
     /// One [`QosSettings`](crate::qos::QosSettings).
     pub const QOS_SETTINGS: TableKind = TableKind::new(26);
+    /// Which sources may be the router's own, as bits ([`own_addresses`](crate::l3::own_addresses)).
+    pub const OWN_FILTER: TableKind = TableKind::new(56);
+    /// [`OwnAddress`](crate::l3::OwnAddress) rows, in order.
+    pub const OWN_ADDRESSES: TableKind = TableKind::new(57);
     /// [`PolicerConfig`](crate::qos::police::PolicerConfig) rows.
     pub const POLICER_CONFIGS: TableKind = TableKind::new(27);
     /// Which configuration each policer has.

@@ -52,11 +52,11 @@ pub(super) fn frame_room(config: &Config) -> usize {
     (mtu + LINK_BYTES).max(2048)
 }
 
-pub(super) fn native(parts: &Parts) -> Pool {
+pub(super) fn native(parts: &Parts) -> Result<Pool, StartError> {
     let room = frame_room(&parts.config).max(NATIVE_FRAME);
     let lcores = parts.lcores.as_ref().map_or(1, |cpus| cpus.cpus().len());
     let usual = NATIVE_BUFFERS + lcores.saturating_sub(1) * NATIVE_BUFFERS_MORE;
-    Pool::Native(NativePool::new(parts.buffers.unwrap_or(usual), room))
+    Ok(Pool::Native(NativePool::try_new(parts.buffers.unwrap_or(usual), room)?))
 }
 
 #[cfg(feature = "dpdk")]

@@ -155,7 +155,7 @@ fn fragments() -> [Vec<u8>; 4] {
 }
 
 #[test]
-fn fragments_behind_the_first_match_no_ace_that_looks_at_layer_4() {
+fn an_ace_that_looks_at_layer_4_permits_later_fragments_and_does_not_deny_them() {
     let of = |ace: &str| {
         let text = format!("ip access-list extended L\n {ace}\n permit ip any any");
         let run = route(&lists("acl_in = \"L\"", "", &text), &[&west(&fragments())]);
@@ -168,6 +168,38 @@ fn fragments_behind_the_first_match_no_ace_that_looks_at_layer_4() {
     assert_eq!(of("deny tcp any any fragments"), 2);
     assert_eq!(of("deny ip any any fragments"), 2);
     assert_eq!(of("deny udp any any fragments"), 0);
+    // Of 80 it is the whole packet, the first fragment, and the later ones; of 81 these alone.
+    assert_eq!(of("permit tcp any any eq 80"), 4);
+    assert_eq!(of("permit tcp any any eq 81"), 2);
+    assert_eq!(of("permit tcp any any established"), 4);
+    assert_eq!(of("permit tcp any any syn"), 2);
+    // By all that is said of layer 3.
+    assert_eq!(of("permit udp any any eq 80"), 0);
+    assert_eq!(of("permit tcp host 10.1.0.3 any eq 80"), 0);
+    assert_eq!(of("permit tcp any any eq 81 dscp ef"), 0);
+    assert_eq!(of("permit tcp any any eq 81 ttl lt 64"), 0);
+    assert_eq!(of("permit tcp any any eq 81 ttl eq 64"), 2);
+}
+
+#[test]
+fn a_later_fragment_goes_from_an_ace_that_denies_ports_on_to_the_next() {
+    let text = "ip access-list extended L\n deny tcp any any eq 80\n permit tcp any any eq 22\n \
+                deny ip any any fragments";
+    let run = route(&lists("acl_in = \"L\"", "", text), &[&west(&fragments())]);
+    let counted: Vec<u64> = counts(&run, Family::V4, "L").iter().map(|rule| rule.1).collect();
+    assert_eq!((counted, run.sent[1].len()), (vec![2, 2, 0, 0], 2));
+}
+
+#[test]
+fn neighbour_discovery_is_not_permitted_in_fragments() {
+    let text = "ipv6 access-list L\n permit udp any any";
+    let mut solicitation = udp(V6.0, V6.1, 64, (9, 53), &payload(40));
+    solicitation.truncate(40 + 32);
+    (solicitation[5], solicitation[6]) = (32, 44);
+    solicitation[40..50].copy_from_slice(&[58, 0, 0, 0x19, 0, 0, 0, 1, 135, 0]);
+    let run = route(&lists("acl_in = \"L\"", "", text), &[&west(&[solicitation])]);
+    let counted: Vec<u64> = counts(&run, Family::V6, "L").iter().map(|rule| rule.1).collect();
+    assert_eq!(counted, [0, 0, 0, 1]);
 }
 
 #[test]
@@ -209,6 +241,78 @@ fn ipv6_extension_headers_are_looked_behind() {
     let counted: Vec<u64> = counts(&run, Family::V6, "L").iter().map(|rule| rule.1).collect();
     assert_eq!(counted, [4, 2, 1, 0, 0, 0]);
     assert_eq!((run.report.drops.clone(), run.sent[1].len()), (vec![("Ipv6Acl", 6)], 1));
+}
+
+#[test]
+fn undetermined_transport_is_what_hides_its_upper_layer() {
+    let text = "ipv6 access-list L\n deny ipv6 any any undetermined-transport\n \
+                permit ipv6 any any";
+    let six = |next: u8, behind: &[&[u8]]| {
+        let behind = behind.concat();
+        let mut ip = udp(V6.0, V6.1, 64, (9, 53), &[])[..40].to_vec();
+        (ip[5], ip[6]) = (u8::try_from(behind.len()).unwrap(), next);
+        ip.extend(behind);
+        ip
+    };
+    let options = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+    let fragment = |next: u8, word: u8| [next, 0, 0, word, 0, 0, 0, 1];
+    let hidden = [
+        // First fragments that end in the chain, before the upper layer's header, and in it.
+        six(44, &[&fragment(60, 1), &options(6)[..7]]),
+        six(44, &[&fragment(60, 1), &options(6)]),
+        six(44, &[&fragment(6, 1), &[0; 19]]),
+        // Whole packets without all of that header.
+        six(17, &[&[0; 7]]),
+        six(60, &[&options(58), &[128, 0, 0]]),
+        // Numbers that may be those of extension headers one day, and experiments.
+        six(200, &[&[0; 80]]),
+        six(60, &[&options(253), &[0; 80]]),
+    ];
+    let plain = [
+        six(44, &[&fragment(6, 1), &[0; 24]]),
+        six(44, &[&fragment(60, 8), &[0; 3]]),
+        six(44, &[&fragment(200, 8), &[0; 8]]),
+        six(17, &[&[0; 8]]),
+        six(135, &[&options(58), &[128, 0, 0, 0]]),
+        six(50, &[&[0; 8]]),
+        six(59, &[]),
+        six(89, &[&[0; 4]]),
+    ];
+    let packets = [&hidden[..], &plain].concat();
+    let config = lists("acl_in = \"L\"\npass_tiny_fragments = true", "", text);
+    let run = route(&config, &[&west(&packets)]);
+    let counted: Vec<u64> = counts(&run, Family::V6, "L").iter().map(|rule| rule.1).collect();
+    assert_eq!(counted, [hidden.len() as u64, plain.len() as u64, 0, 0, 0]);
+    let mut sent: Vec<_> = run.frames(1).iter().map(|frame| frame[14 + 8..].to_vec()).collect();
+    let mut wanted = plain.map(|ip| ip[8..].to_vec());
+    sent.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(sent, wanted);
+}
+
+/// Lists and forwarding see the same protocol behind headers that a router passes.
+#[test]
+fn a_list_sees_what_is_behind_mobility_host_identity_and_authentication_headers() {
+    let text = "ipv6 access-list L\n deny icmp any any echo-request\n deny 135 any any\n \
+                permit ipv6 any any";
+    let echo = echo(V6.0, V6.1, 64, false, &[]);
+    let behind = |kind: u8, next: u8, len: u8| {
+        let mut header = vec![next, len, 0, 0, 0, 0, 0, 0];
+        header.resize(8 + usize::from(len) * if kind == 51 { 4 } else { 8 }, 0);
+        let mut ip = echo.clone();
+        ip[6] = kind;
+        ip[5] += u8::try_from(header.len()).unwrap();
+        ip.splice(40..40, header);
+        ip
+    };
+    let mut packets: Vec<_> = [135, 139, 140, 60].map(|kind| behind(kind, 58, 1)).to_vec();
+    packets.push(behind(51, 58, 4));
+    // With nothing behind it, the mobility header is what the packet carries.
+    packets.push(behind(135, 59, 1));
+    packets.push(behind(135, 89, 1));
+    let run = route(&lists("acl_in = \"L\"", "", text), &[&west(&packets)]);
+    let counted: Vec<u64> = counts(&run, Family::V6, "L").iter().map(|rule| rule.1).collect();
+    assert_eq!(counted, [5, 1, 1, 0, 0, 0]);
 }
 
 const ALL_HOSTS: Mac = [0x01, 0, 0x5e, 0, 0, 1];

@@ -52,7 +52,7 @@ fn a_commit_that_finds_no_room_changes_nothing() {
         .collect();
     let large = config(&format!("ip access-list extended A\n{}", many.concat()));
     let error = commit(&mut client, &large).unwrap_err();
-    assert!(error.starts_with("IPv4 access list A: "), "{error}");
+    assert!(error.starts_with("test.toml:4: IPv4 access list A: "), "{error}");
     let after = client.tcam_usage();
     assert_eq!((&after.objects, after.counters), (&before.0.objects, before.0.counters));
     assert_eq!((counters(&client), client.generation()), (before.1, before.2));

@@ -120,7 +120,13 @@ fn is_at(address: &Address, value: u128) -> bool {
     }
 }
 
+/// A later fragment has no header of layer 4: an ace that looks at one lets it pass by what it says
+/// of layer 3, and does not deny it (Cisco, document 8014).
 fn matches(ace: &Ace, header: &Header) -> bool {
+    let by_layer3 = header.later && ace.is_layer4();
+    if by_layer3 && ace.action == Action::Deny {
+        return false;
+    }
     let port = |ports: &Option<Ports>, of: fn((u16, u16)) -> u16| match ports {
         None => true,
         Some(Ports::Are(compare)) => header.ports.is_some_and(|p| compares(compare, of(p))),
@@ -142,15 +148,18 @@ fn matches(ace: &Ace, header: &Header) -> bool {
         Protocol::Group(_) => panic!("there are no groups"),
     }) && is_at(&ace.source, header.addresses.0)
         && is_at(&ace.destination, header.addresses.1)
-        && port(&ace.source_port, |ports| ports.0)
-        && port(&ace.destination_port, |ports| ports.1)
+        && (by_layer3
+            || (port(&ace.source_port, |ports| ports.0)
+                && port(&ace.destination_port, |ports| ports.1)
+                && options.icmp.is_none_or(|wanted| {
+                    header.icmp.is_some_and(|(kind, code)| {
+                        kind == wanted.kind && wanted.code.is_none_or(|wanted| code == wanted)
+                    })
+                })
+                && options
+                    .tcp
+                    .is_none_or(|wanted| header.tcp.is_some_and(|found| flags(wanted, found)))))
         && (!ace.fragments || header.later)
-        && options.icmp.is_none_or(|wanted| {
-            header.icmp.is_some_and(|(kind, code)| {
-                kind == wanted.kind && wanted.code.is_none_or(|wanted| code == wanted)
-            })
-        })
-        && options.tcp.is_none_or(|wanted| header.tcp.is_some_and(|found| flags(wanted, found)))
         && field(&options.dscp, u16::from(header.class >> 2))
         && field(&options.precedence, u16::from(header.class >> 5))
         && field(&options.ttl, u16::from(header.ttl))
@@ -356,9 +365,16 @@ impl Source {
             .concat();
             first = 44;
         }
-        if self.often(30) {
-            extensions = [&[first, 0, 1, 4, 0, 0, 0, 0][..], &extensions].concat();
-            first = 60;
+        while self.often(30) {
+            // Those that the library walks, too.
+            let kind = *[60, 60, 43, 51].choose(&mut self.0).unwrap();
+            let header = match kind {
+                51 => [&[first, 2][..], &[0; 14]].concat(),
+                43 => vec![first, 0, 4, 0, 0, 0, 0, 0],
+                _ => vec![first, 0, 1, 4, 0, 0, 0, 0],
+            };
+            extensions.splice(0..0, header);
+            first = kind;
         }
         let len = u16::try_from(extensions.len() + data.len()).unwrap();
         let mut ip = vec![0x60 | class >> 4, class << 4, 0, 7];

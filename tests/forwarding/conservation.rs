@@ -44,13 +44,13 @@ fn tunnel(keys: &Pair) -> String {
     };
     format!(
         "[[port]]\nname = \"wan\"\naddress = [\"192.0.2.2/24\"]\n\
-         [ipsec]\nstate_file = '{}'\n{}replay_window = 1024\n{}\
+         [ipsec]\nstate_dir = '{}'\n{}replay_window = 1024\n{}\
          [[port]]\nname = \"policed\"\n\
          [[spd]]\ninterface = \"policed\"\nname = \"no\"\naction = \"discard\"\nremote = \"{}\"\n\
          [[spd]]\ninterface = \"policed\"\nname = \"secret\"\naction = \"protect\"\nremote = \"{}\"\n\
          [[tunnel]]\nname = \"tunnel0\"\nsa_in = \"in\"\nsa_out = \"out\"\n\
          [[route]]\nprefix = \"192.0.2.77/32\"\ndev = \"tunnel0\"\n",
-        keys.state_file(2).display(),
+        keys.state_dir(2).display(),
         sa("in", 1, 1),
         sa("out", 2, 77),
         V4.0,
@@ -106,6 +106,8 @@ fn cases() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::BadUidbIdx, 0, frame(mac(1, 1), mac(1, 2), &[Tag(DOT1Q, 5)], &v4())),
         (R::UidbDown, 2, from_west(&v4())),
         (R::MacFilter, 3, from_west(&v4())),
+        (R::SourceMac, 0, frame(mac(1, 1), [1, 0, 0x5e, 0, 0, 1], &[], &v4())),
+        (R::OwnSource, 0, from_west(&plain(("10.1.0.1", V4.1)))),
         (R::Truncated, 0, from_west(&v4()[..30])),
         (R::UnknownEthertype, 0, link(mac(1, 1), mac(1, 2), &[], 0x88b5, &payload(46))),
         (R::Ipv4FormatErr, 0, from_west(&with(v4(), 0, 0x44))),
@@ -172,6 +174,7 @@ fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
         (R::EspNoSa, outer(50, &[1; 40])),
         (R::EspRunt, outer(50, &[1; 7])),
         (R::EspReplay, sealed(0, &inner())),
+        (R::EspBeyondMark, good(5000)),
         (R::EspBadIcv, with(good(31), last, good(31)[last] ^ 1)),
         (R::EspBadPadding, sealed(32, &[0, 0, 255, 4])),
         (R::EspBadNextHeader, sealed(33, &with_trailer(&plain(V4), 17))),

@@ -37,10 +37,13 @@ via = "10.2.0.2"
 "#;
 
 fn forwarder(folder: &std::path::Path) -> Forwarder {
-    std::fs::write(folder.join("out.key"), "000102030405060708090a0b0c0d0e0f10111213\n").unwrap();
+    let key = folder.join("out.key");
+    crate::gateways::write_secret(&key, "000102030405060708090a0b0c0d0e0f10111213\n");
     // The key's file is in the folder that the configuration would be in.
     let file = folder.join("router.toml");
-    Forwarder::new(Config::parse(CONFIG, file.to_str().unwrap()).unwrap()).buffers(8192)
+    let states = folder.join("states");
+    let config = format!("{CONFIG}[ipsec]\nstate_dir = '{}'\n", states.display());
+    Forwarder::new(Config::parse(&config, file.to_str().unwrap()).unwrap()).buffers(8192)
 }
 
 fn cpus(list: &[u16]) -> CpuList {

@@ -8,3 +8,4 @@ mod policies;
 mod policy_oracle;
 mod restart;
 mod round_trip;
+mod windows;

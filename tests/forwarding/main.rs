@@ -5,6 +5,10 @@
 mod capture;
 #[path = "../support/gateways.rs"]
 mod gateways;
+#[path = "../support/l3fwd.rs"]
+mod l3fwd;
+#[path = "../support/marks.rs"]
+mod marks;
 #[path = "../support/packets.rs"]
 mod packets;
 #[path = "../support/router.rs"]

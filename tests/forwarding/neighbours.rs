@@ -5,7 +5,7 @@ use etherparse::PacketBuilder;
 use super::errors::message;
 use crate::capture::Timed;
 use crate::packets::{DOT1Q, Mac, Tag, arp, frame, link, mac, payload, udp};
-use crate::router::{TWO_NETWORKS, route};
+use crate::router::{Run, TWO_NETWORKS, route, route_with};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -133,4 +133,96 @@ fn a_neighbour_that_never_answers_is_asked_three_times_and_then_unreachable() {
         // RFC 792: the quoted packet is the one that was received.
         assert_eq!(message(sent).body.len(), ip.len());
     }
+}
+
+/// A count of the slow path, by name.
+fn counted(run: &Run, name: &str) -> u64 {
+    run.report.slow_path.iter().find(|(is, _)| *is == name).map_or(0, |(_, count)| *count)
+}
+
+#[test]
+fn more_spoofed_senders_than_there_are_adjacencies_lock_nobody_out() {
+    let config = TWO_NETWORKS.replace("\"10.1.0.1/24\"", "\"10.1.0.1/16\"");
+    let senders = 9000;
+    let mut west: Vec<Timed> = Vec::new();
+    for n in 0..senders {
+        let [_, _, high, low] = u32::to_be_bytes(n);
+        let (spoofed, sender) = ([2, 9, 9, 9, high, low], format!("10.1.{}.{low}", 100 + high));
+        let request = arp(false, (spoofed, &sender), ([0; 6], "10.1.0.1"));
+        let time = u64::from(n) * MS / 5;
+        west.push((time, link(BROADCAST, spoofed, &[], 0x0806, &request)));
+    }
+    // Packets for a new host, which answers a moment later.
+    let start = u64::from(senders) * MS / 5;
+    let reply = arp(true, (mac(1, 9), "10.1.0.9"), (mac(1, 1), "10.1.0.1"));
+    west.push((start + 5 * MS, link(mac(1, 1), mac(1, 9), &[], 0x0806, &reply)));
+    let packet = |ttl, n| udp("10.2.0.2", "10.1.0.9", ttl, (n, 2), &payload(40));
+    let from_east =
+        |n: u16| (start + u64::from(n) * 10 * MS, frame(mac(2, 1), mac(2, 2), &[], &packet(64, n)));
+    let east: Vec<Timed> = (0..30).map(from_east).collect();
+    let run = route(&config, &[&west, &east]);
+    let to_west = |n| frame(mac(1, 9), mac(1, 1), &[], &packet(63, n));
+    let sent = run.frames(0);
+    let reached = (0..30).filter(|n| sent.contains(&&to_west(*n)[..])).count();
+    assert_eq!(reached, 30);
+    // Only the first waited, and none went round.
+    assert!(run.report.punts.contains(&("Glean", 1)), "{:?}", run.report.punts);
+    assert_eq!((counted(&run, "neighbours_learnt"), counted(&run, "neighbours_refused")), (5, 0));
+    // Strangers' requests have a rate of their own; what passes it is known as far as there is room.
+    let flow = qfp::core::lpts::FlowType::ArpForUs.label();
+    let heard = run.report.policed.iter().find(|one| one.flow == flow).unwrap().passed;
+    assert!(heard > 2 * 1024 && heard < u64::from(senders));
+    assert_eq!(counted(&run, "unsolicited_gave_way"), heard - 1024);
+}
+
+#[test]
+fn packets_for_neighbours_over_the_limit_are_dropped_and_do_not_go_round() {
+    let limited = format!("{TWO_NETWORKS}[neighbors]\nlimit = 5\nlimit_per_interface = 5\n");
+    for (config, reached) in [(TWO_NETWORKS, 8), (&limited, 5)] {
+        let hosts: Vec<String> = (0..8).map(|n| format!("10.2.0.{}", 10 + n)).collect();
+        let (mut west, mut east): (Vec<Timed>, Vec<Timed>) = Default::default();
+        for round in 0..20 {
+            for (n, host) in (0..8).zip(&hosts) {
+                let ip = udp("10.1.0.2", host, 64, (1, 2), &payload(40));
+                let time = round * 10 * MS + n * 10_000;
+                west.push((time, frame(mac(1, 1), mac(1, 2), &[], &ip)));
+            }
+        }
+        for (n, host) in (0..8).zip(&hosts) {
+            let reply = arp(true, (mac(2, 10 + n), host), (mac(2, 1), "10.2.0.1"));
+            let time = 5 * MS + u64::from(n) * 10_000;
+            east.push((time, link(mac(2, 1), mac(2, 10 + n), &[], 0x0806, &reply)));
+        }
+        let run = route(config, &[&west, &east]);
+        let forwarded = run.frames(1).iter().filter(|frame| frame[12..14] == [8, 0]).count();
+        assert_eq!(forwarded, reached * 20);
+        assert_eq!(counted(&run, "neighbours_over_limit"), 8 - reached as u64);
+        // Each punted once: the first one, or all of those that nobody can be sent to.
+        let punted = 8 + (8 - reached as u64) * 19;
+        assert!(run.report.punts.contains(&("Glean", punted)), "{:?}", run.report.punts);
+    }
+}
+
+#[test]
+fn a_neighbour_that_the_tables_refuse_makes_no_packet_go_round() {
+    let full = |forwarder: qfp::Forwarder| {
+        forwarder
+            .capacity(qfp::client::Capacity { ipv6_lines: 400, ..qfp::client::Capacity::SMALL })
+    };
+    let host = |n: u16| format!("2001:db8:2:0:{n:x}:{n:x}::1");
+    let (mut west, mut east): (Vec<Timed>, Vec<Timed>) = Default::default();
+    for n in 1..=120 {
+        let ip = udp("2001:db8:1::2", &host(n * 419), 64, (1, 2), &payload(40));
+        let time = u64::from(n) * MS;
+        west.push((time, frame(mac(1, 1), mac(1, 2), &[], &ip)));
+        let own = "2001:db8:2::1";
+        let answer = discovery(&host(n * 419), own, &host(n * 419), Some(0x60), (2, mac(2, 9)));
+        east.push((time + MS / 2, frame(mac(2, 1), mac(2, 9), &[], &answer)));
+    }
+    let run = route_with(TWO_NETWORKS, &[&west, &east], full);
+    let refused = counted(&run, "neighbours_refused");
+    assert!((1..120).contains(&refused), "{:?}", run.report.slow_path);
+    // Those that were refused came back once, and were dropped.
+    assert!(run.report.punts.contains(&("Glean", 120 + refused)), "{:?}", run.report.punts);
+    assert_eq!(counted(&run, "NeighbourAbsent"), refused);
 }

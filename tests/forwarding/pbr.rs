@@ -4,7 +4,7 @@ use qfp::client::acl::Family;
 use qfp::core::fia::FiaBuilder;
 
 use crate::acl::{V4, V6, lists, west};
-use crate::packets::{echo, frame, mac, payload, udp};
+use crate::packets::{echo, frame, mac, payload, udp, with_fragment_field};
 use crate::router::{Run, route, route_with};
 
 /// Two more neighbours of the east that are known, and what a policy may be about.
@@ -47,6 +47,26 @@ fn what_matches_goes_to_the_policy_s_next_hop_and_all_else_as_routed() {
     let entry = &run.report.route_maps[0].entries[0];
     assert_eq!((entry.sequence, entry.packets, entry.bytes), (10, 1, 82));
     assert_eq!(&*entry.text, "permit, match ip address 110, set ip next-hop 10.2.0.3");
+}
+
+#[test]
+fn a_later_fragment_goes_where_its_layer_3_part_is_permitted() {
+    let text = "route-map P permit 10\n match ip address 111\n set ip next-hop 10.2.0.3\n\
+                route-map P permit 20\n match ip address 110\n set ip next-hop 10.2.0.4";
+    let acl = "access-list 111 deny udp any any eq 53\naccess-list 111 permit tcp any any eq 53\n";
+    let fragments = [0x2000, 0x2003, 5].map(|field| with_fragment_field(packet(V4, 64, 53), field));
+    // Denied ports go on to the next entry, and so does what only might have them.
+    let run = route(&config(text, acl), &[&west(&fragments)]);
+    assert_eq!(stations(&run), [4, 4, 4]);
+    let other = [0x2000, 0x2003, 5].map(|field| with_fragment_field(packet(V4, 64, 54), field));
+    let run = route(&config(text, acl), &[&west(&other)]);
+    let mut found = stations(&run);
+    found.sort_unstable();
+    assert_eq!(found, [2, 4, 4]);
+    // A route map that denies what a list permits routes it as usual, later fragments too.
+    let text = text.replace("permit 20", "deny 20");
+    let run = route(&config(&text, acl), &[&west(&fragments)]);
+    assert_eq!(stations(&run), [2, 2, 2]);
 }
 
 #[test]

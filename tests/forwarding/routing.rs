@@ -14,10 +14,10 @@ fn a_routed_packet_is_the_literal_one() {
     let received = "020000000101 020000000102 0800 \
          45000024 1234 0000 40 11 228d 0a010002 cb007105 \
          1000 0035 0010 9d80 0001020304050607 000000000000000000000000";
-    // TTL 3f, checksum one unit of the high byte up, MAC addresses of the next link.
+    // TTL 3f, checksum one unit of the high byte up, MAC addresses of the next link, no padding.
     let sent = "020000000202 020000000201 0800 \
          45000024 1234 0000 3f 11 238d 0a010002 cb007105 \
-         1000 0035 0010 9d80 0001020304050607 000000000000000000000000";
+         1000 0035 0010 9d80 0001020304050607";
     let run = route(TWO_NETWORKS, &[&[(1_000, bytes(received))]]);
     assert_eq!(run.sent[EAST], [(1_000, bytes(sent))]);
     assert!(run.sent[WEST].is_empty());
@@ -49,15 +49,13 @@ fn only_addresses_ttl_and_checksum_change_on_the_way() {
     assert_eq!((run.report.dropped(), run.report.punted()), (0, 0));
 }
 
-/// Bytes of the frame behind the IP packet are the link's business, not the packet's.
+/// Bytes of the frame behind the IP packet are the business of the link that they came by.
 #[test]
-fn padding_of_short_frames_stays_behind_the_packet() {
+fn padding_of_short_frames_stays_on_its_link() {
     let mut short =
         frame(mac(1, 1), mac(1, 2), &[], &udp("10.1.0.2", "203.0.113.9", 9, (1, 2), b"x"));
     short.resize(60, 0);
-    let mut wanted =
-        frame(mac(2, 2), mac(2, 1), &[], &udp("10.1.0.2", "203.0.113.9", 8, (1, 2), b"x"));
-    wanted.resize(60, 0);
+    let wanted = frame(mac(2, 2), mac(2, 1), &[], &udp("10.1.0.2", "203.0.113.9", 8, (1, 2), b"x"));
     assert_eq!(route(TWO_NETWORKS, &[&[(0, short)]]).frames(EAST), [wanted]);
 }
 

@@ -1,6 +1,7 @@
 //! What we and a stranger have agreed about: one SA in each direction, and what they protect.
 
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use qfp::core::crypto::Algorithm;
@@ -166,7 +167,9 @@ impl Agreement {
     fn sa_toml(&self, folder: &Path, sa: &Sa, from: From) -> String {
         let name = self.name_of(sa, from);
         let file = format!("{name}.key");
-        std::fs::write(folder.join(&file), hex(&sa.cipher) + &hex(&sa.auth)).unwrap();
+        let path = folder.join(&file);
+        std::fs::write(&path, hex(&sa.cipher) + &hex(&sa.auth)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let (local, remote) = self.gateways(From::Us);
         let mut toml = format!(
             "[[sa]]\nname = \"{name}\"\nspi = {}\nlocal = \"{local}\"\nremote = \"{remote}\"\n\

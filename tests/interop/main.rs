@@ -10,6 +10,8 @@ mod capture;
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../support/l3fwd.rs"]
 mod l3fwd;
+#[path = "../support/marks.rs"]
+mod marks;
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../support/namespaces.rs"]
 mod namespaces;

@@ -38,11 +38,12 @@ impl Config {
     fn new(wan: &str, lan: &str, agreements: &[Agreement], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = format!(
-            "[ipsec]\nstate_file = \"sequence\"\n\
+            "[ipsec]\nstate_dir = '{}'\n\
              [[port]]\nname = \"wan\"\ndevice = \"{wan}\"\nmac = \"{WAN_MAC}\"\n\
              address = [\"203.0.113.1/24\", \"2001:db8:ff::1/64\"]\n\
              [[port]]\nname = \"lan\"\ndevice = \"{lan}\"\nmac = \"02:00:00:00:02:01\"\n\
-             address = [\"10.1.0.1/24\", \"2001:db8:1::1/64\"]\n{more}"
+             address = [\"10.1.0.1/24\", \"2001:db8:1::1/64\"]\n{more}",
+            folder.path().join("states").display()
         );
         let file = folder.path().join("router.toml");
         let config = Self { folder, file, ports };
@@ -65,24 +66,12 @@ impl Config {
 
     /// Lets the numbers of all SAs go on behind `used`, as after a run that has sent so many packets.
     fn go_on_behind(&self, used: u64) {
-        // A run without packets notes which numbers it might have used.
+        // A run without packets notes which keys it has.
         let mut command = self.command();
         let child = command.args(["--port", "sink", "--port", "sink"]).spawn().unwrap();
         let outcome = l3fwd::finish(child);
         assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
-        let file = self.folder.path().join("sequence");
-        let marks = std::fs::read_to_string(&file).unwrap();
-        let mut changed = String::new();
-        for line in marks.lines() {
-            match line.split_once(' ') {
-                Some((key, mark)) if mark.parse::<u64>().is_ok() => {
-                    changed += &format!("{key} {used}\n");
-                }
-                _ => changed += &format!("{line}\n"),
-            }
-        }
-        assert_ne!(changed, marks);
-        std::fs::write(&file, changed).unwrap();
+        crate::marks::set_all(&self.folder.path().join("states"), used);
     }
 
     fn stats(&self) -> PathBuf {

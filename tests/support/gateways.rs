@@ -2,7 +2,8 @@
 //! them; captures carry what one sends to the other.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use qfp::Forwarder;
 use qfp::client::config::Config;
@@ -71,19 +72,24 @@ pub(crate) const fn spi(side: u8) -> u32 {
     0x1000 + side as u32
 }
 
+/// Writes a file that nobody else can read.
+pub(crate) fn write_secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 impl Pair {
     /// The name of a file that has a key in it.
     pub(crate) fn key_file(&self, side: u8) -> PathBuf {
         let path = self.dir.path().join(format!("{side}.key"));
         let key = key(self.algorithm, side);
-        std::fs::write(&path, key.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-            .unwrap();
+        write_secret(&path, &key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         path
     }
 
     /// Where a side keeps the numbers that are not to be used again.
-    pub(crate) fn state_file(&self, side: u8) -> PathBuf {
-        self.dir.path().join(format!("{side}.sequence"))
+    pub(crate) fn state_dir(&self, side: u8) -> PathBuf {
+        self.dir.path().join(format!("{side}.states"))
     }
 
     /// An SA of a side: what `sender` sends.
@@ -129,9 +135,9 @@ mac = "02:00:00:00:{BETWEEN:02x}:{other:02x}"
 address = "2001:db8:ff::{other}"
 mac = "02:00:00:00:{BETWEEN:02x}:{other:02x}"
 [ipsec]
-state_file = '{}'
+state_dir = '{}'
 "#,
-            self.state_file(side).display()
+            self.state_dir(side).display()
         )
     }
 

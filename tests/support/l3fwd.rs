@@ -25,6 +25,8 @@ pub(crate) fn command() -> Command {
     );
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What a configuration says no place for is not to be where this machine's routers have it.
+    command.env("QFP_STATE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/states"));
     command
 }
 

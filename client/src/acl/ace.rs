@@ -92,6 +92,10 @@ pub struct Options {
     pub packet_length: Option<Compare>,
     /// Flow label, IPv6 alone.
     pub flow_label: Option<u32>,
+    /// Matches only packets of which nobody can say what they carry, because the extension headers
+    /// or the header behind them are not all there, or of a kind that is not known. Later fragments
+    /// are not among them. In entries that deny all of IPv6 alone.
+    pub undetermined_transport: bool,
     /// Whether matches are logged.
     pub log: Log,
     /// Whether packets are also taken by a SPAN session that asks for those.

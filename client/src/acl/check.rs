@@ -1,4 +1,4 @@
-use super::{Ace, Address, Compare, Family, Kind, Log, MAX_DSCP, MAX_FLOW_LABEL};
+use super::{Ace, Action, Address, Compare, Family, Kind, Log, MAX_DSCP, MAX_FLOW_LABEL};
 use super::{MAX_PRECEDENCE, MAX_TOS, MAX_TTL, Options, Ports, Protocol, TcpFlags, TcpMatch};
 
 /// Why a list cannot have an ace.
@@ -22,6 +22,9 @@ pub enum AceError {
     /// Fragments that would have to have ports.
     #[error("fragments have no ports, ICMP type or TCP flags to match")]
     FragmentsHaveNoPorts,
+    /// A match of packets without a transport header in another entry than IOS XE has it in.
+    #[error("undetermined-transport needs \"deny ipv6\", and no fragments")]
+    UndeterminedTransport,
     /// A service group and something it says itself.
     #[error("a service group takes no ports, ICMP type, TCP flags or fragments beside it")]
     GroupSaysPorts,
@@ -66,6 +69,10 @@ impl Ace {
         }
         self.check_layer4(family)?;
         self.options.check(family)?;
+        let denies_all = self.action == Action::Deny && self.protocol == Protocol::Any;
+        if self.options.undetermined_transport && (!denies_all || self.fragments) {
+            return Err(AceError::UndeterminedTransport);
+        }
         if kind == Kind::Standard && !self.is_standard(family) {
             return Err(AceError::NotStandard);
         }
@@ -119,6 +126,9 @@ impl Ace {
 
 impl Options {
     fn check(&self, family: Family) -> Result<(), AceError> {
+        if self.undetermined_transport && family != Family::V6 {
+            return Err(AceError::NoSuchField("undetermined-transport"));
+        }
         let compared = [
             (&self.dscp, "DSCP", MAX_DSCP),
             (&self.precedence, "precedence", MAX_PRECEDENCE),

@@ -7,7 +7,8 @@ impl AccessList {
     /// What follows the last ace.
     ///
     /// A list with an ace denies all else. One of IPv6 permits neighbour discovery before it does:
-    /// advertisements (`nd-na`), then solicitations (`nd-ns`). A list without any ace, as one that
+    /// advertisements (`nd-na`), then solicitations (`nd-ns`), none of which comes in fragments (RFC
+    /// 6980): later ones are not among what is permitted. A list without any ace, as one that
     /// is not defined, permits all packets.
     #[must_use]
     pub fn implicit(&self) -> Vec<PlainAce> {

@@ -184,6 +184,9 @@ fn options(f: &mut Formatter<'_>, options: &Options, family: Family) -> fmt::Res
         number(f, tos, names::TOS)?;
     }
     options.flow_label.map_or(Ok(()), |label| write!(f, " flow-label {label}"))?;
+    if options.undetermined_transport {
+        f.write_str(" undetermined-transport")?;
+    }
     f.write_str(match options.log {
         Log::Off => "",
         Log::On => " log",

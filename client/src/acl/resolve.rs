@@ -16,6 +16,9 @@ pub enum Fragments {
     All,
     /// Whole packets and first fragments: what has a layer 4 header.
     First,
+    /// Those by all that it says, and fragments that are not the first by what it says of layer 3:
+    /// addresses, protocol and options of the IP header.
+    ByLayer3,
     /// Fragments that are not the first.
     Later,
 }
@@ -151,6 +154,9 @@ impl<'a> Resolver<'a> {
                         destination_ports,
                         fragments: match (ace.fragments, layer4) {
                             (true, _) => Fragments::Later,
+                            // What a later fragment belongs to may be what is meant: it is let
+                            // pass, and not denied (Cisco, document 8014).
+                            (false, true) if ace.action == Action::Permit => Fragments::ByLayer3,
                             (false, true) => Fragments::First,
                             (false, false) => Fragments::All,
                         },

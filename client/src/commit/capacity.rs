@@ -126,15 +126,27 @@ impl Capacity {
             + self.paths as usize * 4
             + self.long_prefixes as usize * (512 + 4)
             + self.ipv6_lines as usize * 64
-            + vrfs * (2 * (1 << 18) + 64)
-            + vrfs * 64 * (self.vrf_ipv4_lines as usize + self.vrf_ipv6_lines as usize)
-            + vrfs * 4 * self.vrf_long_prefixes as usize
+            + vrfs * self.each_vrf()
             + self.acl_lines as usize * 64
             + self.classes as usize * 2 * (size_of::<ClassRow>() + size_of::<PolicerConfig>() + 4)
             + self.sas as usize * (size_of::<OutboundSa>() + size_of::<InboundSa>())
             + self.sas as usize * size_of::<SaKey>()
             + SpiTable::buckets(self.sas as usize) * size_of::<SpiBucket>()
             + (64 << 20)
+    }
+
+    /// Bytes of those for the tables of VRFs. Nearly all of them are written at the start.
+    #[must_use]
+    pub const fn vrf_bytes(&self) -> usize {
+        self.vrfs as usize * self.each_vrf()
+    }
+
+    /// Bytes of one VRF: two roots, its row, lines and deep entries.
+    const fn each_vrf(&self) -> usize {
+        2 * (1 << 18)
+            + 64
+            + 64 * (self.vrf_ipv4_lines as usize + self.vrf_ipv6_lines as usize)
+            + 4 * self.vrf_long_prefixes as usize
     }
 
     /// Bytes of memory for what lcores write.

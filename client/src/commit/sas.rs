@@ -36,6 +36,20 @@ impl Client {
         self.ipsec.keep_marks(marks);
     }
 
+    /// Lets inbound SAs of lasting keys accept more numbers, which are written first; `now` is that
+    /// of the vectors' clock, nanoseconds. With `wait` this is done when it returns; without, a
+    /// thread writes, and a later call has it count. To be called thousands of times a second, or
+    /// with `wait` between two vectors.
+    pub fn keep_ahead(&mut self, now: u64, wait: bool, events: &mut Vec<SaEvent>) {
+        self.ipsec.keep_ahead(&mut self.driver, now, wait, events);
+    }
+
+    /// Notes how far all lasting keys have come, exactly: the lcores have stopped. Without this, a
+    /// restart has to leave out what was reserved.
+    pub fn close_marks(&mut self, events: &mut Vec<SaEvent>) {
+        self.ipsec.close(&self.driver, events);
+    }
+
     /// Adds an SA. One for what leaves protects its interface from now on, in place of the one
     /// before, which stays until it is deleted: no packet goes out in between without either. One
     /// for what comes in is taken beside those that are there.

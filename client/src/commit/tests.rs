@@ -9,4 +9,5 @@ mod sas;
 mod speed;
 mod updates;
 mod vrfs;
+mod windows;
 mod world;

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{Definitions, Ipsec, LptsConfig, MacAddr, NeighbourLimits, Origin, Punt, Qos};
 use crate::acl::{AccessList, Document, Family};
+use crate::ipsec::default_state_dir;
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
 use qfp_core::qos::police::BitsPerSecond;
@@ -62,18 +63,13 @@ impl Config {
         names.iter().find_map(|name| self.access_lists.list(family, name))
     }
 
-    /// The file of sequence numbers that are not to be used again: the one that `[ipsec]` names,
-    /// else one beside the file that this was read from. None without SAs, and for what was read
-    /// from no file.
+    /// The folder of the sequence numbers that are not to be used again: the one that `[ipsec]`
+    /// names, else [that of the machine](default_state_dir), wherever this was read from. None
+    /// without SAs.
     #[must_use]
-    pub fn state_file(&self) -> Option<PathBuf> {
-        if self.ipsec.sas.is_empty() {
-            return None;
-        }
-        self.ipsec.state_file.clone().or_else(|| {
-            let file = self.origin.place().file;
-            (!file.is_empty()).then(|| PathBuf::from(format!("{file}.ipsec-state")))
-        })
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let has_keys = !self.ipsec.sas.is_empty();
+        has_keys.then(|| self.ipsec.state_dir.clone().unwrap_or_else(default_state_dir))
     }
 }
 

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::io;
 use std::path::Path;
 
@@ -5,7 +6,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::table::{Source, Table};
-use super::texts::load;
+use super::texts::Files;
 use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
@@ -82,8 +83,9 @@ impl Config {
     pub fn from_toml(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        let bytes =
-            load(path).map_err(|error| Problem::Unreadable(error).at(Place::whole(&file)))?;
+        let bytes = Files::Disk
+            .text(path)
+            .map_err(|error| Problem::Unreadable(error).at(Place::whole(&file)))?;
         match utf8(&bytes) {
             Ok(text) => Self::parse(text, &file),
             Err(TextError { line, column, what }) => {
@@ -103,7 +105,7 @@ impl Config {
     /// when a file that the text names cannot be read. Whether the parts agree is for
     /// [`Config::validate`] to say.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        Self::parse_with(text, file, load)
+        Self::parse_from(text, file, &mut Files::Disk)
     }
 
     /// As [`Config::parse`], with the files that the text names from `load`.
@@ -115,9 +117,14 @@ impl Config {
         file: &str,
         mut load: impl FnMut(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, ConfigError> {
+        Self::parse_from(text, file, &mut Files::Given(&mut load))
+    }
+
+    fn parse_from(text: &str, file: &str, files: &mut Files<'_>) -> Result<Self, ConfigError> {
         let source = Source::new(text, file);
         let root = DeTable::parse(source.text).map_err(|error| {
-            let place = error.span().map_or(source.whole(), |span| source.place(span.start));
+            let start = error.span().map_or_else(|| deepest(source.text), |span| span.start);
+            let place = source.place(start);
             Problem::Syntax(Box::new(error)).at(place)
         })?;
         let mut root = Table::open(&source, "the file", root.get_ref(), source.whole(), FILE)?;
@@ -128,22 +135,22 @@ impl Config {
         }
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         for table in root.tables("acl", "[[acl]]", ACL)? {
-            config.add_access_lists(table, base, &mut load)?;
+            config.add_access_lists(table, base, files)?;
         }
         for table in root.tables("route_map", "[[route_map]]", ROUTE_MAP)? {
-            config.add_route_maps(table, base, &mut load)?;
+            config.add_route_maps(table, base, files)?;
         }
         if let Some(table) = root.table("qos", "[qos]", QOS)? {
-            config.add_qos(table, base, &mut load)?;
+            config.add_qos(table, base, files)?;
         }
         if let Some(table) = root.table("punt", "[punt]", punt::PUNT)? {
             config.add_punt(table)?;
         }
         if let Some(table) = root.table("ipsec", "[ipsec]", ipsec::IPSEC)? {
-            config.add_ipsec(table, base)?;
+            config.add_ipsec(table)?;
         }
         for table in root.tables("sa", "[[sa]]", ipsec::SA)? {
-            config.add_sa(table, base, &mut load)?;
+            config.add_sa(table, base, files)?;
         }
         for table in root.tables("tunnel", "[[tunnel]]", ipsec::TUNNEL)? {
             config.add_tunnel(table)?;
@@ -169,6 +176,18 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Where the line with the deepest dotted key begins: that keys are too deep is the one mistake that
+/// the parser gives no place for.
+fn deepest(text: &str) -> usize {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let began = start;
+        start += line.len();
+        (line.matches('.').count(), Reverse(began))
+    });
+    lines.max().map_or(0, |(_, Reverse(began))| began)
 }
 
 fn port(index: usize, mut table: Table<'_>) -> Result<Port, ConfigError> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::table::{Block, Table};
-use super::{Config, ConfigError, Definition, Place, Problem};
+use super::{Config, ConfigError, Definition, Place, Problem, secret_file};
 use crate::acl::{AccessList, Document};
 use crate::ios::{TextError, utf8};
 use crate::mqc::Policies;
@@ -14,13 +14,30 @@ use crate::pbr::RouteMaps;
 /// Longest text in a file, bytes: a hundred thousand entries have a tenth of it.
 pub(super) const MAX_TEXT: usize = 1 << 26;
 
-/// Gives the bytes of a file that a configuration names.
-pub(super) type Load<'l> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'l;
+/// Where the bytes of files are from that a configuration names.
+pub(super) enum Files<'l> {
+    /// From where they lie.
+    Disk,
+    /// From whoever reads the configuration.
+    Given(&'l mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),
+}
 
-/// The bytes of a regular file, [`MAX_TEXT`] at most. Everything that a configuration names is
-/// read here.
-pub(super) fn load(path: &Path) -> io::Result<Vec<u8>> {
-    pal::file::read(path, MAX_TEXT)
+impl Files<'_> {
+    /// The bytes of a text, [`MAX_TEXT`] at most.
+    pub(super) fn text(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Disk => pal::file::read(path, MAX_TEXT),
+            Self::Given(load) => load(path),
+        }
+    }
+
+    /// The bytes of a file with a key, `limit` at most.
+    pub(super) fn secret(&mut self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Disk => secret_file::read(path, limit),
+            Self::Given(load) => load(path),
+        }
+    }
 }
 
 impl Config {
@@ -29,10 +46,10 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        load: &mut Load<'_>,
+        files: &mut Files<'_>,
     ) -> Result<(), ConfigError> {
         let name = table.text("name")?;
-        let text = Text::read(&mut table, base, load)?;
+        let text = Text::read(&mut table, base, files)?;
         let document = text.parse(Document::parse)?;
         if let Some(name) = name
             && !document.lists().any(|list| list.name().as_str() == name.text)
@@ -56,9 +73,9 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        load: &mut Load<'_>,
+        files: &mut Files<'_>,
     ) -> Result<(), ConfigError> {
-        let text = Text::read(&mut table, base, load)?;
+        let text = Text::read(&mut table, base, files)?;
         for map in text.parse(RouteMaps::parse)?.iter() {
             self.define(Definition::RouteMap(map.name().clone()), &text.said)?;
             self.route_maps.insert(map.clone());
@@ -71,7 +88,7 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        load: &mut Load<'_>,
+        files: &mut Files<'_>,
     ) -> Result<(), ConfigError> {
         if let Some(word) = table.text("accounting")? {
             self.qos.accounting =
@@ -82,7 +99,7 @@ impl Config {
                 super::qos::granularity(word.text).map_err(|problem| problem.at(word.place))?;
         }
         if table.has("file") || table.has("text") {
-            let text = Text::read(&mut table, base, load)?;
+            let text = Text::read(&mut table, base, files)?;
             self.policies = text.parse(Policies::parse)?;
         }
         self.qos.origin = table.origin;
@@ -115,7 +132,11 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text that `table` has or names. Names are relative to the folder `base`.
-    fn read(table: &mut Table<'a>, base: &Path, load: &mut Load<'_>) -> Result<Self, ConfigError> {
+    fn read(
+        table: &mut Table<'a>,
+        base: &Path,
+        files: &mut Files<'_>,
+    ) -> Result<Self, ConfigError> {
         match (table.text("file")?, table.block("text")?) {
             (None, Some(Block { text, said, first, last })) => {
                 Ok(Self { text: text.into(), said, first, last })
@@ -123,7 +144,7 @@ impl<'a> Text<'a> {
             (Some(file), None) if file.text.contains(char::is_control) => {
                 Err(Problem::BadFileName(file.text.to_owned()).at(file.place))
             }
-            (Some(file), None) => Self::of_file(base.join(file.text), file.place, load),
+            (Some(file), None) => Self::of_file(base.join(file.text), file.place, files),
             _ => {
                 let problem = Problem::FileOrText { table: table.title() };
                 Err(problem.at(table.origin.place()))
@@ -131,8 +152,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn of_file(path: PathBuf, said: Place, load: &mut Load<'_>) -> Result<Self, ConfigError> {
-        let bytes = match load(&path) {
+    fn of_file(path: PathBuf, said: Place, files: &mut Files<'_>) -> Result<Self, ConfigError> {
+        let bytes = match files.text(&path) {
             Ok(bytes) if bytes.len() <= MAX_TEXT => bytes,
             Ok(_) => return Err(Problem::TextTooLong { path, limit: MAX_TEXT }.at(said)),
             Err(error) => return Err(Problem::TextUnreadable { path, error }.at(said)),

@@ -25,9 +25,9 @@ use qfp_core::pbr::PbrAction;
 use qfp_core::tables::table_kind;
 
 use self::object::Compiled;
-use crate::acl::AccessList;
+use crate::acl::{AccessList, Fragments};
 use crate::commit::Features;
-use crate::config::{Config, Interface};
+use crate::config::{Config, Interface, Place as ConfigPlace};
 use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosBefore, QosError, QosPlan};
 use crate::mqc;
 use crate::pbr;
@@ -64,23 +64,44 @@ pub enum AclError {
     /// Memory for the tables.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// Any of these, of an interface that is bound to the list or policy.
+    #[error("{place}{error}")]
+    Bound {
+        /// Where the configuration binds it.
+        place: ConfigPlace,
+        /// What is wrong.
+        error: Box<AclError>,
+    },
 }
 
 impl AclError {
     /// Whether the operator has asked for what cannot be, rather than for more than there is room
     /// for.
     #[must_use]
-    pub const fn is_usage(&self) -> bool {
+    pub fn is_usage(&self) -> bool {
         match self {
+            Self::Bound { error, .. } => error.is_usage(),
             Self::Rule(_) | Self::Policy(_) => true,
-            Self::Service(error) => !matches!(error, QosError::Exhausted(_) | QosError::Driver(_)),
+            Self::Service(error) => error.is_usage(),
             _ => false,
         }
     }
 
     /// Whether more memory would have helped.
-    pub(crate) const fn is_no_room(&self) -> bool {
-        matches!(self, Self::Classifier { error: ClassifierError::Space(_), .. })
+    pub(crate) fn is_no_room(&self) -> bool {
+        match self {
+            Self::Bound { error, .. } => error.is_no_room(),
+            Self::Classifier { error, .. } => matches!(error, ClassifierError::Space(_)),
+            _ => false,
+        }
+    }
+
+    /// The error with the place of what binds an interface to the list or policy.
+    fn bound(self, place: ConfigPlace) -> Self {
+        match self {
+            placed @ Self::Bound { .. } => placed,
+            error => Self::Bound { place, error: Box::new(error) },
+        }
     }
 }
 
@@ -442,11 +463,17 @@ pub(crate) struct AclDone {
 /// Lines that the configured lists and policies need at most, as far as one can say.
 pub(crate) fn lines_for(config: &Config) -> u32 {
     let aces = |list: &AccessList| {
-        list.resolved(&config.access_lists.objects, MAX_ACES).map_or(0, |aces| aces.len())
+        let aces = list.resolved(&config.access_lists.objects, MAX_ACES).unwrap_or_default();
+        // These have a pattern more, which many others have, too.
+        let by_layer3 = aces.iter().filter(|ace| ace.fragments == Fragments::ByLayer3).count();
+        aces.len() + by_layer3 / 2
     };
     let aces: usize = config.access_lists.lists().map(aces).sum();
     // Both directions, and what is implicit.
     let aces = aces + 4 * config.ipsec.spd.len();
+    // How many rules a policy has shows when it is compiled: a few classes that exclude each other
+    // have thousands. What is not used takes no memory.
+    let least = if config.policies.policies().len() > 0 { 1 << 18 } else { 1 << 13 };
     // Each list may be in several objects, and all are built beside those in use.
-    u32::try_from(aces.saturating_mul(32)).unwrap_or(u32::MAX).clamp(1 << 13, 1 << 24)
+    u32::try_from(aces.saturating_mul(32)).unwrap_or(u32::MAX).clamp(least, 1 << 24)
 }

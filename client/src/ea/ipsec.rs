@@ -4,10 +4,12 @@
 //! A change is prepared where no lcore sees it, then made visible by one store for each SA, and
 //! what it replaced goes a grace period later. The newest outbound SA of an interface protects it,
 //! so adding one is a rekey; inbound SAs live beside each other until they are deleted. An SA that
-//! is written again with the same key keeps its state: numbers, counters, window.
+//! is written again with the same key keeps its state, whatever its name: numbers, counters, window.
 
+mod ahead;
 mod change;
 mod error;
+mod receive;
 mod tables;
 mod watch;
 
@@ -17,15 +19,17 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
+use pal::publication::Grace;
 use pal::region::Block;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
 use qfp_core::uidb::UidbIndex;
 
+use self::ahead::Ahead;
 use self::tables::{Held, Tables};
 use crate::commit::{Capacity, Features};
 use crate::config::{Config, Interface};
-use crate::ipsec::{Direction, KeyId, Marks, Sa};
+use crate::ipsec::{Direction, KeyId, MarkId, Marks, Sa};
 
 pub(crate) use self::change::{Change, IpsecPlan, Names};
 pub use self::error::IpsecError;
@@ -83,6 +87,8 @@ impl SaCounts {
 struct Installed {
     sa: Sa,
     held: Held,
+    /// What its mark is found by, if it has one.
+    id: Option<MarkId>,
     uidb: UidbIndex,
     /// Counts up with each SA that is added.
     order: u64,
@@ -90,8 +96,18 @@ struct Installed {
     /// What has been told of it.
     told: SaEvents,
     moved_to: Option<(IpAddr, u16)>,
-    /// Numbers are reserved up to this one.
+    /// Numbers of an outbound SA are reserved up to this one.
     mark: u64,
+}
+
+/// A key, its state and its window, which lcores may still use for a grace period.
+#[derive(Debug)]
+struct Leaving {
+    grace: Grace,
+    held: Held,
+    key: KeyId,
+    /// Its mark, which is exact then.
+    id: Option<MarkId>,
 }
 
 /// The agent for SAs.
@@ -113,6 +129,13 @@ pub(crate) struct IpsecAgent {
     /// SAs of the last configuration, as it has them.
     configured: BTreeMap<String, Sa>,
     marks: Marks,
+    /// Inbound SAs whose windows outlive the process, by row of the state.
+    ahead: BTreeMap<u32, Ahead>,
+    /// Marks that are on their way to the disk, by row of the state.
+    syncing: Vec<(u32, u64)>,
+    /// When limits were looked at last.
+    looked: u64,
+    leaving: Vec<Leaving>,
     /// When it was told last of an interface that it wants an SA.
     asked: HashMap<UidbIndex, u64>,
     /// When it was told last that numbers cannot be reserved, if they still cannot.
@@ -139,6 +162,10 @@ impl IpsecAgent {
             deadlines: BTreeSet::new(),
             configured: BTreeMap::new(),
             marks: Marks::default(),
+            ahead: BTreeMap::new(),
+            syncing: Vec::new(),
+            looked: 0,
+            leaving: Vec::new(),
             asked: HashMap::new(),
             complained: None,
             order: 0,
@@ -279,6 +306,7 @@ impl IpsecAgent {
 
     /// Frees what every lcore has left. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &Driver) {
+        self.part(driver);
         if let Some(tables) = &mut self.tables {
             tables.reclaim(driver);
         }

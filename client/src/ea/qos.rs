@@ -191,7 +191,15 @@ impl QosAgent {
                     Direction::Out => bases.1 = base,
                 }
                 outcome = outcome.and_then(|()| {
-                    self.bind(driver, config, interface, direction, policy, &mut rows)
+                    let bound = self.bind(driver, config, interface, direction, policy, &mut rows);
+                    bound.map_err(|error| {
+                        let key = match direction {
+                            Direction::In => "service_policy_in",
+                            Direction::Out => "service_policy_out",
+                        };
+                        let place = interface.origin().at(key);
+                        QosError::Bound { place, error: Box::new(error) }
+                    })
                 });
             }
         }

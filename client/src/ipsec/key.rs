@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use qfp_core::crypto::{Algorithm, SaKey};
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a key: that of the cipher with its salt, then that of the HMAC.
@@ -11,6 +12,17 @@ use zeroize::{Zeroize, Zeroizing};
 /// Wiped when the last of its clones is dropped. Prints as dots; compares in constant time.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<Box<[u8]>>>);
+
+/// Who a key is, without saying what it is: half of a hash of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KeyId(u128);
+
+impl KeyId {
+    pub(crate) fn of(key: &Secret) -> Self {
+        let hash = Sha256::new().chain_update(b"qfp key\0").chain_update(key.bytes()).finalize();
+        Self(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
+    }
+}
 
 /// Why a text is no key. Nothing of the text is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +33,9 @@ pub enum SecretError {
     /// Half a byte.
     #[error("a key has two hexadecimal digits a byte, and the last byte has one")]
     Odd,
+    /// A key that everybody knows.
+    #[error("a key of zeroes alone protects nothing")]
+    Zero,
     /// Too few or too many.
     #[error("{} takes a key of {wants} bytes, not {given}", algorithm.name())]
     Length {
@@ -70,10 +85,17 @@ impl Secret {
         if odd { Err(SecretError::Odd) } else { Ok(Self::new(&bytes)) }
     }
 
-    /// Checks that it is as long as `algorithm` wants.
+    /// Checks that it is as long as `algorithm` wants, and that none of its parts is zero.
     pub(crate) fn check(&self, algorithm: Algorithm) -> Result<(), SecretError> {
-        let wants = algorithm.cipher_key_len() + algorithm.auth_key_len();
-        if wants == self.bytes().len() { Ok(()) } else { Err(self.length(algorithm)) }
+        let (cipher, auth) = (algorithm.cipher_key_len(), algorithm.auth_key_len());
+        if cipher + auth != self.bytes().len() {
+            return Err(self.length(algorithm));
+        }
+        // A salt is no secret, and may be zero.
+        let (secret, auth) = (cipher - algorithm.salt_len(), self.bytes().split_at(cipher).1);
+        let is_zero = |part: &[u8]| !part.is_empty() && part.iter().fold(0, |a, b| a | b) == 0;
+        let cipher = self.bytes().get(..secret).unwrap_or_default();
+        if is_zero(cipher) || is_zero(auth) { Err(SecretError::Zero) } else { Ok(()) }
     }
 
     /// Fills the row of the data plane.
@@ -151,6 +173,27 @@ mod tests {
             let mut row = SaKey::empty();
             key.fill(algorithm, &mut row).unwrap();
             assert_eq!(row.algorithm(), Some(algorithm));
+        }
+    }
+
+    #[test]
+    fn a_key_that_has_a_part_of_zeroes_is_refused_whatever_its_salt() {
+        for algorithm in Algorithm::ALL {
+            let (cipher, auth) = (algorithm.cipher_key_len(), algorithm.auth_key_len());
+            let secret = cipher - algorithm.salt_len();
+            let good = vec![1; cipher + auth];
+            let with_zeroes = |part: std::ops::Range<usize>| {
+                let mut key = good.clone();
+                key[part].fill(0);
+                Secret::new(&key).check(algorithm)
+            };
+            assert_eq!(with_zeroes(0..0), Ok(()), "{}", algorithm.name());
+            assert_eq!(with_zeroes(0..cipher + auth), Err(SecretError::Zero));
+            for part in [0..secret, cipher..cipher + auth] {
+                let wants = if part.is_empty() { Ok(()) } else { Err(SecretError::Zero) };
+                assert_eq!(with_zeroes(part), wants, "{}", algorithm.name());
+            }
+            assert_eq!(with_zeroes(secret..cipher), Ok(()), "a salt may be zero");
         }
     }
 }

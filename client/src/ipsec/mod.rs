@@ -2,7 +2,7 @@
 //!
 //! - [`Sa`]: one SA, and the rows that the data plane has for it
 //! - [`Secret`]: its key, which is wiped and never printed
-//! - [`Marks`]: sequence numbers that a restart must not use again
+//! - [`Marks`]: how far sequence numbers have come, for what a restart must not send or take again
 //! - [`SaEvent`]: what becomes of SAs
 //!
 //! The shape is that of the XFRM interface of Linux, so that a daemon can mirror that: SAs are
@@ -15,8 +15,9 @@ mod marks;
 mod sa;
 
 pub use event::SaEvent;
+pub(crate) use key::KeyId;
 pub use key::{Secret, SecretError};
-pub(crate) use marks::KeyId;
-pub use marks::{Marks, MarksError};
+pub(crate) use marks::{Mark, MarkId, UNSYNCED};
+pub use marks::{Marks, MarksError, default_state_dir};
 pub(crate) use sa::RowNumbers;
 pub use sa::{Direction, Lifetime, Sa, SaProblem};

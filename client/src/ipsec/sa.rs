@@ -7,7 +7,8 @@ use qfp_core::ipsec::{
 };
 use qfp_core::uidb::{TableId, UidbIndex};
 
-use super::key::{Secret, SecretError};
+use super::MarkId;
+use super::key::{KeyId, Secret, SecretError};
 
 /// Packets that an SA is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,8 +86,9 @@ pub struct Sa {
     /// What inner packets must be. Inbound.
     pub selector: Option<Selector>,
     /// Whether the key may be used again when this process is gone, as configured keys are: then
-    /// the sequence numbers that are used with it are noted ([`Marks`](super::Marks)). Keys that
-    /// an exchange has made for this time only need none of this.
+    /// the sequence numbers that are used with it, or accepted by its window, are noted
+    /// ([`Marks`](super::Marks)). Keys that an exchange has made for this time only need none of
+    /// this.
     pub lasting: bool,
 }
 
@@ -203,7 +205,18 @@ impl Sa {
         self.outbound(RowNumbers::default()).map_or(0, |row| row.inner_mtu(mtu))
     }
 
-    /// The highest sequence number it may send.
+    /// What its key is told from others by.
+    pub(crate) fn key_id(&self) -> KeyId {
+        KeyId::of(&self.key)
+    }
+
+    /// What its mark is found by; none if nothing of it outlives the process.
+    pub(crate) fn mark_id(&self) -> Option<MarkId> {
+        let has_mark = self.direction == Direction::Out || self.replay_window != 0;
+        (self.lasting && has_mark).then(|| MarkId::of(self.direction, &self.key))
+    }
+
+    /// The highest sequence number that it may send, or that may be sent to it.
     pub(crate) const fn last_number(&self) -> u64 {
         if self.esn { u64::MAX - 1 } else { u32::MAX as u64 }
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::marker::PhantomData;
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 
 use dpdk_sys as sys;
@@ -18,6 +19,17 @@ pub enum EalError {
     /// An argument that would end the process, or that C cannot hold.
     #[error("EAL argument {0:?} is not accepted")]
     BadArgument(String),
+    /// Another process has the files of this name.
+    #[error(
+        "DPDK does not start: process {process} uses the file prefix {prefix:?}; \
+         give another with -- --file-prefix NAME"
+    )]
+    PrefixInUse {
+        /// The prefix.
+        prefix: String,
+        /// Who has it.
+        process: i32,
+    },
     /// DPDK refused to start; it has printed the details.
     #[error("DPDK does not start: {0}")]
     Init(String),
@@ -61,12 +73,13 @@ impl Eal {
         }
         let mut outcome = Err(EalError::AlreadyInitialised);
         FIRST.get_or_init(|| {
-            outcome = Self::start(argv);
+            outcome = Self::start(argv).map_err(|error| in_use(args).unwrap_or(error));
             outcome.as_ref().map_or_else(|_| Weak::new(), |eal| Arc::downgrade(&eal.running))
         });
         outcome
     }
 
+    /// DPDK itself leaves no error when another process has its files.
     fn start(argv: Vec<CString>) -> Result<Self, EalError> {
         // DPDK keeps pointers into its arguments: they stay for the life of the process.
         let mut pointers: Vec<*mut c_char> = argv.into_iter().map(CString::into_raw).collect();
@@ -81,6 +94,7 @@ impl Eal {
         let error = super::last_error();
         affinity.restore();
         if result < 0 {
+            let error = if error == super::error_text(0) { "see above".to_owned() } else { error };
             return Err(EalError::Init(error));
         }
         Ok(Self { running: Arc::new(Running) })
@@ -105,6 +119,35 @@ fn c_string(arg: &str) -> Result<CString, EalError> {
 fn is_long(arg: &str, name: &str, least: usize) -> bool {
     let given = arg.split('=').next().unwrap_or(arg);
     given.len() >= least && name.starts_with(given)
+}
+
+/// The file prefix that `args` choose.
+fn file_prefix(args: &[String]) -> &str {
+    let named = |arg: &String| is_long(arg, "--file-prefix", "--file".len());
+    let Some(at) = args.iter().position(named) else { return "rte" };
+    let own = args[at].split_once('=').map(|(_, prefix)| prefix);
+    own.or(args.get(at + 1).map(String::as_str)).unwrap_or("rte")
+}
+
+/// Whether another process has locked the files of the prefix that `args` choose.
+fn in_use(args: &[String]) -> Option<EalError> {
+    let prefix = file_prefix(args).to_owned();
+    let own = std::env::var("XDG_RUNTIME_DIR").ok();
+    let folders = ["/var/run", own.as_deref().unwrap_or("/tmp"), "/tmp"];
+    let holder = |folder: &str| lock_holder(&format!("{folder}/dpdk/{prefix}/config"));
+    let process = folders.into_iter().find_map(holder)?;
+    Some(EalError::PrefixInUse { prefix, process })
+}
+
+/// The process that has a lock on a file which keeps us from ours.
+fn lock_holder(path: &str) -> Option<i32> {
+    let file = std::fs::File::options().read(true).write(true).open(path).ok()?;
+    // SAFETY: a lock is plain integers, for which zero is the whole file.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK.try_into().ok()?;
+    // SAFETY: the descriptor is open, and the lock outlives the call, which fills it in.
+    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
+    (asked == 0 && i32::from(lock.l_type) != libc::F_UNLCK && lock.l_pid > 0).then_some(lock.l_pid)
 }
 
 /// True for an option that says which lcores there are.

@@ -8,6 +8,7 @@ use crossbeam_queue::ArrayQueue;
 use crate::mask::PacketMask;
 use crate::packet::{Burst, HEADROOM, Packet, RawBuf, SLACK, VECTOR};
 use crate::pool::Origin;
+use crate::port::PortError;
 
 /// Bytes of the header, a multiple of the cache line so that frames start on one.
 const HEADER: usize = 64;
@@ -38,22 +39,30 @@ pub struct NativePool {
 }
 
 impl NativePool {
-    /// `total` buffers for frames of up to `frame_room` bytes.
-    ///
-    /// # Panics
-    /// When the memory asked for exceeds the address space.
+    /// As [`NativePool::try_new`]; the program ends where there is no memory.
     #[must_use]
     pub fn new(total: usize, frame_room: usize) -> Self {
+        let wanted = || Layout::array::<u8>(total.saturating_mul(frame_room));
+        Self::try_new(total, frame_room)
+            .unwrap_or_else(|_| handle_alloc_error(wanted().unwrap_or(Layout::new::<Header>())))
+    }
+
+    /// `total` buffers for frames of up to `frame_room` bytes.
+    ///
+    /// # Errors
+    /// [`PortError::NoMemory`].
+    pub fn try_new(total: usize, frame_room: usize) -> Result<Self, PortError> {
         let total = total.max(1);
         let stride = (HEADER + HEADROOM + frame_room + SLACK).next_multiple_of(64);
         // An odd number of cache lines spreads the frames over all sets of a cache.
         let stride = if (stride / 64).is_multiple_of(2) { stride + 64 } else { stride };
-        #[expect(clippy::expect_used, reason = "a start-up parameter, bounded by configuration")]
-        let layout = Layout::from_size_align(stride * total, HUGE_PAGE).expect("pool size");
+        let bytes = stride.saturating_mul(total);
+        let refused = || PortError::NoMemory { what: format!("{total} packet buffers"), bytes };
+        let layout = Layout::from_size_align(bytes, HUGE_PAGE).map_err(|_| refused())?;
         // SAFETY: the layout has a non-zero size.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
-            handle_alloc_error(layout);
+            return Err(refused());
         }
         // SAFETY: the range was just allocated. Refusal is harmless: small pages work too.
         unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
@@ -65,7 +74,7 @@ impl NativePool {
             unsafe { buf.cast::<Header>().write(Header { home, frame_room }) };
             let _ = home.free.push(buf as usize);
         }
-        Self { home }
+        Ok(Self { home })
     }
 
     /// A handle with a cache for one thread.

@@ -49,19 +49,29 @@ impl SynthPort {
     }
 
     /// The order in which queue `queue` of `queues` goes through its flows, never empty.
-    fn order(&self, queue: u32, queues: u32) -> Vec<u32> {
+    fn order(&self, queue: u32, queues: u32) -> Result<Vec<u32>, PortError> {
         let flows = self.spec.flows;
+        let mut order = Vec::new();
+        let mut room = |places: u32| {
+            let what = format!("the order of flows of {}", self.spec);
+            let bytes = places as usize * size_of::<u32>();
+            let reserved = order.try_reserve_exact(places as usize);
+            reserved.map_err(|_| PortError::NoMemory { what, bytes })
+        };
         let Some(exponent) = self.spec.zipf else {
-            return (queue..flows).step_by(queues as usize).collect();
+            room((flows - queue).div_ceil(queues))?;
+            order.extend((queue..flows).step_by(queues as usize));
+            return Ok(order);
         };
         let (zipf, mut random) = (Zipf::new(flows, exponent), Random::new(!self.spec.seed));
         let period = flows.saturating_mul(16).clamp(*ZIPF_PERIOD.start(), *ZIPF_PERIOD.end());
-        let mut order: Vec<u32> = (0..period).map(|_| zipf.draw(&mut random)).collect();
+        room(period)?;
+        order.extend((0..period).map(|_| zipf.draw(&mut random)));
         order.retain(|flow| flow % queues == queue);
         if order.is_empty() {
             order.push(queue);
         }
-        order
+        Ok(order)
     }
 }
 
@@ -79,24 +89,25 @@ impl Port for SynthPort {
         let tx;
         (self.discarded, tx) = discard_queues(config.tx_queues);
         let dmac = self.spec.dmac.or(config.mac).unwrap_or(OWN_MAC);
-        let templates = Arc::new(Templates::new(&self.spec, &self.prefixes, dmac));
+        let templates = Arc::new(Templates::new(&self.spec, &self.prefixes, dmac)?);
         let queues = u32::from(wanted);
         let queue = |queue| {
             let share = |count: u64| {
                 count / u64::from(queues) + u64::from(u64::from(queue) < count % u64::from(queues))
             };
-            Box::new(SynthRx {
+            Ok(Box::new(SynthRx {
                 templates: templates.clone(),
-                order: self.order(queue, queues),
+                order: self.order(queue, queues)?,
                 at: 0,
                 cycle: self.spec.size.cycle(),
                 cycle_at: 0,
                 left: self.spec.count.map_or(u64::MAX, share),
                 room: 0,
                 missed: 0,
-            }) as Box<dyn RxQueue>
+            }) as Box<dyn RxQueue>)
         };
-        Ok(Queues { rx: (0..queues).map(queue).collect(), tx })
+        let rx: Result<_, PortError> = (0..queues).map(queue).collect();
+        Ok(Queues { rx: rx?, tx })
     }
 
     fn xstats(&self) -> Vec<(String, u64)> {

@@ -8,6 +8,7 @@ use super::SynthSpec;
 use super::destinations::{address, sources};
 use super::random::Random;
 use crate::lines::Line;
+use crate::port::PortError;
 
 const ETHERNET: usize = 14;
 const UDP: usize = 8;
@@ -28,10 +29,18 @@ pub(super) struct Templates {
 
 impl Templates {
     /// Draws the flows' addresses and ports; frames go to the MAC address `dmac`.
-    pub(super) fn new(spec: &SynthSpec, prefixes: &[IpNet], dmac: [u8; 6]) -> Self {
+    pub(super) fn new(
+        spec: &SynthSpec,
+        prefixes: &[IpNet],
+        dmac: [u8; 6],
+    ) -> Result<Self, PortError> {
         let lengths = spec.size.lengths();
         let rows = spec.flows as usize * lengths.len();
-        let (mut lines, mut lens) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        let (mut lines, mut lens) = (Vec::new(), Vec::new());
+        if lines.try_reserve_exact(rows).is_err() || lens.try_reserve_exact(rows).is_err() {
+            let (what, bytes) = (format!("{} flows of {spec}", spec.flows), rows * 66);
+            return Err(PortError::NoMemory { what, bytes });
+        }
         let mut random = Random::new(spec.seed);
         for _ in 0..spec.flows {
             let flow = Flow::draw(spec, prefixes, &mut random);
@@ -41,7 +50,7 @@ impl Templates {
                 lens.push(len);
             }
         }
-        Self { lines, lens, lengths: lengths.len() }
+        Ok(Self { lines, lens, lengths: lengths.len() })
     }
 
     /// First line and length of the frame of `flow` with the length of index `length`.

@@ -23,6 +23,7 @@
 //! ```
 #![allow(unsafe_code, reason = "owns mapped memory and hands out typed views of it")]
 
+mod available;
 mod block;
 mod draft;
 mod extents;
@@ -34,6 +35,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use available::available_memory;
 pub use block::{Block, ViewError};
 pub use draft::Draft;
 pub use mapping::HugePages;

@@ -8,6 +8,7 @@ use crate::acl::edit::{Edit, Editor, Nodes};
 use crate::acl::image::{Entry, LEAF_MAX, Line, TREES};
 use crate::acl::leaf::Filter;
 use crate::acl::pattern::Pattern;
+use crate::acl::shadow::Shadows;
 use crate::acl::space::{Space, SpaceError};
 use crate::slab::Extent;
 
@@ -102,6 +103,8 @@ struct Object {
 pub struct Classifier<const W: usize> {
     rules: BTreeMap<Place, Ranked<W>>,
     object: Object,
+    /// Patterns that are not in the object.
+    shadows: Shadows<W>,
     /// The tree of rules that would touch too many leaves of the others.
     wide: Option<usize>,
     /// Changes since it was built.
@@ -124,8 +127,8 @@ impl<const W: usize> Classifier<W> {
                 return Err(ClassifierError::RuleExists(place.feature, place.sequence));
             }
         }
-        let object = compile(memory, &mut ranked)?;
-        Ok(Self { rules: ranked, object, wide: None, edits: 0 })
+        let (object, shadows) = compile(memory, &mut ranked)?;
+        Ok(Self { rules: ranked, object, shadows, wide: None, edits: 0 })
     }
 
     /// The object's line: what lcores look up in.
@@ -213,8 +216,9 @@ impl<const W: usize> Classifier<W> {
     /// # Errors
     /// No room; the object is as it was.
     pub fn rebuild(&mut self, memory: &mut Memory<'_>) -> Result<(), ClassifierError> {
-        let new = compile(memory, &mut self.rules)?;
-        std::mem::replace(&mut self.object, new).retire(memory);
+        let (object, shadows) = compile(memory, &mut self.rules)?;
+        std::mem::replace(&mut self.object, object).retire(memory);
+        self.shadows = shadows;
         (self.wide, self.edits) = (None, 0);
         Ok(())
     }
@@ -274,14 +278,24 @@ impl<const W: usize> Classifier<W> {
         nodes: Nodes,
     ) -> Result<bool, ClassifierError> {
         let mut edits: Vec<Edit<W>> = Vec::new();
-        for (_, before) in undo {
-            let Some(before) = before else { continue };
+        let gone = || undo.iter().filter_map(|(place, old)| Some((*place, old.as_ref()?)));
+        for (_, before) in gone() {
             edits.extend(before.rule.patterns.iter().map(|p| Edit::remove(*p, before.rank)));
         }
         let removed = edits.len();
         let added: BTreeSet<&Place> =
             undo.iter().filter(|(_, before)| before.is_none()).map(|(place, _)| place).collect();
-        for after in added.into_iter().filter_map(|place| self.rules.get(place)) {
+        let come = || added.iter().filter_map(|place| Some((**place, self.rules.get(place)?)));
+        let uncovered = self.shadows.without(
+            gone().map(|(place, old)| (place, &old.rule)),
+            come().map(|(place, new)| (place, &new.rule)),
+        );
+        for (pattern, place) in &uncovered.bare {
+            if let Some(Ranked { rank, rule }) = self.rules.get(place) {
+                edits.push(Edit::add(*pattern, *rank, rule.result));
+            }
+        }
+        for (_, after) in come() {
             if after.rank == 0 {
                 return Ok(false);
             }
@@ -334,6 +348,7 @@ impl<const W: usize> Classifier<W> {
             Ok(new) => {
                 let old = new.map(|new| std::mem::replace(&mut self.object, new));
                 draft.replace(old.as_ref().map(|old| (old.trees.as_slice(), old.line)));
+                self.shadows.forget(uncovered);
                 (self.wide, self.edits) = (wide, self.edits + edits.len());
                 Ok(true)
             }
@@ -363,16 +378,11 @@ impl Object {
 fn compile<const W: usize>(
     memory: &mut Memory<'_>,
     rules: &mut BTreeMap<Place, Ranked<W>>,
-) -> Result<Object, ClassifierError> {
+) -> Result<(Object, Shadows<W>), ClassifierError> {
     let new_ranks = spread(rules);
-    let filters: Vec<Filter<W>> = rules
-        .values()
-        .zip(&new_ranks)
-        .flat_map(|(Ranked { rule, .. }, rank)| {
-            let filter = |p: &Pattern<W>| Filter { rank: *rank, result: rule.result, pattern: *p };
-            rule.patterns.iter().map(filter)
-        })
-        .collect();
+    let ranked = rules.iter().zip(&new_ranks);
+    let (filters, shadows) =
+        Shadows::of(ranked.map(|((place, ranked), rank)| (*place, *rank, &ranked.rule)));
     let columns = filters.iter().fold(0, |columns, filter| columns | filter.pattern.columns());
     let mut draft = Draft::new(memory.lines, memory.space);
     let start = draft.mark();
@@ -380,7 +390,7 @@ fn compile<const W: usize>(
     match trees.and_then(|trees| Ok(Object::new(&mut draft, trees, columns)?)) {
         Ok(object) => {
             rules.values_mut().zip(new_ranks).for_each(|(ranked, rank)| ranked.rank = rank);
-            Ok(object)
+            Ok((object, shadows))
         }
         Err(error) => {
             draft.abandon(start);

@@ -19,6 +19,7 @@ pub mod key;
 mod leaf;
 mod lookup;
 mod pattern;
+mod shadow;
 mod simd;
 mod space;
 mod stage;

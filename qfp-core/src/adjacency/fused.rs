@@ -7,7 +7,7 @@
 
 use hal::PacketMask;
 
-use super::stage::egress_gates;
+use super::stage::{cut, egress_gates};
 use crate::adjacency::AdjacencyTables;
 use crate::packet::Vector;
 use crate::step::Lcore;
@@ -50,6 +50,7 @@ pub fn egress(
     let tables = AdjacencyTables::open(&lcore.tables);
     let done = rewrite(&tables, vector, select, kinds);
     let all = done.plain | done.featured;
+    cut(vector, all);
     // Most headers have no tags, which one comparison of the vector tells.
     let tagged = all - crate::simd::equal_bytes(&vector.l3_offset, 14);
     if !tagged.is_empty() {

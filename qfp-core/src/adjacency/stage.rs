@@ -4,7 +4,7 @@ use hal::PacketMask;
 
 use crate::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
 use crate::packet::{DropReason, PuntCause, Vector};
-use crate::simd::same_interface;
+use crate::simd::{longer, same_interface};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbIndex, UidbTable};
 
@@ -119,7 +119,8 @@ pub(super) fn egress_gates(uidbs: UidbTable<'_>, vector: &Vector, select: Packet
     gates
 }
 
-/// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02).
+/// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02), and ends
+/// the frame where the packet ends.
 #[derive(Debug, Default)]
 pub struct L2Rewrite;
 
@@ -147,7 +148,21 @@ impl Step for L2Rewrite {
                 header.copy_from_slice(rewrite);
             }
         }
+        cut(vector, select & vector.live);
         vector.impose_cos(select & vector.live);
+    }
+}
+
+/// Cuts the frames of `select` behind their IP packets (RFC 894): what stands there is padding,
+/// and nobody has checked its size. Devices pad again what is too short for their links.
+///
+/// Ten instructions a vector, and a few for each frame that is cut.
+#[inline]
+pub(super) fn cut(vector: &mut Vector, select: PacketMask) {
+    let frames = vector.burst.lens();
+    for slot in select & longer(frames, &vector.l3_offset, &vector.ip_len) {
+        let end = usize::from(vector.l3_offset[slot & 63]) + usize::from(vector.ip_len[slot & 63]);
+        vector.burst.truncate(slot, end);
     }
 }
 

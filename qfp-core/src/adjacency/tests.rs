@@ -104,3 +104,39 @@ proptest! {
         prop_assert!(outputs.iter().all(|output| *output == outputs[0]), "{:?}", outputs);
     }
 }
+
+#[test]
+fn what_stands_behind_a_packet_is_not_forwarded() {
+    let packets = [
+        ipv4([198, 51, 100, 9], [203, 0, 113, 1], 64, &[], &[7; 12]),
+        ipv4([198, 51, 100, 9], [203, 0, 113, 1], 64, &[1, 1, 1, 0], &[7; 40]),
+        ipv6("2001:db8::9", "2001:db8:1::1", 17, 64, &[7; 12]),
+    ];
+    // Padding to the least of Ethernet, more than that, more than the packet; and none.
+    let tags: [&[(u16, u16)]; 2] = [&[], &[(0x8100, 0)]];
+    let mut frames = Vec::new();
+    for (packet, tags) in packets.iter().flat_map(|packet| tags.map(|tags| (packet, tags))) {
+        for padding in [0, 1, 14, 1800] {
+            frames.push([frame(tags, packet), vec![0x5a; padding]].concat());
+        }
+    }
+    let builder = FiaBuilder::router;
+    for fia in [
+        builder().build(Isa::detect()),
+        builder().without_fusion().build(Isa::detect()),
+        builder().without_fusion().build(Isa::Portable),
+    ] {
+        let mut plan = Plan::with_ports(2);
+        plan.route("0.0.0.0/0", Hop::new(AdjacencyKind::Plain, 4, 14).mtu(1280));
+        plan.route("::/0", Hop::new(AdjacencyKind::Featured, 4, 18).mtu(1280));
+        let mut walker = Walker::new(&mut Router::new(&plan), fia);
+        let walked = walker.walk(&frames, PacketMask::EMPTY, Source::Port(0));
+        assert_eq!(walked.frames.len(), frames.len());
+        for (n, sent) in walked.frames.iter().enumerate() {
+            let packet = &packets[n / 8];
+            let header = if packet[0] >> 4 == 6 { 18 } else { 14 };
+            assert_eq!(sent.len(), header + packet.len(), "frame {n}");
+            assert_eq!(sent[header + 12..], packet[12..], "frame {n}");
+        }
+    }
+}

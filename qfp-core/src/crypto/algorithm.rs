@@ -171,6 +171,15 @@ impl Algorithm {
         }
     }
 
+    /// Bytes of the salt that ends the cipher's key; 0 without one.
+    #[must_use]
+    pub const fn salt_len(self) -> usize {
+        match self.cipher() {
+            Cipher::Gcm(_) | Cipher::Gmac(_) | Cipher::ChaCha => SALT,
+            Cipher::Cbc(_) | Cipher::Null => 0,
+        }
+    }
+
     /// Bytes of the HMAC's key: as many as the hash gives (RFC 4868 §2.1.1), 0 without an HMAC.
     #[must_use]
     pub const fn auth_key_len(self) -> usize {

@@ -5,6 +5,7 @@ use crate::uidb::Uidb;
 
 const _: () = {
     assert!(Gate::VRF.mask() == Uidb::VRF && Gate::URPF.mask() == Uidb::URPF);
+    assert!(Gate::SOURCE.mask() == Uidb::SOURCE);
     assert!(Gate::ESP_OUT.mask() == Uidb::ESP_OUT);
 };
 
@@ -43,6 +44,9 @@ impl Gate {
     pub const ESP_IN: Self = Self::Bit(8);
     /// What comes in is checked against the security policies.
     pub const SPD_IN: Self = Self::Bit(9);
+    /// What claims to come from this router is dropped ([`Uidb::SOURCE`]): no row of its own, but
+    /// what `l3-parse` asks.
+    pub const SOURCE: Self = Self::Bit(10);
     /// Egress access list.
     pub const ACL_OUT: Self = Self::Bit(0);
     /// Egress service policy.

@@ -110,7 +110,7 @@ pub static ROUTER: &[Row] = order! {
     "mac-filter"       Ingress Gate::MAC_FILTER, Any,  Some(|_| Box::new(MacFilter));
         "frames for other stations", "drop MacFilter", "own".
     "l3-parse"         Ingress Gate::Always,     Any,  Some(|kit| Box::new(L3Parse::new(kit.isa)));
-        "network header checks", "drop format errors, martians", "ING-14".
+        "network header checks", "drop format errors, martians, SourceMac, OwnSource, hiding fragments", "ING-14".
     "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|kit| Box::new(Classify::new(Side::In, kit.isa)));
         "access list lookup, result only", "nothing", "ING-02".
     "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|kit| Box::new(PbrClassify::new(kit.isa)));

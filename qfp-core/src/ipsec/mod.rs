@@ -19,6 +19,9 @@
 //! only below a mark that the client has noted where a restart does not lose it
 //! ([`SaState::reserve`]).
 //!
+//! Nor is a packet taken twice: a replay window accepts only below such a mark, and begins behind it
+//! when the process starts again ([`Window::resume`]).
+//!
 //! [`Gate::ESP_OUT`]: crate::fia::Gate::ESP_OUT
 //! [`UidbIndex::CRYPTO`]: crate::uidb::UidbIndex::CRYPTO
 

@@ -35,11 +35,15 @@ pub const fn replay_words(size: u32) -> Result<u32, WindowError> {
 /// Each word of the ring is changed by one compare-and-swap, so a number is accepted once even if
 /// two lcores meet it at the same time. How far the window has come is a hint beside it: where the
 /// hint is late, older numbers are still told apart by their word.
+///
+/// What is accepted has a [limit](Self::up_to): a window that [begins behind](Self::resume) the
+/// limit of another accepts nothing that the other has.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {
     highest: &'a AtomicU64,
     words: &'a [AtomicU64],
     size: u64,
+    limit: u64,
 }
 
 impl<'a> Window<'a> {
@@ -50,7 +54,33 @@ impl<'a> Window<'a> {
     pub fn new(highest: &'a AtomicU64, words: &'a [AtomicU64], size: u32) -> Option<Self> {
         let size = u64::from(size);
         let fits = words.len().is_power_of_two() && (words.len() as u64 - 1) * BITS >= size;
-        fits.then_some(Self { highest, words, size })
+        fits.then_some(Self { highest, words, size, limit: u64::MAX })
+    }
+
+    /// The same, which accepts numbers up to `limit` alone.
+    #[inline]
+    #[must_use]
+    pub const fn up_to(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Whether a number is above the limit.
+    #[inline]
+    #[must_use]
+    pub const fn is_beyond(&self, sequence: u64) -> bool {
+        sequence > self.limit
+    }
+
+    /// Has everything up to `mark` count as seen. No lcore may have the window yet.
+    pub fn resume(&self, mark: u64) {
+        let last = mark / BITS;
+        for block in (0..=last).rev().take(self.words.len()) {
+            let (index, lap) = self.place(block);
+            let all = u64::from(u32::MAX);
+            let bits = if block == last { all >> (BITS - 1 - mark % BITS) } else { all };
+            self.words[index].store(u64::from(lap) << 32 | bits, Relaxed);
+        }
+        self.highest.fetch_max(mark, Relaxed);
     }
 
     /// The whole of a number of which the low half travelled (RFC 4303 appendix A2.2); none where
@@ -75,7 +105,8 @@ impl<'a> Window<'a> {
     }
 
     /// Whether `sequence` may be accepted: not seen yet, and not before the window. To be asked
-    /// before anything costly is done; only [`accept`](Self::accept) decides.
+    /// before anything costly is done; only [`accept`](Self::accept) decides. Numbers above the
+    /// limit pass: that the peer has come so far counts once it is authentic.
     #[inline]
     #[must_use]
     pub fn may_accept(&self, sequence: u64) -> bool {
@@ -106,7 +137,7 @@ impl<'a> Window<'a> {
         let mut accepted = PacketMask::EMPTY;
         let mut run = Run { block: 0, bits: 0, slots: PacketMask::EMPTY, slot_of: [0; WORD] };
         for (slot, sequence) in numbers {
-            if !self.covers(sequence) {
+            if !self.covers(sequence) || self.is_beyond(sequence) {
                 continue;
             }
             let block = sequence / BITS;
@@ -130,7 +161,11 @@ impl<'a> Window<'a> {
     #[must_use]
     pub fn accept_row(&self, slots: Range<usize>, first: u64) -> PacketMask {
         let count = slots.len() as u64;
-        if !self.covers(first) || first.checked_add(count).is_none() {
+        if count == 0 {
+            return PacketMask::EMPTY;
+        }
+        let in_reach = first.checked_add(count).is_some_and(|end| !self.is_beyond(end - 1));
+        if !self.covers(first) || !in_reach {
             let numbers = (0..count).map(|n| first.wrapping_add(n));
             return self.accept_all(slots.zip(numbers));
         }

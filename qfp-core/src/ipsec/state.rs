@@ -3,24 +3,25 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::replay::Window;
 use crate::packet::DropReason;
 
 /// Reasons of this feature: they are next to each other among all reasons.
 const FIRST_REASON: usize = DropReason::EspNoSa as usize;
 const LAST_REASON: usize = DropReason::EspNoEngine as usize;
 /// Counters of failures.
-const FAILURES: usize = 16;
+const FAILURES: usize = 15;
 const _: () = assert!(LAST_REASON - FIRST_REASON < FAILURES);
 
 pal::plain_struct! {
-    /// The state of one SA, three cache lines in the region that lcores write. All zeroes is an
-    /// inbound SA that has seen nothing, and an outbound one that may not send yet.
+    /// The state of one SA, three cache lines in the region that lcores write. All zeroes is an SA
+    /// that has seen nothing, and may neither send nor accept by its window yet.
     #[derive(Debug, Default)]
     #[repr(align(64))]
     pub struct SaState {
         /// Outbound: the last sequence number taken. Inbound: the highest accepted.
-        pub(super) sequence: AtomicU64,
-        /// Outbound: sequence numbers may be taken up to this one.
+        sequence: AtomicU64,
+        /// Sequence numbers may be taken, or accepted by a window, up to this one.
         reserved: AtomicU64,
         packets: AtomicU64,
         bytes: AtomicU64,
@@ -30,6 +31,8 @@ pal::plain_struct! {
         peer: [AtomicU64; 2],
         /// When it was last used, nanoseconds.
         last_used: AtomicU64,
+        /// Inbound: the highest authentic number that was refused for being above `reserved`.
+        wanted: AtomicU64,
         failures: [AtomicU64; FAILURES],
     }
 }
@@ -60,7 +63,8 @@ impl SaEvents {
 }
 
 impl SaState {
-    /// Lets an outbound SA take sequence numbers up to `mark`; never takes back any.
+    /// Lets an SA take sequence numbers, or accept them by its window, up to `mark`; never takes
+    /// back any.
     ///
     /// `mark` must have been noted where a restart does not lose it.
     pub fn reserve(&self, mark: u64) {
@@ -73,12 +77,37 @@ impl SaState {
         self.reserve(mark);
     }
 
+    /// Lets an inbound SA accept numbers up to `mark` alone, fewer than before. Lcores may go by
+    /// the mark before for a grace period.
+    pub fn lower(&self, mark: u64) {
+        self.reserved.store(mark, Relaxed);
+    }
+
+    /// The number that may be taken or accepted last.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.reserved.load(Relaxed)
+    }
+
+    /// The highest authentic number that an inbound SA was not let accept yet; 0 for none.
+    #[must_use]
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Relaxed)
+    }
+
+    /// The window of an inbound SA over `words`, which are its own; see [`Window::new`].
+    #[inline]
+    #[must_use]
+    pub fn window<'a>(&'a self, words: &'a [AtomicU64], size: u32) -> Option<Window<'a>> {
+        Some(Window::new(&self.sequence, words, size)?.up_to(self.reserved.load(Relaxed)))
+    }
+
     /// Makes it a state that has seen nothing. No lcore may have it: the SA that had it is gone
     /// for a grace period, and its key is never used again.
     pub fn reset(&self) {
-        for word in [&self.sequence, &self.reserved, &self.packets, &self.bytes, &self.last_used] {
-            word.store(0, Relaxed);
-        }
+        let own = [&self.sequence, &self.reserved, &self.wanted];
+        let counts = [&self.packets, &self.bytes, &self.last_used];
+        own.into_iter().chain(counts).for_each(|word| word.store(0, Relaxed));
         self.events.store(0, Relaxed);
         self.peer_port.store(0, Relaxed);
         self.peer.iter().chain(&self.failures).for_each(|word| word.store(0, Relaxed));
@@ -139,6 +168,12 @@ impl SaState {
         (if is_v6 { Ipv6Addr::from_bits(address).into() } else { v4.into() }, port)
     }
 
+    /// Notes an authentic number that the limit has not let in.
+    #[cold]
+    pub fn want(&self, sequence: u64) {
+        self.wanted.fetch_max(sequence, Relaxed);
+    }
+
     /// Takes up to `count` numbers, none above `last`; returns the first and how many there are.
     #[inline]
     pub(super) fn take_numbers(&self, count: u64, last: u64) -> (u64, u64) {
@@ -165,7 +200,7 @@ impl SaState {
 
     /// Counts packets that passed. Once a run of packets of one SA.
     #[inline]
-    pub(super) fn count(&self, packets: u64, bytes: u64, now: u64) {
+    pub fn count(&self, packets: u64, bytes: u64, now: u64) {
         self.packets.fetch_add(packets, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.last_used.store(now, Relaxed);

@@ -141,6 +141,6 @@ impl<'a> EspTables<'a> {
         let first = sa.replay as usize;
         let count = replay_words(sa.window).ok()? as usize;
         let words = self.replay.get(first..first.checked_add(count)?)?;
-        Window::new(&state.sequence, words, sa.window)
+        state.window(words, sa.window)
     }
 }

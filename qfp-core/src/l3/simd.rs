@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use hal::{PacketMask, VECTOR};
 
 use crate::isa::Isa;
+use crate::l3::source::{BITS, FILTER, GOLDEN, Own};
+use crate::l3::stage::Plain;
 use crate::packet::{DropReason, Vector};
 use crate::wire;
 
@@ -29,30 +31,31 @@ pub(super) fn available() -> bool {
 }
 
 /// Parses the plain IPv4 and IPv6 unicast packets of `select`, and returns those that need no other
-/// look: the good ones, and those that it has dropped.
+/// look: the good ones, and those that it has dropped. Frames whose source MAC address is odd are
+/// none of them.
 #[inline]
-pub(super) fn parse(vector: &mut Vector, select: PacketMask) -> PacketMask {
+pub(super) fn parse(vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> Plain {
     // Slots that the burst does not own are never followed.
     let select = select & vector.burst.owned();
     if select.is_empty() || !available() {
-        return PacketMask::EMPTY;
+        return Plain::default();
     }
     // SAFETY: `available` checked the CPU; `select` is owned by the burst.
-    unsafe { parse_owned(vector, select) }
+    unsafe { parse_owned(vector, select, own) }
 }
 
 /// # Safety
 /// The CPU has the features, and the burst owns every slot of `select`, which is not empty.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
-unsafe fn parse_owned(vector: &mut Vector, select: PacketMask) -> PacketMask {
+unsafe fn parse_owned(vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> Plain {
     if select == PacketMask::FULL && vector.l3_offset == [UNTAGGED; VECTOR] {
         // A full vector of untagged frames: they start 14 bytes before their network headers.
         // They are read where they stand: a copy would wait for the stores that made them.
         let start: *const [*const u8; VECTOR] = vector.burst.data_ptrs().as_ptr().cast();
         // SAFETY: as below, and every slot is owned; nothing here changes the array.
         unsafe {
-            let found = columns::<false>(vector, start, 0b1111);
-            return finish(vector, start, select, &found);
+            let found = columns::<false>(vector, start, 0b1111, own);
+            return finish(vector, start, select, &found, own);
         }
     }
     let mut start = [std::ptr::null::<u8>(); VECTOR];
@@ -73,25 +76,28 @@ unsafe fn parse_owned(vector: &mut Vector, select: PacketMask) -> PacketMask {
             _mm512_storeu_si512(start.as_mut_ptr().add(i * 8).cast(), pointer);
         }
     }
-    let select = select - group_frames(vector, select);
+    let select = select - group_frames(vector, select, own);
     let groups = [0, 16, 32, 48].map(|first| select.0 >> first & 0xffff != 0);
     let groups = groups.iter().rev().fold(0, |mask, any| mask << 1 | u8::from(*any));
     // SAFETY: every pointer of `start` now lies 14 bytes before a network header inside an owned
     // buffer, behind whose frame at least 64 bytes are readable (`hal::packet::SLACK`).
-    let found = unsafe { columns::<true>(vector, &raw const start, groups) };
+    let found = unsafe { columns::<true>(vector, &raw const start, groups, own) };
     // SAFETY: the pointers are those of the packets of `select`.
-    unsafe { finish(vector, &raw const start, select, &found) }
+    unsafe { finish(vector, &raw const start, select, &found, own) }
 }
 
-/// Frames of `select` for a link-layer group.
+/// Frames of `select` for a link-layer group, and those whose source MAC address is odd.
 #[inline]
-fn group_frames(vector: &Vector, select: PacketMask) -> PacketMask {
+fn group_frames(vector: &Vector, select: PacketMask, own: &Own<'_>) -> PacketMask {
     let mut group = 0;
     for slot in select {
-        // SAFETY: the caller's packets are owned, and no frame is empty that starts where a
-        // buffer starts.
-        let first = unsafe { *vector.burst.data_ptrs()[slot & 63] };
-        group |= u64::from(first & 1) << slot;
+        let frame = vector.burst.data_ptrs()[slot & 63];
+        // SAFETY: the caller's packets are owned, and behind every frame's start there are
+        // `hal::packet::SLACK` readable bytes.
+        let (first, source) =
+            unsafe { (*frame, u64::from_le(frame.add(4).cast::<u64>().read_unaligned()) >> 16) };
+        let odd = own.mac.is_some_and(|mac| source & 1 == 1 || source == 0 || source == mac);
+        group |= u64::from(first & 1 == 1 || odd) << slot;
     }
     PacketMask(group)
 }
@@ -107,9 +113,12 @@ unsafe fn finish(
     start: *const [*const u8; VECTOR],
     select: PacketMask,
     found: &Found,
-) -> PacketMask {
+    own: &Own<'_>,
+) -> Plain {
+    let select = select - PacketMask(found.odd_source);
     let ipv4 = PacketMask(found.ipv4) & select;
     let mut plain = ipv4;
+    let mut maybe_own = PacketMask(found.maybe_own) & ipv4;
     vector.ipv4 |= ipv4;
     vector.ttl_expiring |= PacketMask(found.ttl_expiring) & ipv4;
     // The common kinds of damage need no second look.
@@ -123,9 +132,11 @@ unsafe fn finish(
     let ipv6 = PacketMask(found.maybe_ipv6) & select;
     if !ipv6.is_empty() {
         // SAFETY: as above.
-        plain |= unsafe { ipv6_headers(vector, start, ipv6) };
+        let found = unsafe { ipv6_headers(vector, start, ipv6, own) };
+        plain |= found.plain;
+        maybe_own |= found.maybe_own;
     }
-    plain
+    Plain { plain, maybe_own }
 }
 
 /// Which packets are what, one bit a slot.
@@ -137,6 +148,10 @@ struct Found {
     bad_checksum: u64,
     /// Headers without options that announce more than there is.
     truncated: u64,
+    /// Frames whose source MAC address is a group, zero or the port's.
+    odd_source: u64,
+    /// IPv4 packets whose source the filter has.
+    maybe_own: u64,
 }
 
 /// All groups of 16 that `groups` names.
@@ -150,13 +165,14 @@ unsafe fn columns<const ANY_OFFSET: bool>(
     vector: &mut Vector,
     start: *const [*const u8; VECTOR],
     groups: u8,
+    own: &Own<'_>,
 ) -> Found {
     let mut of = |group: usize| {
         if groups >> group & 1 == 1 {
             // SAFETY: passed on from the caller.
-            unsafe { sixteen::<ANY_OFFSET>(vector, start, group) }
+            unsafe { sixteen::<ANY_OFFSET>(vector, start, group, own) }
         } else {
-            [0; 5]
+            [0; 7]
         }
     };
     let (a, b, c, d) = (of(0), of(1), of(2), of(3));
@@ -167,7 +183,8 @@ unsafe fn columns<const ANY_OFFSET: bool>(
     };
     let (ipv4, ttl_expiring, maybe_ipv6) = (join(0), join(1), join(2));
     let (bad_checksum, truncated) = (join(3), join(4));
-    Found { ipv4, ttl_expiring, maybe_ipv6, bad_checksum, truncated }
+    let (odd_source, maybe_own) = (join(5), join(6));
+    Found { ipv4, ttl_expiring, maybe_ipv6, bad_checksum, truncated, odd_source, maybe_own }
 }
 
 /// Where the 32 bytes that the checks look at stand in what is loaded of a frame from byte
@@ -175,7 +192,7 @@ unsafe fn columns<const ANY_OFFSET: bool>(
 const fn permutation(loaded_from: u8) -> [u8; 64] {
     const FIRST: [u8; 32] = [
         12, 13, 0, 1, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
-        33, 2, 3, 4, 5, 6, 7, 8, 9,
+        33, 10, 11, 10, 11, 6, 7, 8, 9,
     ];
     let mut index = [0; 64];
     let mut i = 0;
@@ -205,7 +222,8 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
     vector: &mut Vector,
     start: *const [*const u8; VECTOR],
     group: usize,
-) -> [u16; 5] {
+    own: &Own<'_>,
+) -> [u16; 7] {
     let first = group * 16;
     let index = if ANY_OFFSET { &TAGGED_BYTES } else { &UNTAGGED_BYTES };
     // SAFETY: a static of 64 bytes.
@@ -246,6 +264,27 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
     let dst = _mm512_permutex2var_epi64(w15_a, high, w15_b);
     let fragment = _mm512_permutex2var_epi64(w26_a, low, w26_b);
     let ttl = _mm512_permutex2var_epi64(w37_a, low, w37_b);
+
+    // The source MAC address of frames as they start: its first four bytes, and twice the others.
+    // Those of other frames were not loaded: `group_frames` has left the odd ones out already.
+    let odd_source = match own.mac {
+        Some(mac) if !ANY_OFFSET => {
+            let last = _mm512_permutex2var_epi64(w26_a, high, w26_b);
+            let first = _mm512_permutex2var_epi64(w37_a, high, w37_b);
+            let [a, b, c, d, e, f, ..] = mac.to_le_bytes();
+            let own_first = _mm512_set1_epi32(i32::from_le_bytes([a, b, c, d]));
+            let own_last = _mm512_set1_epi32(i32::from_le_bytes([e, f, e, f]));
+            let any = _mm512_or_si512(first, last);
+            _mm512_test_epi32_mask(first, _mm512_set1_epi32(1))
+                | _mm512_testn_epi32_mask(any, any)
+                | _mm512_mask_cmpeq_epi32_mask(
+                    _mm512_cmpeq_epi32_mask(first, own_first),
+                    last,
+                    own_last,
+                )
+        }
+        _ => 0,
+    };
 
     let low16 = _mm512_set1_epi32(0xffff);
     let byte = _mm512_set1_epi32(0xff);
@@ -326,12 +365,19 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
     let next = _mm512_or_si512(_mm512_andnot_si512(low16, upper), _mm512_and_si512(raised, low16));
     let next = _mm512_shuffle_epi8(next, swap32);
 
+    let src_host = _mm512_shuffle_epi8(src, swap32);
+    let maybe_own = match own.filter {
+        // SAFETY: the filter is a power of two of words, and the CPU has the features.
+        Some(filter) => unsafe { filtered4(filter, src_host) },
+        None => 0,
+    };
+
     // SAFETY: 16 elements of 64-element arrays from index `first` on, at most 48.
     unsafe {
         let store = |array: &mut [u32; VECTOR], value| {
             _mm512_storeu_si512(array.as_mut_ptr().add(first).cast(), value);
         };
-        store(&mut vector.src4, _mm512_shuffle_epi8(src, swap32));
+        store(&mut vector.src4, src_host);
         store(&mut vector.dst4, _mm512_shuffle_epi8(dst, swap32));
         store(&mut vector.next_ttl, next);
         _mm256_storeu_si256(
@@ -345,11 +391,79 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
         is_ipv6,
         is_ipv4 & fits & !intact,
         is_ipv4 & whole_header & holds_header & !inside,
+        odd_source,
+        maybe_own,
     ]
 }
 
+/// Which of sixteen IPv4 sources, host byte order, `filter` has.
+///
+/// # Safety
+/// The CPU has the features; the filter has a power of two of words, at least 32.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
+unsafe fn filtered4(filter: &[u32], source: __m512i) -> u16 {
+    let hash = _mm512_mullo_epi32(source, _mm512_set1_epi32(GOLDEN.cast_signed()));
+    let words = filter.as_ptr();
+    // SAFETY: 32 words are two registers; of more, an index has as many bits as their number.
+    let word = unsafe {
+        if filter.len() == FILTER {
+            let low = _mm512_loadu_si512(words.cast());
+            let high = _mm512_loadu_si512(words.add(16).cast());
+            _mm512_permutex2var_epi32(low, _mm512_srli_epi32::<27>(hash), high)
+        } else {
+            let shift = _mm_cvtsi32_si128(32 - filter.len().trailing_zeros().cast_signed());
+            _mm512_i32gather_epi32::<4>(_mm512_srl_epi32(hash, shift), words.cast())
+        }
+    };
+    let one = _mm512_set1_epi32(1);
+    let missing = _mm512_andnot_si512(word, bits(one, hash));
+    _mm512_testn_epi32_mask(missing, missing)
+}
+
+/// Which of eight IPv6 sources `filter` has: upper halves, and words whose bits 32 to 55 are their
+/// last 24 bits.
+///
+/// # Safety
+/// As for [`filtered4`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
+unsafe fn filtered6(filter: &[u32], upper: __m512i, last: __m512i) -> u8 {
+    let last = _mm512_and_si512(_mm512_srli_epi64::<32>(last), _mm512_set1_epi64(0x00ff_ffff));
+    let key = _mm512_xor_si512(_mm512_xor_si512(upper, _mm512_srli_epi64::<32>(upper)), last);
+    // The product's lower half is what counts.
+    let hash = _mm512_mul_epu32(key, _mm512_set1_epi64(i64::from(GOLDEN)));
+    let words = filter.as_ptr();
+    // SAFETY: as in `filtered4`.
+    let word = unsafe {
+        if filter.len() == FILTER {
+            let low = _mm512_loadu_si512(words.cast());
+            let high = _mm512_loadu_si512(words.add(16).cast());
+            _mm512_permutex2var_epi32(low, _mm512_srli_epi32::<27>(hash), high)
+        } else {
+            let shift = _mm_cvtsi32_si128(32 - filter.len().trailing_zeros().cast_signed());
+            let index = _mm512_cvtepi64_epi32(_mm512_srl_epi32(hash, shift));
+            _mm512_cvtepu32_epi64(_mm256_i32gather_epi32::<4>(words.cast(), index))
+        }
+    };
+    let one = _mm512_set1_epi64(1);
+    let missing = _mm512_andnot_si512(word, bits(one, hash));
+    _mm512_testn_epi64_mask(missing, missing)
+}
+
+/// The two bits of a word that each hash stands for, where `one` has a one.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
+fn bits(one: __m512i, hash: __m512i) -> __m512i {
+    // A rotation looks at five bits of how far.
+    let first = _mm512_rolv_epi32(one, _mm512_srli_epi32::<{ BITS[0] }>(hash));
+    let second = _mm512_rolv_epi32(one, _mm512_srli_epi32::<{ BITS[1] }>(hash));
+    _mm512_or_si512(first, second)
+}
+
 /// Where the words that the IPv6 checks look at stand in a frame, in host byte order: version to
-/// hop limit, upper half of the source, both halves of the destination.
+/// hop limit, upper half of the source, both halves of the destination. In the place of the flow
+/// label and half of the traffic class, which nobody looks at, stand the last bytes of the source.
 const fn ipv6_permutation() -> [u8; 64] {
     const WORDS: [u8; 4] = [14, 22, 38, 46];
     let mut index = [0; 64];
@@ -357,7 +471,10 @@ const fn ipv6_permutation() -> [u8; 64] {
     while word < 4 {
         let mut byte = 0;
         while byte < 8 {
-            let at = WORDS[word] + 7 - byte;
+            let at = match (word, byte) {
+                (0, 4..=6) => 37 + 4 - byte,
+                _ => WORDS[word] + 7 - byte,
+            };
             index[word * 8 + byte as usize] = at;
             index[32 + word * 8 + byte as usize] = at | 64;
             byte += 1;
@@ -386,8 +503,10 @@ unsafe fn ipv6_headers(
     vector: &mut Vector,
     start: *const [*const u8; VECTOR],
     select: PacketMask,
-) -> PacketMask {
+    own: &Own<'_>,
+) -> Plain {
     let mut plain = 0u64;
+    let mut maybe_own = 0u64;
     let mut expiring = 0u64;
     // SAFETY: a static of 64 bytes.
     let index = unsafe { _mm512_loadu_si512(IPV6_BYTES.as_ptr().cast()) };
@@ -457,12 +576,17 @@ unsafe fn ipv6_headers(
             let ip_len = vector.ip_len.as_mut_ptr().add(lane).cast();
             _mm_mask_storeu_epi16(ip_len, good, _mm512_cvtepi64_epi16(total));
         }
+        if let Some(filter) = own.filter {
+            // SAFETY: as for the filter of IPv4 sources.
+            let found = unsafe { filtered6(filter, src, first) };
+            maybe_own |= u64::from(good & found) << lane;
+        }
         plain |= u64::from(good) << lane;
         expiring |= u64::from(good & last_hop) << lane;
     }
     vector.ipv6 |= PacketMask(plain);
     vector.ttl_expiring |= PacketMask(expiring);
-    PacketMask(plain)
+    Plain { plain: PacketMask(plain), maybe_own: PacketMask(maybe_own) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use hal::PacketMask;
 use crate::isa::Isa;
 use crate::l3::fragment;
 use crate::l3::scalar::{self, Arrived, Parsed};
+use crate::l3::source::{self, Own};
 use crate::packet::{Cold, DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Uidb, UidbIndex};
@@ -25,23 +26,35 @@ impl L3Parse {
 
 impl Step for L3Parse {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let plain = plain(self.isa, vector, select);
-        for slot in select - plain {
+        let own = Own::open(&lcore.tables, vector);
+        let Plain { plain, maybe_own } = plain(self.isa, vector, select, &own);
+        let others = select - plain;
+        for slot in source::drop_odd_frames(lcore, vector, others, &own) {
             parse_one(vector, slot);
             fragment::judge(lcore, vector, slot);
         }
+        source::drop_own(lcore, vector, maybe_own | others, &own);
     }
+}
+
+/// What the kernel has taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plain {
+    /// The packets that need no other look.
+    pub(super) plain: PacketMask,
+    /// Those of them whose source may be the router's own.
+    pub(super) maybe_own: PacketMask,
 }
 
 /// Takes the plain unicast packets of `select` through the kernel; returns which those were.
 #[inline]
-fn plain(isa: Isa, vector: &mut Vector, select: PacketMask) -> PacketMask {
+fn plain(isa: Isa, vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> Plain {
     #[cfg(target_arch = "x86_64")]
     if isa == Isa::Avx512 {
-        return super::simd::parse(vector, select);
+        return super::simd::parse(vector, select, own);
     }
-    let _ = (isa, vector, select);
-    PacketMask::EMPTY
+    let _ = (isa, vector, select, own);
+    Plain::default()
 }
 
 /// Steps over the priority tag of a frame whose port has no sub-interfaces (IEEE 802.1Q 6.9.1);

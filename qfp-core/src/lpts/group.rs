@@ -44,6 +44,11 @@ pub struct LptsGroup {
     hasher: ahash::RandomState,
 }
 
+/// The same for the same seed.
+fn hasher(seed: u64) -> ahash::RandomState {
+    ahash::RandomState::with_seeds(seed, !seed, 1, 2)
+}
+
 /// Meters of an interface.
 const ROW: usize = FlowType::COUNT + 1;
 
@@ -71,7 +76,14 @@ impl LptsGroup {
         let meters = meters.chain([Meter::new(total, rates.floor(), false)]).collect();
         let shares = std::iter::repeat_with(Share::default).take((interfaces + 1) * ROW).collect();
         let limited = rates.total().is_some();
-        Self { sessions, acquaintance, meters, limited, shares, hasher: ahash::RandomState::new() }
+        Self { sessions, acquaintance, meters, limited, shares, hasher: hasher(0) }
+    }
+
+    /// The same, with senders hashed by another seed: one that nobody can guess, where senders are
+    /// not known beforehand.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { hasher: hasher(seed), ..self }
     }
 
     /// Sessions, peers and listeners.
@@ -86,8 +98,7 @@ impl LptsGroup {
         &self.acquaintance
     }
 
-    /// The number of a sender, by its address: hosts of IPv4, /64s of IPv6. Nobody outside can tell
-    /// which senders have the same.
+    /// The number of a sender, by its address: hosts of IPv4, /64s of IPv6.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "some bits of a hash")]
     pub fn sender(&self, address: &[u8]) -> u32 {

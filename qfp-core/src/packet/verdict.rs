@@ -11,6 +11,10 @@ named! {
         UidbDown,
         /// The destination MAC address is not ours, a group or broadcast.
         MacFilter,
+        /// The source MAC address is a group, zero, or this port's own.
+        SourceMac,
+        /// The IP source is an address of this router, or the broadcast of a network of its.
+        OwnSource,
         /// Shorter than the headers it announces.
         Truncated,
         /// Neither IPv4, IPv6, nor anything this interface takes up.
@@ -91,6 +95,9 @@ named! {
         EspFragment,
         /// The sequence number was seen before, or is older than the window (RFC 4303 3.4.3).
         EspReplay,
+        /// The sequence number is beyond those that the SA may accept yet: a restart has to know of
+        /// it first.
+        EspBeyondMark,
         /// The integrity check value is wrong (RFC 4303 3.4.4).
         EspBadIcv,
         /// The padding is longer than the payload, or not what the sender must write.

@@ -61,8 +61,10 @@ named! {
         WentRound,
         /// An error is never reported about such a packet (RFC 1812 4.3.2.7, RFC 4443 2.4 e).
         ErrorForbidden,
-        /// More errors of this kind than its limit.
+        /// More errors of this kind than all senders and its interface may have.
         ErrorLimit,
+        /// More errors of this kind than its source may have.
+        ErrorSourceLimit,
         /// The fast path's reason for the drop is not one to report.
         NotReported,
         /// The output MTU leaves no room for fragments.
@@ -81,7 +83,7 @@ named! {
 named! {
     /// The kinds of ICMP error, each with a rate limit of its own.
     IcmpKind {
-        /// IPv4 time exceeded, 11/0.
+        /// IPv4 time exceeded, 11.
         Ipv4TimeExceeded,
         /// IPv4 destination unreachable, 3, other than fragmentation needed.
         Ipv4Unreachable,
@@ -89,7 +91,7 @@ named! {
         Ipv4FragmentationNeeded,
         /// IPv4 parameter problem, 12/0.
         Ipv4ParameterProblem,
-        /// IPv6 time exceeded, 3/0.
+        /// IPv6 time exceeded, 3.
         Ipv6TimeExceeded,
         /// IPv6 destination unreachable, 1.
         Ipv6Unreachable,
@@ -100,13 +102,13 @@ named! {
     }
 }
 
-/// Packets dropped, by [`SlowDrop`].
+/// A counter for each variant of an enum.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Drops([u64; SlowDrop::COUNT]);
+struct Counts<const N: usize>([u64; N]);
 
-impl Default for Drops {
+impl<const N: usize> Default for Counts<N> {
     fn default() -> Self {
-        Self([0; SlowDrop::COUNT])
+        Self([0; N])
     }
 }
 
@@ -127,9 +129,9 @@ pub struct SlowPathCounters {
     pub consumed: u64,
     /// Fate not known yet: waits for a neighbour.
     pub held: u64,
-    dropped: Drops,
-    icmp_sent: [u64; IcmpKind::COUNT],
-    icmp_suppressed: [u64; IcmpKind::COUNT],
+    dropped: Counts<{ SlowDrop::COUNT }>,
+    icmp_sent: Counts<{ IcmpKind::COUNT }>,
+    icmp_suppressed: Counts<{ IcmpKind::COUNT }>,
     /// Echo replies sent.
     pub echo_replies: u64,
     /// ARP requests sent.
@@ -164,8 +166,10 @@ pub struct SlowPathCounters {
     pub path_mtus_heeded: u64,
     /// Datagrams for the router itself that were put together.
     pub reassembled: u64,
-    /// Datagrams for the router itself whose fragments did not all come in time.
+    /// Datagrams for the router itself that gave way to others.
     pub reassemblies_given_up: u64,
+    /// Datagrams for the router itself whose fragments did not all come in time.
+    pub reassemblies_timed_out: u64,
     /// Requests for neighbours not known that the budget of their interface did not allow.
     pub requests_limited: u64,
     /// Requests to known neighbours that were put off, likewise.
@@ -190,13 +194,13 @@ impl SlowPathCounters {
     /// ICMP errors of `kind` sent.
     #[must_use]
     pub fn icmp_sent(&self, kind: IcmpKind) -> u64 {
-        self.icmp_sent[kind as usize]
+        self.icmp_sent.0[kind as usize]
     }
 
     /// ICMP errors of `kind` that the rate limit kept back.
     #[must_use]
     pub fn icmp_suppressed(&self, kind: IcmpKind) -> u64 {
-        self.icmp_suppressed[kind as usize]
+        self.icmp_suppressed.0[kind as usize]
     }
 
     /// True when every packet that came in has one fate.
@@ -218,7 +222,7 @@ impl SlowPathCounters {
 
     pub(super) fn icmp(&mut self, kind: IcmpKind, sent: bool) {
         let counters = if sent { &mut self.icmp_sent } else { &mut self.icmp_suppressed };
-        counters[kind as usize] += 1;
+        counters.0[kind as usize] += 1;
     }
 }
 

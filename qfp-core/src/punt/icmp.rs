@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::counters::{Done, Fate, IcmpKind, SlowDrop};
 use super::frame::{self, Ipv4Header};
 use super::interface::is_host;
+use super::shares::Spent;
 use super::{SlowPath, Turn, network};
 use crate::packet::PuntedPacket;
 use crate::uidb::UidbIndex;
@@ -22,6 +23,8 @@ const PRECEDENCE: u8 = 6 << 5;
 pub(super) enum Problem {
     /// TTL or hop limit ran out.
     TtlExceeded,
+    /// The other fragments of a datagram to the router have not come in time.
+    ReassemblyTimeExceeded,
     /// No route.
     NoRoute,
     /// The route discards.
@@ -53,6 +56,9 @@ impl Problem {
         const UNREACHABLE: u8 = icmpv4::UNREACHABLE;
         match self {
             Self::TtlExceeded => (IcmpKind::Ipv4TimeExceeded, icmpv4::TIME_EXCEEDED, 0, 0),
+            Self::ReassemblyTimeExceeded => {
+                (IcmpKind::Ipv4TimeExceeded, icmpv4::TIME_EXCEEDED, 1, 0)
+            }
             Self::TooBig { mtu } => {
                 let code = icmpv4::FRAGMENTATION_NEEDED;
                 (IcmpKind::Ipv4FragmentationNeeded, UNREACHABLE, code, u32::from(mtu))
@@ -75,6 +81,9 @@ impl Problem {
         const UNREACHABLE: u8 = icmpv6::UNREACHABLE;
         match self {
             Self::TtlExceeded => (IcmpKind::Ipv6TimeExceeded, icmpv6::TIME_EXCEEDED, 0, 0),
+            Self::ReassemblyTimeExceeded => {
+                (IcmpKind::Ipv6TimeExceeded, icmpv6::TIME_EXCEEDED, 1, 0)
+            }
             Self::TooBig { mtu } => {
                 (IcmpKind::Ipv6PacketTooBig, icmpv6::TOO_BIG, 0, u32::from(mtu))
             }
@@ -154,7 +163,7 @@ impl SlowPath {
             return Err(SlowDrop::NoAddress);
         };
         let (kind, icmp_type, code, rest) = problem.v4();
-        self.allow(turn, kind)?;
+        self.allow(turn, kind, about.input, peer)?;
         let mut message = error(icmp_type, code, rest, ip.packet(), MAX_IPV4_ERROR - 28);
         frame::set_checksum(&mut message, 2, checksum::Sum::default());
         let header = Ipv4Header {
@@ -194,7 +203,7 @@ impl SlowPath {
             return Err(SlowDrop::NoAddress);
         };
         let (kind, icmp_type, code, rest) = problem.v6();
-        self.allow(turn, kind)?;
+        self.allow(turn, kind, about.input, peer)?;
         let message = error(icmp_type, code, rest, ip.packet(), MAX_IPV6_ERROR - 48);
         let datagram = frame::icmpv6(src, ip.src(), frame::TTL, message);
         let datagram = datagram.ok_or(SlowDrop::NoBuffer)?;
@@ -225,12 +234,21 @@ impl SlowPath {
         self.interfaces.source_for(about, peer)
     }
 
-    fn allow(&mut self, turn: &Turn<'_>, kind: IcmpKind) -> Result<(), SlowDrop> {
-        if self.icmp_limits[kind as usize].take(turn.now) {
-            return Ok(());
-        }
+    /// Takes an error of this kind to `peer`, about what came in by `input`, from the budget.
+    fn allow(
+        &mut self,
+        turn: &Turn<'_>,
+        kind: IcmpKind,
+        input: UidbIndex,
+        peer: IpAddr,
+    ) -> Result<(), SlowDrop> {
+        let reason = match self.icmp_limits[kind as usize].take(turn.now, input, peer) {
+            Ok(()) => return Ok(()),
+            Err(Spent::Source) => SlowDrop::ErrorSourceLimit,
+            Err(Spent::All) => SlowDrop::ErrorLimit,
+        };
         self.counters.icmp(kind, false);
-        Err(SlowDrop::ErrorLimit)
+        Err(reason)
     }
 }
 

@@ -13,14 +13,29 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// How a budget is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// What each input interface has even when all together have used up the budget.
+    pub interface: Rate,
+    /// The most that one source has of it: a /24 of IPv4 or a /56 of IPv6 on one interface.
+    pub source: Rate,
+}
+
 /// What bounds the work and the memory of the slow path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// ICMP errors, each kind on its own (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp: [Rate; IcmpKind::COUNT],
+    /// How each kind is shared.
+    pub icmp_share: Share,
     /// Packets for neighbours that are known already, which the fast path has not heard of yet,
     /// and injected packets that it punts again.
     pub resend: Rate,
+    /// How that is shared.
+    pub resend_share: Share,
+    /// What the places of sources in shared budgets depend on: to be one that nobody can guess.
+    pub seed: u64,
     /// Packets held for one neighbour; the oldest makes room.
     pub held_per_neighbour: usize,
     /// Packets held for neighbours of one interface; its oldest makes room.
@@ -58,8 +73,13 @@ pub struct Limits {
     pub delay_ns: u64,
     /// Datagrams for the router itself of which fragments are missing; the oldest makes room.
     pub reassemblies: usize,
-    /// Bytes of all these fragments.
+    /// Of these, from one source: a /24 of IPv4 or a /56 of IPv6 on one interface.
+    pub reassemblies_per_source: usize,
+    /// Bytes that all these fragments take.
     pub reassembly_bytes: usize,
+    /// Of these, from one source. What is below the largest datagram twice over leaves no room for
+    /// such ones.
+    pub reassembly_bytes_per_source: usize,
     /// Whether packets into a Null0 route are reported to their source.
     pub null0_unreachables: bool,
     /// Whether the router writes its address and the time into packets in transit that ask for it
@@ -71,7 +91,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             icmp: [Rate { per_second: 100, burst: 10 }; IcmpKind::COUNT],
+            icmp_share: Share {
+                interface: Rate { per_second: 10, burst: 10 },
+                source: Rate { per_second: 20, burst: 10 },
+            },
             resend: Rate { per_second: 10_000, burst: 1024 },
+            resend_share: Share {
+                interface: Rate { per_second: 1000, burst: 128 },
+                source: Rate { per_second: 2000, burst: 512 },
+            },
+            seed: 0,
             held_per_neighbour: 4,
             held_per_interface: 512,
             held_total: 4096,
@@ -89,7 +118,9 @@ impl Default for Limits {
             reachable_ns: 240 * Nanos::PER_SECOND,
             delay_ns: 5 * Nanos::PER_SECOND,
             reassemblies: 1024,
+            reassemblies_per_source: 64,
             reassembly_bytes: 4 << 20,
+            reassembly_bytes_per_source: 512 << 10,
             null0_unreachables: true,
             record_route: true,
         }

@@ -92,8 +92,8 @@ impl SlowPath {
         if punted.input != UidbIndex::RP && (is_link_local(src) || is_link_local(dst)) {
             return Err(SlowDrop::LinkLocalScope);
         }
-        if punted.input < UidbIndex::FIRST_CONFIGURED && !self.resend_limit.take(turn.now) {
-            return Err(SlowDrop::ResendLimit);
+        if punted.input < UidbIndex::FIRST_CONFIGURED {
+            self.may_resend(turn, &punted)?;
         }
         resend(turn, punted)
     }

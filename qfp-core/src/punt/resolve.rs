@@ -1,6 +1,6 @@
 //! Next hops: what waits for them, who is asked, and what happens when they answer or do not.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hal::PoolCache;
 use pal::clock::Nanos;
@@ -72,11 +72,20 @@ impl SlowPath {
         mac: Mac,
         punted: PuntedPacket,
     ) -> Fate {
-        if !self.resend_limit.take(turn.now) {
-            return Err(SlowDrop::ResendLimit);
-        }
+        self.may_resend(turn, &punted)?;
         turn.actions.push(Action::Neighbour { uidb, address, mac: Some(mac) });
         resend(turn, punted)
+    }
+
+    /// Takes one from the budget of packets that go to the fast path anew.
+    pub(super) fn may_resend(
+        &mut self,
+        turn: &Turn<'_>,
+        punted: &PuntedPacket,
+    ) -> Result<(), SlowDrop> {
+        let source = source(punted);
+        let taken = self.resend_limit.take(turn.now, punted.input, source);
+        taken.map_err(|_| SlowDrop::ResendLimit)
     }
 
     /// Takes in what a message says of a neighbour; true when it is in the table then.
@@ -137,6 +146,15 @@ fn destination(punted: &PuntedPacket) -> Result<IpAddr, SlowDrop> {
     }
     let ip = Ipv6::parse(bytes).map_err(|_| SlowDrop::Malformed)?;
     Ok(IpAddr::V6(ip.dst()))
+}
+
+/// Who sent the packet; the unspecified address if it is no IP packet.
+fn source(punted: &PuntedPacket) -> IpAddr {
+    let bytes = network(punted);
+    if let Ok(ip) = Ipv4::parse(bytes) {
+        return IpAddr::V4(ip.src());
+    }
+    Ipv6::parse(bytes).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ip| IpAddr::V6(ip.src()))
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -68,6 +68,8 @@ impl Uidb {
     pub const URPF: u64 = 1 << 4;
     /// Bit of [`Uidb::features_in`]: packets are not routed in the global table.
     pub const VRF: u64 = 1 << 7;
+    /// Bit of [`Uidb::features_in`]: packets that claim to come from this router are dropped.
+    pub const SOURCE: u64 = 1 << 10;
     /// Bit of [`Uidb::features_out`]: what leaves is protected by ESP.
     pub const ESP_OUT: u64 = 1 << 2;
     /// Bit of [`Uidb::features_in`], with no row of its own: IPv4 packets that ask for the router's

@@ -254,7 +254,10 @@ fn an_error_about_what_came_out_of_a_tunnel_does_not_leave_by_another_way() {
     assert!(answer.sent.iter().all(Vec::is_empty));
     assert_eq!(answer.report.drops, [("SpdUnprotected", 1)]);
     // And by the tunnel it does.
-    let answer = side(&pair.config(2), 2, WAN, &outer);
-    assert_eq!(ip(&answer, WAN).len(), 1);
-    assert_eq!(ip(&answer, WAN)[0][9], 50);
+    let pair = Pair::default();
+    let outer = side(&pair.config(1), 1, LAN, &[udp("10.1.0.2", "10.2.0.2", 2, (7, 9), SECRET)]);
+    let answer = side(&pair.config(2), 2, WAN, &ip(&outer, WAN));
+    let sent = ip(&answer, WAN);
+    assert_eq!(sent.len(), 1, "{:?} {:?}", answer.report.drops, answer.report.slow_path);
+    assert_eq!(sent[0][9], 50);
 }

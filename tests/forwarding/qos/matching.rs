@@ -4,7 +4,9 @@ use qfp::client::ea::Direction;
 
 use super::{at_once, class, from_west, ip, packets, router, station, with_class};
 use crate::capture::Timed;
-use crate::packets::{DOT1AD, DOT1Q, Mac, Tag, echo, frame, mac, payload, tcp, udp};
+use crate::packets::{
+    DOT1AD, DOT1Q, Mac, Tag, echo, frame, mac, payload, tcp, udp, with_fragment_field,
+};
 use crate::router::route;
 
 /// What a class `C` marks whose class map is behind others in `classes`.
@@ -145,6 +147,26 @@ fn an_access_group_is_what_its_list_permits() {
         (" match access-group 101", &[1]),
         (" match access-group name WEB\n match access-group 101", &[0, 1, 2, 4]),
         (" match any", &[0, 1, 2, 3, 4, 5]),
+    ];
+    for (matches, wanted) in cases {
+        assert_eq!(matching(matches, lists, &frames), wanted, "{matches}");
+    }
+}
+
+#[test]
+fn a_later_fragment_is_in_a_class_by_the_layer_3_part_of_what_its_list_permits() {
+    let lists = "[[acl]]\ntext = '''\nip access-list extended WEB\n deny udp any any eq 54\n \
+                 permit udp any any range 50 60\naccess-list 101 permit tcp any any eq 54\n'''\n";
+    let part = |port: u16, field: u16| {
+        let whole = udp(&station(1, false), &station(2, false), 64, (9, port), &payload(40));
+        plain(&with_fragment_field(whole, field))
+    };
+    let frames =
+        [part(53, 0x2000), part(54, 0x2000), part(70, 0x2000), part(70, 0x2006), part(70, 9)];
+    let cases: [(&str, &[usize]); 3] = [
+        (" match access-group name WEB", &[0, 3, 4]),
+        (" match not access-group ipv4 WEB", &[1, 2]),
+        (" match access-group 101", &[]),
     ];
     for (matches, wanted) in cases {
         assert_eq!(matching(matches, lists, &frames), wanted, "{matches}");

@@ -4,11 +4,8 @@ use serde_json::Value;
 
 use super::{MILLISECOND, SECOND, with_class};
 use crate::capture::{self, Timed};
+use crate::l3fwd;
 use crate::packets::{frame, payload, tcp, udp};
-
-#[expect(dead_code, reason = "only a part of it is needed here")]
-#[path = "../../support/l3fwd.rs"]
-mod l3fwd;
 
 /// From the customer to the core.
 fn from_customer(port: u16, dscp: u8, bytes: usize) -> Vec<u8> {

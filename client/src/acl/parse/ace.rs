@@ -33,7 +33,6 @@ const REFUSED_OPTIONS: &[&str] = &[
     "hbh",
     "auth",
     "authen",
-    "undetermined-transport",
     "fragment-type",
     "header",
     "counter",
@@ -193,6 +192,8 @@ fn option(words: &mut Words, ace: &mut Ace) -> Result<(), TextError> {
     }
     let flag = if words.take("fragments") {
         Some(&mut ace.fragments)
+    } else if words.take("undetermined-transport") {
+        Some(&mut options.undetermined_transport)
     } else if words.take("capture") {
         Some(&mut options.capture)
     } else {

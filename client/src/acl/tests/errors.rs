@@ -103,6 +103,20 @@ fn what_cannot_be_is_refused_where_it_is_said() {
         entry6("permit ipv6 any any tos 1"),
         "column 21: tos needs a list of the other family"
     );
+    for wrong in [
+        "permit ipv6 any any undetermined-transport",
+        "deny tcp any any undetermined-transport",
+        "deny ipv6 any any undetermined-transport fragments",
+        "deny ipv6 any any fragments undetermined-transport",
+    ] {
+        let error = entry6(wrong);
+        let said = "undetermined-transport needs \"deny ipv6\", and no fragments";
+        assert!(error.ends_with(said), "{error}");
+    }
+    assert_eq!(
+        entry("deny ip any any undetermined-transport"),
+        "column 17: undetermined-transport needs a list of the other family"
+    );
     assert_eq!(
         entry("permit object-group S any any fragments"),
         "column 31: a service group takes no ports, ICMP type, TCP flags or fragments beside it"

@@ -38,18 +38,20 @@ fn an_ace_without_groups_is_itself() {
         (&ace.source_ports, &ace.destination_ports),
         (&None, &Some(vec![80..=80, 443..=443]))
     );
-    assert_eq!((ace.fragments, ace.options.log), (Fragments::First, Log::On));
+    assert_eq!((ace.fragments, ace.options.log), (Fragments::ByLayer3, Log::On));
 }
 
 #[test]
 fn layer_4_decides_which_fragments_match() {
-    let fragments = |line| resolved(line, 1).unwrap()[0].fragments;
+    let fragments = |line: &str| resolved(line, 1).unwrap()[0].fragments;
     assert_eq!(fragments("permit ip any any ttl lt 5"), Fragments::All);
     assert_eq!(fragments("permit tcp any any"), Fragments::All);
     assert_eq!(fragments("permit tcp any any fragments"), Fragments::Later);
-    assert_eq!(fragments("permit tcp any any established"), Fragments::First);
-    assert_eq!(fragments("permit icmp any any 8"), Fragments::First);
-    assert_eq!(fragments("permit tcp any any gt 1"), Fragments::First);
+    assert_eq!(fragments("deny tcp any any fragments"), Fragments::Later);
+    for layer4 in ["tcp any any established", "icmp any any 8", "tcp any any gt 1"] {
+        assert_eq!(fragments(&format!("permit {layer4}")), Fragments::ByLayer3);
+        assert_eq!(fragments(&format!("deny {layer4}")), Fragments::First);
+    }
 }
 
 #[test]
@@ -75,9 +77,9 @@ fn service_groups_bring_protocols_ports_and_messages() {
     assert_eq!(
         seen,
         [
-            (Some(6), dns.clone(), None, Fragments::First),
-            (Some(17), dns, None, Fragments::First),
-            (Some(1), None, echo, Fragments::First),
+            (Some(6), dns.clone(), None, Fragments::ByLayer3),
+            (Some(17), dns, None, Fragments::ByLayer3),
+            (Some(1), None, echo, Fragments::ByLayer3),
             (Some(47), None, None, Fragments::All),
         ]
     );
@@ -87,7 +89,7 @@ fn service_groups_bring_protocols_ports_and_messages() {
 fn port_groups_become_ranges_with_gaps() {
     let plain = resolved("permit tcp any portgroup P any", 9).unwrap();
     assert_eq!(plain[0].source_ports, Some(vec![0..=4, 10..=21, 80..=80]));
-    assert_eq!(plain[0].fragments, Fragments::First);
+    assert_eq!(plain[0].fragments, Fragments::ByLayer3);
 }
 
 #[test]
@@ -145,6 +147,8 @@ fn a_list_ends_as_its_family_says() {
     v4.add(Ace::permit(Protocol::TCP)).unwrap();
     v6.add(Ace::permit(Protocol::TCP)).unwrap();
     assert_eq!(actions(v4.implicit()), [(Action::Deny, None)]);
+    // Neighbour discovery never comes in fragments.
+    assert!(v6.implicit()[..2].iter().all(|rule| rule.fragments == Fragments::First));
     let (na, ns) = ((Action::Permit, Some(136)), (Action::Permit, Some(135)));
     assert_eq!(actions(v6.implicit()), [na, ns, (Action::Deny, None)]);
 }

@@ -98,6 +98,7 @@ fn options(family: Family) -> impl Strategy<Value = Options> {
         ttl: compared.2,
         packet_length: compared.3,
         flow_label: label.filter(|_| family == Family::V6),
+        undetermined_transport: false,
         log,
         capture,
     })
@@ -123,7 +124,7 @@ fn aces(family: Family) -> impl Strategy<Value = Ace> {
     let layer4 = (of(ports()), of(ports()), of(flags()), of(messages()), any::<bool>());
     let action = prop_oneof![Just(Action::Permit), Just(Action::Deny)];
     let layer3 = (action, protocol, addresses(family), addresses(family), options(family));
-    (layer3, layer4).prop_map(move |(layer3, layer4)| {
+    (layer3, layer4, any::<bool>()).prop_map(move |(layer3, layer4, undetermined)| {
         let (action, protocol, source, destination, options) = layer3;
         let (from, to, tcp, icmp, fragments) = layer4;
         let has_ports = protocol.has_ports();
@@ -135,6 +136,9 @@ fn aces(family: Family) -> impl Strategy<Value = Ace> {
         ace.options.icmp = icmp.filter(|_| ace.protocol == Protocol::Number(family.icmp()));
         let group = matches!(ace.protocol, Protocol::Group(_));
         ace.fragments = fragments && !ace.is_layer4() && !group;
+        let denies_all = ace.action == Action::Deny && ace.protocol == Protocol::Any;
+        ace.options.undetermined_transport =
+            undetermined && denies_all && !ace.fragments && family == Family::V6;
         ace
     })
 }

@@ -133,6 +133,8 @@ fn header_fields_have_names_and_numbers() {
     assert_eq!(ace.options.packet_length, Some(Compare::Range(64, 128)));
     assert_eq!(ace.options.dscp, Some(Compare::Gt(48)));
     assert_eq!(v4("permit ip any any ttl 255").options.ttl, Some(Compare::eq(255)));
+    let undetermined = v6("deny ipv6 any host 2001:db8::1 undetermined-transport log");
+    assert!(undetermined.options.undetermined_transport);
     let label = v6("permit ipv6 any any flow-label 1048575").options.flow_label;
     assert_eq!(label, Some(MAX_FLOW_LABEL));
 }

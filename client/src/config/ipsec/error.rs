@@ -40,6 +40,9 @@ pub enum IpsecProblem {
     /// A key from nowhere, or from two places.
     #[error("[[sa]] needs either \"key_file\" or \"key_env\"; a key never stands here itself")]
     KeySource,
+    /// A folder that depends on where the configuration lies.
+    #[error("\"state_dir\" is one for the machine, from / on, not {0:?}")]
+    StateDir(String),
     /// A key's file.
     #[error("{path:?} cannot be read: {error}")]
     KeyFile {

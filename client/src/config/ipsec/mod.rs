@@ -30,9 +30,9 @@ pub const ANY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
 /// SAs, and what they protect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ipsec {
-    /// The file of sequence numbers that are not to be used again, as
-    /// [`Config::state_file`](super::Config::state_file) has it.
-    pub state_file: Option<PathBuf>,
+    /// The folder of the sequence numbers that are not to be used again, as
+    /// [`Config::state_dir`](super::Config::state_dir) has it.
+    pub state_dir: Option<PathBuf>,
     /// Security associations.
     pub sas: Vec<ConfiguredSa>,
     /// Interfaces whose packets are protected.

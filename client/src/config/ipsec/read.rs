@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 use super::{ANY_PORT, ConfiguredSa, IpsecProblem, KeySource, SpdAction, SpdEntry, Tunnel, check};
 use crate::config::read::layer3;
 use crate::config::table::{Found, Table, Word};
-use crate::config::texts::Load;
+use crate::config::texts::Files;
 use crate::config::{Config, ConfigError, MTU, Place, Problem};
 use crate::ipsec::{Direction, Lifetime, Sa, Secret};
 
-pub(in crate::config) const IPSEC: &[&str] = &["state_file"];
+pub(in crate::config) const IPSEC: &[&str] = &["state_dir"];
 pub(in crate::config) const SA: &[&str] = &[
     "name",
     "direction",
@@ -77,13 +77,14 @@ impl IpsecProblem {
 
 impl Config {
     /// Reads `[ipsec]`.
-    pub(in crate::config) fn add_ipsec(
-        &mut self,
-        mut table: Table<'_>,
-        base: &Path,
-    ) -> Result<(), ConfigError> {
-        self.ipsec.state_file =
-            table.text("state_file")?.map(|file| file_name(&file, base)).transpose()?;
+    pub(in crate::config) fn add_ipsec(&mut self, mut table: Table<'_>) -> Result<(), ConfigError> {
+        if let Some(folder) = table.text("state_dir")? {
+            let path = file_name(&folder, Path::new(""))?;
+            if !path.is_absolute() {
+                return Err(bad(IpsecProblem::StateDir, folder));
+            }
+            self.ipsec.state_dir = Some(path);
+        }
         self.ipsec.origin = table.origin;
         Ok(())
     }
@@ -93,7 +94,7 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        load: &mut Load<'_>,
+        files: &mut Files<'_>,
     ) -> Result<(), ConfigError> {
         let name = table.need("name")?.text.to_owned();
         let direction = match table.need("direction")? {
@@ -109,7 +110,7 @@ impl Config {
         let algorithm = table.need("algorithm")?;
         let known = Algorithm::ALL.into_iter().find(|known| known.name() == algorithm.text);
         let algorithm = known.ok_or_else(|| bad(IpsecProblem::BadAlgorithm, algorithm))?;
-        let (source, key) = key(&mut table, base, load)?;
+        let (source, key) = key(&mut table, base, files)?;
         let mut sa = Sa::new(name, direction, spi, endpoints, (algorithm, key));
         sa.lasting = true;
         sa.mode = match table.text("mode")? {
@@ -225,12 +226,12 @@ fn file_name(file: &Found<'_>, base: &Path) -> Result<PathBuf, ConfigError> {
 fn key(
     table: &mut Table<'_>,
     base: &Path,
-    load: &mut Load<'_>,
+    files: &mut Files<'_>,
 ) -> Result<(KeySource, Secret), ConfigError> {
     let (source, place, text) = match (table.text("key_file")?, table.text("key_env")?) {
         (Some(file), None) => {
             let path = file_name(&file, base)?;
-            let text = match load(&path) {
+            let text = match files.secret(&path, MAX_KEY_FILE) {
                 Ok(text) => Zeroizing::new(text),
                 Err(error) => {
                     return Err(IpsecProblem::KeyFile { path, error }.at(file.place));
@@ -274,7 +275,7 @@ fn lifetime(
     let Some(mut table) = table.table(key, title, LIFETIME)? else {
         return Ok(Lifetime::default());
     };
-    let mut number = |key| table.number(key, &(1..=u64::MAX));
+    let mut number = |key| table.number(key, &(1..=i64::MAX.unsigned_abs()));
     Ok(Lifetime {
         bytes: number("bytes")?,
         packets: number("packets")?,

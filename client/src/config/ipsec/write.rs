@@ -13,10 +13,10 @@ pub(in crate::config) fn write_ipsec(
     ipsec: &Ipsec,
     separate: &mut dyn FnMut(&mut Formatter<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    if let Some(file) = &ipsec.state_file {
+    if let Some(folder) = &ipsec.state_dir {
         separate(f)?;
         writeln!(f, "[ipsec]")?;
-        write_text(f, "state_file", &file.to_string_lossy())?;
+        write_text(f, "state_dir", &folder.to_string_lossy())?;
     }
     for sa in &ipsec.sas {
         separate(f)?;

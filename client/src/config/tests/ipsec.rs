@@ -17,7 +17,7 @@ device = "sink"
 address = ["203.0.113.1/24"]
 
 [ipsec]
-state_file = "wan.sequence"
+state_dir = "/var/lib/wan"
 
 [[sa]]
 name = "east-out"
@@ -105,7 +105,7 @@ fn checked(text: &str) -> Result<Config, ConfigError> {
 #[test]
 fn everything_about_ipsec_is_read_and_bound_to_who_uses_it() {
     let config = checked(TUNNEL).unwrap();
-    assert_eq!(config.state_file(), Some(PathBuf::from("dir/wan.sequence")));
+    assert_eq!(config.state_dir(), Some(PathBuf::from("/var/lib/wan")));
     let bound = config.ipsec.bound();
     let [out, within, host] = &bound[..] else { panic!("{bound:?}") };
     assert_eq!((&*out.name, out.direction, out.spi), ("east-out", Direction::Out, 0x1001));
@@ -143,11 +143,15 @@ fn what_is_written_names_the_places_of_keys_and_never_says_them() {
 }
 
 #[test]
-fn marks_are_beside_the_configuration_unless_it_says_where() {
-    let text = TUNNEL.replace("state_file", "# state_file");
-    let config = checked(&text).unwrap();
-    assert_eq!(config.state_file(), Some(PathBuf::from("dir/c.toml.ipsec-state")));
-    assert_eq!(check(GOOD).unwrap().state_file(), None, "nothing to be kept");
+fn marks_are_in_one_place_for_the_machine_unless_the_configuration_says_where() {
+    let text = TUNNEL.replace("state_dir", "# state_dir");
+    let dirs = ["a/c.toml", "/elsewhere/copy.toml"].map(|file| {
+        let config = Config::parse_with(&text, file, key).unwrap();
+        config.state_dir().unwrap()
+    });
+    assert!(dirs[0].is_absolute(), "{dirs:?}");
+    assert_eq!(dirs[0], dirs[1], "wherever it is read from");
+    assert_eq!(check(GOOD).unwrap().state_dir(), None, "nothing to be kept");
 }
 
 #[test]
@@ -171,6 +175,8 @@ fn mistakes_about_ipsec_are_one_line_at_the_key_that_is_wrong() {
         ("remote = \"203.0.113.2\"", "remote = \"2001:db8::2\"", "remote = \"2001", "families"),
         ("\"1.key\"", "\"4.key\"", "key_file = \"4", "aes-128-gcm takes a key of 20 bytes, not 19"),
         ("\"1.key\"", "\"x.key\"", "key_file = \"x", "cannot be read"),
+        ("\"1.key\"", "\"0.key\"", "key_file = \"0", "a key of zeroes alone protects nothing"),
+        ("\"/var/lib/wan\"", "\"wan\"", "state_dir = \"wan", "from / on, not \"wan\""),
         (
             "\"1.key\"",
             "\"2.key\"",

@@ -58,24 +58,39 @@ pub(super) fn of_ace<const W: usize>(ace: &PlainAce) -> Vec<Pattern<W>>
 where
     Pattern<W>: Addresses,
 {
-    let Some(base) = Pattern::<W>::between(ace.source, ace.destination) else { return Vec::new() };
+    const LATER: u8 = condition::LATER_FRAGMENT;
+    let narrowed = |value| {
+        let mut base = Pattern::<W>::between(ace.source, ace.destination)?;
+        if let Some(protocol) = ace.protocol {
+            base = base.protocol(protocol, 0xff);
+        }
+        let mask = if ace.fragments == Fragments::All { 0 } else { LATER };
+        Some(layer3(base.condition(value, mask), ace))
+    };
+    let patterns = match ace.fragments {
+        Fragments::All => narrowed(0),
+        Fragments::Later => narrowed(LATER),
+        Fragments::First => narrowed(0).map(|first| layer4(first, ace)),
+        Fragments::ByLayer3 => narrowed(0).zip(narrowed(LATER)).map(|(first, later)| {
+            let mut both = layer4(first, ace);
+            both.0.extend(later.0);
+            both
+        }),
+    };
+    patterns.map_or_else(Vec::new, |patterns| patterns.0)
+}
+
+/// What an ace says of the IP header besides addresses and protocol.
+fn layer3<const W: usize>(base: Pattern<W>, ace: &PlainAce) -> Product<W> {
     let options = &ace.options;
-    let base = match ace.protocol {
-        Some(protocol) => base.protocol(protocol, 0xff),
-        None => base,
-    };
-    let base = match ace.fragments {
-        Fragments::All => base,
-        Fragments::First => base.condition(0, condition::LATER_FRAGMENT),
-        Fragments::Later => base.condition(condition::LATER_FRAGMENT, condition::LATER_FRAGMENT),
-    };
-    let base = match options.icmp {
-        Some(icmp) => base.destination_port(&message(icmp.kind, icmp.code)),
-        None => base,
-    };
     let base = match options.flow_label {
         Some(label) => base.flow_label(label, u32::MAX),
         None => base,
+    };
+    let base = if options.undetermined_transport {
+        base.condition(condition::UNDETERMINED, condition::UNDETERMINED)
+    } else {
+        base
     };
     let base = match options.tos {
         Some(tos) => base.traffic_class(tos << 1, 0x1e),
@@ -88,9 +103,6 @@ where
         move |p: Pattern<W>, (value, mask): (u8, u8)| p.traffic_class(value << shift, mask << shift)
     };
     Product(vec![base])
-        .each(ace.source_ports.clone(), |p, ports| p.source_port(&ports))
-        .each(ace.destination_ports.clone(), |p, ports| p.destination_port(&ports))
-        .each(options.tcp.map(|tcp| tcp.ternaries()), |p, (value, mask)| p.tcp_flags(value, mask))
         .each(options.dscp.as_ref().map(|c| bits(c.ranges(MAX_DSCP), 6)), class(2))
         .each(options.precedence.as_ref().map(|c| bits(c.ranges(MAX_PRECEDENCE), 3)), class(5))
         .each(options.packet_length.as_ref().map(|c| c.ranges(u16::MAX)), |p, r| p.length(&r))
@@ -98,7 +110,18 @@ where
             let octet = |value: u16| u8::try_from(value).unwrap_or(u8::MAX);
             p.ttl(&(octet(*range.start())..=octet(*range.end())))
         })
-        .0
+}
+
+/// What an ace says of the header behind it.
+fn layer4<const W: usize>(patterns: Product<W>, ace: &PlainAce) -> Product<W> {
+    let options = &ace.options;
+    patterns
+        .each(ace.source_ports.clone(), |p, ports| p.source_port(&ports))
+        .each(ace.destination_ports.clone(), |p, ports| p.destination_port(&ports))
+        .each(options.icmp.map(|icmp| [message(icmp.kind, icmp.code)]), |p, message| {
+            p.destination_port(&message)
+        })
+        .each(options.tcp.map(|tcp| tcp.ternaries()), |p, (value, mask)| p.tcp_flags(value, mask))
 }
 
 /// The patterns of a flow specification's alternative. TCP flags beyond the eight that keys have

@@ -19,7 +19,7 @@ use super::rules::{self, RuleError};
 use super::security::Policies;
 use super::{AclAgent, AclError, AclPlan, Object};
 use crate::acl::{AccessList, Family};
-use crate::config::{Config, Interface, Interfaces};
+use crate::config::{Config, Interface, Interfaces, Place as ConfigPlace};
 use crate::mqc;
 use crate::pbr;
 use crate::rm::Exhausted;
@@ -29,6 +29,27 @@ use crate::rm::Exhausted;
 struct Rows {
     actions: BTreeMap<u32, PbrAction>,
     security: BTreeMap<u32, SpdEntry>,
+}
+
+/// Where the configuration binds the first interface to what `name` stands for. `wanted` has what each
+/// of `interfaces` is bound to.
+fn place_of(
+    interfaces: &Interfaces<'_>,
+    wanted: &[(UidbIndex, [Option<ObjectName>; 4])],
+    name: &ObjectName,
+) -> ConfigPlace {
+    let bound = interfaces.all().iter().zip(wanted).find_map(|(interface, (_, names))| {
+        let side = names.iter().position(|one| one.as_ref() == Some(name))?;
+        Some((interface.origin(), side < 2))
+    });
+    let Some((origin, inward)) = bound else { return ConfigPlace::default() };
+    origin.at(match (&name.service, &name.list, &name.policy) {
+        (Some(_), ..) if inward => "service_policy_in",
+        (Some(_), ..) => "service_policy_out",
+        (_, Some(_), _) if inward => "acl_in",
+        (_, Some(_), _) => "acl_out",
+        _ => "policy_route",
+    })
 }
 
 /// A table with these rows, and zeroes between them.
@@ -70,7 +91,8 @@ impl AclAgent {
             services,
         };
         let policies = Policies::of(config, interfaces, &uidb);
-        let outcome = self.fill(driver, (config, &policies), &wanted, &table, &mut plan);
+        let outcome =
+            self.fill(driver, (config, &policies), interfaces, &wanted, &table, &mut plan);
         match outcome {
             Ok(()) => Ok(plan),
             Err(error) => {
@@ -84,6 +106,7 @@ impl AclAgent {
         &mut self,
         driver: &Driver,
         config: (&Config, &Policies<'_>),
+        interfaces: &Interfaces<'_>,
         wanted: &[(UidbIndex, [Option<ObjectName>; 4])],
         table: &impl Fn(&str) -> Option<TableId>,
         plan: &mut AclPlan,
@@ -96,14 +119,15 @@ impl AclAgent {
         let used: Vec<(ObjectName, usize)> =
             plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
         for (name, bindings) in &used {
-            let rules = self.rules(config, name, table, plan, &mut rows)?;
+            let at = |error: AclError| error.bound(place_of(interfaces, wanted, name));
+            let rules = self.rules(config, name, table, plan, &mut rows).map_err(at)?;
             if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
                 numbers.insert(name, object.number);
                 continue;
             }
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
             let compiled = Compiled::build(&mut memory, rules)
-                .map_err(|error| AclError::Classifier { what: name.to_string(), error })?;
+                .map_err(|error| at(AclError::Classifier { what: name.to_string(), error }))?;
             let number = match self.numbers.take() {
                 Ok(number) => number,
                 Err(error) => {
@@ -209,13 +233,7 @@ impl AclAgent {
             all.push((place, Rule { result, patterns: vec![pattern] }));
         }
         if let Some(service) = &name.service {
-            let rules_of = |list: &AccessList| {
-                let rules = rules::of_list::<W>(list, &lists.objects)?;
-                let rules = rules.into_iter().flat_map(|(_, verdict, patterns)| {
-                    patterns.into_iter().map(move |pattern| (pattern, !verdict.denies()))
-                });
-                Ok(rules.collect())
-            };
+            let rules_of = |list: &AccessList| rules::patterns_of::<W>(list, &lists.objects);
             let rules = mqc::compile::<W, RuleError>(
                 &config.policies,
                 service,

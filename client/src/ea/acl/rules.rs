@@ -1,5 +1,7 @@
 //! From lists and policies to rules of a classifier.
 
+use std::collections::HashSet;
+
 use qfp_core::acl::{AclResult, Feature, Pattern, Place, Rule};
 
 use super::patterns::{Addresses, of_ace, of_flow};
@@ -100,6 +102,23 @@ where
     Ok(rules)
 }
 
+/// The patterns of a list in order, each with whether it permits: what a policy asks of it. Those that
+/// an earlier one has already are left out.
+pub(super) fn patterns_of<const W: usize>(
+    list: &AccessList,
+    objects: &Objects,
+) -> Result<Vec<(Pattern<W>, bool)>, RuleError>
+where
+    Pattern<W>: Addresses,
+{
+    let (mut seen, mut all) = (HashSet::new(), Vec::new());
+    for (_, verdict, patterns) in of_list(list, objects)? {
+        let fresh = patterns.into_iter().filter(|pattern| seen.insert(*pattern));
+        all.extend(fresh.map(|pattern| (pattern, !verdict.denies())));
+    }
+    Ok(all)
+}
+
 /// What one rule of a list says and matches, as [`of_list`] makes it; none where there is no ace.
 pub(super) fn of_rule<const W: usize>(
     list: &AccessList,
@@ -153,11 +172,10 @@ where
 {
     let mut all: Vec<(Pattern<W>, Option<usize>)> = Vec::new();
     for (number, rule) in rules.iter().enumerate().rev() {
-        let mut own: Vec<(Pattern<W>, bool)> = Vec::new();
         match &rule.condition {
             Condition::Flow(alternatives) => {
-                own.extend(alternatives.iter().flat_map(of_flow).map(|pattern| (pattern, true)));
-                all.splice(0..0, own.into_iter().map(|(pattern, _)| (pattern, Some(number))));
+                let own: Vec<Pattern<W>> = alternatives.iter().flat_map(of_flow).collect();
+                all.splice(0..0, own.into_iter().map(|pattern| (pattern, Some(number))));
             }
             Condition::Lists { lists: names, length } => {
                 let lengths =
@@ -166,11 +184,7 @@ where
                     all.splice(0..0, [(lengths, Some(number))]);
                 }
                 for list in names.iter().rev() {
-                    let list = found(lists, family, list)?;
-                    own.clear();
-                    for (_, verdict, patterns) in of_list(list, &lists.objects)? {
-                        own.extend(patterns.into_iter().map(|p| (p, !verdict.denies())));
-                    }
+                    let own = patterns_of(found(lists, family, list)?, &lists.objects)?;
                     all = in_front(&own, &lengths, number, all);
                     if all.len() > MAX_PATTERNS {
                         return Err(RuleError::TooComplex(name.to_owned()));

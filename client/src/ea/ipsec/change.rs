@@ -7,9 +7,10 @@ use driver::Driver;
 use qfp_core::ipsec::SaEvents;
 use qfp_core::uidb::{TableId, UidbIndex};
 
-use super::{Installed, IpsecAgent, IpsecError, RESERVE};
+use super::ahead::{Ahead, LEAST};
+use super::{Installed, IpsecAgent, IpsecError, Leaving, RESERVE};
 use crate::config::Config;
-use crate::ipsec::{Direction, KeyId, RowNumbers, Sa};
+use crate::ipsec::{Direction, KeyId, Mark, MarkId, RowNumbers, Sa};
 use crate::rm::Exhausted;
 
 /// One SA that comes, in place of one of its name if there is one, or that goes.
@@ -25,6 +26,8 @@ pub(crate) struct IpsecPlan {
     fresh: Vec<Installed>,
     gone: Vec<String>,
     configured: Option<BTreeMap<String, Sa>>,
+    /// By row of the state.
+    ahead: BTreeMap<u32, Ahead>,
 }
 
 /// What names mean.
@@ -74,7 +77,12 @@ impl IpsecAgent {
         changes: Vec<Change>,
         names: &Names<'_>,
     ) -> Result<IpsecPlan, IpsecError> {
-        let mut plan = IpsecPlan { fresh: Vec::new(), gone: Vec::new(), configured: None };
+        let mut plan = IpsecPlan {
+            fresh: Vec::new(),
+            gone: Vec::new(),
+            configured: None,
+            ahead: BTreeMap::new(),
+        };
         let outcome = self.fill(driver, changes, names, &mut plan);
         let outcome = outcome.and_then(|()| self.reserve(driver, &mut plan));
         let outcome = outcome.and_then(|()| self.enter(driver, &plan));
@@ -119,7 +127,7 @@ impl IpsecAgent {
         for sa in puts {
             let name = || sa.name.clone();
             sa.check().map_err(|problem| IpsecError::Sa { sa: name(), problem })?;
-            let key = KeyId::of(&sa.key);
+            let key = sa.key_id();
             let known = self.by_key.get(&key).filter(|other| !replaced.contains(*other));
             if let Some(other) = known.or(keys.get(&key)) {
                 return Err(IpsecError::SameKey { sa: name(), other: other.clone() });
@@ -158,7 +166,10 @@ impl IpsecAgent {
             Some(vrf) => (names.table)(vrf)
                 .ok_or_else(|| IpsecError::NoVrf { sa: sa.name.clone(), vrf: vrf.clone() })?,
         };
-        let before = self.sas.get(&sa.name);
+        // What has its key is what it was, whatever its name. A key that was noted stays so.
+        let before = self.with_key(&sa);
+        let lasting = sa.lasting || before.is_some_and(|before| before.sa.lasting);
+        let sa = Sa { lasting, ..sa };
         let same = before.filter(|before| keeps_state(&before.sa, &sa));
         if same.is_some_and(|before| before.sa.replay_window != sa.replay_window) {
             return Err(IpsecError::WindowChange(sa.name));
@@ -184,43 +195,80 @@ impl IpsecAgent {
         if like.is_none() {
             self.order += 1;
         }
-        Ok(Installed { sa, held, uidb, order, since, told, moved_to, mark })
+        let id = sa.mark_id();
+        Ok(Installed { sa, held, id, uidb, order, since, told, moved_to, mark })
     }
 
-    /// Reserves sequence numbers for outbound SAs, and notes those of lasting keys first.
+    /// The SA that has the key of another.
+    fn with_key(&self, sa: &Sa) -> Option<&Installed> {
+        self.by_key.get(&sa.key_id()).and_then(|name| self.sas.get(name))
+    }
+
+    /// Reserves sequence numbers for SAs whose state is new, and notes those of lasting keys first.
     fn reserve(&mut self, driver: &Driver, plan: &mut IpsecPlan) -> Result<(), IpsecError> {
+        let is_new = |new: &&mut Installed| !self.by_state.contains_key(&new.held.state);
+        let mut fresh: Vec<&mut Installed> = plan.fresh.iter_mut().filter(is_new).collect();
+        let named = fresh.iter().filter_map(|new| Some((new.id?, &*new.sa.name)));
+        let named: Vec<(MarkId, &str)> = named.collect();
+        let mut found = self.marks.claim(&named)?.into_iter();
         let mut noted = Vec::new();
-        for new in plan.fresh.iter_mut() {
-            if new.sa.direction == Direction::In || new.mark > 0 {
-                continue;
-            }
-            let key = KeyId::of(&new.sa.key);
+        for new in &mut fresh {
+            let id = new.id;
+            let mark = id.and_then(|_| found.next()).unwrap_or(Mark::UNUSED);
             // With another SPI it is another SA, whose numbers go on behind those of the one before.
-            let before = self.by_key.get(&key).and_then(|name| self.sas.get(name));
-            let before = before.map_or(0, |before| before.mark);
-            let used = if new.sa.lasting { self.marks.get(key).max(before) } else { before };
+            let before =
+                self.with_key(&new.sa).map_or(0, |before| self.may_be_used(driver, before));
+            let mut used = mark.number.max(before);
+            if id.is_some() && new.sa.direction == Direction::Out {
+                // Whoever has sent with it to this machine has used its numbers.
+                let other = MarkId::of(Direction::In, &new.sa.key);
+                used = used.max(self.marks.peek(other).number);
+            }
             let last = new.sa.last_number();
-            if used >= last {
-                return Err(IpsecError::UsedUp(new.sa.name.clone()));
+            let row = new.held.state;
+            new.mark = match (new.sa.direction, id) {
+                (Direction::Out, _) if used >= last => {
+                    return Err(IpsecError::UsedUp(new.sa.name.clone()));
+                }
+                (Direction::Out, _) => used.saturating_add(RESERVE).min(last),
+                (Direction::In, None) => u64::MAX,
+                // Of what was reserved when a process was killed the peer has used little or
+                // nothing. It is not made more before the peer is past it.
+                (Direction::In, Some(_)) if !mark.exact && used > 0 => used,
+                (Direction::In, Some(_)) => used.saturating_add(LEAST).min(last),
+            };
+            if let Some(id) = id {
+                noted.push((id, Mark::reserved(new.mark)));
+                if new.sa.direction == Direction::In {
+                    plan.ahead.insert(row, Ahead::new(id, new.mark, last));
+                }
             }
-            new.mark = used.saturating_add(RESERVE).min(last);
-            if new.sa.lasting {
-                noted.push((key, new.mark));
-            }
-            // Nobody can send with it before there is an interface that it protects.
-            if let Some(state) = self.state(driver, new.held.state) {
-                state.resume(used);
+            // Nobody can send with it before there is an interface that it protects, and nothing
+            // comes in before its SPI is known.
+            if let Some(tables) = &self.tables {
+                tables.resume(driver, &new.sa, new.held, used);
             }
         }
-        if !noted.is_empty() {
-            self.marks.raise(noted)?;
-        }
-        for new in plan.fresh.iter().filter(|new| new.mark > 0) {
+        self.marks.write(&noted)?;
+        for new in fresh {
             if let Some(state) = self.state(driver, new.held.state) {
                 state.reserve(new.mark);
             }
         }
         Ok(())
+    }
+
+    /// The highest number that an SA may have used, or may still use.
+    fn may_be_used(&self, driver: &Driver, sa: &Installed) -> u64 {
+        match (sa.sa.direction, self.ahead.get(&sa.held.state)) {
+            (Direction::Out, _) => sa.mark,
+            (Direction::In, Some(ahead)) => ahead.limit,
+            // Nothing limits it before it is gone, which is soon.
+            (Direction::In, None) => {
+                let state = self.state(driver, sa.held.state);
+                state.map_or(0, |state| state.sequence().saturating_add(RESERVE))
+            }
+        }
     }
 
     /// Lets packets find the inbound SAs. Packets for one that is to be replaced find either.
@@ -242,9 +290,23 @@ impl IpsecAgent {
             }
         }
         let grace = driver.grace_period();
+        for new in &plan.fresh {
+            tables.drop_row(new.sa.direction, new.held, grace);
+        }
         for new in plan.fresh {
-            let keep = self.sas.get(&new.sa.name).is_some_and(|b| b.held.state == new.held.state);
-            tables.drop_rows(new.sa.direction, new.held, keep, grace);
+            if self.by_state.contains_key(&new.held.state) {
+                continue;
+            }
+            let (key, is_begun) = (new.sa.key_id(), new.mark > 0);
+            self.leaving.push(Leaving {
+                grace,
+                held: new.held,
+                key,
+                id: new.id.filter(|_| is_begun),
+            });
+            if let Some(id) = new.id.filter(|id| !is_begun && !self.has_mark(key, *id)) {
+                self.marks.release(id);
+            }
         }
     }
 
@@ -256,31 +318,30 @@ impl IpsecAgent {
         if self.tables.is_none() {
             return;
         }
-        let mut touched: BTreeSet<UidbIndex> = BTreeSet::new();
-        let mut left: Vec<(Installed, bool)> = Vec::new();
-        for name in plan.gone {
-            left.extend(self.forget(&name).map(|old| (old, false)));
-        }
+        // All of them first: names may have changed hands.
+        let names = plan.gone.iter().chain(plan.fresh.iter().map(|new| &new.sa.name));
+        let left: Vec<Installed> = names.filter_map(|name| self.forget(name)).collect();
+        let mut touched: BTreeSet<UidbIndex> = left.iter().map(|old| old.uidb).collect();
         for new in plan.fresh {
-            let name = new.sa.name.clone();
-            if let Some(old) = self.forget(&name) {
-                let keep = old.held.state == new.held.state;
-                left.push((old, keep));
-            }
             touched.insert(new.uidb);
             self.remember(new);
         }
-        touched.extend(left.iter().map(|(old, _)| old.uidb));
+        self.ahead.extend(plan.ahead);
         for uidb in touched {
             self.protect(driver, uidb);
         }
         let Some(tables) = &mut self.tables else { return };
-        for (old, _) in left.iter().filter(|(old, _)| old.sa.direction == Direction::In) {
+        for old in left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }
         let grace = driver.grace_period();
-        for (old, keep) in left {
-            tables.drop_rows(old.sa.direction, old.held, keep, grace);
+        for old in left {
+            tables.drop_row(old.sa.direction, old.held, grace);
+            if !self.by_state.contains_key(&old.held.state) {
+                self.ahead.remove(&old.held.state);
+                let key = old.sa.key_id();
+                self.leaving.push(Leaving { grace, held: old.held, key, id: old.id });
+            }
         }
     }
 
@@ -288,7 +349,7 @@ impl IpsecAgent {
     fn remember(&mut self, new: Installed) {
         let name = new.sa.name.clone();
         self.by_state.insert(new.held.state, name.clone());
-        self.by_key.insert(KeyId::of(&new.sa.key), name.clone());
+        self.by_key.insert(new.sa.key_id(), name.clone());
         match new.sa.direction {
             Direction::In => {
                 self.allocated.remove(&new.sa.spi);
@@ -320,7 +381,7 @@ impl IpsecAgent {
     fn forget(&mut self, name: &str) -> Option<Installed> {
         let old = self.sas.remove(name)?;
         self.by_state.remove(&old.held.state);
-        self.by_key.remove(&KeyId::of(&old.sa.key));
+        self.by_key.remove(&old.sa.key_id());
         match old.sa.direction {
             Direction::In => drop(self.by_spi.remove(&(old.sa.spi, old.sa.endpoints.local))),
             Direction::Out => {
@@ -339,8 +400,12 @@ impl IpsecAgent {
     }
 }
 
-/// Whether what is known of the one is so of the other: it is the same SA, with other settings.
+/// Whether what is known of the one is so of the other: it is the same SA, with other settings. An
+/// inbound one whose SPI has changed still is, since its peer's numbers need not have begun anew.
 fn keeps_state(before: &Sa, after: &Sa) -> bool {
-    let identity = |sa: &Sa| (sa.direction, sa.spi, sa.algorithm);
+    let identity = |sa: &Sa| {
+        let spi = (sa.direction == Direction::Out).then_some(sa.spi);
+        (sa.direction, spi, sa.algorithm, sa.lasting)
+    };
     identity(before) == identity(after) && before.key == after.key
 }

@@ -96,7 +96,8 @@ impl Tables {
     }
 
     /// Writes an SA where no lcore comes: with a key and a state of its own, or with those of
-    /// `like`. Its rows are to be given back with [`drop_rows`](Self::drop_rows).
+    /// `like`. They are to be given back with [`drop_row`](Self::drop_row) and
+    /// [`drop_key`](Self::drop_key).
     pub(super) fn write(
         &mut self,
         driver: &mut Driver,
@@ -155,19 +156,29 @@ impl Tables {
         Ok(held)
     }
 
-    /// Gives rows back that nothing has named since `grace` began; those of the key and the state
-    /// stay with another SA if `keep` says so.
-    pub(super) fn drop_rows(&mut self, direction: Direction, held: Held, keep: bool, grace: Grace) {
+    /// Has everything up to `mark` count as sent or seen. No lcore may have the SA yet.
+    pub(super) fn resume(&self, driver: &Driver, sa: &Sa, held: Held, mark: u64) {
+        let Some(state) = self.state(driver, held.state) else { return };
+        if sa.direction == Direction::Out {
+            return state.resume(mark);
+        }
+        let (first, count) = (held.words.0 as usize, held.words.1 as usize);
+        let words = driver.state_view(self.replay).get(first..first + count).unwrap_or_default();
+        if let Some(window) = state.window(words, sa.replay_window) {
+            window.resume(mark);
+        }
+    }
+
+    /// Gives the row of an SA back, which nothing has named since `grace` began.
+    pub(super) fn drop_row(&mut self, direction: Direction, held: Held, grace: Grace) {
         match direction {
             Direction::Out => self.outbound.retire(held.row, grace),
             Direction::In => self.inbound.retire(held.row, grace),
         }
-        if !keep {
-            self.drop_key(held, grace);
-        }
     }
 
-    fn drop_key(&mut self, held: Held, grace: Grace) {
+    /// Gives a key, its state and its window back, likewise.
+    pub(super) fn drop_key(&mut self, held: Held, grace: Grace) {
         self.keys.retire(held.state, grace);
         self.leaving.push_back((grace, held.words.0, held.words.1));
     }

@@ -7,7 +7,7 @@ use qfp_core::ipsec::SaEvents;
 
 use super::{Change, IpsecAgent, Names, RESERVE};
 use crate::commit::Protected;
-use crate::ipsec::{KeyId, SaEvent};
+use crate::ipsec::{Mark, MarksError, SaEvent};
 
 /// Between two times that it is told of an interface that it wants an SA, or that numbers cannot be
 /// reserved, nanoseconds: whoever does something about it has this long.
@@ -120,32 +120,31 @@ impl IpsecAgent {
             let mark = state.sequence().max(found.mark).saturating_add(RESERVE);
             let mark = mark.min(found.sa.last_number());
             if mark > found.mark {
-                wanted.push((name, KeyId::of(&found.sa.key), found.sa.lasting, mark));
+                wanted.push((name, found.id, mark));
             }
         }
-        let noted: Vec<_> = wanted
-            .iter()
-            .filter(|(_, _, lasting, _)| *lasting)
-            .map(|(_, key, _, mark)| (*key, *mark))
-            .collect();
-        if !noted.is_empty()
-            && let Err(error) = self.marks.raise(noted)
-        {
-            let now = self.now.unwrap_or_default();
-            if self.complained.is_none_or(|told| now.saturating_sub(told) >= ASK_AGAIN) {
-                self.complained = Some(now);
-                events.push(SaEvent::MarksNotKept { error: error.to_string() });
-            }
-            return;
+        let noted = wanted.iter().filter_map(|(_, id, mark)| Some(((*id)?, Mark::reserved(*mark))));
+        let noted: Vec<_> = noted.collect();
+        if let Err(error) = self.marks.write(&noted) {
+            return self.complain(&error, events);
         }
         self.complained = None;
-        for (name, _, _, mark) in wanted {
+        for (name, _, mark) in wanted {
             let Some(found) = self.sas.get_mut(name) else { continue };
             found.mark = mark;
             let row = found.held.state;
             if let Some(state) = self.state(driver, row) {
                 state.reserve(mark);
             }
+        }
+    }
+
+    /// Tells that numbers cannot be reserved, now and then.
+    pub(super) fn complain(&mut self, error: &MarksError, events: &mut Vec<SaEvent>) {
+        let now = self.now.unwrap_or_default();
+        if self.complained.is_none_or(|told| now.saturating_sub(told) >= ASK_AGAIN) {
+            self.complained = Some(now);
+            events.push(SaEvent::MarksNotKept { error: error.to_string() });
         }
     }
 }

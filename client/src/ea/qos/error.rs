@@ -1,6 +1,7 @@
 use driver::DriverError;
 use qfp_core::qos::police::PolicerError;
 
+use crate::config::Place;
 use crate::mqc;
 use crate::rm::Exhausted;
 
@@ -60,10 +61,31 @@ pub enum QosError {
         /// What is wrong.
         error: mqc::TreeError,
     },
+    /// Any of these, with the place of the binding.
+    #[error("{place}{error}")]
+    Bound {
+        /// Where the configuration binds the policy.
+        place: Place,
+        /// What is wrong.
+        error: Box<QosError>,
+    },
     /// No numbers left.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
     /// Memory.
     #[error(transparent)]
     Driver(#[from] DriverError),
+}
+
+impl QosError {
+    /// Whether the operator has asked for what cannot be, rather than for more than there is room
+    /// for.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Bound { error, .. } => error.is_usage(),
+            Self::Exhausted(_) | Self::Driver(_) => false,
+            _ => true,
+        }
+    }
 }

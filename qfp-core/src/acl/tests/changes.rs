@@ -82,6 +82,66 @@ proptest! {
     }
 }
 
+/// Rules of few patterns, so that most are left out of the object and come into it when others go.
+fn twins() -> impl Strategy<Value = Vec<Pattern4>> {
+    let pattern = (0..3_u32, 0..2_u8).prop_map(|(net, flag)| {
+        let pattern = Pattern4::any().destination(net << 24, 0xff00_0000);
+        if flag == 0 { pattern } else { pattern.condition(1, 1) }
+    });
+    prop::collection::vec(pattern, 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn what_equal_patterns_before_it_leave_out_comes_back_when_they_go(
+        rules in prop::collection::vec(twins(), 0..60),
+        steps in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(twins())), 1..60),
+    ) {
+        let mut world = World::new(1 << 12);
+        let mut classifier = classifier(&mut world, &rules, 2);
+        let keys: Vec<[u64; WORDS4]> = (0..8_u64)
+            .map(|n| { let mut key = [0; WORDS4]; (key[0], key[1]) = ((n / 2) << 24, n % 2); key })
+            .collect();
+        for (number, (index, patterns)) in steps.iter().enumerate() {
+            let result = 1000 + number as u32;
+            let step = match patterns {
+                Some(patterns) if number % 3 == 0 => {
+                    Step::Add(number as u8 % 2, index.index(600) as u64, patterns.clone())
+                }
+                Some(patterns) => Step::Replace(index.index(1 << 20), patterns.clone()),
+                None => Step::Remove(index.index(1 << 20)),
+            };
+            let changes = changes(&classifier, &step, result);
+            // A place may be taken: nothing changes then.
+            let _ = classifier.apply(&mut world.memory(), &changes, Nodes::InPlace);
+            world.check(&classifier, &keys);
+            let epoch = world.space.seal();
+            world.space.reclaim(epoch);
+        }
+        classifier.retire(&mut world.memory());
+        let epoch = world.space.seal();
+        world.space.reclaim(epoch);
+        prop_assert_eq!(world.space.free().0 as usize, world.space.capacity());
+    }
+}
+
+#[test]
+fn rules_that_are_all_the_same_take_the_room_of_one() {
+    let mut world = World::new(64);
+    let mut classifier = classifier(&mut world, &vec![vec![Pattern4::any()]; 30_000], 1);
+    world.check(&classifier, &[[7; WORDS4]]);
+    for sequence in [0, 10, 20] {
+        let change = Change::Remove(Place { feature: 0, sequence });
+        classifier.apply(&mut world.memory(), &[change], Nodes::InPlace).unwrap();
+        world.check(&classifier, &[[7; WORDS4]]);
+        let epoch = world.space.seal();
+        world.space.reclaim(epoch);
+    }
+    assert_eq!(classifier.len(), 29_997);
+}
+
 #[test]
 fn a_rule_that_comes_and_goes_in_place_leaves_the_object_where_it_is() {
     let mut world = World::new(1 << 14);

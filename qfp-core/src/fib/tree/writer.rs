@@ -16,6 +16,9 @@ use std::sync::atomic::{
     Ordering::{Relaxed, Release},
 };
 
+/// Stores and runs that a writer keeps room for between changes.
+const KEPT_STORES: usize = 1 << 10;
+
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -160,6 +163,14 @@ impl<A: Shape> Writer<A> {
             }
         }
         self.builder.keep();
+        // A change of a default route stores the whole root, 1.5 MB of stores. It is rare, and there
+        // may be thousands of tables.
+        if self.stores.capacity() > KEPT_STORES {
+            self.stores = Vec::new();
+        }
+        if self.runs.capacity() > KEPT_STORES {
+            self.runs = Vec::new();
+        }
     }
 
     /// Plans the change `p` in the entry at `place`, which stands for `region`, wider than `p`.

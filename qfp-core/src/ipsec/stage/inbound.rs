@@ -247,8 +247,9 @@ impl EspDecap {
                         fail(vector, slot, run.state, refusal(outcomes.get(n)));
                     }
                     let accepted = run.accept(start, coming, same & done);
-                    for (_, slot) in self.batch.slots((same & done) - accepted) {
-                        fail(vector, slot, run.state, DropReason::EspReplay);
+                    for (n, slot) in self.batch.slots((same & done) - accepted) {
+                        let reason = run.refusal(self.arrived[n & 63].sequence);
+                        fail(vector, slot, run.state, reason);
                     }
                     self.finish(run, accepted, uidbs, vector);
                 }
@@ -384,6 +385,16 @@ impl<'a> Run<'a> {
             self.highest = accepted.into_iter().map(number).max().unwrap_or(0);
             accepted
         }
+    }
+
+    /// Why an authentic packet with this number was not accepted.
+    #[cold]
+    fn refusal(&self, sequence: u64) -> DropReason {
+        if self.window.is_some_and(|window| window.is_beyond(sequence)) {
+            self.state.want(sequence);
+            return DropReason::EspBeyondMark;
+        }
+        DropReason::EspReplay
     }
 
     /// Whether its lifetime has ended.

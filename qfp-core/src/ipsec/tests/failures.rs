@@ -227,6 +227,24 @@ fn a_fragment_is_not_protected_in_transport_mode() {
     assert_eq!(west.drops(), [(DropReason::EspFragment, 1)]);
 }
 
+/// What is for the ends alone does not stay in the clear (RFC 4301 4.4.1.1), whatever is behind it.
+#[test]
+fn transport_mode_protects_mobility_headers_and_the_like() {
+    let agreed = Agreement { mode: Mode::Transport, outer_v6: true, ..Agreement::default() };
+    let std::net::IpAddr::V6(east) = super::rig::wan(2, true) else { panic!("not IPv6") };
+    for kind in [135, 139, 140] {
+        for next in [59, 47] {
+            let header = [next, 1, 5, 0, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
+            let options = [kind, 0, 1, 4, 0, 0, 0, 0];
+            let payload = [&options[..], &header, &[9; 8]].concat();
+            let packet = ipv6("2001:db8:1::9", &east.to_string(), 60, 64, &payload);
+            let sealed = Gateway::new(1, &agreed).through(LAN, WAN, &[packet]).remove(0);
+            assert_eq!((sealed[6], sealed[40]), (60, 50), "ESP is behind the options");
+            assert!(!sealed.windows(8).any(|window| window == [7; 8]));
+        }
+    }
+}
+
 /// RFC 6040 in compatibility mode, DSCP set, DF copied and set.
 #[test]
 fn the_outer_header_is_what_the_policies_say() {

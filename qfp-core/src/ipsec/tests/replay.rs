@@ -132,6 +132,49 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    /// A window accepts up to its limit, and one that begins behind the limit of another accepts
+    /// nothing that the other has, whatever order numbers come in and however they are handed over.
+    #[test]
+    fn windows_that_begin_behind_each_other_s_limit_accept_nothing_twice(
+        size in prop::sample::select(&[64u32, 256, 4096][..]),
+        start in prop_oneof![Just(0u64), (1u64 << 32) - 300..(1 << 32) + 300, 1u64 << 40..1 << 50],
+        lives in prop::collection::vec(
+            (1..600u64, prop::collection::vec((-700..700i64, 1..64usize), 1..60)),
+            1..6,
+        ),
+    ) {
+        let mut accepted = BTreeSet::new();
+        let mut mark = start;
+        for (ahead, numbers) in lives {
+            let memory = Memory::new(size);
+            memory.window().resume(mark);
+            prop_assert_eq!(memory.highest.load(Relaxed), mark);
+            let limit = mark + ahead;
+            let window = memory.window().up_to(limit);
+            for (step, count) in numbers {
+                let first = mark.saturating_add_signed(step);
+                let row = window.accept_row(0..count, first);
+                for (slot, number) in (0..count).zip(first..) {
+                    if row.contains(slot) {
+                        prop_assert!(number > mark && number <= limit, "{} of {}", number, mark);
+                        prop_assert!(accepted.insert(number), "{} twice", number);
+                        window.advance(number);
+                    }
+                    prop_assert!(!window.accept(number) || accepted.insert(number), "{}", number);
+                }
+            }
+            // What is new and within the limit passes.
+            if accepted.insert(limit) {
+                prop_assert!(window.accept(limit));
+            }
+            prop_assert!(!window.accept(limit + 1) && window.may_accept(limit + 1));
+            mark = limit;
+        }
+    }
+}
+
 #[test]
 fn what_lies_before_the_first_number_is_nothing() {
     let memory = Memory::new(64);

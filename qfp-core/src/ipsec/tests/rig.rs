@@ -269,7 +269,7 @@ impl<'a> Build<'a> {
         let spis = rows(&region, (0..4).map(|_| SpiBucket::default()).collect());
         SpiTable::new(region.view(spis).unwrap()).insert(spi, 0).unwrap();
         let states = rows(&region, vec![SaState::default(), SaState::default()]);
-        region.view(states).unwrap()[0].reserve(u64::MAX);
+        region.view(states).unwrap().iter().for_each(|state| state.reserve(u64::MAX));
         let tunnels = rows(&region, (0..16).map(|_| Tunnel::default()).collect::<Vec<_>>());
         let hidden = agreed.mode == Mode::Tunnel || !spd.is_empty();
         let out = if hidden { usize::from(TUNNEL) } else { 4 };

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{available, parse};
 use crate::l3::fragment;
 use crate::l3::scalar::{self, Arrived, Parsed, tests::ipv4, tests::ipv6};
+use crate::l3::source::Own;
 use crate::packet::{End, Source, Vector};
 use crate::wire::checksum;
 use pal::clock::Nanos;
@@ -86,14 +87,14 @@ proptest! {
             vector.l3_offset[slot] = *offset;
         }
         let select = vector.live & PacketMask(holes | 1);
-        let plain = parse(&mut vector, select);
+        let plain = parse(&mut vector, select, &Own::NOTHING).plain;
         prop_assert_eq!(plain - select, PacketMask::EMPTY);
         for slot in select {
             let (frame, offset) = &frames[slot];
             let offset = usize::from(*offset);
             let scalar = match (frame.get(offset - 2..offset), frame.get(offset..)) {
                 (Some(e), Some(packet)) => {
-                    scalar::parse(u16::from_be_bytes([e[0], e[1]]), packet, Arrived { group: frame[0] & 1 == 1, injected: false })
+                    scalar::parse(u16::from_be_bytes([e[0], e[1]]), packet, Arrived { group: frame[0] & 1 == 1, ..Arrived::default() })
                 }
                 _ => Parsed::Drop(crate::packet::DropReason::Truncated),
             };

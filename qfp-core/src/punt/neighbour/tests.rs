@@ -143,6 +143,9 @@ proptest! {
                     let cause =
                         if next_hop { PuntCause::IncompleteAdjacency } else { PuntCause::Glean };
                     let packet = PuntedPacket {
+                        lcore: 0,
+                        opened: false,
+                        within: None,
                         packet: cache.packet(&[0; 64]).unwrap(),
                         cause,
                         input: UidbIndex(3),

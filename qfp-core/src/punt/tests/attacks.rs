@@ -95,7 +95,7 @@ fn attack(
         let mut answers = Vec::new();
         for action in rig.actions.drain(..) {
             match action {
-                Action::Transmit { uidb: link, packet } => {
+                Action::Transmit { uidb: link, packet, .. } => {
                     let frame = packet.frame();
                     if link == uidb && asks_for(frame, new) {
                         answers.push((link, new, NEW_MAC));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::packet::DropReason;
-use crate::punt::{IcmpKind, Rate};
+use crate::punt::{IcmpKind, Rate, Share};
 
 const TTL: PuntCause = PuntCause::IpTtlExceeded;
 
@@ -154,12 +154,16 @@ fn drops_of_the_fast_path_are_reported_by_reason() {
 
 #[test]
 fn ten_thousand_expired_packets_a_second_get_a_hundred_answers_a_second() {
-    let mut rig = Rig::new();
-    let ip = udp4(HOST_IP, FAR_IP, 1, 0);
+    // And what their interface is owed whatever others do: none here.
+    let share =
+        Share { interface: Rate { per_second: 0, burst: 0 }, ..Limits::default().icmp_share };
+    let mut rig = Rig::with(Limits { icmp_share: share, ..Limits::default() });
     for second in 0..4_u64 {
         let mut answers = 0;
-        for n in 0..10_000 {
-            rig.now = Nanos(Nanos::from_secs(2000 + second).0 + n * 100_000);
+        for n in 0..10_000_u32 {
+            rig.now = Nanos(Nanos::from_secs(2000 + second).0 + u64::from(n) * 100_000);
+            // Of as many senders as packets.
+            let ip = udp4(Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)), FAR_IP, 1, 0);
             rig.punt(TTL, LAN, &framed(LAN_MAC, HOST_MAC, &ip));
             answers += rig.seen().len();
         }
@@ -169,6 +173,30 @@ fn ten_thousand_expired_packets_a_second_get_a_hundred_answers_a_second() {
     let suppressed = counters.icmp_suppressed(IcmpKind::Ipv4TimeExceeded);
     assert_eq!(suppressed + counters.icmp_sent(IcmpKind::Ipv4TimeExceeded), 40_000);
     assert_eq!(suppressed, counters.dropped(SlowDrop::ErrorLimit));
+}
+
+/// Whether one error a second gets through during five seconds of 10 000 packets a second.
+fn heard_during(flood_input: UidbIndex, flood_source: impl Fn(u32) -> Ipv4Addr) -> Vec<bool> {
+    let mut rig = Rig::new();
+    let mut heard = Vec::new();
+    for n in 0..50_000_u32 {
+        rig.now = Nanos(Nanos::from_secs(2000).0 + u64::from(n) * 100_000);
+        let ip = udp4(flood_source(n), FAR_IP, 1, 0);
+        rig.punt(TTL, flood_input, &framed(LAN_MAC, HOST_MAC, &ip));
+        rig.actions.clear();
+        if n % 10_000 == 9_999 {
+            rig.punt(TTL, LAN, &framed(LAN_MAC, HOST_MAC, &udp4(HOST_IP, FAR_IP, 1, 0)));
+            heard.push(!rig.seen().is_empty());
+        }
+    }
+    heard
+}
+
+#[test]
+fn one_sender_does_not_use_up_the_errors_of_another() {
+    assert_eq!(heard_during(LAN, |_| Ipv4Addr::new(10, 0, 0, 7)), [true; 5]);
+    // Nor do all senders of one interface those of another.
+    assert_eq!(heard_during(WAN, |n| Ipv4Addr::from_bits(0x0a00_0000 + (n << 8))), [true; 5]);
 }
 
 #[test]

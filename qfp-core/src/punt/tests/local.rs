@@ -161,6 +161,33 @@ fn nobody_listens() {
     assert_eq!((rig.seen(), rig.dropped(SlowDrop::BadChecksum)), (vec![], 1));
 }
 
+/// A router passes such headers, but does not speak what they are for (RFC 8200 4).
+#[test]
+fn headers_for_ends_that_speak_them_are_not_recognised() {
+    let mut rig = Rig::new();
+    for kind in [135, 139, 140] {
+        for behind in [[59, 0, 1, 4, 0, 0, 0, 0], [17, 0, 1, 4, 0, 0, 0, 0]] {
+            let mut ip = udp6(HOST_IP6, LAN_IP6, 9, 4);
+            ip.splice(40..40, [[kind, 0, 1, 4, 0, 0, 0, 0], behind].concat());
+            ip[5] += 16;
+            ip[6] = 60;
+            rig.now = rig.now.saturating_add(Nanos::PER_SECOND);
+            rig.punt(PuntCause::Ipv6ForUs, LAN, &framed(LAN_MAC, HOST_MAC, &ip));
+            let seen = rig.seen();
+            let [Seen::Inject(error)] = &seen[..] else { panic!("{seen:?}") };
+            // Points at the field that names it.
+            assert_eq!((&error[40..42], &error[44..48]), (&[4, 1][..], &[0, 0, 0, 40][..]));
+        }
+    }
+    // Nor is what stands behind one answered.
+    let mut echo = icmp6((HOST_IP6, LAN_IP6), 9, (128, 0), [0; 4], b"");
+    echo.splice(40..40, [58, 0, 1, 4, 0, 0, 0, 0]);
+    (echo[5], echo[6]) = (echo[5] + 8, 135);
+    rig.punt(PuntCause::Ipv6ForUs, LAN, &framed(LAN_MAC, HOST_MAC, &echo));
+    let seen = rig.seen();
+    assert!(matches!(&seen[..], [Seen::Inject(error)] if error[40..42] == [4, 1]), "{seen:?}");
+}
+
 #[test]
 fn a_link_local_peer_with_our_own_mac_address_gets_nothing() {
     let mut rig = Rig::new();

@@ -1,6 +1,6 @@
 use super::arp::arp;
 use super::*;
-use crate::punt::Rate;
+use crate::punt::{Rate, Share};
 
 const NEXT: IpAddr = IpAddr::V4(NEXT_IP);
 
@@ -264,7 +264,8 @@ fn a_static_neighbour_is_announced_never_asked_and_never_replaced() {
 #[test]
 fn a_packet_cannot_go_round_for_ever() {
     let resend = Rate { per_second: 1, burst: 4 };
-    let mut rig = Rig::with(Limits { resend, ..Limits::default() });
+    let resend_share = Share { interface: Rate { per_second: 0, burst: 0 }, source: resend };
+    let mut rig = Rig::with(Limits { resend, resend_share, ..Limits::default() });
     rig.slow_path.add_static_neighbour(WAN, NEXT, NEXT_MAC);
     let now = rig.now;
     rig.poll_at(now);

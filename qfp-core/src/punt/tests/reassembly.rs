@@ -183,31 +183,110 @@ fn fragments_that_cannot_be_are_malformed() {
 }
 
 #[test]
-fn nothing_waits_longer_than_a_minute() {
-    let mut rig = Rig::new();
-    let ip = datagram(false, 100);
-    assert!(take(&mut rig, &fragment(&ip, 7, 0, 40)).is_empty());
-    let deadline = rig.slow_path.next_deadline().unwrap();
-    assert_eq!(deadline, rig.now.saturating_add(60 * Nanos::PER_SECOND));
-    rig.poll_at(deadline);
-    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 1);
-    assert!(take(&mut rig, &fragment(&ip, 7, 40, 108)).is_empty());
+fn nothing_waits_longer_than_a_minute_and_its_sender_is_told() {
+    for v6 in [false, true] {
+        let mut rig = Rig::new();
+        let ip = datagram(v6, 100);
+        let first = fragment(&ip, 7, 0, 40);
+        assert!(take(&mut rig, &first).is_empty());
+        // Without the first fragment nobody is told (RFC 792, RFC 4443 3.3).
+        assert!(take(&mut rig, &fragment(&ip, 8, 40, 108)).is_empty());
+        let deadline = rig.slow_path.next_deadline().unwrap();
+        assert_eq!(deadline, rig.now.saturating_add(60 * Nanos::PER_SECOND));
+        rig.poll_at(Nanos(deadline.0 - 1));
+        assert_eq!((rig.seen(), rig.slow_path.next_deadline()), (vec![], Some(deadline)));
+        rig.poll_at(deadline);
+        let seen = rig.seen();
+        let [Seen::Inject(error)] = &seen[..] else { panic!("{seen:?}") };
+        let header = if v6 { 40 } else { 20 };
+        let form = if v6 { [3, 1] } else { [11, 1] };
+        assert_eq!((&error[header..header + 2], &error[header + 8..]), (&form[..], &first[..]));
+        assert_eq!(rig.slow_path.counters().reassemblies_timed_out, 2);
+        assert_eq!(rig.slow_path.counters().reassemblies_given_up, 0);
+        assert!(take(&mut rig, &fragment(&ip, 7, 40, 108)).is_empty());
+    }
+}
+
+/// Limits for as many bytes as said; two datagrams.
+fn tight(bytes: usize) -> Limits {
+    Limits {
+        reassemblies: 2,
+        reassembly_bytes: bytes,
+        reassembly_bytes_per_source: bytes,
+        ..Limits::default()
+    }
 }
 
 #[test]
 fn the_oldest_datagram_makes_room() {
-    let limits = Limits { reassemblies: 2, reassembly_bytes: 120, ..Limits::default() };
-    let mut rig = Rig::new();
-    rig.slow_path = SlowPath::new(interfaces(), limits);
+    let mut rig = Rig::with(tight(400));
     let ip = datagram(false, 100);
     for id in 1..=3 {
         assert!(take(&mut rig, &fragment(&ip, id, 0, 40)).is_empty());
     }
     // The first is gone; the others are there, but both do not fit when whole.
     assert!(take(&mut rig, &fragment(&ip, 1, 40, 108)).is_empty());
-    rig.poll_at(rig.now);
     assert_eq!(rig.slow_path.counters().reassemblies_given_up, 2);
     assert_eq!(take(&mut rig, &fragment(&ip, 3, 40, 108)), whole(&ip, 3));
+    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 3);
+}
+
+#[test]
+fn the_datagram_that_is_served_never_makes_room() {
+    let mut rig = Rig::with(tight(400));
+    let ip = datagram(false, 100);
+    // An identification that has been used before, and comes to its end beside another one.
+    for id in [1, 1] {
+        assert!(take(&mut rig, &fragment(&ip, id, 0, 40)).is_empty());
+        assert!(take(&mut rig, &fragment(&ip, 2, 0, 40)).is_empty());
+        assert_eq!(take(&mut rig, &fragment(&ip, id, 40, 108)), whole(&ip, id));
+    }
+    assert_eq!(rig.dropped(SlowDrop::ReassemblyFull), 0);
+    // Alone it is refused when it does not fit.
+    let mut rig = Rig::with(tight(300));
+    assert!(take(&mut rig, &fragment(&ip, 1, 0, 40)).is_empty());
+    assert!(take(&mut rig, &fragment(&ip, 1, 40, 108)).is_empty());
+    assert_eq!(rig.dropped(SlowDrop::ReassemblyFull), 1);
+    assert_eq!(rig.slow_path.next_deadline(), None);
+}
+
+/// The datagram with another source.
+fn from(mut ip: Vec<u8>, source: Ipv4Addr) -> Vec<u8> {
+    ip[12..16].copy_from_slice(&source.octets());
+    fix_checksum(&mut ip);
+    ip
+}
+
+#[test]
+fn fragments_of_one_source_push_out_no_others() {
+    let mut rig = Rig::new();
+    let ip = datagram(false, 1000);
+    assert!(take(&mut rig, &fragment(&ip, 7, 0, 800)).is_empty());
+    for n in 0..5000_u32 {
+        let [.., high, low] = n.to_be_bytes();
+        // Some in many datagrams, some in many bytes, from everywhere in the prefix.
+        let hostile = from(datagram(false, 1400), Ipv4Addr::new(10, 0, 0, low | 1));
+        let mut hostile = fragment(&hostile, low, 8, if n % 2 == 0 { 16 } else { 1408 });
+        hostile[4] = high;
+        fix_checksum(&mut hostile);
+        assert!(take(&mut rig, &hostile).is_empty());
+    }
+    assert!(rig.slow_path.counters().reassemblies_given_up > 4000);
+    assert_eq!(take(&mut rig, &fragment(&ip, 7, 800, 1008)), whole(&ip, 7));
+}
+
+#[test]
+fn fragments_of_many_sources_push_out_those_of_their_own_interface() {
+    let mut rig = Rig::new();
+    let ip = datagram(false, 1000);
+    assert!(take(&mut rig, &fragment(&ip, 7, 0, 800)).is_empty());
+    for n in 0..5000_u32 {
+        let source = Ipv4Addr::from_bits(0x0a00_0001 + (n << 8));
+        let hostile = fragment(&from(datagram(false, 1400), source), 1, 8, 1408);
+        rig.punt(PuntCause::Ipv4ForUs, WAN, &framed(LAN_MAC, HOST_MAC, &hostile));
+    }
+    assert!(rig.slow_path.counters().reassemblies_given_up > 2000);
+    assert_eq!(take(&mut rig, &fragment(&ip, 7, 800, 1008)), whole(&ip, 7));
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! Packets that claim to come from this router: its MAC address, its IP addresses and the broadcast
+//! addresses of its networks as source.
+//!
+//! Nothing on a link may have these but this router (RFC 1812 5.3.8, RFC 2827). Looking every source
+//! up would cost as much as routing does, so a filter of two bits a packet says which may be ours,
+//! and only those are looked for in the list. Both come from the client.
+
+use std::net::IpAddr;
+
+use hal::PacketMask;
+
+use crate::l2::TagTables;
+use crate::packet::{DropReason, Source, Vector};
+use crate::step::Lcore;
+use crate::tables::{Tables, table_kind};
+use crate::uidb::{TableId, Uidb, UidbTable};
+
+pal::plain_struct! {
+    /// An address that only this router has, or nobody.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct OwnAddress {
+        /// The routing table it belongs to.
+        pub table: u64,
+        /// The address, upper and lower half; IPv4 as `::ffff:a.b.c.d`.
+        pub high: u64,
+        /// Lower half.
+        pub low: u64,
+    }
+}
+
+impl OwnAddress {
+    fn new(table: TableId, address: u128) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        let (high, low) = ((address >> 64) as u64, address as u64);
+        Self { table: u64::from(table.0), high, low }
+    }
+}
+
+/// Words of the smallest filter, which the kernel keeps in two registers.
+pub(super) const FILTER: usize = 32;
+/// Words of the largest.
+const FILTER_MAX: usize = 1 << 16;
+
+/// What a packet's hash is multiplied with: 2^32 over the golden ratio.
+pub(super) const GOLDEN: u32 = 0x9e37_79b1;
+/// The bits of a hash, from here on, that choose the two bits of a word.
+pub(super) const BITS: [u32; 2] = [17, 12];
+
+/// What is hashed of an IPv4 address, host byte order.
+pub(super) const fn key4(source: u32) -> u32 {
+    source
+}
+
+/// What is hashed of an IPv6 address: its upper half, and the last 24 bits.
+#[expect(clippy::cast_possible_truncation, reason = "folded on purpose")]
+pub(super) const fn key6(source: u128) -> u32 {
+    (source >> 96) as u32 ^ (source >> 64) as u32 ^ (source as u32 & 0x00ff_ffff)
+}
+
+/// The word of a filter of `words` words, and the bits in it, that stand for `key`.
+const fn place(key: u32, words: usize) -> (usize, u32) {
+    let hash = key.wrapping_mul(GOLDEN);
+    let index = (hash >> (32 - words.trailing_zeros())) as usize;
+    (index, 1 << (hash >> BITS[0] & 31) | 1 << (hash >> BITS[1] & 31))
+}
+
+/// Filter and list of `addresses`, as [`table_kind::OWN_FILTER`] and [`table_kind::OWN_ADDRESSES`]
+/// have them: a power of two of words, and rows in order.
+#[must_use]
+pub fn own_addresses(
+    addresses: impl IntoIterator<Item = (TableId, IpAddr)>,
+) -> (Vec<u32>, Vec<OwnAddress>) {
+    let addresses: Vec<(TableId, IpAddr)> = addresses.into_iter().collect();
+    // Two addresses a word leave one foreign source in a hundred to be looked for.
+    let words = (addresses.len() / 2).next_power_of_two().clamp(FILTER, FILTER_MAX);
+    let mut filter = vec![0; words];
+    let mut rows = Vec::new();
+    for (table, address) in addresses {
+        let (key, address) = match address {
+            IpAddr::V4(address) => (key4(address.to_bits()), address.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(address) => (key6(address.to_bits()), address.to_bits()),
+        };
+        let (word, bits) = place(key, words);
+        filter[word] |= bits;
+        rows.push(OwnAddress::new(table, address));
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    (filter, rows)
+}
+
+/// What the frames of a vector are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own<'a> {
+    /// The port's MAC address, in the low 48 bits as in a frame; none for packets that came in
+    /// through no port, whose frames have no addresses.
+    pub(super) mac: Option<u64>,
+    /// Sources that may be ours; a power of two of words, at least [`FILTER`]. None where own
+    /// sources are allowed.
+    pub(super) filter: Option<&'a [u32]>,
+    rows: &'a [OwnAddress],
+}
+
+/// A MAC address that no frame has been checked for: a group, which is odd without it.
+const NO_MAC: u64 = 0xffff_ffff_ffff;
+
+impl<'a> Own<'a> {
+    /// Nothing is compared.
+    #[cfg(test)]
+    pub(super) const NOTHING: Self = Self { mac: None, filter: None, rows: &[] };
+
+    /// For the interfaces of `vector`.
+    #[inline]
+    pub(super) fn open(tables: &Tables<'a>, vector: &Vector) -> Self {
+        let checked = vector.gates_in.any & Uidb::SOURCE != 0;
+        let mac = match vector.source {
+            Source::Port(port) if checked => Some(TagTables::open(tables).port(port).mac),
+            Source::Port(_) => Some(NO_MAC),
+            Source::Internal { .. } => None,
+        };
+        let filter: &[u32] = tables.view(table_kind::OWN_FILTER);
+        let usable = checked && filter.len() >= FILTER && filter.len().is_power_of_two();
+        let rows = if usable { tables.view(table_kind::OWN_ADDRESSES) } else { &[] };
+        Self { mac, filter: usable.then_some(filter), rows }
+    }
+
+    /// True for a frame whose source MAC address is a group, zero, or ours.
+    #[inline]
+    pub(super) fn is_odd(&self, frame: &[u8]) -> bool {
+        let (Some(own), Some(&[a, b, c, d, e, f])) =
+            (self.mac, frame.get(6..).and_then(|rest| rest.first_chunk::<6>()))
+        else {
+            return false;
+        };
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        mac & 1 == 1 || mac == 0 || mac == own
+    }
+
+    fn holds(&self, table: TableId, address: u128) -> bool {
+        self.rows.binary_search(&OwnAddress::new(table, address)).is_ok()
+    }
+}
+
+/// Drops the frames of `select` whose source MAC address no station has, and those with ours where
+/// that is not allowed. Returns the others.
+#[inline]
+pub(super) fn drop_odd_frames(
+    lcore: &Lcore<'_>,
+    vector: &mut Vector,
+    select: PacketMask,
+    own: &Own<'_>,
+) -> PacketMask {
+    let mut left = select;
+    for slot in select {
+        let frame = vector.burst.frame(slot);
+        if own.is_odd(frame) {
+            // A vector may have interfaces of both kinds.
+            let unicast = frame[6] & 1 == 0 && frame.get(6..12) != Some(&[0; 6]);
+            if !(unicast && allows(lcore, vector, slot)) {
+                vector.drop(slot, DropReason::SourceMac);
+                left.remove(slot);
+            }
+        }
+    }
+    left
+}
+
+/// Drops the packets of `select` whose source is an address of their routing table that only this
+/// router has, where that is not allowed.
+#[inline]
+pub(super) fn drop_own(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, own: &Own<'_>) {
+    let Some(filter) = own.filter else { return };
+    for slot in select & vector.live & (vector.ipv4 | vector.ipv6) {
+        let (key, address) = if vector.ipv4.contains(slot) {
+            let source = vector.src4[slot & 63];
+            (key4(source), u128::from(source) | 0xffff << 32)
+        } else {
+            let source = vector.network(slot).get(8..).and_then(|rest| rest.first_chunk::<16>());
+            let source = source.map_or(0, |source| u128::from_be_bytes(*source));
+            (key6(source), source)
+        };
+        let (word, bits) = place(key, filter.len());
+        if filter.get(word).is_some_and(|word| word & bits == bits)
+            && own.holds(vector.own_table(UidbTable::open(&lcore.tables), slot), address)
+            && !allows(lcore, vector, slot)
+        {
+            vector.drop(slot, DropReason::OwnSource);
+        }
+    }
+}
+
+/// Whether the packet's interface takes what the router has sent itself.
+fn allows(lcore: &Lcore<'_>, vector: &Vector, slot: usize) -> bool {
+    let uidb = UidbTable::open(&lcore.tables).get(vector.input[slot & 63]);
+    uidb.features_in & Uidb::SOURCE == 0
+}
+
+#[cfg(test)]
+mod tests;
