@@ -81,9 +81,17 @@ tsan: ## Publication, memory and rings under ThreadSanitizer (nightly)
 		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir $(TARGET_DIR)/tsan \
 		-- publication region ring counters
 
+# What it finds goes to fuzz/target; fuzz/corpus is what it starts from.
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || \
 		{ echo "needs: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 1; }
 	for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+		mkdir -p "fuzz/target/corpus/$$target" "fuzz/corpus/$$target"; \
+		cargo +nightly fuzz run "$$target" "$(CURDIR)/fuzz/target/corpus/$$target" \
+			"$(CURDIR)/fuzz/corpus/$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+
+.PHONY: nightly
+nightly: setup ## A million packets at policies, a minute of every fuzz target
+	$(CARGO) test --release --package qfp --test forwarding policy_oracle::random
+	$(MAKE) fuzz FUZZ_SECONDS=60

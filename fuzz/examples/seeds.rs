@@ -59,8 +59,60 @@ fn main() -> io::Result<()> {
         write("config_toml", n, &std::fs::read(path)?)?;
     }
     write("config_toml", 9, CONFIG.as_bytes())?;
-    write("routes_file", 0, ROUTES.as_bytes())
+    write("routes_file", 0, ROUTES.as_bytes())?;
+    for (target, text) in TEXTS {
+        write(target, 0, text.as_bytes())?;
+    }
+    for scene in 0..4 {
+        for way in 0..4 {
+            write("router", usize::from(4 * scene + way), &operations(scene, way))?;
+        }
+    }
+    Ok(())
 }
+
+/// Every packet of the target `router` on one port, or inside of ESP, with changes in between.
+fn operations(scene: u8, way: u8) -> Vec<u8> {
+    let mut bytes = vec![scene, way * 2];
+    for template in 0..35 {
+        let sa = template & 1;
+        let kind = if way < 3 { way } else { 8 | sa << 4 };
+        bytes.extend([kind, template, 0]);
+        if template % 6 == 5 {
+            bytes.extend([11, 40, 0, 14 | template / 6 << 4, template, 0]);
+        }
+    }
+    bytes
+}
+
+/// Texts that are read whole.
+const TEXTS: [(&str, &str); 5] = [
+    (
+        "acl_text",
+        "object-group network N\n host 10.0.0.1\n 10.1.0.0 255.255.0.0\nip access-list extended A\n \
+         10 permit tcp any eq 80 object-group N established log\n deny udp any any range 5 9 dscp ef\n \
+         permit icmp any any echo\nipv6 access-list B\n permit tcp any host 2001:db8::1 eq 22\n\
+         access-list 101 deny ip 10.0.0.0 0.0.0.255 any fragments\n",
+    ),
+    (
+        "mqc_text",
+        "class-map match-any C\n match dscp ef af21\n match not precedence 5\npolicy-map P\n class C\n  \
+         police cir 8000 bc 2000 pir 16000 be 4000 conform-action transmit exceed-action \
+         set-dscp-transmit af22 violate-action drop\n class class-default\n  set dscp 10\n",
+    ),
+    (
+        "route_map_text",
+        "route-map P permit 10\n match ip address 110 X\n match length 64 1500\n set ip next-hop 10.0.0.1 \
+         10.0.0.2\n set ip dscp ef\nroute-map P deny 20\n match ipv6 address Y\nroute-map P permit 30\n \
+         set interface Null0\n set vrf blue\n set ipv6 default next-hop 2001:db8::1\n",
+    ),
+    (
+        "probe_text",
+        "in=port0 src=192.0.2.2 dst=203.0.113.1 proto=tcp sport=1 dport=22 flags=syn+ack dscp=ef \
+         ttl=9 len=80 frag=first",
+    ),
+    ("key_text", "0x00112233 44556677\n8899AABB ccddeeff"),
+];
 
 const MACS: [u8; 12] = [2, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 9];
 

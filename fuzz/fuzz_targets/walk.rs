@@ -104,8 +104,12 @@ struct Router {
 
 impl Router {
     fn new() -> Self {
-        let small =
-            Capacity { adjacencies: 256, long_prefixes: 64, ipv6_lines: 1 << 12, ..Capacity::SMALL };
+        let small = Capacity {
+            adjacencies: 256,
+            long_prefixes: 64,
+            ipv6_lines: 1 << 12,
+            ..Capacity::SMALL
+        };
         let mut client = Client::new(&small).expect("memory");
         let config = Config::parse(CONFIG, "fuzz.toml").expect("a good configuration");
         // Egress features on one interface: its packets are not fused.
