@@ -367,8 +367,10 @@ impl Fia {
             row.step.process(lcore, vector, select);
             lcore.counters.row(row.number, u64::from(select.count()));
             if !matches!(observer, Observer::Nobody) {
-                // The walk of a dropped packet is over, whoever is told.
-                observer.row(row.name, row.number, lcore, select - vector.reported);
+                // The walk of a dropped packet is over, whoever is told; its cost is not.
+                let traced = matches!(observer, Observer::Tracer { .. });
+                let over = if traced { vector.reported } else { PacketMask::EMPTY };
+                observer.row(row.name, row.number, lcore, select - over);
             }
         }
     }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use hal::PacketMask;
 
-use crate::l2::TagTables;
+use crate::l2::PortClass;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::Lcore;
 use crate::tables::{Tables, table_kind};
@@ -36,7 +36,9 @@ impl OwnAddress {
     }
 }
 
-/// Words of the smallest filter, which the kernel keeps in two registers.
+/// Words of the octets' part of a filter, which comes first: one register.
+const OCTETS: usize = 16;
+/// Words of the smallest filter behind them, which the kernel keeps in two registers.
 pub(super) const FILTER: usize = 32;
 /// Words of the largest.
 const FILTER_MAX: usize = 1 << 16;
@@ -65,7 +67,12 @@ const fn place(key: u32, words: usize) -> (usize, u32) {
 }
 
 /// Filter and list of `addresses`, as [`table_kind::OWN_FILTER`] and [`table_kind::OWN_ADDRESSES`]
-/// have them: a power of two of words, and rows in order.
+/// have them.
+///
+/// The filter has two parts. In the first, 64 bytes in 16 words, bit `p` of byte `b` says that an
+/// IPv4 address has an octet at place `p` (0 is the first) that ends in the six bits of `b`. The
+/// other is a power of two of words, with two bits in one of them for each address. The list is in
+/// order.
 #[must_use]
 pub fn own_addresses(
     addresses: impl IntoIterator<Item = (TableId, IpAddr)>,
@@ -73,20 +80,49 @@ pub fn own_addresses(
     let addresses: Vec<(TableId, IpAddr)> = addresses.into_iter().collect();
     // Two addresses a word leave one foreign source in a hundred to be looked for.
     let words = (addresses.len() / 2).next_power_of_two().clamp(FILTER, FILTER_MAX);
-    let mut filter = vec![0; words];
+    let mut filter = vec![0; OCTETS + words];
+    let (octets, hashed) = filter.split_at_mut(OCTETS);
     let mut rows = Vec::new();
     for (table, address) in addresses {
         let (key, address) = match address {
-            IpAddr::V4(address) => (key4(address.to_bits()), address.to_ipv6_mapped().to_bits()),
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    let byte = usize::from(octet & 63);
+                    octets[byte / 4] |= 1 << (byte % 4 * 8 + place);
+                }
+                (key4(address.to_bits()), address.to_ipv6_mapped().to_bits())
+            }
             IpAddr::V6(address) => (key6(address.to_bits()), address.to_bits()),
         };
         let (word, bits) = place(key, words);
-        filter[word] |= bits;
+        hashed[word] |= bits;
         rows.push(OwnAddress::new(table, address));
     }
     rows.sort_unstable();
     rows.dedup();
     (filter, rows)
+}
+
+/// A filter as [`own_addresses`] makes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filter<'a> {
+    pub(super) octets: &'a [u32; OCTETS],
+    /// A power of two of words, at least [`FILTER`].
+    pub(super) words: &'a [u32],
+}
+
+impl<'a> Filter<'a> {
+    fn new(table: &'a [u32]) -> Option<Self> {
+        let (octets, words) = table.split_first_chunk()?;
+        (words.len() >= FILTER && words.len().is_power_of_two()).then_some(Self { octets, words })
+    }
+
+    /// Whether the address that `key` stands for may be ours.
+    #[inline]
+    fn may_have(&self, key: u32) -> bool {
+        let (word, bits) = place(key, self.words.len());
+        self.words.get(word).is_some_and(|word| word & bits == bits)
+    }
 }
 
 /// What the frames of a vector are compared with.
@@ -95,10 +131,8 @@ pub(super) struct Own<'a> {
     /// The port's MAC address, in the low 48 bits as in a frame; none for packets that came in
     /// through no port, whose frames have no addresses.
     pub(super) mac: Option<u64>,
-    /// Sources that may be ours; a power of two of words, at least [`FILTER`]. None where own
-    /// sources are allowed.
-    pub(super) filter: Option<&'a [u32]>,
-    rows: &'a [OwnAddress],
+    /// Sources that may be ours; none where own sources are allowed.
+    pub(super) filter: Option<Filter<'a>>,
 }
 
 /// A MAC address that no frame has been checked for: a group, which is odd without it.
@@ -107,21 +141,23 @@ const NO_MAC: u64 = 0xffff_ffff_ffff;
 impl<'a> Own<'a> {
     /// Nothing is compared.
     #[cfg(test)]
-    pub(super) const NOTHING: Self = Self { mac: None, filter: None, rows: &[] };
+    pub(super) const NOTHING: Self = Self { mac: None, filter: None };
 
     /// For the interfaces of `vector`.
     #[inline]
     pub(super) fn open(tables: &Tables<'a>, vector: &Vector) -> Self {
-        let checked = vector.gates_in.any & Uidb::SOURCE != 0;
+        if vector.gates_in.any & Uidb::SOURCE == 0 {
+            let mac = matches!(vector.source, Source::Port(_)).then_some(NO_MAC);
+            return Self { mac, filter: None };
+        }
         let mac = match vector.source {
-            Source::Port(port) if checked => Some(TagTables::open(tables).port(port).mac),
-            Source::Port(_) => Some(NO_MAC),
+            Source::Port(port) => {
+                let ports: &[PortClass] = tables.view(table_kind::PORT_CLASS);
+                Some(ports.get(usize::from(port)).map_or(NO_MAC, |port| port.mac))
+            }
             Source::Internal { .. } => None,
         };
-        let filter: &[u32] = tables.view(table_kind::OWN_FILTER);
-        let usable = checked && filter.len() >= FILTER && filter.len().is_power_of_two();
-        let rows = if usable { tables.view(table_kind::OWN_ADDRESSES) } else { &[] };
-        Self { mac, filter: usable.then_some(filter), rows }
+        Self { mac, filter: Filter::new(tables.view(table_kind::OWN_FILTER)) }
     }
 
     /// True for a frame whose source MAC address is a group, zero, or ours.
@@ -134,10 +170,6 @@ impl<'a> Own<'a> {
         };
         let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
         mac & 1 == 1 || mac == 0 || mac == own
-    }
-
-    fn holds(&self, table: TableId, address: u128) -> bool {
-        self.rows.binary_search(&OwnAddress::new(table, address)).is_ok()
     }
 }
 
@@ -170,6 +202,7 @@ pub(super) fn drop_odd_frames(
 #[inline]
 pub(super) fn drop_own(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, own: &Own<'_>) {
     let Some(filter) = own.filter else { return };
+    let rows: &[OwnAddress] = lcore.tables.view(table_kind::OWN_ADDRESSES);
     for slot in select & vector.live & (vector.ipv4 | vector.ipv6) {
         let (key, address) = if vector.ipv4.contains(slot) {
             let source = vector.src4[slot & 63];
@@ -179,12 +212,12 @@ pub(super) fn drop_own(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMas
             let source = source.map_or(0, |source| u128::from_be_bytes(*source));
             (key6(source), source)
         };
-        let (word, bits) = place(key, filter.len());
-        if filter.get(word).is_some_and(|word| word & bits == bits)
-            && own.holds(vector.own_table(UidbTable::open(&lcore.tables), slot), address)
-            && !allows(lcore, vector, slot)
-        {
-            vector.drop(slot, DropReason::OwnSource);
+        if filter.may_have(key) {
+            let table = vector.own_table(UidbTable::open(&lcore.tables), slot);
+            let own = rows.binary_search(&OwnAddress::new(table, address)).is_ok();
+            if own && !allows(lcore, vector, slot) {
+                vector.drop(slot, DropReason::OwnSource);
+            }
         }
     }
 }

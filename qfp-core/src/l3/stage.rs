@@ -29,12 +29,26 @@ impl Step for L3Parse {
         let own = Own::open(&lcore.tables, vector);
         let Plain { plain, maybe_own } = plain(self.isa, vector, select, &own);
         let others = select - plain;
-        for slot in source::drop_odd_frames(lcore, vector, others, &own) {
-            parse_one(vector, slot);
-            fragment::judge(lcore, vector, slot);
+        if !(others | maybe_own).is_empty() {
+            by_the_book(lcore, vector, others, maybe_own, &own);
         }
-        source::drop_own(lcore, vector, maybe_own | others, &own);
     }
+}
+
+/// The packets of `others` by the scalar rules, and the sources of those and of `maybe_own`.
+#[inline(never)]
+fn by_the_book(
+    lcore: &Lcore<'_>,
+    vector: &mut Vector,
+    others: PacketMask,
+    maybe_own: PacketMask,
+    own: &Own<'_>,
+) {
+    for slot in source::drop_odd_frames(lcore, vector, others, own) {
+        parse_one(vector, slot);
+        fragment::judge(lcore, vector, slot);
+    }
+    source::drop_own(lcore, vector, maybe_own | others, own);
 }
 
 /// What the kernel has taken.
