@@ -235,7 +235,7 @@ fn a_rate_of_zero_lets_nothing_pass_and_the_total_limits_all() {
 #[test]
 fn numbers_of_interfaces_beyond_the_table_share_a_row() {
     let group = group(&LptsRates::default());
-    for input in [PORTS as u16, 77, u16::MAX] {
+    for input in [u16::try_from(PORTS).unwrap(), 77, u16::MAX] {
         let admission = group.admit(offered(FlowType::Dns, input), Nanos(5));
         assert_eq!(admission, Admission::Accepted);
     }
