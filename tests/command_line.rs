@@ -439,9 +439,9 @@ fn a_key_file_that_is_none_or_that_others_can_get_at_is_refused_at_once() {
     let file = dir.path().join("east.key");
     write(&dir.path().join("c.toml"), SA.as_bytes());
     mkfifo(&file);
-    refused_in(dir.path(), &["c.toml:12: ", "east.key", "it is not a regular file"]);
+    refused_in(dir.path(), &["c.toml:12: ", "east.key", "a pipe, not a regular file"]);
     write(&dir.path().join("c.toml"), SA.replace("east.key", "/dev/zero").as_bytes());
-    refused_in(dir.path(), &["c.toml:12: ", "/dev/zero", "it is not a regular file"]);
+    refused_in(dir.path(), &["c.toml:12: ", "/dev/zero", "a device, not a regular file"]);
     write(&dir.path().join("c.toml"), SA.as_bytes());
     std::fs::remove_file(&file).unwrap();
     write(&file, key.as_bytes());
@@ -464,7 +464,7 @@ fn a_list_that_is_a_fifo_is_refused_at_once() {
         let table = if table == "qos" { "[qos]".to_owned() } else { format!("[[{table}]]") };
         let config = format!("{TWO_SINKS}{table}\nfile = \"lists\"\n");
         write(&dir.path().join("c.toml"), config.as_bytes());
-        refused_in(dir.path(), &["c.toml:8: ", "lists", "it is not a regular file"]);
+        refused_in(dir.path(), &["c.toml:8: ", "lists", "a pipe, not a regular file"]);
     }
 }
 

@@ -168,7 +168,8 @@ fn fragments(random: &mut StdRng, id: u8) -> Vec<Vec<u8>> {
 fn all_fragments_of_a_datagram_take_one_path() {
     let mut random = StdRng::seed_from_u64(6437);
     let mut received: Vec<Timed> = Vec::new();
-    for id in 0..200 {
+    // The senders' addresses end in these: 1 is the router's own.
+    for id in 2..202 {
         for ip in fragments(&mut random, id) {
             received.push((u64::from(id) * 1000, frame(mac(1, 1), mac(1, 2), &[], &ip)));
         }

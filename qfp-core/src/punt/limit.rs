@@ -18,7 +18,8 @@ pub struct Rate {
 pub struct Share {
     /// What each input interface has even when all together have used up the budget.
     pub interface: Rate,
-    /// The most that one source has of it: a /24 of IPv4 or a /56 of IPv6 on one interface.
+    /// One source, a /24 of IPv4 or a /56 of IPv6, that has had as much has none of what its
+    /// interface is owed then.
     pub source: Rate,
 }
 

@@ -161,8 +161,8 @@ impl Router {
         self.ppe.poll(self.now, &mut work);
         let after = self.drops();
         let drops = DropReason::ALL.iter().copied().zip(before.iter().zip(after));
-        let drops =
-            drops.flat_map(|(reason, (b, a))| std::iter::repeat_n(reason, (a - b) as usize));
+        let times = |(reason, (b, a)): (_, (&u64, u64))| (*b..a).map(move |_| reason);
+        let drops = drops.flat_map(times);
         Outcome { sent: self.taken(), drops: drops.collect(), work }
     }
 
