@@ -20,7 +20,9 @@ const BROADCAST: Mac = [0xff; 6];
 /// A flood of these frames, one after the other.
 fn flood(frames: &[Vec<u8>]) -> Vec<Timed> {
     let count = LASTS * RATE / SECOND;
-    (0..count).map(|n| (n * (SECOND / RATE), frames[n as usize % frames.len()].clone())).collect()
+    (0..count)
+        .map(|n| (n * (SECOND / RATE), frames[usize::try_from(n).unwrap() % frames.len()].clone()))
+        .collect()
 }
 
 /// `frame` ten times a second, between the packets of the flood.

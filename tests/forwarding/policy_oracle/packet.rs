@@ -70,7 +70,7 @@ pub(super) fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    (!(sum as u16)).to_be_bytes()
+    (!u16::try_from(sum).unwrap()).to_be_bytes()
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -299,7 +299,7 @@ impl Packets<'_> {
             _ => return upper,
         };
         let mut pseudo = [octets(facts.src), octets(facts.dst)].concat();
-        pseudo.extend((upper.len() as u32).to_be_bytes());
+        pseudo.extend(u32::try_from(upper.len()).unwrap().to_be_bytes());
         pseudo.extend([0, 0, 0, facts.protocol]);
         let pseudo: &[u8] = if facts.protocol == 1 { &[] } else { &pseudo };
         let sum = checksum(&[pseudo, &upper]);

@@ -161,13 +161,13 @@ impl Router {
         self.ppe.poll(self.now, &mut work);
         let after = self.drops();
         let drops = DropReason::ALL.iter().copied().zip(before.iter().zip(after));
-        let drops =
-            drops.flat_map(|(reason, (b, a))| std::iter::repeat_n(reason, (a - b) as usize));
+        let drops = drops.flat_map(|(reason, (b, a))| std::iter::repeat_n(reason, a - b));
         Outcome { sent: self.taken(), drops: drops.collect(), work }
     }
 
-    fn drops(&self) -> Vec<u64> {
-        DropReason::ALL.iter().map(|reason| self.totals.drops(*reason)).collect()
+    fn drops(&self) -> Vec<usize> {
+        let count = |reason: &DropReason| usize::try_from(self.totals.drops(*reason)).unwrap();
+        DropReason::ALL.iter().map(count).collect()
     }
 
     /// Lets the slow path answer; what leaves then.

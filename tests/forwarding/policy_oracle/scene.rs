@@ -124,8 +124,7 @@ impl Scene {
         let mut maps = String::new();
         let mut spd = String::new();
         for (n, (link, name)) in self.links.iter().zip(NAMES).enumerate() {
-            let address =
-                [format!("10.1.0.1/24"), format!("{}.1/24", self.wan), format!("10.3.0.1/24")];
+            let address = ["10.1.0.1/24", &format!("{}.1/24", self.wan), "10.3.0.1/24"];
             let six = ["2001:db8:1::1/64", "2001:db8:ff::1/64", "2001:db8:3::1/64"];
             text += &format!(
                 "[[port]]\nname = \"{name}\"\ndevice = \"sink\"\nmac = \"02:00:00:00:0{n}:01\"\n\
@@ -267,16 +266,17 @@ impl Scene {
 }
 
 /// SPIs of the WAN's entry `n`.
-pub(super) const fn spi_out(n: usize) -> u32 {
-    0x1000 + n as u32
+pub(super) fn spi_out(n: usize) -> u32 {
+    0x1000 + u32::try_from(n).unwrap()
 }
-pub(super) const fn spi_in(n: usize) -> u32 {
-    0x2000 + n as u32
+pub(super) fn spi_in(n: usize) -> u32 {
+    0x2000 + u32::try_from(n).unwrap()
 }
 
 /// The key and salt that an SPI stands for.
 pub(super) fn key(spi: u32) -> [u8; 20] {
-    std::array::from_fn(|n| (n as u8).wrapping_mul(7) ^ spi.to_be_bytes()[2 + n % 2])
+    let [_, _, high, low] = spi.to_be_bytes();
+    std::array::from_fn(|n| [high, low][n % 2] ^ [3, 7, 31, 127, 85][n % 5])
 }
 
 /// Writes the lists and says their quoted names.
