@@ -100,9 +100,10 @@ impl<'c> Policies<'c> {
                 if act == Act::Bypass {
                     // Of what passes here, and of nothing else: another entry may protect that.
                     let doubtful = fragments.iter();
-                    rules.extend(doubtful.filter_map(|(act, later)| {
-                        Some((act.clone(), later.and(&between)?))
-                    }));
+                    rules.extend(
+                        doubtful
+                            .filter_map(|(act, later)| Some((act.clone(), later.and(&between)?))),
+                    );
                 }
                 rules.push((Some((counted(false), act)), between));
                 continue;
