@@ -76,10 +76,14 @@ fn operations(scene: u8, way: u8) -> Vec<u8> {
     let mut bytes = vec![scene, way * 2];
     for template in 0..35 {
         let sa = template & 1;
-        let kind = if way < 3 { way } else { 8 | sa << 4 };
+        let kind = if way < 3 { way } else { 160 | sa };
         bytes.extend([kind, template, 0]);
         if template % 6 == 5 {
-            bytes.extend([11, 40, 0, 14 | template / 6 << 4, template, 0]);
+            bytes.extend([208, 40, 0]);
+        }
+        // One change in each.
+        if template == 17 {
+            bytes.extend([248 + (scene + way) % 6, template, 0]);
         }
     }
     bytes

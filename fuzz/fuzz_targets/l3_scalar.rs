@@ -12,7 +12,7 @@ fuzz_target!(|input: (u8, bool, bool, &[u8])| {
             let len = usize::from(fields.total_len);
             assert!((20..=packet.len()).contains(&len));
             assert_eq!(fields.ttl, packet[8]);
-            assert!(!group, "unicast in a group frame is not routed");
+            assert!(!group || fields.local, "unicast in a group frame is not routed");
             // The header with its next TTL is as good as this one.
             let mut next = packet.to_vec();
             next[8..12].copy_from_slice(&fields.next_ttl.to_le_bytes());
@@ -25,7 +25,7 @@ fuzz_target!(|input: (u8, bool, bool, &[u8])| {
             let len = usize::from(fields.total_len);
             assert!((40..=packet.len()).contains(&len));
             assert_eq!(fields.hop_limit, packet[7]);
-            assert!(!group, "unicast in a group frame is not routed");
+            assert!(!group || fields.local, "unicast in a group frame is not routed");
             if let Some((offset, ..)) = fields.transport {
                 assert!((40..=len).contains(&usize::from(offset)));
             }

@@ -45,11 +45,12 @@ impl<'a> Op<'a> {
         let ([kind, choice, len], rest) = bytes.split_first_chunk::<3>()?;
         let (over, rest) = rest.split_at(usize::from(*len).min(rest.len()));
         let (template, fix) = (choice & 0x3f, choice & 0x40 == 0);
-        let op = match kind % 16 {
-            0..=7 => Self::Frame { port: usize::from(kind % 3), template, fix, over },
-            8..=10 => Self::Sealed { sa: kind >> 4, template, fix, over },
-            11..=13 => Self::Turn(*choice),
-            _ => Self::Change(kind >> 4, *choice),
+        // Changes are dear, and what they are followed by matters more.
+        let op = match kind {
+            0..=159 => Self::Frame { port: usize::from(kind % 3), template, fix, over },
+            160..=207 => Self::Sealed { sa: kind & 1, template, fix, over },
+            208..=247 => Self::Turn(*choice),
+            _ => Self::Change(kind - 248, *choice),
         };
         Some((op, rest))
     }

@@ -20,7 +20,7 @@ use qfp_core::uidb::UidbIndex;
 
 use crate::frames::{LINK, MARK, packet};
 use crate::peer::Peer;
-use crate::scene::{LAN, PORTS, WAN, config, is_closed, is_tunnel_mode};
+use crate::scene::{PORTS, WAN, config, is_closed, is_tunnel_mode};
 
 const BUFFERS: usize = 4096;
 /// Rounds between slow path and walk, at most.
@@ -67,6 +67,8 @@ pub(crate) struct Router {
     facts: Vec<PortFacts>,
     peer: Peer,
     pool: NativePool,
+    /// The tables say something else than the first configuration.
+    changed: bool,
 }
 
 impl Router {
@@ -82,13 +84,24 @@ impl Router {
         let facts =
             (0..PORTS as u8).map(|n| PortFacts { mac: [2, 0, 0, 0, n, 1], filter_mac: false });
         let pool = NativePool::new(BUFFERS, 2048);
-        Self { scene, configs, client, facts: facts.collect(), peer: Peer::new(), pool }
+        Self {
+            scene,
+            configs,
+            client,
+            facts: facts.collect(),
+            peer: Peer::new(),
+            pool,
+            changed: true,
+        }
     }
 
     /// A router as its configuration says, which knows nobody yet.
     pub(crate) fn start(&mut self, knobs: u8) -> Running<'_> {
         let config = &self.configs[0][0];
-        self.client.commit(config, &RouteTable::default(), &self.facts).expect("it fits");
+        if std::mem::take(&mut self.changed) {
+            let routes = RouteTable::default();
+            self.client.commit(config, &routes, &self.facts).expect("it fits");
+        }
         let interfaces = self.client.slow_path_interfaces(config, &self.facts);
         let mut slow = SlowPath::new(interfaces, Limits::default());
         for (uidb, address, mac) in self.client.static_neighbours(config) {
@@ -258,6 +271,7 @@ impl Running<'_> {
     /// Another configuration, other keys, an edited list, a neighbour, an SA that goes.
     pub(crate) fn change(&mut self, what: u8, choice: u8) {
         let (other, keys) = self.variant;
+        self.router.changed = true;
         match what % 6 {
             0 => self.commit((1 - other, keys)),
             1 => {
@@ -346,7 +360,6 @@ impl Running<'_> {
         for wire in &self.coming {
             assert!(wire.lock().expect("no other thread").is_empty());
         }
-        let _ = LAN;
         drop((self.ppe, self.slow, self.cache));
         self.pool.check_complete().expect("every buffer comes back");
     }

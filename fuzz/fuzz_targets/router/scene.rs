@@ -204,7 +204,9 @@ vrf = "blue"
 
 /// The key of an SPI, in hexadecimal digits.
 pub(crate) fn key(spi: u32) -> String {
-    (0..20).map(|n| format!("{:02x}", (spi as u8).wrapping_mul(31) ^ (n * 11 + 1))).collect()
+    (0..20)
+        .map(|n| format!("{:02x}", ((spi % 251) as u8).wrapping_mul(31) ^ (n * 11 + 1)))
+        .collect()
 }
 
 /// SPIs of what comes in and of what leaves; with other keys they are others.

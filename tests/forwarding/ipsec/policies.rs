@@ -146,6 +146,10 @@ fn later_fragments_of_what_ports_tell_apart_do_not_pass_in_the_clear() {
     assert_eq!(counts(&side(&pair.policy(1, &[&no, &rest]), 1, LAN, &packets), "out"), (2, vec![]));
     let run = side(&pair.policy(1, &[entry, &all("bypass")]), 1, LAN, &packets);
     assert_eq!((run.sent[WAN].len(), &run.report.drops[..]), (3, &[("SpdDiscard", 1)][..]));
+    // An entry in between that lets others pass takes nothing from the one that protects.
+    let other = "name = \"other\"\naction = \"bypass\"\nremote = \"10.2.7.0/24\"";
+    let run = side(&pair.policy(1, &[&no, other, &rest]), 1, LAN, &packets);
+    assert_eq!(counts(&run, "out"), (2, vec![]));
 }
 
 #[test]

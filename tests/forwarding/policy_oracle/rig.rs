@@ -166,8 +166,9 @@ impl Router {
         Outcome { sent: self.taken(), drops: drops.collect(), work }
     }
 
-    fn drops(&self) -> Vec<u64> {
-        DropReason::ALL.iter().map(|reason| self.totals.drops(*reason)).collect()
+    fn drops(&self) -> Vec<usize> {
+        let count = |reason: &DropReason| usize::try_from(self.totals.drops(*reason)).unwrap();
+        DropReason::ALL.iter().map(count).collect()
     }
 
     /// Lets the slow path answer; what leaves then.

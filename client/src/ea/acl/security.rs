@@ -98,7 +98,12 @@ impl<'c> Policies<'c> {
             };
             if (source, destination) == (&ANY_PORT, &ANY_PORT) {
                 if act == Act::Bypass {
-                    rules.append(&mut fragments);
+                    // Of what passes here, and of nothing else: another entry may protect that.
+                    let doubtful = fragments.iter();
+                    rules.extend(
+                        doubtful
+                            .filter_map(|(act, later)| Some((act.clone(), later.and(&between)?))),
+                    );
                 }
                 rules.push((Some((counted(false), act)), between));
                 continue;
