@@ -1,9 +1,9 @@
 //! The run of rows from `ttl` to `mtu` in one pass, for packets that need nothing in between.
 //!
 //! Equal to the rows one by one, which a property test checks: a packet is taken only if its TTL
-//! lasts, it is not for us, no option asks for attention, its adjacency is plain (rewrite known, no egress features) and it fits
-//! the MTU. Packets that have egress features are taken from `ttl` to `l2-rewrite`, and meet the
-//! rows from there on. All others are left to the rows.
+//! lasts, it is not for us, no option asks for attention, its adjacency is plain (rewrite known, no
+//! egress features) and it fits the MTU. Packets that have egress features are taken from `ttl` to
+//! `l2-rewrite`, and meet the rows from there on. All others are left to the rows.
 
 use hal::PacketMask;
 

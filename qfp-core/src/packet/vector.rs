@@ -36,14 +36,49 @@ pub(crate) enum End {
 
 /// Up to 64 packets on their way through the feature invocation array.
 ///
-/// Hot fields are arrays, written by one row and read by the next; what only some packets need is
-/// in one [`Cold`] struct a packet. A slot's fields mean something only after the row that fills
-/// them: lengths and sources at receive, interfaces at `if-classify`, network headers at
-/// `l3-parse`, adjacencies at the forwarding lookup.
+/// Hot fields are arrays, written by one row and read by the next, each on cache lines of its own,
+/// so they come first; what only some packets need is in one [`Cold`] struct a packet. A slot's
+/// fields mean something only after the row that fills them: lengths and sources at receive,
+/// interfaces at `if-classify`, network headers at `l3-parse`, adjacencies at the forwarding
+/// lookup.
 #[repr(C, align(64))]
 pub struct Vector {
     /// The frames.
     pub burst: Burst,
+    /// Input interface.
+    pub(crate) input: [UidbIndex; VECTOR],
+    /// Output interface.
+    pub(crate) output: [UidbIndex; VECTOR],
+    /// IP packet length, bytes.
+    pub(crate) ip_len: [u16; VECTOR],
+    /// Bytes in front of the network header.
+    pub(crate) l3_offset: [u8; VECTOR],
+    /// IPv4 source and destination, host byte order.
+    pub(crate) src4: [u32; VECTOR],
+    pub(crate) dst4: [u32; VECTOR],
+    /// What the second-last word of the fixed IPv4 header becomes (TTL decremented, protocol,
+    /// checksum), as it lies in memory; for IPv6 the new hop limit in the low byte.
+    pub(crate) next_ttl: [u32; VECTOR],
+    /// IPv6 destination, host byte order, upper and lower half.
+    pub(crate) dst6_hi: [u64; VECTOR],
+    pub(crate) dst6_lo: [u64; VECTOR],
+    /// Next-hop group of the route.
+    pub(crate) leaf: [u32; VECTOR],
+    /// Adjacency.
+    pub(crate) adjacency: [u32; VECTOR],
+    /// First matches of each [`Feature`](crate::acl::Feature).
+    pub(crate) class: [[u32; VECTOR]; 4],
+    /// Routing tables of packets that policy has redirected.
+    pub(crate) redirect: [TableId; VECTOR],
+    /// Internal classes of service.
+    pub(crate) cos: [u8; VECTOR],
+    /// QoS groups and discard classes.
+    pub(crate) marks: [(u16, u8); VECTOR],
+    /// Offset of the payload behind the network header, protocol, and the like.
+    pub(crate) cold: [Cold; VECTOR],
+    pub(crate) end: [End; VECTOR],
+    /// Types of what leaves for the slow path (from `lpts` on).
+    pub(crate) flow: [FlowType; VECTOR],
     /// Packets that are still walking.
     pub(crate) live: PacketMask,
     /// IPv4 packets (from `l3-parse` on).
@@ -91,40 +126,6 @@ pub struct Vector {
     pub(crate) together: (UidbIndex, TableId),
     pub(crate) scattered: bool,
     pub(crate) comes_in: [(UidbIndex, TableId); VECTOR],
-    /// Input interface.
-    pub(crate) input: [UidbIndex; VECTOR],
-    /// Output interface.
-    pub(crate) output: [UidbIndex; VECTOR],
-    /// IP packet length, bytes.
-    pub(crate) ip_len: [u16; VECTOR],
-    /// Bytes in front of the network header.
-    pub(crate) l3_offset: [u8; VECTOR],
-    /// IPv4 source and destination, host byte order.
-    pub(crate) src4: [u32; VECTOR],
-    pub(crate) dst4: [u32; VECTOR],
-    /// What the second-last word of the fixed IPv4 header becomes (TTL decremented, protocol,
-    /// checksum), as it lies in memory; for IPv6 the new hop limit in the low byte.
-    pub(crate) next_ttl: [u32; VECTOR],
-    /// IPv6 destination, host byte order, upper and lower half.
-    pub(crate) dst6_hi: [u64; VECTOR],
-    pub(crate) dst6_lo: [u64; VECTOR],
-    /// Next-hop group of the route.
-    pub(crate) leaf: [u32; VECTOR],
-    /// Adjacency.
-    pub(crate) adjacency: [u32; VECTOR],
-    /// First matches of each [`Feature`](crate::acl::Feature).
-    pub(crate) class: [[u32; VECTOR]; 4],
-    /// Routing tables of packets that policy has redirected.
-    pub(crate) redirect: [TableId; VECTOR],
-    /// Internal classes of service.
-    pub(crate) cos: [u8; VECTOR],
-    /// QoS groups and discard classes.
-    pub(crate) marks: [(u16, u8); VECTOR],
-    /// Offset of the payload behind the network header, protocol, and the like.
-    pub(crate) cold: [Cold; VECTOR],
-    pub(crate) end: [End; VECTOR],
-    /// Types of what leaves for the slow path (from `lpts` on).
-    pub(crate) flow: [FlowType; VECTOR],
     /// Rows that are on for the input interfaces.
     pub(crate) gates_in: Gates,
     /// Rows that are on for the output interfaces.
