@@ -7,8 +7,10 @@ mod capture;
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use l3fwd::Outcome;
@@ -481,23 +483,29 @@ fn the_example_of_a_tunnel_runs_and_takes_new_keys_at_a_hangup() {
     command.env("QFP_TO_EAST", "11".repeat(20)).env("QFP_FROM_EAST", "22".repeat(20));
     command.env("QFP_STATE_DIR", dir.path());
     command.arg("--config").arg(&path).args(["--port", &lan, "--port", "sink"]);
-    let child = command.arg("--stats-json").arg(&stats).spawn().unwrap();
+    let mut child = command.arg("--stats-json").arg(&stats).spawn().unwrap();
     assert!(l3fwd::is_running(&child));
+    let (pid, stderr) = (child.id().to_string(), child.stderr.take().unwrap());
+    let (say, said) = mpsc::channel();
+    std::thread::spawn(move || {
+        BufReader::new(stderr).lines().for_each(|line| say.send(line.unwrap()).unwrap());
+    });
     let signal = |name: &str| {
-        let pid = child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-        // The program looks for it several times a second.
-        std::thread::sleep(Duration::from_millis(500));
     };
+    let patience = Duration::from_secs(60);
     std::fs::write(&path, text.replace("0x1001", "0x1002")).unwrap();
     signal("-HUP");
+    let good = said.recv_timeout(patience).unwrap();
+    // Long enough for the new key to be used.
+    std::thread::sleep(Duration::from_millis(200));
     std::fs::write(&path, text.replace("0x1001", "7")).unwrap();
     signal("-HUP");
+    let bad = said.recv_timeout(patience).unwrap();
     signal("-INT");
     let outcome = l3fwd::finish(child);
     assert_eq!(outcome.status, 0, "{outcome:?}");
-    let said: Vec<&str> = outcome.stderr.lines().collect();
-    let [good, bad] = said[..] else { panic!("{said:?}") };
+    assert_eq!(said.recv(), Err(mpsc::RecvError), "nothing else is said");
     assert_eq!(good, "l3fwd: the SAs are those that the configuration has now");
     assert!(bad.contains("ipsec.toml:26: ") && bad.contains("SPI 7 is reserved"), "{bad}");
     for line in ["crypto engine name:", "interface: tunnel0", "current outbound spi: 0x1002(4098)"]
