@@ -69,18 +69,27 @@ pub(crate) struct Router {
     pool: NativePool,
     /// The tables say something else than the first configuration.
     changed: bool,
+    /// Changes so far: each may skip sequence numbers, of which a key has 256 times as many.
+    spent: usize,
+}
+
+/// Changes that one client lives through.
+const CHANGES: usize = 100;
+
+fn new_client(configs: &[[Config; 2]; 2]) -> Client {
+    let capacity = Capacity {
+        adjacencies: 512,
+        long_prefixes: 64,
+        ipv6_lines: 1 << 12,
+        ..Capacity::fitting(&configs[1][0], &RouteTable::default())
+    };
+    Client::new(&capacity).expect("memory")
 }
 
 impl Router {
     pub(crate) fn new(scene: usize) -> Self {
         let configs = [false, true].map(|other| [0, 1].map(|keys| config(scene, other, keys)));
-        let capacity = Capacity {
-            adjacencies: 512,
-            long_prefixes: 64,
-            ipv6_lines: 1 << 12,
-            ..Capacity::fitting(&configs[1][0], &RouteTable::default())
-        };
-        let client = Client::new(&capacity).expect("memory");
+        let client = new_client(&configs);
         let facts =
             (0..PORTS as u8).map(|n| PortFacts { mac: [2, 0, 0, 0, n, 1], filter_mac: false });
         let pool = NativePool::new(BUFFERS, 2048);
@@ -92,12 +101,17 @@ impl Router {
             peer: Peer::new(),
             pool,
             changed: true,
+            spent: 0,
         }
     }
 
     /// A router as its configuration says, which knows nobody yet.
     pub(crate) fn start(&mut self, knobs: u8) -> Running<'_> {
         let config = &self.configs[0][0];
+        if self.spent > CHANGES {
+            self.client = new_client(&self.configs);
+            (self.changed, self.spent) = (true, 0);
+        }
         if std::mem::take(&mut self.changed) {
             let routes = RouteTable::default();
             self.client.commit(config, &routes, &self.facts).expect("it fits");
@@ -272,6 +286,7 @@ impl Running<'_> {
     pub(crate) fn change(&mut self, what: u8, choice: u8) {
         let (other, keys) = self.variant;
         self.router.changed = true;
+        self.router.spent += 1;
         match what % 6 {
             0 => self.commit((1 - other, keys)),
             1 => {

@@ -215,6 +215,7 @@ impl Judge<'_> {
         if let Some(reason) = sent.facts.wrong.or(sent.facts.tiny) {
             return Err(End::Drop(reason));
         }
+        self.not_ours(&sent.facts)?;
         // Whoever may send by this SA may not speak of everybody.
         self.next = None;
         self.dst = sent.facts.dst;
@@ -265,6 +266,7 @@ impl Judge<'_> {
         if let Some(reason) = facts.tiny {
             return Err(End::Drop(reason));
         }
+        self.not_ours(facts)?;
         let allowed = permits(&on.acl_in, facts);
         self.reverse_path(link, facts)?;
         let mut target = self.target(facts);
@@ -289,6 +291,16 @@ impl Judge<'_> {
             return Err(End::Drop(DropReason::Policer));
         }
         Ok(target)
+    }
+
+    /// Nobody else speaks with the router's own addresses, nor with those of everybody.
+    fn not_ours(&self, facts: &Facts) -> Result<(), End> {
+        let is_own = |net: &IpNet| {
+            let broadcast = matches!(net, IpNet::V4(net) if facts.src == net.broadcast());
+            broadcast || net.addr() == facts.src
+        };
+        let own = self.scene.connected().iter().any(|(_, net)| is_own(net));
+        if own { Err(End::Drop(DropReason::OwnSource)) } else { Ok(()) }
     }
 
     /// Row `urpf` (RFC 3704). Link-local sources pass no router and are not asked for.

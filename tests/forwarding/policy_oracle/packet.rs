@@ -168,6 +168,10 @@ impl Packets<'_> {
             &["2001:db8:2:1::9", "2001:db8:2:2::9", "2001:db8:ff::2", "fe80::9"],
             &["2001:db8:3::2", "2001:db8:4::9"],
         ];
+        if self.often(2) {
+            let own = ["10.1.0.1", "10.3.0.255", "2001:db8:1::1", "2001:db8:ff::1"];
+            return ip(own[2 * usize::from(v6) + self.rng.random_range(0..2)]);
+        }
         let at = if self.often(85) { link } else { self.rng.random_range(0..3) };
         if self.often(3) {
             return ip(if v6 { "2001:db9::7" } else { "198.51.100.7" });

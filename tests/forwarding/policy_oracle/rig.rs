@@ -160,9 +160,9 @@ impl Router {
         let mut work = Vec::new();
         self.ppe.poll(self.now, &mut work);
         let after = self.drops();
-        let drops = DropReason::ALL.iter().copied().zip(before.iter().zip(after));
-        let times = |(reason, (b, a)): (_, (&u64, u64))| (*b..a).map(move |_| reason);
-        let drops = drops.flat_map(times);
+        let times = before.iter().zip(&after).map(|(before, after)| after - before);
+        let drops = DropReason::ALL.iter().copied().zip(times);
+        let drops = drops.flat_map(|(reason, times)| std::iter::repeat_n(reason, times));
         Outcome { sent: self.taken(), drops: drops.collect(), work }
     }
 
