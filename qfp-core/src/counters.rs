@@ -255,12 +255,12 @@ impl LcoreCounters {
         }
     }
 
-    /// Counts a packet for the slow path that came in through an interface, under its type.
+    /// Counts packets for the slow path that came in through an interface, under their type.
     #[inline]
-    pub fn policed(&self, uidb: UidbIndex, flow: FlowType, policed: Policed) {
+    pub fn policed(&self, uidb: UidbIndex, flow: FlowType, policed: Policed, count: u64) {
         if usize::from(uidb.0) < self.layout.interfaces {
             let base = self.layout.policed_base() + usize::from(uidb.0) * POLICED_WORDS;
-            self.block.add(base + flow as usize * 2 + policed as usize, 1);
+            self.block.add(base + flow as usize * 2 + policed as usize, count);
         }
     }
 

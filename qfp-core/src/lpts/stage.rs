@@ -12,12 +12,13 @@ use crate::counters::Policed;
 use crate::fib::Fib4;
 use crate::isa::Isa;
 use crate::packet::{DropReason, End, L3, PuntCause, Vector};
+use crate::simd;
 use crate::step::{Lcore, Step};
 use crate::tables::Tables;
 use crate::uidb::{TableId, UidbTable};
 use crate::wire::{Arp, ArpOperation, icmpv6};
 
-/// Row `lpts`: finds the type of everything that leaves for the slow path.
+/// Row `lpts`: finds the type of everything that rows have punted.
 ///
 /// Up to three hash lookups for a packet to the router, one route for ARP.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ impl LptsClassify {
 
 impl Step for LptsClassify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        for slot in select {
+        // What is only to be told about is `unreachable`, whatever it was.
+        for slot in select & vector.punted {
             vector.flow[slot & 63] = flow_type(&self.0, &lcore.tables, vector, slot);
         }
     }
@@ -53,11 +55,12 @@ impl PuntPolice {
 
 impl Step for PuntPolice {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        self.tell(lcore, vector, select & vector.reported);
         let now = vector.now();
         // In one vector time stands still: who has been refused is refused again, at the price of
         // a comparison.
         let mut refused: Option<(Offered, Admission)> = None;
-        for slot in select {
+        for slot in select & vector.punted {
             let flow = vector.flow[slot & 63];
             let sender = if flow.by_sender() { sender(&self.0, vector, slot) } else { None };
             let offered = Offered { flow, input: vector.input(slot), sender };
@@ -66,11 +69,11 @@ impl Step for PuntPolice {
                 _ => self.0.admit(offered, now),
             };
             if admission == Admission::Accepted {
-                lcore.counters.policed(offered.input, flow, Policed::Passed);
+                lcore.counters.policed(offered.input, flow, Policed::Passed, 1);
                 continue;
             }
             refused = Some((offered, admission));
-            lcore.counters.policed(offered.input, flow, Policed::Dropped);
+            lcore.counters.policed(offered.input, flow, Policed::Dropped, 1);
             let reason = match admission {
                 Admission::FlowLimit if !flow.is_for_us() => DropReason::PuntPerCausePolicer,
                 _ => DropReason::Lpts,
@@ -80,7 +83,57 @@ impl Step for PuntPolice {
     }
 }
 
-/// What type a packet is of that a row has punted, or dropped with a word to its source.
+/// Senders of a vector who are asked for by themselves once their interface has had its share.
+const ASKED: u32 = 4;
+
+impl PuntPolice {
+    /// The dropped packets of `told`, whose sources are told of as many as may be.
+    ///
+    /// A flood of them must cost what drops cost: once all that is lent is gone, a few more senders
+    /// may have shares of their own, and the others of the interface get a comparison each.
+    fn tell(&self, lcore: &Lcore<'_>, vector: &mut Vector, told: PacketMask) {
+        let (now, flow) = (vector.now(), FlowType::Unreachable);
+        let mut empty = None;
+        let (mut last, mut asked) = (0, 0);
+        let mut refused = PacketMask::EMPTY;
+        for slot in told {
+            let (input, host) = (vector.input(slot), host(vector, slot));
+            if empty == Some(input) && (asked == ASKED || host == last) {
+                refused.insert(slot);
+                continue;
+            }
+            let offered = Offered { flow, input, sender: sender(&self.0, vector, slot) };
+            if self.0.admit(offered, now) == Admission::Accepted {
+                lcore.counters.policed(input, flow, Policed::Passed, 1);
+                continue;
+            }
+            refused.insert(slot);
+            asked = if empty == Some(input) { asked + 1 } else { 1 };
+            (empty, last) = (Some(input), host);
+        }
+        vector.reported -= refused;
+        let mut left = refused;
+        while let Some(slot) = left.into_iter().next() {
+            let input = vector.input(slot);
+            let same = left & simd::same_interface(&vector.input, input);
+            let count = u64::from(same.count());
+            lcore.counters.policed(input, flow, Policed::Dropped, count);
+            left -= same;
+        }
+    }
+}
+
+/// The source as one word: a host of IPv4, a /64 of IPv6.
+#[inline]
+fn host(vector: &Vector, slot: usize) -> u64 {
+    if vector.ipv4.contains(slot) {
+        return u64::from(vector.src4[slot & 63]);
+    }
+    let prefix = vector.network(slot).get(8..).and_then(|rest| rest.first_chunk::<8>());
+    prefix.map_or(0, |prefix| u64::from_le_bytes(*prefix))
+}
+
+/// What type a packet is of that a row has punted.
 fn flow_type(lpts: &LptsGroup, tables: &Tables<'_>, vector: &Vector, slot: usize) -> FlowType {
     let End::Punt(cause) = vector.end[slot & 63] else { return FlowType::Unreachable };
     match cause {
