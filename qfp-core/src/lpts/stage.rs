@@ -15,7 +15,7 @@ use crate::packet::{DropReason, End, L3, PuntCause, Vector};
 use crate::simd;
 use crate::step::{Lcore, Step};
 use crate::tables::Tables;
-use crate::uidb::{TableId, UidbTable};
+use crate::uidb::{TableId, UidbIndex, UidbTable};
 use crate::wire::{Arp, ArpOperation, icmpv6};
 
 /// Row `lpts`: finds the type of everything that rows have punted.
@@ -84,42 +84,52 @@ impl Step for PuntPolice {
 }
 
 /// Senders of a vector who are asked for by themselves once their interface has had its share.
-const ASKED: u32 = 4;
+const ASKED: u32 = 2;
 
 impl PuntPolice {
     /// The dropped packets of `told`, whose sources are told of as many as may be.
-    ///
-    /// A flood of them must cost what drops cost: once all that is lent is gone, a few more senders
-    /// may have shares of their own, and the others of the interface get a comparison each.
     fn tell(&self, lcore: &Lcore<'_>, vector: &mut Vector, told: PacketMask) {
-        let (now, flow) = (vector.now(), FlowType::Unreachable);
-        let mut empty = None;
-        let (mut last, mut asked) = (0, 0);
-        let mut refused = PacketMask::EMPTY;
-        for slot in told {
-            let (input, host) = (vector.input(slot), host(vector, slot));
-            if empty == Some(input) && (asked == ASKED || host == last) {
-                refused.insert(slot);
-                continue;
-            }
-            let offered = Offered { flow, input, sender: sender(&self.0, vector, slot) };
-            if self.0.admit(offered, now) == Admission::Accepted {
-                lcore.counters.policed(input, flow, Policed::Passed, 1);
-                continue;
-            }
-            refused.insert(slot);
-            asked = if empty == Some(input) { asked + 1 } else { 1 };
-            (empty, last) = (Some(input), host);
-        }
-        vector.reported -= refused;
-        let mut left = refused;
+        let mut left = told;
         while let Some(slot) = left.into_iter().next() {
             let input = vector.input(slot);
             let same = left & simd::same_interface(&vector.input, input);
-            let count = u64::from(same.count());
-            lcore.counters.policed(input, flow, Policed::Dropped, count);
             left -= same;
+            let passed = self.told(vector, input, same);
+            vector.reported -= same - passed;
+            let count = |packets: PacketMask, policed| {
+                let count = u64::from(packets.count());
+                lcore.counters.policed(input, FlowType::Unreachable, policed, count);
+            };
+            count(passed, Policed::Passed);
+            count(same - passed, Policed::Dropped);
         }
+    }
+
+    /// Those of `select`, all of one interface, whose sources are told.
+    ///
+    /// A flood of drops must cost what drops cost: once all that is lent is gone, a few senders are
+    /// asked for whether they have shares of their own, and all others are refused together.
+    fn told(&self, vector: &Vector, input: UidbIndex, select: PacketMask) -> PacketMask {
+        let mut passed = PacketMask::EMPTY;
+        let (mut last, mut refused) = (None, 0);
+        for slot in select {
+            let host = host(vector, slot);
+            if last == Some(host) {
+                continue;
+            }
+            if refused == ASKED {
+                break;
+            }
+            let sender = sender(&self.0, vector, slot);
+            let offered = Offered { flow: FlowType::Unreachable, input, sender };
+            if self.0.admit(offered, vector.now()) == Admission::Accepted {
+                passed.insert(slot);
+            } else {
+                last = Some(host);
+                refused += 1;
+            }
+        }
+        passed
     }
 }
 
