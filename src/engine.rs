@@ -9,6 +9,7 @@ use pal::clock::{Clock, Nanos, TscClock};
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ipsec::EngineLcore;
+use qfp_core::packet::PuntCause;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
 use crate::control::{Control, Work};
@@ -31,7 +32,18 @@ const MISSED_EVERY: u32 = 1 << 14;
 pub(crate) struct SlowRing(pub(crate) Producer<SlowWork>);
 
 impl SlowPathSink for SlowRing {
+    /// A flood that waits for neighbours, or whose sources are to be told, gets half of the ring: a
+    /// slow path that is behind has room for what is meant for this router all the same.
     fn push(&mut self, work: SlowWork) -> Result<(), SlowWork> {
+        let in_transit = match &work {
+            SlowWork::Punt(punted) => {
+                matches!(punted.cause, PuntCause::Glean | PuntCause::IncompleteAdjacency)
+            }
+            SlowWork::Unreachable(..) => true,
+        };
+        if in_transit && self.0.len() >= self.0.capacity() / 2 {
+            return Err(work);
+        }
         self.0.push(work)
     }
 }
