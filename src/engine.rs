@@ -32,12 +32,13 @@ const MISSED_EVERY: u32 = 1 << 14;
 pub(crate) struct SlowRing(pub(crate) Producer<SlowWork>);
 
 impl SlowPathSink for SlowRing {
-    /// A flood that waits for neighbours, or whose sources are to be told, gets half of the ring: a
+    /// Floods of what passes through the router, or is dropped, get half of the ring at most: a
     /// slow path that is behind has room for what is meant for this router all the same.
     fn push(&mut self, work: SlowWork) -> Result<(), SlowWork> {
         let in_transit = match &work {
             SlowWork::Punt(punted) => {
-                matches!(punted.cause, PuntCause::Glean | PuntCause::IncompleteAdjacency)
+                use PuntCause::{Glean, IncompleteAdjacency, IpMtuExceeded, IpTtlExceeded};
+                matches!(punted.cause, Glean | IncompleteAdjacency | IpTtlExceeded | IpMtuExceeded)
             }
             SlowWork::Unreachable(..) => true,
         };
