@@ -108,7 +108,7 @@ impl CounterLayout {
     /// Words of a block.
     #[must_use]
     pub const fn words(&self) -> usize {
-        self.rule_base() + self.rules * RULE_WORDS
+        self.policed_base() + self.interfaces * POLICED_WORDS
     }
 
     const fn drop_base(&self) -> usize {
@@ -120,24 +120,29 @@ impl CounterLayout {
     }
 
     const fn row_base(&self) -> usize {
-        self.punt_base() + PuntCause::COUNT
+        line(self.punt_base() + PuntCause::COUNT)
     }
 
     const fn port_base(&self) -> usize {
-        self.row_base() + self.rows * ROW_WORDS
-    }
-
-    const fn rule_base(&self) -> usize {
-        self.policed_base() + self.interfaces * POLICED_WORDS
-    }
-
-    const fn policed_base(&self) -> usize {
-        self.interface_base() + self.interfaces * INTERFACE_WORDS
+        line(self.row_base() + self.rows * ROW_WORDS)
     }
 
     const fn interface_base(&self) -> usize {
-        self.port_base() + self.ports * PORT_WORDS
+        line(self.port_base() + self.ports * PORT_WORDS)
     }
+
+    const fn rule_base(&self) -> usize {
+        line(self.interface_base() + self.interfaces * INTERFACE_WORDS)
+    }
+
+    const fn policed_base(&self) -> usize {
+        line(self.rule_base() + self.rules * RULE_WORDS)
+    }
+}
+
+/// The next word that begins a cache line, so that no row of words is in two of them for nothing.
+const fn line(word: usize) -> usize {
+    word.next_multiple_of(8)
 }
 
 /// What has gone through one interface.

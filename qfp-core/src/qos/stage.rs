@@ -107,7 +107,7 @@ fn act_without_policers(
         let matched = level.counters + ClassEvent::Matched as u32;
         lcore.counters.rules(matched, u64::from(select.count()), bytes);
         if level.mark.is_some() {
-            select.into_iter().for_each(|slot| set(vector, slot, &level.mark));
+            set(vector, select, &level.mark);
         }
     }
 }
@@ -147,25 +147,28 @@ fn act(
         }
     }
     for mark in marks.iter().flatten() {
-        set(vector, slot, mark);
+        set(vector, PacketMask::only(slot), mark);
     }
 }
 
-/// Sets the fields of a mark.
+/// Sets the fields of a mark in all of `select`.
 ///
 /// Marks that no packet carries are chosen without a branch: classes come in any order.
-#[inline]
-fn set(vector: &mut Vector, slot: usize, mark: &Mark) {
-    let (class, bits) = mark.class(vector.ipv4.contains(slot));
-    if bits != 0 {
-        vector.set_traffic_class(slot, class, bits);
+fn set(vector: &mut Vector, select: PacketMask, mark: &Mark) {
+    for slot in select {
+        let (class, bits) = mark.class(vector.ipv4.contains(slot));
+        if bits != 0 {
+            vector.set_traffic_class(slot, class, bits);
+        }
+        if mark.fields & (Mark::COS | Mark::INNER_COS) != 0 {
+            let chosen = |field: u8, cos: u8| (mark.fields & field != 0).then_some(cos);
+            let (cos, inner) =
+                (chosen(Mark::COS, mark.cos), chosen(Mark::INNER_COS, mark.inner_cos));
+            vector.set_cos(slot, cos, inner);
+        }
+        let (group, discard) = vector.internal_marks(slot);
+        let group = if mark.fields & Mark::GROUP != 0 { mark.group } else { group };
+        let discard = if mark.fields & Mark::DISCARD != 0 { mark.discard } else { discard };
+        vector.set_internal_marks(slot, group, discard);
     }
-    if mark.fields & (Mark::COS | Mark::INNER_COS) != 0 {
-        let chosen = |field: u8, cos: u8| (mark.fields & field != 0).then_some(cos);
-        vector.set_cos(slot, chosen(Mark::COS, mark.cos), chosen(Mark::INNER_COS, mark.inner_cos));
-    }
-    let (group, discard) = vector.internal_marks(slot);
-    let group = if mark.fields & Mark::GROUP != 0 { mark.group } else { group };
-    let discard = if mark.fields & Mark::DISCARD != 0 { mark.discard } else { discard };
-    vector.set_internal_marks(slot, group, discard);
 }
