@@ -11,8 +11,8 @@
 //!
 //! 1. the share of its **interface**: rate / active interfaces, at least the floor;
 //! 2. the share of its **sender**, for types in which senders have one and whose burst has room for
-//!    theirs: half the interface's rate, divided by the buckets that senders are hashed into. It lets a lone sender through
-//!    when others on the same interface flood;
+//!    theirs: half the interface's rate, divided by the buckets that senders are hashed into. It
+//!    lets a lone sender through when others on the same interface flood;
 //! 3. the **total**: what the others leave unused is lent to whoever asks.
 //!
 //! Whatever admits it, the total is charged, and may go into debt for a share; then nothing is lent
