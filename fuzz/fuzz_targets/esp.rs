@@ -4,16 +4,16 @@
 //! changed has four more, for where and how.
 #![no_main]
 
+mod wire;
+
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use client::config::{Config, RouteTable};
 use client::{Capacity, Client, PortFacts};
 use hal::pool::NativePool;
-use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
+use hal::{Pool, TxQueue};
 use libfuzzer_sys::fuzz_target;
 use pal::clock::Nanos;
 use qfp_core::counters::{CounterLayout, CounterTotals};
@@ -22,6 +22,8 @@ use qfp_core::fia::FiaBuilder;
 use qfp_core::isa::Isa;
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 
+use wire::{Coming, Gone, Wire};
+
 const BUFFERS: usize = 512;
 const MAC: [u8; 6] = [2, 0, 0, 0, 1, 0];
 /// Largest inner packet: fits all tunnels.
@@ -29,39 +31,6 @@ const LARGEST: usize = 1300;
 /// Both ports: what stands behind the tunnel, and what the tunnel leads through.
 const LAN: usize = 0;
 const WAN: usize = 1;
-
-/// Frames of a queue.
-type Wire = Arc<Mutex<VecDeque<Vec<u8>>>>;
-
-struct Coming(Wire);
-struct Gone(Wire);
-
-impl RxQueue for Coming {
-    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
-        let mut frames = self.0.lock().expect("no other thread");
-        let count = frames.len().min(64);
-        for frame in frames.drain(..count) {
-            assert!(pool.append(burst, &frame));
-        }
-        *burst.parts().resized = PacketMask::EMPTY;
-        count
-    }
-}
-
-impl TxQueue for Gone {
-    fn tx_burst(
-        &mut self,
-        burst: &mut Burst,
-        select: PacketMask,
-        pool: &mut PoolCache,
-        _: Nanos,
-    ) -> PacketMask {
-        let mut frames = self.0.lock().expect("no other thread");
-        frames.extend(select.into_iter().map(|slot| burst.frame(slot).to_vec()));
-        pool.free(burst, select);
-        select
-    }
-}
 
 /// An SA of many, each with a tunnel of its own: its algorithm and how it is carried.
 #[derive(Clone, Copy)]

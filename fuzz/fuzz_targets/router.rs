@@ -17,6 +17,7 @@ mod peer;
 mod rig;
 #[path = "router/scene.rs"]
 mod scene;
+mod wire;
 
 use std::cell::RefCell;
 

@@ -1,14 +1,14 @@
 //! A router without its ports, and what must hold of it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use client::acl::{Document, Family};
 use client::config::{Config, RouteTable};
 use client::{Capacity, Client, ListEdit, PortFacts};
 use hal::pool::NativePool;
-use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
+use hal::{Pool, PoolCache, TxQueue};
 use pal::clock::Nanos;
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::{FiaBuilder, Kit};
@@ -21,42 +21,11 @@ use qfp_core::uidb::UidbIndex;
 use crate::frames::{LINK, MARK, packet};
 use crate::peer::Peer;
 use crate::scene::{PORTS, WAN, config, is_closed, is_tunnel_mode};
+use crate::wire::{Coming, Gone, Wire};
 
 const BUFFERS: usize = 4096;
 /// Rounds between slow path and walk, at most.
 const ROUNDS: usize = 64;
-
-type Wire = Arc<Mutex<VecDeque<Vec<u8>>>>;
-
-struct Coming(Wire);
-struct Gone(Wire);
-
-impl RxQueue for Coming {
-    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
-        let mut frames = self.0.lock().expect("no other thread");
-        let count = frames.len().min(64);
-        for frame in frames.drain(..count) {
-            assert!(pool.append(burst, &frame));
-        }
-        *burst.parts().resized = PacketMask::EMPTY;
-        count
-    }
-}
-
-impl TxQueue for Gone {
-    fn tx_burst(
-        &mut self,
-        burst: &mut Burst,
-        select: PacketMask,
-        pool: &mut PoolCache,
-        _: Nanos,
-    ) -> PacketMask {
-        let mut frames = self.0.lock().expect("no other thread");
-        frames.extend(select.into_iter().map(|slot| burst.frame(slot).to_vec()));
-        pool.free(burst, select);
-        select
-    }
-}
 
 /// What stays from one input to the next.
 pub(crate) struct Router {
