@@ -63,7 +63,7 @@ fn matched<'a>(
     slot: usize,
 ) -> Option<&'a SpdEntry> {
     let row = first_match(vector, side, Feature::Spd, slot)?;
-    let entry = tables.view::<SpdEntry>(table_kind::ESP_POLICIES).get(row as usize)?;
+    let entry = tables.view(table_kind::ESP_POLICIES).get(row as usize)?;
     lcore.counters.rule(entry.rule, u64::from(vector.burst.lens()[slot & 63]));
     Some(entry)
 }

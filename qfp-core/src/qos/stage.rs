@@ -5,7 +5,7 @@ use hal::PacketMask;
 use crate::acl::{AclTables, Feature, NO_MATCH, Side};
 use crate::packet::{DropReason, Vector};
 use crate::qos::police::{Colour, NO_POLICER, Policers};
-use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark, QosSettings};
+use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
 
@@ -56,8 +56,8 @@ impl Step for QosAct {
 /// Applies the policy whose first class is `first`: classes without policers at once, and
 /// packets that meet policers in the order in which they came, since classes may share a parent's.
 fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, first: u32) {
-    let classes = lcore.tables.view::<ClassRow>(table_kind::QOS_CLASSES);
-    let settings = lcore.tables.view::<QosSettings>(table_kind::QOS_SETTINGS);
+    let classes = lcore.tables.view(table_kind::QOS_CLASSES);
+    let settings = lcore.tables.view(table_kind::QOS_SETTINGS);
     let accounting = settings.first().copied().unwrap_or_default().accounting();
     let class_of = |result: u32| match result {
         NO_MATCH => None,
