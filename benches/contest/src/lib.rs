@@ -1,6 +1,6 @@
 //! What the benchmarks share.
 //!
-//! - [`bench`]: the one shape of a bench's `main`
+//! - [`bench()`]: the one shape of a bench's `main`
 //! - [`Cycles`], [`criterion()`]: criterion in cycles of the time stamp counter, for what is
 //!   measured against its own past
 //! - [`thread_ns`], [`Spread`], [`results`]: for contests, whose contestants take turns in one run
