@@ -116,9 +116,7 @@ impl<'a> Tables<'a> {
         };
         let found = rows.map_err(|error| TableError::View { name, error })?.len();
         match *need {
-            Need::Rows(wanted) if found < wanted => {
-                Err(TableError::TooFew { name, found, wanted })
-            }
+            Need::Rows(wanted) if found < wanted => Err(TableError::TooFew { name, found, wanted }),
             _ => Ok(()),
         }
     }

@@ -43,7 +43,7 @@ impl Step for QosAct {
             };
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
             rest -= same;
-            let bindings = bindings.bindings(uidb);
+            let Some(bindings) = bindings.bindings(uidb) else { continue };
             let first = match self.side {
                 Side::In => bindings.classes_in,
                 Side::Out => bindings.classes_out,
