@@ -7,12 +7,12 @@
 
 use hal::PacketMask;
 
-use crate::acl::{Classify, Feature, Side, first_match};
+use crate::acl::{Classify, Feature, first_match};
 use crate::isa::Isa;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
-use crate::uidb::{Uidb, UidbIndex, UidbTable};
+use crate::uidb::{Direction, Uidb, UidbIndex, UidbTable};
 
 pal::plain_struct! {
     /// What one entry says. All zeroes lets packets pass.
@@ -56,8 +56,8 @@ impl SpdEntry {
 
 /// What becomes of a packet: as the entry says that it has matched, which is counted, and no
 /// further when that entry is missing.
-fn matched(lcore: &Lcore<'_>, vector: &Vector, side: Side, slot: usize) -> SpdEntry {
-    let Some(row) = first_match(vector, side, Feature::Spd, slot) else {
+fn matched(lcore: &Lcore<'_>, vector: &Vector, direction: Direction, slot: usize) -> SpdEntry {
+    let Some(row) = first_match(vector, direction, Feature::Spd, slot) else {
         return SpdEntry::default();
     };
     let entries = lcore.tables.view(table_kind::ESP_POLICIES);
@@ -76,7 +76,7 @@ impl SpdIn {
     /// The row with the kernels of `isa`.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self(Classify::new(Side::In, isa))
+        Self(Classify::new(Direction::In, isa))
     }
 }
 
@@ -86,7 +86,7 @@ impl Step for SpdIn {
         let select = select - vector.opened;
         self.0.process(lcore, vector, select);
         for slot in select {
-            match matched(lcore, vector, Side::In, slot).action {
+            match matched(lcore, vector, Direction::In, slot).action {
                 SpdEntry::PROTECT => vector.drop(slot, DropReason::SpdUnprotected),
                 SpdEntry::DISCARD => vector.drop(slot, DropReason::SpdDiscard),
                 _ => {}
@@ -105,7 +105,7 @@ impl SpdOut {
     /// The row with the kernels of `isa`.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self(Classify::new(Side::Out, isa))
+        Self(Classify::new(Direction::Out, isa))
     }
 }
 
@@ -117,7 +117,7 @@ impl Step for SpdOut {
         self.0.process(lcore, vector, select);
         let uidbs = UidbTable::open(&lcore.tables);
         for slot in select {
-            let entry = matched(lcore, vector, Side::Out, slot);
+            let entry = matched(lcore, vector, Direction::Out, slot);
             match entry.action {
                 SpdEntry::PROTECT => {
                     let interface = UidbIndex(entry.interface);
