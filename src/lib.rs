@@ -1,6 +1,6 @@
 //! A packet forwarding engine with a readable order of operations.
 //!
-//! Link this crate to build a forwarder of your own; `examples/l3fwd` is one, and
+//! Link this crate to build a forwarder of your own; `l3fwd` is one, and
 //! `examples/custom_feature.rs` adds a feature to it in 40 lines.
 //!
 //! - [`Forwarder`]: a configuration, ports and an order of operations, ready to run

@@ -55,9 +55,10 @@ pub(crate) struct Parts {
     pub(crate) buffers: Option<usize>,
 }
 
-/// A forwarder that runs.
+/// A forwarder that runs, and is stopped when it is dropped.
 pub(crate) struct Started {
-    run: Run,
+    /// None once it has ended.
+    run: Option<Run>,
     stop: StopFlag,
     links: Links,
     pool: Pool,
@@ -190,7 +191,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         Run::Live { lcores, control }
     };
     Ok(Started {
-        run,
+        run: Some(run),
         stop,
         links,
         pool,
@@ -350,7 +351,7 @@ impl Started {
         // Should nobody wait for the answer any more, nobody misses it.
         let command: Command = Box::new(move |control| drop(answer.send(question(control))));
         self.commands.send(command).ok()?;
-        if let Run::Live { control, .. } = &self.run {
+        if let Some(Run::Live { control, .. }) = &self.run {
             control.thread().unpark();
         }
         answered.recv().ok()
@@ -370,33 +371,46 @@ impl Started {
 
     pub(crate) fn is_finished(&self) -> bool {
         match &self.run {
-            Run::Live { lcores, .. } => lcores.is_finished(),
-            Run::Virtual(lcores) => lcores.is_finished(),
+            Some(Run::Live { lcores, .. }) => lcores.is_finished(),
+            Some(Run::Virtual(lcores)) => lcores.is_finished(),
+            None => true,
         }
     }
 
-    /// Waits for the end; then the queues go first, the ports after them, and the buffers last.
+    /// Waits for the end; see [`Started::close`].
     pub(crate) fn join(mut self) -> Result<(RunReport, Vec<TracedPacket>), RunError> {
-        let engines: Vec<Ppe> = match self.run {
-            Run::Live { lcores, control } => {
+        self.close()
+    }
+
+    /// Waits for the threads. Returns the engines; none if they have ended before.
+    fn end(&mut self) -> Result<Vec<Ppe>, RunError> {
+        match self.run.take() {
+            Some(Run::Live { lcores, control }) => {
                 let engines = lcores.join();
                 // The control thread sees that the lcores have stopped, whatever stopped them.
                 self.stop.stop();
                 control.join().map_err(|_| RunError::Control)?.settle();
-                engines?.into_iter().flatten().collect()
+                Ok(engines?.into_iter().flatten().collect())
             }
-            Run::Virtual(lcores) => {
+            Some(Run::Virtual(lcores)) => {
                 let ended = lcores.join()?.into_iter().flatten();
                 let settle = |(ppe, control): (Ppe, Control)| {
                     control.finish();
                     ppe
                 };
-                ended.map(settle).collect()
+                Ok(ended.map(settle).collect())
             }
-        };
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Waits for the end; then the queues go first, the ports after them, and the buffers last.
+    fn close(&mut self) -> Result<(RunReport, Vec<TracedPacket>), RunError> {
+        let engines = self.end();
+        self.links.stop();
         let mut traces = Vec::new();
         let mut finished = Ok(());
-        for mut ppe in engines {
+        for mut ppe in engines? {
             finished = finished.and(ppe.finish());
             // Packet by packet, and those of all lcores one after the other.
             let mut walks = ppe.take_traces();
@@ -406,13 +420,21 @@ impl Started {
             traces.append(&mut walks);
         }
         let report = self.statistics.report(&self.shared.counts(), &self.links);
-        self.links.stop();
-        for port in self.links.ports().iter_mut() {
+        for mut port in self.links.ports().drain(..) {
             finished = finished.and(port.stop());
         }
-        drop(self.links);
         finished?;
         self.pool.check_complete()?;
         Ok((report, traces))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if self.run.is_some() {
+            // Nobody waits for what it says.
+            drop(self.close());
+        }
     }
 }

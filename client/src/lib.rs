@@ -1,6 +1,6 @@
-//! Control: what the operator says, and how it becomes tables.
+//! Control: how what the operator says becomes tables.
 //!
-//! - [`config`]: the configuration, one typed model with its TOML and route-file front ends
+//! - [`config`], [`acl`], [`mqc`], [`pbr`], [`flowspec`], [`ios`]: what the operator says, of [`lang`]
 //! - [`rib`]: the routes of all sources, and which of them count
 //! - [`ipsec`]: security associations, and what is told of them
 //! - [`rm`]: resource managers, which own numbers and shared objects
@@ -10,17 +10,13 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod acl;
 mod commit;
-pub mod config;
 pub mod ea;
-pub mod flowspec;
-pub mod ios;
 pub mod ipsec;
-pub mod mqc;
-pub mod pbr;
 pub mod rib;
 pub mod rm;
+
+pub use lang::{acl, config, flowspec, ios, mqc, pbr};
 
 pub use commit::{
     Capacity, Client, CommitError, Features, ListEdit, ListError, PortFacts, SaPlace, Usage,

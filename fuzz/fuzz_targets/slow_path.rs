@@ -37,7 +37,7 @@ thread_local! {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let native = POOL.with(|pool| *pool.borrow());
+    let native = POOL.with(|pool| pool.borrow().clone());
     let pool = Pool::Native(native);
     {
         let mut cache = pool.cache(0);

@@ -125,7 +125,7 @@ impl Router {
         let ports = self.config.ports.len();
         let mut feeds: Vec<Feed> = (0..ports).map(|_| Feed::default()).collect();
         let mut fed = 0;
-        let pool = Pool::Native(self.pool);
+        let pool = Pool::Native(self.pool.clone());
         let mut work = Vec::new();
         let mut cache = pool.cache(0);
         while let Some((head, tail)) = rest.split_first_chunk::<2>()

@@ -107,7 +107,7 @@ impl Router {
         );
         let kit = Kit { isa: isa.or_lower(), lpts: Arc::new(lpts) };
         let (coming, gone) = <([Wire; PORTS], [Wire; PORTS])>::default();
-        let pool = Pool::Native(self.pool);
+        let pool = Pool::Native(self.pool.clone());
         let mut ppe = Ppe::new(PpeParts {
             lcore: 0,
             fia: fia.build_with(&kit),

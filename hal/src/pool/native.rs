@@ -1,7 +1,9 @@
 //! Native buffers: a header, headroom, the frame, and slack, at a fixed stride in one mapping.
 #![expect(unsafe_code, reason = "buffers are handed out by address")]
 
-use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
@@ -22,20 +24,59 @@ const HUGE_PAGE: usize = 2 << 20;
 /// What stands in front of every native buffer.
 #[repr(C)]
 struct Header {
-    home: &'static Home,
+    home: NonNull<Home>,
     frame_room: usize,
 }
 
-/// What all caches share. Lives until the process ends, because a packet may be dropped anywhere.
+/// What all caches share, and the memory of the buffers.
 struct Home {
     total: usize,
     free: ArrayQueue<usize>,
+    memory: NonNull<u8>,
+    layout: Layout,
 }
 
-/// A pool of native buffers. Its memory stays until the process ends.
-#[derive(Clone, Copy)]
+impl Drop for Home {
+    fn drop(&mut self) {
+        // SAFETY: as it was allocated; every buffer is back, and nobody takes one any more.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+/// A home, while somebody can take buffers from it. The last one gives the memory back, if all
+/// buffers are there; packets that outlive it may be dropped anywhere, and keep it for good.
+struct Open(NonNull<Home>);
+
+// SAFETY: a home is shared by reference only, and what changes in it is a queue for many threads.
+unsafe impl Send for Open {}
+// SAFETY: as above.
+unsafe impl Sync for Open {}
+
+impl std::ops::Deref for Open {
+    type Target = Home;
+
+    #[inline]
+    fn deref(&self) -> &Home {
+        // SAFETY: it is freed by the drop of this value at the earliest.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A buffer that can be taken out has been put in to the end, whoever did that.
+        if (0..self.total).all(|_| self.free.pop().is_some()) {
+            // SAFETY: it comes from a box; no handle is left, and no buffer that would name it.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+/// A pool of native buffers; clones share it. Its memory goes with the last clone and cache, or
+/// stays if packets outlive them.
+#[derive(Clone)]
 pub struct NativePool {
-    home: &'static Home,
+    home: Arc<Open>,
 }
 
 impl NativePool {
@@ -60,18 +101,16 @@ impl NativePool {
         let refused = || PortError::NoMemory { what: format!("{total} packet buffers"), bytes };
         let layout = Layout::from_size_align(bytes, HUGE_PAGE).map_err(|_| refused())?;
         // SAFETY: the layout has a non-zero size.
-        let memory = unsafe { alloc_zeroed(layout) };
-        if memory.is_null() {
-            return Err(refused());
-        }
+        let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
         // SAFETY: the range was just allocated. Refusal is harmless: small pages work too.
-        unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
-        let home: &'static Home = Box::leak(Box::new(Home { total, free: ArrayQueue::new(total) }));
+        unsafe { libc::madvise(memory.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        let home = Home { total, free: ArrayQueue::new(total), memory, layout };
+        let home = Arc::new(Open(NonNull::from(Box::leak(Box::new(home)))));
         for index in 0..total {
             // SAFETY: `index * stride` lies inside the allocation.
-            let buf = unsafe { memory.add(index * stride) };
+            let buf = unsafe { memory.as_ptr().add(index * stride) };
             // SAFETY: as above, aligned to 64, and nobody else knows the buffer yet.
-            unsafe { buf.cast::<Header>().write(Header { home, frame_room }) };
+            unsafe { buf.cast::<Header>().write(Header { home: home.0, frame_room }) };
             let _ = home.free.push(buf as usize);
         }
         Ok(Self { home })
@@ -80,7 +119,7 @@ impl NativePool {
     /// A handle with a cache for one thread.
     #[must_use]
     pub fn cache(&self) -> NativeCache {
-        NativeCache { home: self.home, local: Vec::with_capacity(CACHE) }
+        NativeCache { home: Arc::clone(&self.home), local: Vec::with_capacity(CACHE) }
     }
 
     /// Buffers in the shared free list; caches hold more.
@@ -98,7 +137,7 @@ impl NativePool {
 
 /// One thread's stock of native buffers.
 pub struct NativeCache {
-    home: &'static Home,
+    home: Arc<Open>,
     local: Vec<usize>,
 }
 
@@ -176,9 +215,9 @@ impl Drop for NativeCache {
     }
 }
 
-fn header(buf: RawBuf) -> &'static Header {
+fn header<'a>(buf: RawBuf) -> &'a Header {
     // SAFETY: `buf` is the address of a native buffer, whose header was written when the pool was
-    // made, is never written again, and stays until the process ends.
+    // made, is never written again, and stays as long as the buffer is somebody's.
     unsafe { &*buf.cast::<Header>() }
 }
 
@@ -199,8 +238,10 @@ pub(super) fn frame_start(buf: RawBuf) -> *mut u8 {
 /// # Safety
 /// The caller is the buffer's only owner and forgets it.
 pub(super) unsafe fn free_one(buf: RawBuf) {
+    // SAFETY: the home stays as long as one of its buffers is somebody's: until this push has ended.
+    let home = unsafe { header(buf).home.as_ref() };
     // The queue has a place for every buffer there is.
-    let _ = header(buf).home.free.push(buf as usize);
+    let _ = home.free.push(buf as usize);
 }
 
 #[cfg(test)]
@@ -221,6 +262,15 @@ mod tests {
         drop(packet);
         drop(cache);
         assert_eq!(pool.free_count(), 100);
+    }
+
+    #[test]
+    fn packets_may_outlive_their_pool() {
+        let pool = NativePool::new(8, 64);
+        let mut cache = crate::PoolCache::Native(pool.cache());
+        let packet = cache.packet(b"late").unwrap();
+        drop((pool, cache));
+        assert_eq!(packet.frame(), b"late");
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn random_packets_meet_random_policies_as_rfc_4301_and_the_documented_order_say(
     let (mut packets, mut kinds) = (0, HashMap::new());
     let routers = std::env::var("QFP_ORACLE_ROUTERS").ok().and_then(|count| count.parse().ok());
     for seed in 0..routers.unwrap_or(ROUTERS) {
-        packets += run(seed, pool, &mut kinds);
+        packets += run(seed, pool.clone(), &mut kinds);
     }
     // A test in which next to nothing happens would find nothing.
     let kind = |wanted: fn(&End) -> bool| {

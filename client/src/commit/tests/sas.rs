@@ -12,7 +12,7 @@ use super::world::{TINY, World, address, facts, interfaces, route, via};
 use crate::Capacity;
 use crate::config::{Config, ConfiguredSa, KeySource, Origin, RouteTable, Target, Tunnel};
 use crate::ea::IpsecError;
-use crate::ipsec::{Direction, Lifetime, Mark, Marks, Sa, SaEvent, Secret};
+use crate::ipsec::{Direction, Lifetime, Mark, MarkId, Marks, Sa, SaEvent, Secret};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -281,7 +281,7 @@ fn a_key_whose_numbers_are_used_up_is_refused() {
         let mut marks = Marks::default();
         let mut config = config();
         config.ipsec.sas[0].sa.esn = esn;
-        let id = config.ipsec.sas[0].sa.mark_id().unwrap();
+        let id = MarkId::of_sa(&config.ipsec.sas[0].sa).unwrap();
         marks.write(&[(id, Mark::reserved(used))]).unwrap();
         let mut world = World::new(&TINY);
         world.client.keep_marks(marks);

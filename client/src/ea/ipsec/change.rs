@@ -187,7 +187,7 @@ impl IpsecAgent {
         if like.is_none() {
             self.order += 1;
         }
-        let id = sa.mark_id();
+        let id = MarkId::of_sa(&sa);
         Ok(Installed { sa, held, id, uidb, order, since, told, moved_to, mark })
     }
 

@@ -28,12 +28,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use self::store::Store;
 use self::syncer::Syncer;
-use super::Direction;
-use super::key::Secret;
+use super::{Direction, Sa, Secret};
 
 /// What a key is used for, without saying what it is: half of a hash of it.
 ///
@@ -44,13 +41,14 @@ pub(crate) struct MarkId(u128);
 
 impl MarkId {
     pub(crate) fn of(direction: Direction, key: &Secret) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"qfp sequence marks\0");
-        hash.update(direction.name());
-        hash.update(b"\0");
-        hash.update(key.bytes());
-        let hash = hash.finalize();
-        Self(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
+        let purpose = format!("qfp sequence marks\0{}\0", direction.name());
+        Self(key.fingerprint(purpose.as_bytes()))
+    }
+
+    /// Of an SA; none if nothing of it outlives the process.
+    pub(crate) fn of_sa(sa: &Sa) -> Option<Self> {
+        let has_mark = sa.direction == Direction::Out || sa.replay_window != 0;
+        (sa.lasting && has_mark).then(|| Self::of(sa.direction, &sa.key))
     }
 }
 
@@ -259,20 +257,4 @@ impl Marks {
         let unwritable = |source| self.store.as_ref().map(|store| store.unwritable(source));
         Some(outcome.or_else(|source| unwritable(source).map_or(Ok(()), Err)))
     }
-}
-
-/// Where marks are kept if nobody says another place: the variable `QFP_STATE_DIR`, else
-/// `/var/lib/qfp`; for who is not root, `qfp` in `XDG_STATE_HOME`, else `~/.local/state/qfp`.
-#[must_use]
-pub fn default_state_dir() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(said) = variable("QFP_STATE_DIR") {
-        return said.into();
-    }
-    let own = || {
-        let home = || Some(Path::new(&variable("HOME")?).join(".local/state"));
-        Some(variable("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?.join("qfp"))
-    };
-    let own = if nix::unistd::geteuid().is_root() { None } else { own() };
-    own.unwrap_or_else(|| PathBuf::from("/var/lib/qfp"))
 }

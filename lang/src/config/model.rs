@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use super::state_dir::default_state_dir;
 use super::{Definitions, Ipsec, LptsConfig, MacAddr, NeighbourLimits, Origin, Punt, Qos};
 use crate::acl::{AccessList, Document, Family};
-use crate::ipsec::default_state_dir;
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
 use qfp_core::qos::police::BitsPerSecond;
@@ -64,8 +64,8 @@ impl Config {
     }
 
     /// The folder of the sequence numbers that are not to be used again: the one that `[ipsec]`
-    /// names, else [that of the machine](default_state_dir), wherever this was read from. None
-    /// without SAs.
+    /// names; else the variable `QFP_STATE_DIR`, else `/var/lib/qfp`; for who is not root, `qfp` in
+    /// `XDG_STATE_HOME`, else `~/.local/state/qfp`. None without SAs.
     #[must_use]
     pub fn state_dir(&self) -> Option<PathBuf> {
         let has_keys = !self.ipsec.sas.is_empty();

@@ -7,7 +7,7 @@ use qfp_core::crypto::Algorithm;
 use qfp_core::ipsec::{DontFragment, Dscp, Mode};
 
 use super::*;
-use crate::ipsec::{Direction, Lifetime};
+use crate::ipsec::{Direction, Lifetime, Secret};
 
 /// A tunnel with an SA each way, and a policy with another pair.
 const TUNNEL: &str = r#"
@@ -113,7 +113,7 @@ fn everything_about_ipsec_is_read_and_bound_to_who_uses_it() {
     assert_eq!((out.dscp, out.df, out.ecn), (Dscp::Set(46), DontFragment::Set, false));
     let soft = Lifetime { bytes: Some(1000), packets: None, seconds: Some(3600) };
     assert_eq!((out.soft, out.hard.packets, out.esn), (soft, Some(9), false));
-    assert_eq!((out.key.bytes(), out.lasting), (&[1; 20][..], true));
+    assert_eq!((&out.key, out.lasting), (&Secret::new(&[1; 20]), true));
     assert_eq!(out.interface.as_deref(), Some("tunnel0"));
     assert_eq!((within.udp, within.esn, within.replay_window), (Some((4500, 4501)), true, 1024));
     assert_eq!((within.interface.as_deref(), within.selector), (Some("tunnel0"), None));

@@ -35,7 +35,7 @@ pub use nlri::NlriError;
 pub use operator::{BitTest, Bitmask, Comparison, NoTerms, Numeric, Operator, Term, Terms, Width};
 pub use prefix::{BadPattern, Ipv6Pattern, Prefix};
 pub use rate::{RateUnit, TrafficRate};
-pub use table::{FlowTable, RuleId};
+pub use table::{FlowTable, RuleId, TableFull};
 
 /// One rule: what it matches, and what happens to that.
 #[derive(Clone, Debug, PartialEq)]

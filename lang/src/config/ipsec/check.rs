@@ -8,7 +8,7 @@ use qfp_core::ipsec::{Mode, SaError};
 use super::{ANY_PORT, IpsecProblem, KeySource, NEIGHBOUR_DISCOVERY, SpdAction, SpdEntry};
 use crate::config::validate::{check_range, is_name};
 use crate::config::{Config, ConfigError, InterfaceKind, Interfaces, MTU, Origin};
-use crate::ipsec::{Direction, Sa, SaProblem};
+use crate::ipsec::{Direction, KeyId, Sa, SaProblem};
 
 /// Protocols with names of their own.
 const PROTOCOLS: [(&str, u8); 11] = [
@@ -84,7 +84,7 @@ impl Config {
     fn check_sas(&self, interfaces: &Interfaces<'_>) -> Result<(), ConfigError> {
         let mut names: HashMap<&str, &Origin> = HashMap::new();
         let mut spis = HashMap::new();
-        let mut keys: HashMap<&[u8], &str> = HashMap::new();
+        let mut keys: HashMap<KeyId, &str> = HashMap::new();
         let addresses = interfaces.all().iter().flat_map(|one| one.addresses());
         let ours: HashSet<IpAddr> = addresses.map(ipnet::IpNet::addr).collect();
         for configured in &self.ipsec.sas {
@@ -101,7 +101,7 @@ impl Config {
                 let place = origin.at(key_of(&problem, &configured.key));
                 IpsecProblem::Sa { sa: name(), problem }.at(place)
             })?;
-            if let Some(other) = keys.insert(sa.key.bytes(), &sa.name) {
+            if let Some(other) = keys.insert(sa.key_id(), &sa.name) {
                 let problem = IpsecProblem::SameKey { sa: name(), other: other.to_owned() };
                 return Err(problem.at(origin.at(configured.key.key())));
             }

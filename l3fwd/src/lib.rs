@@ -1,6 +1,8 @@
 //! A router: IPv4 and IPv6 between ports of any kind.
 //!
-//! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest.
+//! `l3fwd --help` says how to call it; README.md and docs/configuration.md say the rest. A library,
+//! so that `cargo run --example l3fwd` and the binary are one program.
+#![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
@@ -35,7 +37,9 @@ const FAILURE: u8 = 1;
 /// How often the live table is looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-fn main() -> ExitCode {
+/// Runs the command line of this process to its end.
+#[must_use]
+pub fn main() -> ExitCode {
     let mut log = Log::to_stderr();
     let done = match Args::from_command_line() {
         Ok(Some(args)) => run(&args, &mut log),

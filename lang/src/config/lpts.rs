@@ -198,7 +198,7 @@ impl LptsConfig {
     }
 
     /// What the rows of the fast path know types by; `table` gives the number of a VRF's table.
-    pub(crate) fn lpts(&self, table: impl Fn(Option<&str>) -> TableId) -> Lpts {
+    pub fn lpts(&self, table: impl Fn(Option<&str>) -> TableId) -> Lpts {
         let mut lpts = Lpts::default();
         for LptsPeer { service, address, trust, vrf, .. } in &self.peers {
             lpts.set_peer(*service, table(vrf.as_deref()), *address, *trust);

@@ -7,7 +7,6 @@ use qfp_core::ipsec::{
 };
 use qfp_core::uidb::{TableId, UidbIndex};
 
-use super::MarkId;
 use super::key::{KeyId, Secret, SecretError};
 
 /// Packets that an SA is for.
@@ -86,9 +85,8 @@ pub struct Sa {
     /// What inner packets must be. Inbound.
     pub selector: Option<Selector>,
     /// Whether the key may be used again when this process is gone, as configured keys are: then
-    /// the sequence numbers that are used with it, or accepted by its window, are noted
-    /// ([`Marks`](super::Marks)). Keys that an exchange has made for this time only need none of
-    /// this.
+    /// the sequence numbers that are used with it, or accepted by its window, are noted. Keys that
+    /// an exchange has made for this time only need none of this.
     pub lasting: bool,
 }
 
@@ -121,17 +119,17 @@ pub enum SaProblem {
 
 /// Rows of an SA, and what numbers mean in them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RowNumbers {
+pub struct RowNumbers {
     /// Row of the keys, and of the states.
-    pub(crate) state: u32,
+    pub state: u32,
     /// First word of the replay window.
-    pub(crate) replay: u32,
+    pub replay: u32,
     /// Table of the outer packet.
-    pub(crate) table: TableId,
+    pub table: TableId,
     /// The interface.
-    pub(crate) interface: UidbIndex,
+    pub interface: UidbIndex,
     /// When it was installed, nanoseconds of the vectors' clock, if that is known.
-    pub(crate) installed: Option<u64>,
+    pub installed: Option<u64>,
 }
 
 impl Sa {
@@ -206,22 +204,22 @@ impl Sa {
     }
 
     /// What its key is told from others by.
-    pub(crate) fn key_id(&self) -> KeyId {
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
         KeyId::of(&self.key)
     }
 
-    /// What its mark is found by; none if nothing of it outlives the process.
-    pub(crate) fn mark_id(&self) -> Option<MarkId> {
-        let has_mark = self.direction == Direction::Out || self.replay_window != 0;
-        (self.lasting && has_mark).then(|| MarkId::of(self.direction, &self.key))
-    }
-
     /// The highest sequence number that it may send, or that may be sent to it.
-    pub(crate) const fn last_number(&self) -> u64 {
+    #[must_use]
+    pub const fn last_number(&self) -> u64 {
         if self.esn { u64::MAX - 1 } else { u32::MAX as u64 }
     }
 
-    pub(crate) fn outbound(&self, rows: RowNumbers) -> Result<OutboundSa, SaError> {
+    /// Its row, if it is outbound.
+    ///
+    /// # Errors
+    /// The data plane refuses it.
+    pub fn outbound(&self, rows: RowNumbers) -> Result<OutboundSa, SaError> {
         OutboundSa::new(&OutboundConfig {
             spi: self.spi,
             mode: self.mode,
@@ -241,7 +239,11 @@ impl Sa {
         })
     }
 
-    pub(crate) fn inbound(&self, rows: RowNumbers) -> Result<InboundSa, SaError> {
+    /// Its row, if it is inbound.
+    ///
+    /// # Errors
+    /// The data plane refuses it.
+    pub fn inbound(&self, rows: RowNumbers) -> Result<InboundSa, SaError> {
         InboundSa::new(&InboundConfig {
             spi: self.spi,
             mode: self.mode,
@@ -272,7 +274,8 @@ impl Lifetime {
     }
 
     /// When it ends by time, if it began at `since`; nanoseconds.
-    pub(crate) fn end(&self, since: u64) -> Option<u64> {
+    #[must_use]
+    pub fn end(&self, since: u64) -> Option<u64> {
         let seconds = self.seconds?;
         Some(since.saturating_add(seconds.saturating_mul(1_000_000_000)))
     }

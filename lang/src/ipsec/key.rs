@@ -15,12 +15,13 @@ pub struct Secret(Arc<Zeroizing<Box<[u8]>>>);
 
 /// Who a key is, without saying what it is: half of a hash of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct KeyId(u128);
+pub struct KeyId(u128);
 
 impl KeyId {
-    pub(crate) fn of(key: &Secret) -> Self {
-        let hash = Sha256::new().chain_update(b"qfp key\0").chain_update(key.bytes()).finalize();
-        Self(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
+    /// Of a key, whatever it is used for.
+    #[must_use]
+    pub fn of(key: &Secret) -> Self {
+        Self(key.fingerprint(b"qfp key\0"))
     }
 }
 
@@ -86,7 +87,10 @@ impl Secret {
     }
 
     /// Checks that it is as long as `algorithm` wants, and that none of its parts is zero.
-    pub(crate) fn check(&self, algorithm: Algorithm) -> Result<(), SecretError> {
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn check(&self, algorithm: Algorithm) -> Result<(), SecretError> {
         let (cipher, auth) = (algorithm.cipher_key_len(), algorithm.auth_key_len());
         if cipher + auth != self.bytes().len() {
             return Err(self.length(algorithm));
@@ -99,7 +103,10 @@ impl Secret {
     }
 
     /// Fills the row of the data plane.
-    pub(crate) fn fill(&self, algorithm: Algorithm, row: &mut SaKey) -> Result<(), SecretError> {
+    ///
+    /// # Errors
+    /// The key is none for `algorithm`.
+    pub fn fill(&self, algorithm: Algorithm, row: &mut SaKey) -> Result<(), SecretError> {
         self.check(algorithm)?;
         let (cipher, auth) = self.bytes().split_at(algorithm.cipher_key_len());
         let filled = if cipher.is_empty() {
@@ -115,7 +122,14 @@ impl Secret {
         SecretError::Length { algorithm, wants, given: self.bytes().len() }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Half of the SHA-256 of `purpose` and the key: what tells it from others, and not what it is.
+    #[must_use]
+    pub fn fingerprint(&self, purpose: &[u8]) -> u128 {
+        let hash = Sha256::new().chain_update(purpose).chain_update(self.bytes()).finalize();
+        hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half))
+    }
+
+    fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

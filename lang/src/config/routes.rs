@@ -143,7 +143,7 @@ impl RouteTable {
     }
 
     /// Where a prefix leads.
-    pub(crate) fn targets(&self, prefix: IpNet) -> impl Iterator<Item = &Target> {
+    pub fn targets(&self, prefix: IpNet) -> impl Iterator<Item = &Target> {
         let paths: Vec<u32> = match prefix {
             IpNet::V4(net) => paths_of(&self.ipv4, net),
             IpNet::V6(net) => paths_of(&self.ipv6, net),

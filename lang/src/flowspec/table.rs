@@ -1,10 +1,9 @@
 //! All rules in their order, each with a number that it keeps.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Actions, Components, Family, FlowSpec, Header};
-use crate::rm::{Exhausted, Numbers};
 
 /// The number of a rule, for its counters. It stays as long as the rule is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,14 +13,21 @@ pub struct RuleId(pub u32);
 #[derive(Clone, Debug)]
 pub struct FlowTable {
     rules: BTreeMap<Components, (RuleId, Actions)>,
-    ids: Numbers,
+    released: BTreeSet<u32>,
+    next: u32,
+    capacity: u32,
 }
+
+/// All rules that there may be are announced, or withdrawn and not yet released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("all {0} flow specifications are in use")]
+pub struct TableFull(pub u32);
 
 impl FlowTable {
     /// A table for up to `capacity` rules, which are numbered from 0.
     #[must_use]
     pub fn new(capacity: u32) -> Self {
-        Self { rules: BTreeMap::new(), ids: Numbers::new("flow specifications", 0, capacity) }
+        Self { rules: BTreeMap::new(), released: BTreeSet::new(), next: 0, capacity }
     }
 
     /// Adds a rule, or gives the rule that matches the same other actions and keeps its number.
@@ -29,7 +35,7 @@ impl FlowTable {
     ///
     /// # Errors
     /// The rule is new, and the table is full.
-    pub fn announce(&mut self, spec: FlowSpec) -> Result<RuleId, Exhausted> {
+    pub fn announce(&mut self, spec: FlowSpec) -> Result<RuleId, TableFull> {
         match self.rules.entry(spec.components) {
             Entry::Occupied(mut entry) => {
                 let (id, actions) = entry.get_mut();
@@ -37,9 +43,12 @@ impl FlowTable {
                 Ok(*id)
             }
             Entry::Vacant(entry) => {
-                let id = RuleId(self.ids.take()?);
-                entry.insert((id, spec.actions));
-                Ok(id)
+                let unused = || (self.next < self.capacity).then_some(self.next);
+                let id = self.released.pop_first().or_else(unused);
+                let id = id.ok_or(TableFull(self.capacity))?;
+                self.next = self.next.max(id + 1);
+                entry.insert((RuleId(id), spec.actions));
+                Ok(RuleId(id))
             }
         }
     }
@@ -53,7 +62,7 @@ impl FlowTable {
 
     /// Frees the number of a rule that was withdrawn. No lcore may count on it any more.
     pub fn release(&mut self, id: RuleId) {
-        self.ids.give(id.0);
+        self.released.insert(id.0);
     }
 
     /// The rules of `family` in the order in which they are looked at.

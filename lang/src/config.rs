@@ -28,6 +28,7 @@ mod read;
 mod recursion;
 mod routes;
 mod secret_file;
+mod state_dir;
 mod table;
 mod texts;
 mod validate;

@@ -1,0 +1,5 @@
+//! The program `l3fwd`.
+
+fn main() -> std::process::ExitCode {
+    l3fwd::main()
+}
