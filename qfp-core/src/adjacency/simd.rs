@@ -332,7 +332,9 @@ unsafe fn any_header(
     let next = vector.next_ttl[i];
     let is_ipv4 = vector.ipv4.contains(slot);
     // A step may have cut the frame since its header was read.
-    let Some(behind) = vector.burst.lens()[i].checked_sub(u16::from(l3_offset)) else { return false };
+    let Some(behind) = vector.burst.lens()[i].checked_sub(u16::from(l3_offset)) else {
+        return false;
+    };
     let Some(longer) = behind.checked_add(u16::from(len)) else { return false };
     let data = vector.burst.data_ptrs()[i];
     // SAFETY: the network header is inside the frame; `len` is at most `REWRITE_MAX`, which is

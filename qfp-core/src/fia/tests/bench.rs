@@ -357,7 +357,9 @@ impl Walker {
             assert!(self.cache.append(&mut self.vector.burst, frame));
         }
         for slot in moved & PacketMask::first(frames.len()) {
-            assert!(self.vector.burst.move_start(slot, -1) && self.vector.burst.move_start(slot, 1));
+            assert!(
+                self.vector.burst.move_start(slot, -1) && self.vector.burst.move_start(slot, 1)
+            );
         }
         self.vector.begin(source, Nanos::from_secs(1));
     }
