@@ -34,7 +34,7 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -194,8 +194,11 @@ impl SlowPath {
     }
 
     /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the
-    /// router's now, are forgotten; what waited for them is dropped.
+    /// router's now, are forgotten; what waited for them is dropped, and so is what waits in a
+    /// routing table that no interface is in any more: its number may become another one's.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
+        let tables: HashSet<TableId> = interfaces.iter().map(|link| link.table).collect();
+        let keep = |table| table == TableId::GLOBAL || tables.contains(&table);
         self.interfaces = Interfaces::new(interfaces);
         self.path_mtus.clear();
         let mut step = Step::new(Nanos::ZERO, &self.limits, &mut self.counters);
@@ -205,6 +208,7 @@ impl SlowPath {
                 self.neighbours.remove(&mut step, key, SlowDrop::InterfaceRemoved);
             }
         }
+        self.neighbours.retain_tables(&mut step, keep);
         let interfaces = &self.interfaces;
         self.neighbours.retain_links(|uidb| interfaces.get(uidb).is_some());
         for shares in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
@@ -212,6 +216,7 @@ impl SlowPath {
         }
         let events = step.into_events();
         self.discard(events, actions);
+        self.counters.reassemblies_given_up += self.reassembly.retain_tables(keep);
     }
 
     /// Says which interfaces stand for entries of security policies, and what their networks on our

@@ -73,6 +73,8 @@ named! {
         NoBuffer,
         /// Its interface was taken away while it waited.
         InterfaceRemoved,
+        /// Its routing table was taken away while it waited.
+        TableRemoved,
         /// It waited when the run ended.
         RunEnded,
         /// Nothing here takes packets of this cause.

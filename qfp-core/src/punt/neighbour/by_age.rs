@@ -69,6 +69,18 @@ impl<T> ByAge<T> {
         self.links.get(&link).map_or(0, BTreeMap::len)
     }
 
+    /// Takes out what `gone` says, each thing with its link and number. O(n).
+    pub(super) fn extract(&mut self, gone: impl Fn(&T) -> bool) -> Vec<(UidbIndex, u64, T)> {
+        let mut out = Vec::new();
+        for (link, things) in &mut self.links {
+            let of_link = things.extract_if(.., |_, thing| gone(thing));
+            out.extend(of_link.map(|(number, thing)| (*link, number, thing)));
+        }
+        self.links.retain(|_, things| !things.is_empty());
+        self.len -= out.len();
+        out
+    }
+
     /// Takes out everything.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
         self.len = 0;

@@ -10,7 +10,7 @@ use super::{Entry, Event, Key, Kind, Neighbours, State, Step};
 use crate::packet::PuntedPacket;
 use crate::punt::counters::SlowDrop;
 use crate::punt::limit::Limits;
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 
 impl Kind {
     fn of(state: State) -> Option<Self> {
@@ -150,6 +150,21 @@ impl Neighbours {
         let numbers = self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held));
         let numbers = numbers.unwrap_or_default().into_iter();
         numbers.filter_map(|number| Some(self.held.remove(key.0, number)?.1)).collect()
+    }
+
+    /// Discards the packets that wait in another table than `keep` says.
+    pub(in crate::punt) fn retain_tables(
+        &mut self,
+        step: &mut Step<'_>,
+        keep: impl Fn(TableId) -> bool,
+    ) {
+        let gone = self.held.extract(|(_, packet)| !keep(packet.table));
+        for (link, gone, (address, packet)) in gone {
+            if let Some(entry) = self.entries.get_mut(&(link, address)) {
+                entry.held.retain(|number| *number != gone);
+            }
+            step.events.push(Event::Discarded([packet].into(), SlowDrop::TableRemoved));
+        }
     }
 
     /// Everything that waits, taken out.

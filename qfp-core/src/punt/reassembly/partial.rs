@@ -56,14 +56,16 @@ impl Partial {
         self.bytes + self.pieces.len() * OVERHEAD + first
     }
 
-    /// Adds a fragment, unless it has come before.
+    /// Whether a fragment has come before.
+    pub(super) fn has(&self, piece: &Piece<'_>) -> bool {
+        self.pieces.get(&piece.offset).is_some_and(|known| known[..] == *piece.data)
+    }
+
+    /// Adds a fragment that has not come before.
     ///
     /// Fragments that overlap are an attack, and end the datagram (RFC 5722; RFC 1858 for IPv4).
     pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<(), SlowDrop> {
         let (start, end) = (piece.offset, piece.offset + piece.data.len());
-        if self.pieces.get(&start).is_some_and(|known| known[..] == *piece.data) {
-            return Ok(());
-        }
         let before = self.pieces.range(..end).next_back();
         let overlaps = before.is_some_and(|(at, known)| at + known.len() > start);
         let furthest = self.pieces.last_key_value().map_or(0, |(at, known)| at + known.len());

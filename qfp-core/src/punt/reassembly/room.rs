@@ -13,7 +13,7 @@ use super::{First, Key, Piece};
 use crate::punt::counters::SlowDrop;
 use crate::punt::limit::Limits;
 use crate::punt::shares::prefix;
-use crate::uidb::UidbIndex;
+use crate::uidb::{TableId, UidbIndex};
 
 /// How long a datagram waits for its fragments (RFC 8200 §4.5; RFC 1122 3.3.2 for IPv4).
 const PATIENCE: u64 = 60 * Nanos::PER_SECOND;
@@ -67,6 +67,8 @@ impl Reassembly {
         }
         let key = piece.key;
         let (number, source) = match self.partial.get(&key) {
+            // It needs no room, and so makes nobody give way.
+            Some(partial) if partial.has(&piece) => return Ok(None),
             Some(partial) => (partial.number, partial.source),
             None => self.begin(now, key, (piece.origin.input, prefix(key.ends.0))),
         };
@@ -183,6 +185,12 @@ impl Reassembly {
             late.push(self.remove(&key).and_then(|partial| partial.first));
         }
         late
+    }
+
+    /// Gives up the datagrams of other tables than `keep` says; how many.
+    pub(in crate::punt) fn retain_tables(&mut self, keep: impl Fn(TableId) -> bool) -> u64 {
+        let gone: Vec<Key> = self.partial.keys().copied().filter(|key| !keep(key.table)).collect();
+        gone.iter().filter_map(|key| self.remove(key)).count() as u64
     }
 
     /// When something will have waited too long.

@@ -19,7 +19,7 @@ fn datagram(v6: bool, len: usize) -> Vec<u8> {
 }
 
 /// The fragment that carries bytes `from..to` of what is behind the IP header.
-fn fragment(ip: &[u8], id: u8, from: usize, to: usize) -> Vec<u8> {
+pub(super) fn fragment(ip: &[u8], id: u8, from: usize, to: usize) -> Vec<u8> {
     let v6 = ip[0] >> 4 == 6;
     let header = if v6 { 40 } else { 20 };
     let more = header + to < ip.len();
@@ -248,6 +248,25 @@ fn the_datagram_that_is_served_never_makes_room() {
     assert!(take(&mut rig, &fragment(&ip, 1, 40, 108)).is_empty());
     assert_eq!(rig.dropped(SlowDrop::ReassemblyFull), 1);
     assert_eq!(rig.slow_path.next_deadline(), None);
+}
+
+#[test]
+fn a_fragment_that_comes_twice_pushes_nothing_out() {
+    let ip = datagram(false, 100);
+    // With the first fragment as it came, and what each takes: 164 and 108 bytes.
+    let mut rig = Rig::with(tight(400));
+    for id in [1, 2] {
+        assert!(take(&mut rig, &fragment(&ip, id, 0, 40)).is_empty());
+        assert!(take(&mut rig, &fragment(&ip, id, 0, 40)).is_empty());
+    }
+    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 0);
+    // Alone, and larger than half of the room.
+    let mut rig = Rig::with(tight(300));
+    for _ in 0..2 {
+        assert!(take(&mut rig, &fragment(&ip, 1, 0, 40)).is_empty());
+    }
+    assert_eq!(rig.dropped(SlowDrop::ReassemblyFull), 0);
+    assert!(rig.slow_path.next_deadline().is_some());
 }
 
 /// The datagram with another source.

@@ -101,3 +101,43 @@ fn the_broadcast_of_a_network_is_a_host_in_another_table() {
     punt(&mut rig, PuntCause::IpTtlExceeded, (WAN, TableId::GLOBAL), &late);
     assert_eq!(tables(&mut rig), [TableId::GLOBAL]);
 }
+
+/// No interface is in the VRF any more: the number may soon be another one's.
+fn vrf_is_gone(rig: &mut Rig) {
+    rig.slow_path.set_interfaces(interfaces(), &mut rig.actions);
+}
+
+#[test]
+fn what_waits_for_a_neighbour_is_given_up_with_its_table() {
+    let mut rig = rig();
+    let ip = udp4(FAR_IP, HOST_IP, 9, 8);
+    for table in [RED, TableId::GLOBAL] {
+        let frame = framed(LAN_MAC, HOST_MAC, &ip);
+        let mut punted = rig.punted(PuntCause::IncompleteAdjacency, UidbIndex::RP, &frame);
+        // A route of the VRF leads out of it, through a link that stays.
+        (punted.table, punted.output) = (table, WAN);
+        punted.next_hop = Some(IpAddr::V4(NEXT_IP));
+        rig.give(punted);
+    }
+    vrf_is_gone(&mut rig);
+    assert_eq!((rig.dropped(SlowDrop::TableRemoved), rig.slow_path.counters().held), (1, 1));
+    rig.slow_path.add_static_neighbour(WAN, IpAddr::V4(NEXT_IP), NEXT_MAC);
+    rig.poll_at(rig.now);
+    assert_eq!(tables(&mut rig), [TableId::GLOBAL]);
+}
+
+#[test]
+fn fragments_of_a_table_that_is_gone_complete_no_datagram_of_the_next_one() {
+    let mut rig = rig();
+    let ip = udp4(HOST_IP, LAN_IP, 9, 32);
+    let first = super::reassembly::fragment(&ip, 7, 0, 24);
+    let second = super::reassembly::fragment(&ip, 7, 24, 40);
+    punt(&mut rig, PuntCause::Ipv4ForUs, (LAN, RED), &first);
+    vrf_is_gone(&mut rig);
+    let mut links = interfaces();
+    links[0].table = RED;
+    rig.slow_path.set_interfaces(links, &mut rig.actions);
+    punt(&mut rig, PuntCause::Ipv4ForUs, (LAN, RED), &second);
+    assert_eq!(tables(&mut rig), []);
+    assert_eq!(rig.slow_path.counters().reassemblies_given_up, 1);
+}
