@@ -36,8 +36,9 @@ mac = "02:00:00:00:00:02"
 
 def walk(binary, case):
     """Packets per thousand cycles."""
-    out = subprocess.run([binary, case], capture_output=True, text=True, check=True).stdout
-    found = re.search(rf"^{re.escape(case)}\s+([\d.]+)\s+\(", out, re.MULTILINE)
+    command = [binary, "--bench", f"{case}$"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(rf"^{re.escape(case)}\s+time:\s+\[\S+ \S+ ([\d.]+)", out, re.MULTILINE)
     if not found:
         sys.exit(f"{binary} has no case {case}")
     return 1000 / float(found.group(1))

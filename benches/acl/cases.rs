@@ -5,7 +5,6 @@ use qfp::core::acl::key::{Keys, WORDS4, WORDS6};
 use qfp::hal::VECTOR;
 use qfp::pal::lcore::CpuId;
 
-use crate::BenchError;
 use crate::Effort;
 use crate::keys::Records;
 use crate::oracle::Oracle;
@@ -17,6 +16,7 @@ use crate::rivals::Peers;
 use crate::set::{Family, Rule, Set};
 use crate::traffic::Traffic;
 use crate::updates::{Reader, updates};
+use contest::BenchError;
 
 /// Headers of a kind that is not in a file.
 const HEADERS: usize = 20_480;

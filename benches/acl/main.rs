@@ -18,8 +18,6 @@
 #![deny(unsafe_code)]
 
 mod cases;
-#[path = "../common/cpu_time.rs"]
-mod cpu_time;
 mod keys;
 mod memory;
 mod oracle;
@@ -27,25 +25,19 @@ mod ours;
 mod packed;
 #[cfg(feature = "dpdk")]
 mod peers;
-#[path = "../common/pinned.rs"]
-mod pinned;
 mod race;
 mod report;
-#[path = "../common/results.rs"]
-mod results;
 mod rivals;
 mod set;
-#[path = "../common/spread.rs"]
-mod spread;
 mod traffic;
 mod updates;
 
 use std::process::ExitCode;
 
+use contest::BenchError;
 use qfp::pal::lcore::CpuId;
 
 use cases::Bench;
-use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
 
@@ -67,22 +59,12 @@ impl Effort {
 }
 
 fn main() -> ExitCode {
-    let mut effort = Effort { rounds: 31, large: false, names: Vec::new() };
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "quick" => effort.rounds = 7,
-            "--bench" => {}
-            name if name.starts_with('-') => {
-                eprintln!("{name}: not known; there are `quick`, `100k` and names of cases");
-                return ExitCode::from(2);
-            }
-            name => {
-                effort.large |= name.contains("100k");
-                effort.names.push(name.to_owned());
-            }
-        }
-    }
-    conclude(pinned(move |cpus| run(&effort, cpus[0])))
+    contest::bench(|words, cpus| {
+        let names = words.others(&["quick"]);
+        let large = names.iter().any(|name| name.contains("100k"));
+        let rounds = if words.has("quick") { 7 } else { 31 };
+        run(&Effort { rounds, large, names }, cpus[0])
+    })
 }
 
 fn run(effort: &Effort, cpu: CpuId) -> Result<usize, BenchError> {

@@ -14,15 +14,15 @@ use qfp::core::acl::{
 use qfp::core::isa::Isa;
 use qfp::hal::{PacketMask, VECTOR};
 
-use crate::BenchError;
-use crate::cpu_time::thread_ns;
 use crate::keys::{Records, untagged};
 use crate::memory::heap_during;
 use crate::packed::Packed;
 use crate::race::Contestant;
 use crate::set::{self, Family, Prefix, Set};
-use crate::spread::Spread;
 use crate::updates::{Reader, Writer};
+use contest::BenchError;
+use contest::Spread;
+use contest::thread_ns;
 
 /// Builds that are timed.
 const BUILDS: usize = 5;

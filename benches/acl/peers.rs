@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dpdk_sys as sys;
 use qfp::hal::dpdk::{Eal, EalError};
 
-use crate::cpu_time::thread_ns;
 use crate::memory::{HUGE_PAGE, Heap, peak_during};
 use crate::packed::Packed;
 use crate::race::{Contestant, sample};
 use crate::set::{Family, Prefix, Rule};
+use contest::thread_ns;
 
 /// Megabytes of DPDK's heap, where its tables lie: those of 100,000 rules need more.
 const MEGABYTES: usize = 640;

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use crate::cpu_time::thread_ns;
 use crate::packed::Packed;
+use contest::thread_ns;
 
 /// Lookups that are timed at a time, at least.
 const TIMED: usize = 1 << 16;

@@ -4,9 +4,9 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Value, json};
 
 use crate::race::Contestant;
-use crate::results::{self, round};
-use crate::spread::Spread;
 use crate::updates::Outcome;
+use contest::Spread;
+use contest::results::{self, round};
 
 /// All that was measured.
 #[derive(Default)]

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use qfp::hal::VECTOR;
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
 
-use crate::BenchError;
-use crate::cpu_time::thread_ns;
 use crate::packed::Packed;
 use crate::set::{Header, Set};
-use crate::spread::Spread;
+use contest::BenchError;
+use contest::Spread;
+use contest::thread_ns;
 
 /// Changes a second in the paced part.
 const PACE: usize = 10_000;

@@ -5,8 +5,8 @@ use aws_lc_rs::aead::{
 };
 use qfp::core::crypto::{Algorithm, BATCH};
 
-use crate::contest::{Contestant, Set};
 use crate::packets::{Batch, Packet, Shape};
+use crate::race::{Contestant, Set};
 
 /// Its keys, and a batch.
 pub(crate) struct AwsLc {

@@ -2,15 +2,16 @@
 
 use qfp::core::crypto::{Algorithm, CryptoEngine, Tier};
 
+use crate::Effort;
 use crate::aws_lc::AwsLc;
-use crate::contest::{Contestant, race};
 #[cfg(feature = "dpdk")]
 use crate::cryptodev::Devices;
 use crate::ours::{self, Ours};
 use crate::packets::Shape;
+use crate::race::{Contestant, race};
 use crate::report::Report;
 use crate::rust_crypto::RustCrypto;
-use crate::{BenchError, Effort};
+use contest::BenchError;
 
 /// Runs all cases and returns how many results were wrong.
 pub(crate) fn run(effort: &Effort) -> Result<usize, BenchError> {
@@ -100,7 +101,7 @@ fn one(
             if !selected(effort, &case) {
                 continue;
             }
-            let pick = |samples: &crate::contest::Samples| {
+            let pick = |samples: &crate::race::Samples| {
                 if open { samples.open.clone() } else { samples.seal.clone() }
             };
             if contestants.len() == tiers {

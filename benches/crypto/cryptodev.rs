@@ -9,8 +9,8 @@ use qfp::core::crypto::{Algorithm, BATCH};
 use qfp::hal::crypto::{CryptoError, CryptoKey};
 use qfp::hal::dpdk::{Cryptodev, Eal, Session};
 
-use crate::contest::{Contestant, Set};
 use crate::packets::{PAYLOAD, Packet, Shape, fill};
+use crate::race::{Contestant, Set};
 
 /// Megabytes of DPDK's heap: sessions of 4096 SAs, both ways.
 const MEGABYTES: &str = "512";

@@ -20,25 +20,15 @@
 
 mod aws_lc;
 mod cases;
-mod contest;
-#[path = "../common/cpu_time.rs"]
-mod cpu_time;
 #[cfg(feature = "dpdk")]
 mod cryptodev;
 mod ours;
 mod packets;
-#[path = "../common/pinned.rs"]
-mod pinned;
+mod race;
 mod report;
-#[path = "../common/results.rs"]
-mod results;
 mod rust_crypto;
-#[path = "../common/spread.rs"]
-mod spread;
 
 use std::process::ExitCode;
-
-use pinned::{BenchError, conclude, pinned};
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -52,13 +42,8 @@ struct Effort {
 }
 
 fn main() -> ExitCode {
-    let mut effort = Effort { rounds: 61, quick: false, words: Vec::new() };
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "quick" => effort.quick = true,
-            "--bench" => {}
-            _ => effort.words.push(arg),
-        }
-    }
-    conclude(pinned(move |_| cases::run(&effort)))
+    contest::bench(|words, _| {
+        let quick = words.has("quick");
+        cases::run(&Effort { rounds: 61, quick, words: words.others(&["quick"]) })
+    })
 }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use qfp::core::crypto::{Aad, BATCH, CryptoEngine, Iv, Job, KeyError, SaKey, Tier};
 
-use crate::contest::{Contestant, Set};
 use crate::packets::{Buffers, PAYLOAD, Packet, Shape};
+use crate::race::{Contestant, Set};
 
 /// One tier.
 pub(crate) struct Ours {

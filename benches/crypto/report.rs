@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::results::{self, round};
-use crate::spread::Spread;
+use contest::Spread;
+use contest::results::{self, round};
 
 /// All that was measured.
 #[derive(Default)]

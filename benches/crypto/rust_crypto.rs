@@ -8,8 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use qfp::core::crypto::{Algorithm, BATCH};
 use sha2::{Sha256, Sha384, Sha512};
 
-use crate::contest::{Contestant, Set};
 use crate::packets::{Batch, PAYLOAD, Packet, Shape};
+use crate::race::{Contestant, Set};
 
 /// One SA.
 trait Cipher {

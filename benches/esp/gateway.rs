@@ -28,9 +28,9 @@ use qfp::pal::region::{Block, Plain};
 
 use crate::queues::{Feed, Out, Wire};
 
-/// Why the bench ends early.
+/// Why a gateway does not work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BenchError {
+pub(crate) enum GatewayError {
     #[error("what came out of the tunnel is not what went in")]
     Wrong,
     #[error("{0} of {VECTOR} packets of a vector were sent")]
@@ -82,7 +82,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(side: Side, algorithm: Algorithm) -> Result<Self, BenchError> {
+    pub(crate) fn new(side: Side, algorithm: Algorithm) -> Result<Self, GatewayError> {
         let mut driver = Driver::with_state(80 << 20, 1 << 20)?;
         let uidbs = rows(&driver, uidbs())?;
         let ports = [FIRST + LAN, FIRST + WAN].map(|native| PortClass {
@@ -120,7 +120,7 @@ impl Gateway {
     }
 
     /// Takes one vector through; returns the cycles from its arrival to its transmission.
-    pub(crate) fn walk(&mut self, frames: &[Vec<u8>]) -> Result<u64, BenchError> {
+    pub(crate) fn walk(&mut self, frames: &[Vec<u8>]) -> Result<u64, GatewayError> {
         {
             let mut coming = self.wire.coming.lock().unwrap_or_else(PoisonError::into_inner);
             frames.clone_into(&mut coming);
@@ -130,7 +130,7 @@ impl Gateway {
         self.slow.clear();
         let gone = self.wire.gone.lock().unwrap_or_else(PoisonError::into_inner).len();
         if !gone.is_multiple_of(VECTOR) || gone == 0 {
-            return Err(BenchError::Lost(gone % VECTOR));
+            return Err(GatewayError::Lost(gone % VECTOR));
         }
         Ok(self.wire.sent.load(Relaxed) - self.wire.received.load(Relaxed))
     }
@@ -140,11 +140,7 @@ impl Gateway {
         std::mem::take(&mut *self.wire.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn clear_counters(&mut self) {
-        self.totals.clear();
-    }
-
-    /// Cycles a packet of each row since the counters were cleared, both walks of it together.
+    /// Cycles a packet of each row, both walks of it together.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let received = self.totals.event(LoopEvent::Received).max(1) as f64;
         self.names.iter().enumerate().map(move |(number, name)| {
@@ -179,7 +175,7 @@ struct Routes {
 
 impl Routes {
     /// The networks behind both sides, the peer, and our own address.
-    fn write(driver: &Driver, side: Side) -> Result<Self, BenchError> {
+    fn write(driver: &Driver, side: Side) -> Result<Self, GatewayError> {
         let (inside, outside) = (FIRST + LAN, FIRST + WAN);
         let (own, peer) = if side == Side::West { (WEST, EAST) } else { (EAST, WEST) };
         let west = if side == Side::West { inside } else { TUNNEL };
@@ -249,7 +245,7 @@ struct Sas {
 }
 
 impl Sas {
-    fn write(driver: &Driver, side: Side, algorithm: Algorithm) -> Result<Self, BenchError> {
+    fn write(driver: &Driver, side: Side, algorithm: Algorithm) -> Result<Self, GatewayError> {
         let endpoints = |local: [u8; 4], remote: [u8; 4]| Endpoints {
             local: local.into(),
             remote: remote.into(),
@@ -326,7 +322,7 @@ impl Sas {
 }
 
 /// A table of these rows, published.
-fn rows<T: Plain, const N: usize>(driver: &Driver, rows: [T; N]) -> Result<Block<T>, BenchError> {
+fn rows<T: Plain, const N: usize>(driver: &Driver, rows: [T; N]) -> Result<Block<T>, GatewayError> {
     let mut draft = driver.alloc::<T>(N)?;
     for (place, row) in draft.iter_mut().zip(rows) {
         *place = row;

@@ -7,7 +7,6 @@ use qfp::core::fib::Leaf;
 use qfp::pal::lcore::CpuId;
 use qfp::pal::region::HugePages;
 
-use crate::BenchError;
 use crate::Effort;
 use crate::allowed::Allowed;
 use crate::family::Family;
@@ -20,6 +19,7 @@ use crate::report::{Report, Score};
 use crate::rivals::{Maker, Peers};
 use crate::table::{Room, Table};
 use crate::traffic::{Keys, hosts, patterns};
+use contest::BenchError;
 
 /// How and against whom.
 pub(crate) struct Bench<'a> {

@@ -18,33 +18,25 @@
 
 mod allowed;
 mod cases;
-#[path = "../common/cpu_time.rs"]
-mod cpu_time;
 mod family;
 mod input;
 mod layout;
 #[cfg(feature = "dpdk")]
 mod peers;
-#[path = "../common/pinned.rs"]
-mod pinned;
 mod race;
 mod reference;
 mod replay;
 mod report;
-#[path = "../common/results.rs"]
-mod results;
 mod rivals;
-#[path = "../common/spread.rs"]
-mod spread;
 mod table;
 mod traffic;
 
 use std::process::ExitCode;
 
+use contest::BenchError;
 use qfp::pal::lcore::CpuId;
 
 use cases::Bench;
-use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
 
@@ -65,8 +57,8 @@ struct Effort {
     lpm: bool,
 }
 
-fn main() -> ExitCode {
-    let mut effort = Effort {
+impl Effort {
+    const FULL: Self = Self {
         rounds: 31,
         loads: 3,
         updates: usize::MAX,
@@ -74,27 +66,22 @@ fn main() -> ExitCode {
         quick: false,
         lpm: false,
     };
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "quick" => {
-                effort = Effort {
-                    rounds: 9,
-                    loads: 1,
-                    updates: 200_000,
-                    replay_keys: 1 << 18,
-                    quick: true,
-                    ..effort
-                }
-            }
-            "lpm" => effort.lpm = true,
-            "--bench" => {}
-            _ => {
-                eprintln!("{arg}: not known; there are `quick` and `lpm`");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    conclude(pinned(move |cpus| run(effort, cpus)))
+    const QUICK: Self = Self {
+        rounds: 9,
+        loads: 1,
+        updates: 200_000,
+        replay_keys: 1 << 18,
+        quick: true,
+        lpm: false,
+    };
+}
+
+fn main() -> ExitCode {
+    contest::bench(|words, cpus| {
+        words.only(&["quick", "lpm"])?;
+        let effort = if words.has("quick") { Effort::QUICK } else { Effort::FULL };
+        run(Effort { lpm: words.has("lpm"), ..effort }, cpus)
+    })
 }
 
 fn run(effort: Effort, cpus: &[CpuId]) -> Result<usize, BenchError> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use qfp::core::fib::LANES;
 
-use crate::cpu_time::thread_ns;
 use crate::family::Family;
 use crate::table::Reader;
 use crate::traffic::Keys;
+use contest::thread_ns;
 
 /// A loaded table that takes part.
 pub(crate) struct Contestant<A: Family> {

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use qfp::core::fib::{FibError, LANES};
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
 
-use crate::BenchError;
 use crate::allowed::Allowed;
-use crate::cpu_time::thread_ns;
 use crate::input::Update;
 use crate::layout::Layout;
-use crate::spread::Spread;
 use crate::table::{Open, Ours, Reader, Table, Vector};
+use contest::BenchError;
+use contest::Spread;
+use contest::thread_ns;
 
 /// Lcores that look up.
 const READERS: usize = 2;

@@ -3,12 +3,12 @@
 use qfp::core::fib::{FibError, LANES, Leaf, Prefix};
 use qfp::pal::region::{Block, HugePages, Plain, ReadOnly, Region, ViewError};
 
-use crate::BenchError;
 use crate::family::Family;
 use crate::input::{Rib, Update};
 use crate::layout::Layout;
 use crate::race::Contestant;
 use crate::traffic::Keys;
+use contest::BenchError;
 
 /// Results of one vector, aligned as the pipeline's are.
 #[repr(align(64))]

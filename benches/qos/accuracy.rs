@@ -1,11 +1,11 @@
 //! How far the committed rate is off, in virtual time.
 
-use crate::BenchError;
 use crate::cost::Contestant;
 use crate::kind::{BURST, Kind};
 use crate::ours::Ours;
 use crate::report::Report;
 use crate::rivals::Peers;
+use contest::BenchError;
 
 /// Rates of operators, bits a second.
 const RATES: [u64; 7] = [

@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use qfp::pal::clock::rdtsc;
 
-use crate::cpu_time::thread_ns;
+use crate::Effort;
 use crate::kind::Kind;
 use crate::ours::Ours;
 use crate::report::{Report, Score};
 use crate::rivals::Peers;
 use crate::traffic::{Traffic, VECTOR};
-use crate::{BenchError, Effort};
+use contest::BenchError;
+use contest::thread_ns;
 
 /// Policers of a router.
 const SIZES: [u32; 3] = [1 << 12, 1 << 16, 1 << 19];

@@ -4,7 +4,7 @@ use qfp::core::qos::police::{
     Algorithm, BitsPerSecond, Burst, Granularity, Limits, PolicerConfig, PolicerSpec, Rate,
 };
 
-use crate::BenchError;
+use contest::BenchError;
 
 /// Bytes of both buckets.
 pub(crate) const BURST: u64 = 15_000;

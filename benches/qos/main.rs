@@ -18,28 +18,20 @@
 
 mod accuracy;
 mod cost;
-#[path = "../common/cpu_time.rs"]
-mod cpu_time;
 mod kind;
 mod ours;
 #[cfg(feature = "dpdk")]
 mod peers;
-#[path = "../common/pinned.rs"]
-mod pinned;
 mod report;
-#[path = "../common/results.rs"]
-mod results;
 mod rivals;
 mod sharing;
-#[path = "../common/spread.rs"]
-mod spread;
 mod traffic;
 
 use std::process::ExitCode;
 
+use contest::BenchError;
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec};
 
-use pinned::{BenchError, conclude, pinned};
 use report::Report;
 use rivals::Peers;
 
@@ -54,35 +46,27 @@ struct Effort {
     sharing_ms: u64,
 }
 
+impl Effort {
+    const FULL: Self = Self { rounds: 31, packets: 1 << 21, sharing_ms: 1000 };
+    const QUICK: Self = Self { rounds: 9, packets: 1 << 19, sharing_ms: 200 };
+}
+
 fn main() -> ExitCode {
-    let mut effort = Effort { rounds: 31, packets: 1 << 21, sharing_ms: 1000 };
-    for arg in std::env::args().skip(1) {
-        match arg.as_str() {
-            "quick" => effort = Effort { rounds: 9, packets: 1 << 19, sharing_ms: 200 },
-            "--bench" => {}
-            _ => {
-                eprintln!("{arg}: not known; there is `quick`");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    conclude(measure(effort))
+    contest::bench(|words, cpus| {
+        words.only(&["quick"])?;
+        run(if words.has("quick") { Effort::QUICK } else { Effort::FULL }, cpus)
+    })
 }
 
-/// Everything on one CPU, then what takes two. No result can be wrong.
-fn measure(effort: Effort) -> Result<usize, BenchError> {
-    let (mut report, cpus) = pinned(move |cpus| Ok((run(effort)?, cpus.to_vec())))?;
-    sharing::run(effort.sharing_ms, &cpus, &mut report)?;
-    report.finish()?;
-    Ok(0)
-}
-
-fn run(effort: Effort) -> Result<Report, BenchError> {
+/// No result can be wrong.
+fn run(effort: Effort, cpus: &[CpuId]) -> Result<usize, BenchError> {
     let mut report = Report::default();
     let peers = Peers::start();
     accuracy::run(effort.packets, &peers, &mut report)?;
     cost::run(effort, &peers, &mut report)?;
-    Ok(report)
+    sharing::run(effort.sharing_ms, cpus, &mut report)?;
+    report.finish()?;
+    Ok(0)
 }
 
 /// An lcore on `cpu`.

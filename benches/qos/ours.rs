@@ -5,10 +5,10 @@ use std::ops::Range;
 use qfp::core::qos::police::{Colour, PolicerConfig, PolicerState, Policers, meter};
 use qfp::pal::clock::Nanos;
 
-use crate::BenchError;
 use crate::cost::Contestant;
 use crate::kind::Kind;
 use crate::traffic::{Traffic, VECTOR};
+use contest::BenchError;
 
 /// Policers with their tokens.
 pub(crate) struct Ours {

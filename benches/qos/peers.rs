@@ -6,10 +6,10 @@ use std::ops::Range;
 use dpdk_sys as sys;
 use qfp::hal::dpdk::{Eal, EalError};
 
-use crate::BenchError;
 use crate::cost::Contestant;
 use crate::kind::{BURST, Kind, peak};
 use crate::traffic::{Traffic, VECTOR};
+use contest::BenchError;
 
 /// Packets of a vector, as DPDK counts them.
 const PACKETS: u32 = 64;

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
-use crate::results::{self, round};
 use crate::sharing::Shared;
-use crate::spread::Spread;
+use contest::Spread;
+use contest::results::{self, round};
 
 /// All that was measured.
 #[derive(Default)]

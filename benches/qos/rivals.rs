@@ -1,10 +1,10 @@
 //! Who of DPDK takes part: nobody, aloud, when it is not built in or does not start.
 
-use crate::BenchError;
 use crate::cost::Contestant;
 use crate::kind::Kind;
 #[cfg(feature = "dpdk")]
 use crate::peers;
+use contest::BenchError;
 
 /// `rte_meter`, if it is there.
 #[derive(Default)]

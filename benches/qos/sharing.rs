@@ -6,11 +6,12 @@ use qfp::core::qos::police::{Colour, PolicerConfig, PolicerState, meter};
 use qfp::pal::clock::{Clock, Nanos, TscClock};
 use qfp::pal::lcore::{CpuId, launch};
 
-use crate::cpu_time::thread_ns;
 use crate::kind::Kind;
+use crate::lcore;
 use crate::report::Report;
 use crate::traffic::VECTOR;
-use crate::{BenchError, lcore};
+use contest::BenchError;
+use contest::thread_ns;
 
 /// Bits a second, a fraction of what one lcore offers.
 const RATE: u64 = 100_000_000_000;

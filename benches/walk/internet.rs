@@ -8,7 +8,7 @@ use qfp::client::config::RouteTable;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Case, ipv4};
+use super::{Case, Traffic, ipv4};
 
 /// Next hops of the table: numbers from 1 on.
 const NEXT_HOPS: u8 = 192;
@@ -18,24 +18,23 @@ const NEXT_HOPS: u8 = 192;
 const CASES: [(&str, usize, bool); 3] =
     [("full-4k", 4096, false), ("full-256k", 1 << 18, false), ("full-uniform", 1 << 18, true)];
 
-pub(super) fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
-    let wanted: Vec<_> = CASES.iter().filter(|(name, ..)| wanted(&format!("{name}/64"))).collect();
-    if wanted.is_empty() {
-        return Vec::new();
-    }
-    let Some(lines) = table() else {
+pub(super) fn cases() -> Vec<Case> {
+    if !path().exists() {
         eprintln!("skipped: full-*: no routing table at QFP_RIB_V4");
         return Vec::new();
-    };
-    let prefixes: Vec<(u32, u8)> = lines.lines().filter_map(prefix).collect();
-    let cases = wanted.into_iter().map(|&(name, count, uniform)| Case {
+    }
+    let case = |(name, count, uniform)| Case {
         name,
-        config: config(),
-        routes: routes(&lines),
-        frames: frames(&prefixes, count, uniform),
         sizes: vec![64],
-    });
-    cases.collect()
+        make: Box::new(move || traffic(count, uniform)),
+    };
+    CASES.map(case).into()
+}
+
+fn traffic(count: usize, uniform: bool) -> Traffic {
+    let lines = table().unwrap_or_else(|| panic!("the routing table cannot be read"));
+    let prefixes: Vec<(u32, u8)> = lines.lines().filter_map(prefix).collect();
+    Traffic::new(&config(), &routes(&lines), frames(&prefixes, count, uniform))
 }
 
 /// Configuration and routes of a full table, and `count` hosts of its routes.
@@ -45,11 +44,16 @@ pub(super) fn tables(count: usize) -> Option<(String, RouteTable, Vec<u32>)> {
     Some((config(), routes(&lines), destinations(&prefixes, count, false)))
 }
 
-/// The routing table as text.
-fn table() -> Option<String> {
+/// Where the routing table is.
+fn path() -> PathBuf {
     let default =
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/rib/rib-v4.txt.zst");
-    let path = std::env::var_os("QFP_RIB_V4").map_or_else(default, PathBuf::from);
+    std::env::var_os("QFP_RIB_V4").map_or_else(default, PathBuf::from)
+}
+
+/// The routing table as text.
+fn table() -> Option<String> {
+    let path = path();
     let mut text = String::new();
     let file = std::fs::File::open(&path).ok()?;
     if path.extension().is_some_and(|extension| extension == "zst") {

@@ -1,24 +1,30 @@
 //! Cycles of the whole walk and of each row, by vector size and kind of traffic.
 //!
 //! Frames lie in memory and vectors are as full as the case says; receive and transmit queues
-//! cost next to nothing and are not counted. Two routes, two ports. Prints a table of TSC cycles a
-//! packet (median and range over the rounds) and writes `target/qfp-bench/walk.json`.
+//! cost next to nothing and are not counted. Two routes, two ports. Criterion measures TSC cycles a
+//! packet; below each case stand the sampled cycles of its rows.
 //!
 //! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
 //! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
 //! skipped aloud without it. `full-acl1` and `full-fw1` add an access list of a thousand
-//! rules, `bound-*` a service policy, that and the list of `full-acl1`, or nothing; with all of
-//! these (`-- bound full-acl1`) the bench tells what the list and the policy save together.
+//! rules, `bound-*` a service policy, that and the list of `full-acl1`, or nothing.
 //!
-//! `cargo bench --bench walk [-- FILTER...]`
+//! `cargo bench --bench walk [-- REGEX] [--save-baseline NAME | --baseline NAME]`
+//!
+//! `cargo bench --bench walk -- share`: in turn, with the set of `full-acl1`, what a list and a
+//! policy in one pass add of what they add each alone.
 #![expect(clippy::cast_possible_truncation, reason = "bytes of small numbers")]
 #![expect(clippy::panic, reason = "a bench that cannot start says why")]
 
 mod internet;
 mod lists;
-#[path = "../common/results.rs"]
-mod results;
+mod share;
 
+use std::process::ExitCode;
+
+use criterion::Criterion;
+
+use contest::Cycles;
 use qfp::client::config::{Config, RouteTable};
 use qfp::client::{Capacity, Client, PortFacts};
 use qfp::core::counters::{CounterLayout, CounterTotals, LoopEvent};
@@ -97,134 +103,90 @@ const VLAN: &str = r#"
 
 /// Frames a case cycles through.
 const FRAMES: usize = 4096;
-/// Vectors of a round.
-const VECTORS: usize = 1 << 15;
-const ROUNDS: usize = 7;
 
-fn main() {
-    let filters: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wanted = |name: &str| {
-        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
-    };
-    let mut rigs: Vec<Rig> =
-        cases(&wanted).into_iter().filter_map(|case| Rig::new(case, &wanted)).collect();
-    // In turn, so that the machine's moods meet all of them alike.
-    for _ in 0..ROUNDS {
-        rigs.iter_mut().for_each(Rig::round);
-    }
-    let share = both(&rigs);
-    let measured = rigs.into_iter().flat_map(|rig| rig.measured);
-    let json: Vec<_> = measured.map(|(name, rounds)| row(&name, rounds)).collect();
-    if let Some(share) = share {
-        println!("a list and a policy in one pass add {share:.2} of what they add each alone");
-    }
-    if let Err(error) = results::write("walk", &json) {
-        eprintln!("{error}");
-    }
-}
-
-/// A case that is ready to run, and its rounds by the names of its sizes.
-struct Rig {
-    client: Client,
-    case: Case,
-    measured: Vec<(String, Vec<Round>)>,
-}
-
-impl Rig {
-    /// The case as far as it is wanted.
-    fn new(mut case: Case, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let of = case.name;
-        let name = |size: &usize| format!("{of}/{size}");
-        case.sizes.retain(|size| wanted(&name(size)));
-        if case.sizes.is_empty() {
-            return None;
+fn main() -> ExitCode {
+    contest::bench(|words, _| {
+        if words.has("share") {
+            return share::run().map(|()| 0);
         }
-        let measured = case.sizes.iter().map(|size| (name(size), Vec::new())).collect();
-        Some(Self { client: client(&case.config, &case.routes), case, measured })
-    }
-
-    /// One round of each size.
-    fn round(&mut self) {
-        for (size, (_, rounds)) in self.case.sizes.iter().zip(&mut self.measured) {
-            rounds.push(round(&mut self.client, &self.case.frames, *size));
-        }
-    }
-}
-
-/// What an access list and a policy add to a walk, as a share of what each of them adds alone
-/// (ING-05): the median over the rounds. None if one of the cases was not wanted.
-fn both(rigs: &[Rig]) -> Option<f64> {
-    let cycles = |name: &str| {
-        let mut all = rigs.iter().flat_map(|rig| &rig.measured);
-        let (_, rounds) = all.find(|(of, _)| of == &format!("{name}/64"))?;
-        Some(rounds.iter().map(|round| round.walk))
-    };
-    let [none, both] = [cycles("bound-none")?, cycles("bound-acl-qos")?];
-    let alone = cycles("full-acl1")?.zip(cycles("bound-qos")?);
-    let mut shares: Vec<f64> = none
-        .zip(both)
-        .zip(alone)
-        .map(|((none, both), (list, policy))| (both - none) / (list + policy - 2.0 * none))
-        .collect();
-    shares.sort_by(f64::total_cmp);
-    shares.get(ROUNDS / 2).copied()
-}
-
-/// Prints the rounds of a case; their line of the results.
-fn row(name: &str, mut rounds: Vec<Round>) -> serde_json::Value {
-    rounds.sort_by(|a, b| a.walk.total_cmp(&b.walk));
-    let middle = &rounds[ROUNDS / 2];
-    let (low, high) = (rounds[0].walk, rounds[ROUNDS - 1].walk);
-    println!("{name:14} {:6.1}  ({low:.1} to {high:.1})", middle.walk);
-    for (row, cycles) in middle.rows.iter().filter(|(_, cycles)| *cycles > 0.0) {
-        println!("    {row:14} {cycles:6.2}");
-    }
-    let cycles = |(row, cycles): &(String, f64)| (row.clone(), results::round(*cycles));
-    let rows: serde_json::Map<_, _> = middle.rows.iter().map(cycles).collect();
-    serde_json::json!({
-        "case": name, "cycles": results::round(middle.walk),
-        "low": results::round(low), "high": results::round(high), "rows": rows,
+        let mut criterion = contest::criterion();
+        cases().into_iter().for_each(|case| measure(&mut criterion, &case));
+        criterion.final_summary();
+        Ok(0)
     })
+}
+
+/// Measures a case at each of its sizes.
+fn measure(criterion: &mut Criterion<Cycles>, case: &Case) {
+    // Tables are built for what is wanted only, which criterion knows.
+    let mut traffic = None;
+    for &size in &case.sizes {
+        let mut rig = None;
+        criterion.bench_function(&format!("{}/{size}", case.name), |bencher| {
+            let traffic = traffic.get_or_insert_with(|| (case.make)());
+            let rig = rig.get_or_insert_with(|| Rig::new(traffic, size));
+            bencher.iter_custom(|packets| rig.run(packets) * packets as f64);
+        });
+        if let Some(rig) = rig {
+            rig.print_rows();
+        }
+    }
 }
 
 /// A kind of traffic and the tables it meets.
 struct Case {
     name: &'static str,
-    config: String,
-    routes: RouteTable,
-    frames: Vec<Vec<u8>>,
     sizes: Vec<usize>,
+    make: Box<dyn Fn() -> Traffic>,
 }
 
-fn cases(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+/// Frames, and a client that has committed the tables.
+struct Traffic {
+    client: Client,
+    frames: Vec<Vec<u8>>,
+}
+
+impl Traffic {
+    fn new(config: &str, routes: &RouteTable, frames: Vec<Vec<u8>>) -> Self {
+        Self { client: client(config, routes), frames }
+    }
+}
+
+fn cases() -> Vec<Case> {
     let v4 = |n: usize| ipv4(n, [198, 18, (n % 2) as u8, (n * 7) as u8], &[]);
-    let v6 = |n: usize| ipv6(n);
     let tagged = |n: usize| ipv4(n, [198, 18, (n % 2) as u8, (n * 7) as u8], &[0x81, 0, 0, 10]);
-    let bad = |n: usize| {
+    let bad = move |n: usize| {
         let mut frame = v4(n);
         if n % 33 == 7 {
             frame[24] ^= 0x40;
         }
         frame
     };
-    let mixed = |n: usize| if n.is_multiple_of(2) { v4(n / 2) } else { v6(n / 2) };
-    let small = |name, config: &str, frame: &dyn Fn(usize) -> Vec<u8>| Case {
-        name,
-        config: config.to_owned(),
-        routes: RouteTable::default(),
-        frames: (0..FRAMES).map(frame).collect(),
-        sizes: vec![1, 4, 16, 32, 64],
-    };
+    let mixed = move |n: usize| if n.is_multiple_of(2) { v4(n / 2) } else { ipv6(n / 2) };
     let mut cases = vec![
-        small("ipv4", PLAIN, &v4),
-        small("ipv6", PLAIN, &v6),
-        small("vlan", VLAN, &tagged),
-        small("bad3", PLAIN, &bad),
-        small("mixed", PLAIN, &mixed),
+        small("ipv4", PLAIN, v4),
+        small("ipv6", PLAIN, ipv6),
+        small("vlan", VLAN, tagged),
+        small("bad3", PLAIN, bad),
+        small("mixed", PLAIN, mixed),
     ];
-    cases.extend(internet::cases(wanted));
-    cases.extend(lists::cases(wanted));
+    cases.extend(internet::cases());
+    cases.extend(lists::cases());
     cases
+}
+
+/// A case with few routes.
+fn small(
+    name: &'static str,
+    config: &'static str,
+    frame: impl Fn(usize) -> Vec<u8> + 'static,
+) -> Case {
+    let frames = move || (0..FRAMES).map(&frame).collect();
+    Case {
+        name,
+        sizes: vec![1, 4, 16, 32, 64],
+        make: Box::new(move || Traffic::new(config, &RouteTable::default(), frames())),
+    }
 }
 
 fn ethernet(tags: &[u8], ethertype: [u8; 2]) -> Vec<u8> {
@@ -278,12 +240,6 @@ fn ipv6(n: usize) -> Vec<u8> {
     frame
 }
 
-/// Cycles a packet.
-struct Round {
-    walk: f64,
-    rows: Vec<(String, f64)>,
-}
-
 /// A client that has committed the tables.
 fn client(config: &str, routes: &RouteTable) -> Client {
     let config = Config::parse(config, "walk.toml").unwrap_or_else(|error| panic!("{error}"));
@@ -295,40 +251,68 @@ fn client(config: &str, routes: &RouteTable) -> Client {
     client
 }
 
-fn round(client: &mut Client, frames: &[Vec<u8>], size: usize) -> Round {
-    let fia = FiaBuilder::router();
-    let names = fia.names();
-    let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 17);
-    let mut totals = CounterTotals::new(layout);
-    let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
-    let pool = Pool::Native(NativePool::new(1024, 2048));
-    let mut ppe = Ppe::new(PpeParts {
-        lcore: 0,
-        fia: fia.build(Isa::detect()),
-        rx: vec![PolledQueue::new(0, Box::new(Replay { frames: frames.to_vec(), next: 0, size }))],
-        tx: vec![Box::new(Discard), Box::new(Discard)],
-        pool: pool.cache(0),
-        region: attached.1,
-        state: Some(client.state()),
-        reader: attached.0,
-        counters: totals.add_lcore(),
-    });
-    let mut work: Vec<SlowWork> = Vec::new();
-    for vector in 0..VECTORS {
-        if vector == VECTORS / 8 {
-            // Caches and predictors are warm.
-            totals.clear();
-        }
-        ppe.poll_queue(0, Nanos(vector as u64 * 1000), &mut work);
-        work.clear();
-    }
-    let packets = totals.event(LoopEvent::WalkPackets).max(1) as f64;
-    let rows = names.iter().enumerate().map(|(n, name)| {
-        let row = totals.row(n);
-        ((*name).to_owned(), row.sampled_cycles as f64 / row.sampled_packets.max(1) as f64)
-    });
-    Round { walk: totals.event(LoopEvent::WalkCycles) as f64 / packets, rows: rows.collect() }
+/// An engine that walks the frames in vectors of one size.
+struct Rig {
+    ppe: Ppe,
+    totals: CounterTotals,
+    names: Vec<&'static str>,
+    work: Vec<SlowWork>,
+    size: usize,
+    now: Nanos,
 }
+
+impl Rig {
+    fn new(Traffic { client, frames }: &mut Traffic, size: usize) -> Self {
+        let fia = FiaBuilder::router();
+        let names = fia.names();
+        let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 17);
+        let mut totals = CounterTotals::new(layout);
+        let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
+        let pool = Pool::Native(NativePool::new(1024, 2048));
+        let ppe = Ppe::new(PpeParts {
+            lcore: 0,
+            fia: fia.build(Isa::detect()),
+            rx: vec![PolledQueue::new(
+                0,
+                Box::new(Replay { frames: frames.clone(), next: 0, size }),
+            )],
+            tx: vec![Box::new(Discard), Box::new(Discard)],
+            pool: pool.cache(0),
+            region: attached.1,
+            state: Some(client.state()),
+            reader: attached.0,
+            counters: totals.add_lcore(),
+        });
+        Self { ppe, totals, names, work: Vec::new(), size, now: Nanos::ZERO }
+    }
+
+    /// Walks as many packets, and at least so many vectors that some are sampled; cycles a packet.
+    fn run(&mut self, packets: u64) -> f64 {
+        let [cycles, walked] = [LoopEvent::WalkCycles, LoopEvent::WalkPackets];
+        let before = [self.totals.event(cycles), self.totals.event(walked)];
+        for _ in 0..packets.div_ceil(self.size as u64).max(SAMPLED) {
+            self.now = Nanos(self.now.0 + 1000);
+            self.ppe.poll_queue(0, self.now, &mut self.work);
+            self.work.clear();
+        }
+        let packets = (self.totals.event(walked) - before[1]).max(1);
+        (self.totals.event(cycles) - before[0]) as f64 / packets as f64
+    }
+
+    /// Prints the sampled cycles of each row.
+    fn print_rows(&self) {
+        for (number, name) in self.names.iter().enumerate() {
+            let row = self.totals.row(number);
+            if row.sampled_cycles > 0 {
+                let cycles = row.sampled_cycles as f64 / row.sampled_packets.max(1) as f64;
+                println!("    {name:14} {cycles:6.2}");
+            }
+        }
+    }
+}
+
+/// Vectors of which some are sampled for sure.
+const SAMPLED: u64 = 128;
 
 /// Copies frames from memory.
 struct Replay {

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "the clock of a thread has no safe form")]
 
 /// Nanoseconds of CPU time that the calling thread has used. Costs about 200 ns.
-pub(crate) fn thread_ns() -> u64 {
+pub fn thread_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is exclusively borrowed for the whole call.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

@@ -2,15 +2,18 @@
 
 /// A median with the tenth and the ninetieth percentile.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Spread {
+    /// Half of the samples are below it.
+    pub median: f64,
+    /// A tenth of them is.
+    pub low: f64,
+    /// Nine tenths of them are.
+    pub high: f64,
 }
 
 impl Spread {
     /// Samples that are no numbers do not count; without any, all are NaN.
-    pub(crate) fn of(samples: impl IntoIterator<Item = f64>) -> Self {
+    pub fn of(samples: impl IntoIterator<Item = f64>) -> Self {
         let mut samples: Vec<f64> = samples.into_iter().filter(|x| x.is_finite()).collect();
         samples.sort_by(f64::total_cmp);
         let at = |tenths: usize| {

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use qfp::core::crypto::BATCH;
 
-use crate::cpu_time::thread_ns;
 use crate::packets::{Packet, Shape};
+use contest::thread_ns;
 
 /// Two batches that a contestant has: one that is measured, and one that keeps it busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
