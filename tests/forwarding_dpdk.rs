@@ -14,11 +14,9 @@ fn dpdk_ports_send_what_capture_ports_send() {
 #[path = "support/capture.rs"]
 mod capture;
 #[cfg(feature = "dpdk")]
-#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 #[cfg(feature = "dpdk")]
-#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/namespaces.rs"]
 mod namespaces;
 #[cfg(feature = "dpdk")]
