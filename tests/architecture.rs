@@ -55,7 +55,10 @@ fn floors_hold(package: &str) -> Outcome {
     }
     assert!(wrong.is_empty(), "not drawn in ARCHITECTURE.md:\n{}", wrong.join("\n"));
     let drawn: BTreeSet<String> = floors.level.keys().cloned().collect();
-    assert_eq!(drawn, modules, "modules of {package} drawn in ARCHITECTURE.md, and modules there are");
+    assert_eq!(
+        drawn, modules,
+        "modules of {package} drawn in ARCHITECTURE.md, and modules there are"
+    );
     Ok(())
 }
 
