@@ -10,6 +10,7 @@ use client::ea::TcamUsage;
 use client::{Client, ListEdit, ListError};
 use hal::PoolCache;
 use pal::clock::{Clock, Nanos, TscClock};
+use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
@@ -22,15 +23,17 @@ use crate::report::IpsecReport;
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
 
-/// How long the control thread sleeps when there is nothing to do. It bounds how late an ARP reply
-/// or an ICMP error is.
-const NAP: Duration = Duration::from_micros(100);
+/// How long the control thread sleeps while nobody would wake it: inputs have ended and what is
+/// under way is waited for, or what inbound SAs accept has to stay ahead of their peers.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Rounds without work, all inputs ended, after which a run is over.
 const QUIET_ROUNDS: u32 = 20;
 
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING_NS: u64 = 50 * Nanos::PER_MILLI;
+/// Between two rounds when nothing has happened since the last one.
+const LAZY_NS: u64 = Nanos::PER_SECOND;
 
 /// Counts of the control side, as reports see them.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +87,8 @@ pub(crate) struct Control {
     now: Nanos,
     housekept: Nanos,
     tidied: Nanos,
+    /// Something has happened since the last housekeeping, or waits for the next one.
+    stirred: bool,
 }
 
 impl Control {
@@ -109,6 +114,7 @@ impl Control {
             now: Nanos::ZERO,
             housekept: Nanos::ZERO,
             tidied: Nanos::ZERO,
+            stirred: true,
         }
     }
 
@@ -117,6 +123,7 @@ impl Control {
         let mut done = 0;
         while let Some(command) = self.commands.as_ref().and_then(|c| c.try_recv().ok()) {
             command(self);
+            self.stirred = true;
             done += 1;
         }
         done
@@ -182,7 +189,17 @@ impl Control {
         self.slow.next_deadline()
     }
 
+    /// How long nothing is due after `now`, nanoseconds, but for what somebody brings.
+    fn rest(&self, now: Nanos) -> u64 {
+        let (_, sas) = self.client.sa_usage();
+        let is_due = self.stirred || sas > 0;
+        let round = self.housekept.saturating_add(if is_due { HOUSEKEEPING_NS } else { LAZY_NS });
+        let due = self.next_deadline().map_or(round, |due| due.min(round));
+        due.saturating_since(now)
+    }
+
     fn apply(&mut self, now: Nanos, injected: &mut Work) {
+        self.stirred = true;
         for action in self.actions.drain(..) {
             match action {
                 Action::Inject { lcore, table, origin, within, packet } => {
@@ -224,10 +241,12 @@ impl Control {
         }
         self.housekept = now;
         self.client.housekeeping();
-        for (uidb, address) in self.client.lost_next_hops() {
+        let lost = self.client.lost_next_hops();
+        for &(uidb, address) in &lost {
             self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
         }
         self.apply(now, injected);
+        self.stirred = !lost.is_empty();
         ipsec::watch(now, &mut self.client, &self.shared.sa_events);
         self.paths.age(now, &self.client, &mut self.slow);
         self.show();
@@ -266,12 +285,16 @@ impl Control {
 pub(crate) struct LcoreRings {
     pub(crate) punts: Consumer<SlowWork>,
     pub(crate) inject: Producer<Injected>,
+    /// The lcore's.
+    pub(crate) bell: Arc<Doorbell>,
 }
 
 /// The control thread of a forwarder in the machine's time.
 pub(crate) struct ControlLoop {
     pub(crate) control: Control,
     pub(crate) lcores: Vec<LcoreRings>,
+    /// What this thread sleeps on.
+    pub(crate) bell: Arc<Doorbell>,
     pub(crate) clock: TscClock,
     /// Lcores whose inputs have ended.
     pub(crate) ended: Arc<AtomicUsize>,
@@ -309,8 +332,11 @@ impl ControlLoop {
             }
             if !busy {
                 self.control.tidy(now);
-                // Whoever has a command wakes it.
-                std::thread::park_timeout(NAP);
+                let polls = ended || self.control.client.keeps_ahead();
+                let due = Duration::from_nanos(self.control.rest(now));
+                let patience = if polls { due.min(NAP) } else { due };
+                let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                self.bell.sleep(&[], patience, has_work);
             }
         }
         self.lcores_stop.stop();
@@ -335,6 +361,8 @@ impl ControlLoop {
                 self.control.counts.inject_queue_full += 1;
             }
         }
+        let filled = self.lcores.iter().filter(|rings| !rings.inject.is_empty());
+        filled.for_each(|rings| rings.bell.ring());
     }
 
     /// After the lcores have stopped: counts what they left in their rings, and ends.
