@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use qfp_core::fia::Family;
 use qfp_core::fia::order::{FUSED_FIRST, FUSED_LAST, ROUTER};
+use qfp_core::wire::Family;
 
 #[test]
 fn the_document_is_the_table_of_the_code() -> Result<(), Box<dyn Error>> {
@@ -31,19 +31,15 @@ fn document() -> Result<String, std::fmt::Error> {
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for (number, row) in (1..).zip(ROUTER) {
-        let family = match row.family {
-            Family::Any => "all",
-            Family::Ipv4 => "IPv4",
-            Family::Ipv6 => "IPv6",
-        };
+        let family = row.family.map_or("all", Family::name);
         // The loop sends; it needs no step for it.
         let built = if row.make.is_some() || row.name == "tx" { "yes" } else { "no" };
         writeln!(
             text,
             "| {number} | `{}` | {} | {} | {family} | {} | {} | {} | {built} |",
             row.name,
-            row.direction.name(),
-            row.gate.describe(row.direction),
+            row.path.name(),
+            row.gate.describe(row.path),
             row.does,
             row.ends,
             row.seed,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use qfp::core::fia::order::{Direction, ROUTER};
+use qfp::core::fia::order::{Path, ROUTER};
 use qfp::core::packet::PuntCause;
 use sources::{product_code, root, rust_files};
 
@@ -90,7 +90,7 @@ fn every_cause_is_that_of_a_row_in_front_of_the_last_ones() {
     let mut named = BTreeSet::new();
     for row in ROUTER {
         let causes = causes_of(row.ends);
-        assert!(causes.is_empty() || row.direction != Direction::Punt, "{}", row.name);
+        assert!(causes.is_empty() || row.path != Path::Punt, "{}", row.name);
         named.extend(causes);
     }
     // What a user's own row punts.

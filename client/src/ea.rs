@@ -14,4 +14,5 @@ pub(crate) use fib::FibAgent;
 pub(crate) use interface::{Drafts, InterfaceAgent, mac_of};
 pub(crate) use ipsec::{Change as SaChange, IpsecAgent, IpsecPlan, Names as SaNames};
 pub use ipsec::{IpsecError, SaCounts, SaStatus};
-pub use qos::{BoundClass, ClassFacts, Direction, QosError};
+pub use qfp_core::uidb::Direction;
+pub use qos::{BoundClass, ClassFacts, QosError};

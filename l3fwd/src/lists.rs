@@ -42,10 +42,7 @@ fn matches(rule: &RuleReport) -> String {
 pub(crate) fn route_maps(report: &RunReport) -> Option<String> {
     let mut text = String::new();
     for map in &report.route_maps {
-        let family = match map.family {
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
-        };
+        let family = map.family.name();
         for entry in &map.entries {
             let mut clauses = entry.text.split(", ");
             let action = clauses.next().unwrap_or_default();

@@ -17,7 +17,7 @@ pub(crate) fn text(report: &RunReport) -> Option<String> {
             let blank = if bound.is_some() { "\n" } else { "" };
             bound = Some(place);
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{blank}{} {}: {policy}\n", place.0, place.1.name());
+            let _ = writeln!(text, "{blank}{} {}: {policy}\n", place.0, place.1.ios());
         }
         one(&mut text, class, report.elapsed_s);
     }
@@ -110,11 +110,7 @@ pub(crate) fn json(report: &RunReport) -> Value {
         let interface = interfaces
             .entry(class.class.interface.clone())
             .or_insert_with(|| Value::Object(Map::new()));
-        let direction = match class.class.direction.name() {
-            "input" => "in",
-            _ => "out",
-        };
-        interface[direction][names.join("/")] = counts;
+        interface[class.class.direction.name()][names.join("/")] = counts;
     }
     Value::Object(interfaces)
 }

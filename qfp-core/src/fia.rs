@@ -9,7 +9,7 @@ mod trace;
 mod walk;
 
 pub use gate::Gate;
-pub use order::{Direction, Family, Kit, Row};
+pub use order::{Kit, Path, Row};
 pub use trace::{Trace, TraceOutcome, TraceStep, TracedPacket};
 pub use walk::{Fia, FiaBuilder, FiaError};
 

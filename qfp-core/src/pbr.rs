@@ -7,14 +7,14 @@
 
 use hal::PacketMask;
 
-use crate::acl::{AclResult, Classify, Feature, NO_MATCH, Side};
+use crate::acl::{AclResult, Classify, Feature, NO_MATCH};
 use crate::adjacency::{AdjacencyTables, GroupClass};
 use crate::fib::{Fib4, Fib6, Vrf};
 use crate::isa::Isa;
 use crate::packet::{DropReason, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
-use crate::uidb::{TableId, UidbTable};
+use crate::uidb::{Direction, TableId, UidbTable};
 
 /// Next hops of a rule, in order of preference.
 pub const NEXT_HOPS: usize = 4;
@@ -62,7 +62,7 @@ impl PbrClassify {
     /// The row with the kernels of `isa`.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self(Classify::new(Side::In, isa))
+        Self(Classify::new(Direction::In, isa))
     }
 }
 

@@ -7,6 +7,7 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod extension;
+mod family;
 mod headers;
 mod icmp;
 mod ipv4;
@@ -20,6 +21,7 @@ pub use extension::{
     Chain, ChainEnd, FragmentHeader, HeaderPlace, RoutingHeader, TCP_HEADER, holds_upper_header,
     is_extension, may_hide,
 };
+pub use family::Family;
 pub use headers::{Extension, Extensions};
 pub use icmp::{Icmp, icmpv4, icmpv6};
 pub use ipv4::Ipv4;

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use client::acl::{Family, IMPLICIT};
 use client::config::{Config, Interface, InterfaceKind, Interfaces};
-use client::ea::{CounterName, Direction};
-use client::ipsec::Direction as Way;
+use client::ea::CounterName;
 use client::pbr::RuleKey;
 use client::{Capacity, Client, PortFacts, SaPlace};
 use hal::pool::NativePool;
@@ -15,7 +14,7 @@ use hal::{Arrival, Burst, PacketMask, Pool, PoolCache, Port, PortConfig, RxQueue
 use pal::clock::Nanos;
 use pal::publication::Reader;
 use pal::region::ReadOnly;
-use qfp_core::acl::{AclResult, Feature, Side, first_match};
+use qfp_core::acl::{AclResult, Feature, first_match};
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::order::ROUTER;
@@ -28,7 +27,7 @@ use qfp_core::punt::Acquaintance;
 use qfp_core::qos::ClassEvent;
 use qfp_core::step::{Lcore, Step};
 use qfp_core::tables::Tables;
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{Direction, UidbIndex};
 
 use super::probe::Probe;
 use super::{ExplainError, Explanation, Fate, Matched, Protected, Row, Walk};
@@ -38,8 +37,10 @@ use crate::start::{NATIVE_FRAME, Parts, own_mac};
 /// Buffers: a packet needs one, caches take some.
 const BUFFERS: usize = 512;
 /// Rows of our own behind the classify rows.
-const WITNESSES: [(&str, &str, Side); 2] =
-    [("qos-classify-in", "witness-in", Side::In), ("qos-classify-out", "witness-out", Side::Out)];
+const WITNESSES: [(&str, &str, Direction); 2] = [
+    ("qos-classify-in", "witness-in", Direction::In),
+    ("qos-classify-out", "witness-out", Direction::Out),
+];
 
 /// Walks `probe` through the router that `parts` would make.
 pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, ExplainError> {
@@ -115,26 +116,26 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(&self, side: Side) -> (Option<u32>, Option<u32>) {
-        (self.acl[side as usize], self.pbr[side as usize])
+    fn of(&self, direction: Direction) -> (Option<u32>, Option<u32>) {
+        (self.acl[direction as usize], self.pbr[direction as usize])
     }
 }
 
 /// A row that notes what classify rows have found.
-struct Witness(Side, Arc<Mutex<Vec<Seen>>>);
+struct Witness(Direction, Arc<Mutex<Vec<Seen>>>);
 
 impl Step for Witness {
     fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let mut walks = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in select {
-            if self.0 == Side::In {
+            if self.0 == Direction::In {
                 walks.push(Seen::default());
             }
             let Some(seen) = walks.last_mut() else { continue };
             let found = |feature| first_match(vector, self.0, feature, slot);
             seen.acl[self.0 as usize] = found(Feature::Acl);
             seen.pbr[self.0 as usize] = found(Feature::Pbr);
-            if self.0 == Side::Out {
+            if self.0 == Direction::Out {
                 seen.output = Some(vector.output(slot));
             }
         }
@@ -145,9 +146,9 @@ fn with_witnesses(
     fia: FiaBuilder,
     seen: &Arc<Mutex<Vec<Seen>>>,
 ) -> Result<FiaBuilder, ExplainError> {
-    WITNESSES.into_iter().try_fold(fia, |fia, (after, name, side)| {
+    WITNESSES.into_iter().try_fold(fia, |fia, (after, name, direction)| {
         let seen = Arc::clone(seen);
-        let make = move || Box::new(Witness(side, Arc::clone(&seen))) as Box<dyn Step>;
+        let make = move || Box::new(Witness(direction, Arc::clone(&seen))) as Box<dyn Step>;
         Ok(fia.insert_after(after, name, Gate::Always, make)?)
     })
 }
@@ -197,12 +198,12 @@ impl World<'_> {
         };
         let family = if v4 { Family::V4 } else { Family::V6 };
         if let Some(input) = self.interface(traced.input) {
-            matches.extend(self.matches(&input, Side::In, seen.of(Side::In), family));
-            matches.extend(self.security(&input, Way::In));
+            matches.extend(self.matches(&input, Direction::In, seen.of(Direction::In), family));
+            matches.extend(self.security(&input, Direction::In));
         }
         if let Some(output) = seen.output.and_then(|uidb| self.interface(uidb)) {
-            matches.extend(self.matches(&output, Side::Out, seen.of(Side::Out), family));
-            matches.extend(self.security(&output, Way::Out).filter(|_| !outer));
+            matches.extend(self.matches(&output, Direction::Out, seen.of(Direction::Out), family));
+            matches.extend(self.security(&output, Direction::Out).filter(|_| !outer));
         }
         let rows = traced.steps.iter().filter(|step| !WITNESSES.iter().any(|w| w.1 == step.row));
         let does = |name| ROUTER.iter().find(|row| row.name == name).map_or("", |row| row.does);
@@ -219,7 +220,7 @@ impl World<'_> {
         let interface = self.interface(output)?.name();
         let is_it = |place: &SaPlace| {
             place.in_use
-                && place.sa.direction == Way::Out
+                && place.sa.direction == Direction::Out
                 && place.sa.interface.as_deref() == Some(interface)
         };
         let sa = self.client.sa_places().find(is_it)?.sa;
@@ -227,13 +228,15 @@ impl World<'_> {
     }
 
     /// The entry of an interface's security policy that the packet has met.
-    fn security(&self, interface: &Interface<'_>, way: Way) -> Option<Matched> {
+    fn security(&self, interface: &Interface<'_>, direction: Direction) -> Option<Matched> {
         let name = interface.name();
         if interface.is_hidden() || !self.config.ipsec.has_policy(name) {
             return None;
         }
         let says = self.client.rule_counters().find_map(|(counter, n)| match counter {
-            CounterName::Security(rule) if rule.direction == way && self.totals.rule(n).0 > 0 => {
+            CounterName::Security(rule)
+                if rule.direction == direction && self.totals.rule(n).0 > 0 =>
+            {
                 let entry = rule.entry.strip_prefix(name)?.strip_prefix('/')?;
                 let fragments = if rule.fragments { ", its later fragments" } else { "" };
                 Some(format!("{entry}{fragments}"))
@@ -247,13 +250,13 @@ impl World<'_> {
     fn matches(
         &self,
         interface: &Interface<'_>,
-        side: Side,
+        direction: Direction,
         (acl, pbr): (Option<u32>, Option<u32>),
         family: Family,
     ) -> Vec<Matched> {
-        let (feature, names) = match side {
-            Side::In => ("acl_in", interface.acl_in()),
-            Side::Out => ("acl_out", interface.acl_out()),
+        let (feature, names) = match direction {
+            Direction::In => ("acl_in", interface.acl_in()),
+            Direction::Out => ("acl_out", interface.acl_out()),
         };
         let mut all = Vec::new();
         if let Some(list) = self.config.access_list(names, family) {
@@ -273,7 +276,7 @@ impl World<'_> {
             });
             all.push(Matched { feature, name: list.name().to_string(), says });
         }
-        let map = interface.policy_route().filter(|_| side == Side::In);
+        let map = interface.policy_route().filter(|_| direction == Direction::In);
         if let Some(map) = map.and_then(|name| self.config.route_maps.get(name)) {
             let says = self.client.rule_counters().find_map(|(name, n)| match name {
                 CounterName::Policy(_, own, RuleKey::Entry(sequence))
@@ -285,16 +288,16 @@ impl World<'_> {
             });
             all.push(Matched { feature: "policy_route", name: map.name().to_string(), says });
         }
-        all.extend(self.class(interface, side));
+        all.extend(self.class(interface, direction));
         all
     }
 
     /// The classes that the service policy of an interface has put the packet in; none when it has
     /// not come so far.
-    fn class(&self, interface: &Interface<'_>, side: Side) -> Option<Matched> {
-        let (feature, direction, policy) = match side {
-            Side::In => ("service_policy_in", Direction::In, interface.service_policy_in()?),
-            Side::Out => ("service_policy_out", Direction::Out, interface.service_policy_out()?),
+    fn class(&self, interface: &Interface<'_>, direction: Direction) -> Option<Matched> {
+        let (feature, policy) = match direction {
+            Direction::In => ("service_policy_in", interface.service_policy_in()?),
+            Direction::Out => ("service_policy_out", interface.service_policy_out()?),
         };
         let counted = self.client.service_classes().filter(|(bound, facts)| {
             bound.interface == interface.name()

@@ -17,7 +17,7 @@ use qfp_core::qos::police::{
 };
 use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, QosSettings};
 use qfp_core::tables::table_kind;
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{Direction, UidbIndex};
 
 use crate::config::{Config, Interface, Interfaces};
 use crate::mqc::{self, Outcome, Tree};
@@ -28,26 +28,6 @@ use mark::{label, marks};
 
 /// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
 const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
-
-/// Packets that a policy is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
-    /// What comes in.
-    In,
-    /// What leaves.
-    Out,
-}
-
-impl Direction {
-    /// As in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::In => "input",
-            Self::Out => "output",
-        }
-    }
-}
 
 /// A class where its policy is bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,37 +2,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{BitAnd, Not};
 
 use ipnet::IpNet;
+use qfp_core::wire::Family;
 
 use super::Name;
-use crate::ios::names;
-
-/// Version of the packets a list is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// Protocol number of the family's ICMP.
-    #[must_use]
-    pub const fn icmp(self) -> u8 {
-        match self {
-            Self::V4 => 1,
-            Self::V6 => 58,
-        }
-    }
-
-    /// Names of the messages of the family's ICMP.
-    pub(super) fn icmp_names(self) -> &'static [(&'static str, (u8, Option<u8>))] {
-        match self {
-            Self::V4 => names::ICMP,
-            Self::V6 => names::ICMPV6,
-        }
-    }
-}
 
 /// Numbers equal to `value` in every bit that `mask` has. The mask may have holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

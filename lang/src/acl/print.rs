@@ -196,7 +196,7 @@ fn options(f: &mut Formatter<'_>, options: &Options, family: Family) -> fmt::Res
 }
 
 fn icmp(f: &mut Formatter<'_>, message: Icmp, family: Family) -> fmt::Result {
-    let named = family.icmp_names();
+    let named = names::icmp(family);
     match (name_of(named, (message.kind, message.code)), message.code) {
         (Some(name), _) => write!(f, " {name}"),
         (None, Some(code)) => write!(f, " {} {code}", message.kind),

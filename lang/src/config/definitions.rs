@@ -19,8 +19,7 @@ impl fmt::Display for Definition {
     /// What it is and its name: `IPv4 access list EDGE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccessList(Family::V4, name) => write!(f, "IPv4 access list {name}"),
-            Self::AccessList(Family::V6, name) => write!(f, "IPv6 access list {name}"),
+            Self::AccessList(family, name) => write!(f, "{} access list {name}", family.name()),
             Self::ObjectGroup(name) => write!(f, "object-group {name}"),
             Self::RouteMap(name) => write!(f, "route map {name}"),
         }

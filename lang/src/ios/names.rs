@@ -3,6 +3,8 @@
 //! Each table may have several names for a number; [`name_of`] gives the first, which is the one
 //! that is printed.
 
+use qfp_core::wire::Family;
+
 /// First name of a number in a table.
 #[must_use]
 pub fn name_of<T: PartialEq>(table: &[(&'static str, T)], number: T) -> Option<&'static str> {
@@ -151,8 +153,17 @@ pub const UDP_PORTS: &[(&str, u16)] = &[
 /// Ports that other systems have names for and IOS has not: to be read, not printed.
 pub const OTHER_PORTS: &[(&str, u16)] = &[("ssh", 22), ("https", 443), ("ldp", 646)];
 
+/// Messages of a family's ICMP: type, and code if the name has one.
+#[must_use]
+pub const fn icmp(family: Family) -> &'static [(&'static str, (u8, Option<u8>))] {
+    match family {
+        Family::V4 => ICMP,
+        Family::V6 => ICMPV6,
+    }
+}
+
 /// ICMP messages: type, and code where the name says one. RFC 792 and its successors.
-pub const ICMP: &[(&str, (u8, Option<u8>))] = &[
+const ICMP: &[(&str, (u8, Option<u8>))] = &[
     ("echo-reply", (0, None)),
     ("unreachable", (3, None)),
     ("net-unreachable", (3, Some(0))),
@@ -202,7 +213,7 @@ pub const ICMP: &[(&str, (u8, Option<u8>))] = &[
 
 /// ICMPv6 messages: type, and code where the name says one. RFC 4443, RFC 4861, RFC 2710 and
 /// others.
-pub const ICMPV6: &[(&str, (u8, Option<u8>))] = &[
+const ICMPV6: &[(&str, (u8, Option<u8>))] = &[
     ("unreachable", (1, None)),
     ("no-route", (1, Some(0))),
     ("no-admin", (1, Some(1))),

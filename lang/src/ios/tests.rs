@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use qfp_core::wire::Family;
+
 use super::*;
 
 fn only(text: &str) -> Line<'_> {
@@ -116,8 +118,8 @@ fn each_name_stands_for_one_number() {
     unique(names::PROTOCOLS);
     unique(names::TCP_PORTS);
     unique(names::UDP_PORTS);
-    unique(names::ICMP);
-    unique(names::ICMPV6);
+    unique(names::icmp(Family::V4));
+    unique(names::icmp(Family::V6));
     assert_eq!(names::name_of(names::TCP_PORTS, 514), Some("cmd"));
     assert_eq!(names::name_of(names::TCP_PORTS, 1), None);
 }

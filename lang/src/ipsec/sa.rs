@@ -5,30 +5,9 @@ use qfp_core::ipsec::{
     DontFragment, Dscp, Endpoints, InboundConfig, InboundSa, Limit, Mode, OutboundConfig,
     OutboundSa, SaError, Selector,
 };
-use qfp_core::uidb::{TableId, UidbIndex};
+use qfp_core::uidb::{Direction, TableId, UidbIndex};
 
 use super::key::{KeyId, Secret, SecretError};
-
-/// Packets that an SA is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
-    /// What comes in is opened.
-    In,
-    /// What leaves is protected.
-    #[default]
-    Out,
-}
-
-impl Direction {
-    /// As in configurations and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-        }
-    }
-}
 
 /// When a lifetime ends: at the first of these that is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +25,7 @@ pub struct Lifetime {
 pub struct Sa {
     /// Its name, unlike that of any other.
     pub name: String,
-    /// Packets that it is for.
+    /// Packets that it is for: it opens what comes in, and protects what leaves.
     pub direction: Direction,
     /// SPI, above 255; chosen by whoever opens the packets.
     pub spi: u32,

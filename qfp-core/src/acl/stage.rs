@@ -13,20 +13,11 @@ use crate::isa::Isa;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::Tables;
-use crate::uidb::UidbIndex;
-
-/// Whose rules: those of the input interface or of the output interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The input interface's.
-    In,
-    /// The output interface's.
-    Out,
-}
+use crate::uidb::{Direction, UidbIndex};
 
 /// A row that classifies.
 pub struct Classify {
-    side: Side,
+    direction: Direction,
     engine: Box<Engine>,
 }
 
@@ -39,16 +30,16 @@ struct Engine {
 }
 
 impl Classify {
-    /// A classify row of `side`.
+    /// A classify row of `direction`.
     #[must_use]
-    pub fn new(side: Side, isa: Isa) -> Self {
+    pub fn new(direction: Direction, isa: Isa) -> Self {
         let engine = Engine {
             isa: isa.or_lower(),
             keys4: Keys4::new(),
             keys6: Keys6::new(),
             found: Found::new(),
         };
-        Self { side, engine: Box::new(engine) }
+        Self { direction, engine: Box::new(engine) }
     }
 }
 
@@ -63,7 +54,7 @@ impl Classify {
         feature: Feature,
     ) {
         let before = vector.class;
-        self.engine.classify(&lcore.tables, vector, select, self.side);
+        self.engine.classify(&lcore.tables, vector, select, self.direction);
         for other in Feature::ALL.into_iter().filter(|other| *other != feature) {
             copy(select, &before[other as usize], &mut vector.class[other as usize]);
         }
@@ -72,9 +63,9 @@ impl Classify {
 
 impl Step for Classify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let open = select - vector.classified[self.side as usize];
+        let open = select - vector.classified[self.direction as usize];
         if !open.is_empty() {
-            self.engine.classify(&lcore.tables, vector, open, self.side);
+            self.engine.classify(&lcore.tables, vector, open, self.direction);
         }
     }
 }
@@ -86,20 +77,20 @@ impl Engine {
         tables: &Tables<'_>,
         vector: &mut Vector,
         select: PacketMask,
-        side: Side,
+        direction: Direction,
     ) {
         let tables = AclTables::open(tables);
-        vector.classified[side as usize] |= select;
+        vector.classified[direction as usize] |= select;
         let mut rest = select;
         while let Some(slot) = rest.into_iter().next() {
-            let interfaces = match side {
-                Side::In => &vector.input,
-                Side::Out => &vector.output,
+            let interfaces = match direction {
+                Direction::In => &vector.input,
+                Direction::Out => &vector.output,
             };
             let uidb = interfaces[slot & 63];
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
             rest -= same;
-            self.classify_interface(&tables, vector, same, side, uidb);
+            self.classify_interface(&tables, vector, same, direction, uidb);
         }
     }
 
@@ -108,13 +99,13 @@ impl Engine {
         tables: &AclTables<'_>,
         vector: &mut Vector,
         select: PacketMask,
-        side: Side,
+        direction: Direction,
         uidb: UidbIndex,
     ) {
         let bindings = tables.bindings(uidb);
-        let (four, six) = match side {
-            Side::In => (bindings.in4, bindings.in6),
-            Side::Out => (bindings.out4, bindings.out6),
+        let (four, six) = match direction {
+            Direction::In => (bindings.in4, bindings.in6),
+            Direction::Out => (bindings.out4, bindings.out6),
         };
         let (ipv4, ipv6) = (select & vector.ipv4, select & vector.ipv6);
         if !ipv4.is_empty() {
@@ -215,13 +206,18 @@ fn copy(select: PacketMask, from: &[u32; VECTOR], to: &mut [u32; VECTOR]) {
     }
 }
 
-/// What the packet in `slot` matched first among the rules of `feature` on that side, for a step
+/// What the packet in `slot` matched first among the rules of `feature` in that direction, for a step
 /// behind the classify rows: an [`AclResult`] for access lists, the row of its action for a policy.
 /// None when nothing matched, or nothing was looked up.
 #[must_use]
-pub fn first_match(vector: &Vector, side: Side, feature: Feature, slot: usize) -> Option<u32> {
+pub fn first_match(
+    vector: &Vector,
+    direction: Direction,
+    feature: Feature,
+    slot: usize,
+) -> Option<u32> {
     let result = vector.class(feature as usize, slot);
-    (vector.classified[side as usize].contains(slot) && result != NO_MATCH).then_some(result)
+    (vector.classified[direction as usize].contains(slot) && result != NO_MATCH).then_some(result)
 }
 
 /// Row `acl-act`: counts what each rule matched, and drops what is denied (ING-12, EGR-05).
@@ -229,14 +225,14 @@ pub fn first_match(vector: &Vector, side: Side, feature: Feature, slot: usize) -
 /// A packet that no rule matches passes: lists end with a rule that denies, unless they are empty.
 #[derive(Debug)]
 pub struct AclAct {
-    side: Side,
+    direction: Direction,
 }
 
 impl AclAct {
-    /// The row of `side`.
+    /// The row of `direction`.
     #[must_use]
-    pub const fn new(side: Side) -> Self {
-        Self { side }
+    pub const fn new(direction: Direction) -> Self {
+        Self { direction }
     }
 }
 
@@ -244,10 +240,10 @@ impl Step for AclAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         // What this router sends itself passes its own outbound lists; what it only held meets them.
         let own = matches!(vector.source, Source::Internal { uidb: UidbIndex::RP, .. });
-        if own && self.side == Side::Out {
+        if own && self.direction == Direction::Out {
             return;
         }
-        let select = select & vector.classified[self.side as usize];
+        let select = select & vector.classified[self.direction as usize];
         let results = &vector.class[Feature::Acl as usize];
         let matched = select - crate::simd::equal_words(results, NO_MATCH);
         for slot in matched {

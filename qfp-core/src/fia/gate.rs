@@ -1,6 +1,6 @@
 //! Gates: which uIDB bit switches a row on.
 
-use crate::fia::Direction;
+use crate::fia::Path;
 use crate::uidb::Uidb;
 
 const _: () = {
@@ -55,7 +55,7 @@ impl Gate {
     pub const ESP_OUT: Self = Self::Bit(2);
     /// What leaves is checked against the security policies.
     pub const SPD_OUT: Self = Self::Bit(3);
-    /// The first bit, in either direction, that is free for a user's own features.
+    /// The first bit, on either path, that is free for a user's own features.
     pub const FIRST_FREE: u8 = 32;
 
     /// The mask of the feature word: all ones for [`Gate::Always`], none for [`Gate::Confined`].
@@ -70,10 +70,10 @@ impl Gate {
 
     /// How reports name it.
     #[must_use]
-    pub fn describe(self, direction: Direction) -> String {
+    pub fn describe(self, path: Path) -> String {
         match self {
             Self::Always => "always".to_owned(),
-            Self::Bit(bit) => format!("{} bit {bit}", direction.name()),
+            Self::Bit(bit) => format!("{} bit {bit}", path.name()),
             Self::Confined => "errors about opened packets".to_owned(),
         }
     }

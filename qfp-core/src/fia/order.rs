@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::acl::{AclAct, Classify, Side};
+use crate::acl::{AclAct, Classify};
 use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
@@ -20,10 +20,12 @@ use crate::lpts::{LptsClassify, LptsGroup, PuntPolice};
 use crate::pbr::{PbrAct, PbrClassify};
 use crate::qos::QosAct;
 use crate::step::Step;
+use crate::uidb::Direction::{In, Out};
+use crate::wire::Family;
 
-/// Which interface's features gate a row.
+/// Where on a packet's way a row is, and which interface's features gate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum Path {
     /// The input interface's.
     Ingress,
     /// The output interface's.
@@ -32,7 +34,7 @@ pub enum Direction {
     Punt,
 }
 
-impl Direction {
+impl Path {
     /// In lower case, for reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -42,17 +44,6 @@ impl Direction {
             Self::Punt => "punt",
         }
     }
-}
-
-/// Which packets a row works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// All of them.
-    Any,
-    /// IPv4 packets.
-    Ipv4,
-    /// IPv6 packets.
-    Ipv6,
 }
 
 /// What steps are made of.
@@ -73,11 +64,11 @@ pub struct Row {
     /// What reports, traces and insertions call it.
     pub name: &'static str,
     /// Whose features gate it.
-    pub direction: Direction,
+    pub path: Path,
     /// What switches it on.
     pub gate: Gate,
-    /// Which packets it works on.
-    pub family: Family,
+    /// Packets it works on; none for those of all families.
+    pub family: Option<Family>,
     /// What it may end a packet's walk with, for the documentation.
     pub ends: &'static str,
     /// Where the order comes from.
@@ -89,14 +80,14 @@ pub struct Row {
     pub make: Option<MakeStep>,
 }
 
-use Direction::{Egress, Ingress, Punt};
-use Family::{Any, Ipv4, Ipv6};
+use Family::{V4, V6};
+use Path::{Egress, Ingress, Punt};
 
 macro_rules! order {
-    ($($name:literal $direction:ident $gate:expr, $family:ident, $make:expr;
+    ($($name:literal $path:ident $gate:expr, $family:expr, $make:expr;
        $does:literal, $ends:literal, $seed:literal.)+) => {
         &[$(Row {
-            name: $name, direction: $direction, gate: $gate, family: $family,
+            name: $name, path: $path, gate: $gate, family: $family,
             ends: $ends, seed: $seed, does: $does, make: $make,
         },)+]
     };
@@ -105,71 +96,71 @@ macro_rules! order {
 /// The order of operations of a router.
 #[rustfmt::skip]
 pub static ROUTER: &[Row] = order! {
-    "if-classify"      Ingress Gate::Always,     Any,  Some(|_| Box::new(IfClassify));
+    "if-classify"      Ingress Gate::Always,     None, Some(|_| Box::new(IfClassify));
         "port and VLAN tags to input interface", "drop BadUidbIdx, UidbDown", "ING-01".
-    "mac-filter"       Ingress Gate::MAC_FILTER, Any,  Some(|_| Box::new(MacFilter));
+    "mac-filter"       Ingress Gate::MAC_FILTER, None, Some(|_| Box::new(MacFilter));
         "frames for other stations", "drop MacFilter", "own".
-    "l3-parse"         Ingress Gate::Always,     Any,  Some(|kit| Box::new(L3Parse::new(kit.isa)));
+    "l3-parse"         Ingress Gate::Always,     None, Some(|kit| Box::new(L3Parse::new(kit.isa)));
         "network header checks", "drop format errors, martians, SourceMac, OwnSource, hiding fragments", "ING-14".
-    "acl-classify-in"  Ingress Gate::ACL_IN,     Any,  Some(|kit| Box::new(Classify::new(Side::In, kit.isa)));
+    "acl-classify-in"  Ingress Gate::ACL_IN,     None, Some(|kit| Box::new(Classify::new(In, kit.isa)));
         "access list lookup, result only", "nothing", "ING-02".
-    "pbr-classify-in"  Ingress Gate::PBR_IN,     Any,  Some(|kit| Box::new(PbrClassify::new(kit.isa)));
+    "pbr-classify-in"  Ingress Gate::PBR_IN,     None, Some(|kit| Box::new(PbrClassify::new(kit.isa)));
         "policy-based routing lookup; routing table and DSCP change", "nothing", "ING-06".
-    "qos-classify-in"  Ingress Gate::QOS_IN,     Any,  Some(|kit| Box::new(Classify::new(Side::In, kit.isa)));
+    "qos-classify-in"  Ingress Gate::QOS_IN,     None, Some(|kit| Box::new(Classify::new(In, kit.isa)));
         "service policy class lookup", "nothing", "ING-04".
-    "urpf"             Ingress Gate::URPF,       Any,  Some(|kit| Box::new(Urpf::new(kit.isa)));
+    "urpf"             Ingress Gate::URPF,       None, Some(|kit| Box::new(Urpf::new(kit.isa)));
         "source lookup", "drop Ipv4UnicastRpf, Ipv6UnicastRpf", "ING-09".
-    "fib4-lookup"      Ingress Gate::Always,     Ipv4, Some(|kit| Box::new(Fib4Lookup::new(kit.isa)));
+    "fib4-lookup"      Ingress Gate::Always,     Some(V4), Some(|kit| Box::new(Fib4Lookup::new(kit.isa)));
         "longest prefix match", "nothing", "ING-07".
-    "fib6-lookup"      Ingress Gate::Always,     Ipv6, Some(|kit| Box::new(Fib6Lookup::new(kit.isa)));
+    "fib6-lookup"      Ingress Gate::Always,     Some(V6), Some(|kit| Box::new(Fib6Lookup::new(kit.isa)));
         "longest prefix match", "nothing", "ING-07".
-    "pbr-act-in"       Ingress Gate::PBR_IN,     Any,  Some(|kit| Box::new(PbrAct::new(kit.isa)));
+    "pbr-act-in"       Ingress Gate::PBR_IN,     None, Some(|kit| Box::new(PbrAct::new(kit.isa)));
         "policy's next hop in place of the route's", "drop PbrNull0, Flowspec", "ING-06".
-    "next-hop"         Ingress Gate::Always,     Any,  Some(|_| Box::new(NextHop));
+    "next-hop"         Ingress Gate::Always,     None, Some(|_| Box::new(NextHop));
         "group member by flow hash, output interface, for us or not",
         "drop Ipv4NoRoute, Ipv6NoRoute, Ipv4Null0, Ipv6Null0, NoAdjacency, LinkLocalScope", "ING-08, ING-10".
-    "acl-act-in"       Ingress Gate::ACL_IN,     Any,  Some(|_| Box::new(AclAct::new(Side::In)));
+    "acl-act-in"       Ingress Gate::ACL_IN,     None, Some(|_| Box::new(AclAct::new(In)));
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "ING-12".
-    "qos-act-in"       Ingress Gate::QOS_IN,     Any,  Some(|_| Box::new(QosAct::new(Side::In)));
+    "qos-act-in"       Ingress Gate::QOS_IN,     None, Some(|_| Box::new(QosAct::new(In)));
         "police, then mark", "drop Policer", "ING-13".
-    "esp-decap"        Ingress Gate::ESP_IN,     Any,  Some(|_| Box::new(EspDecap::new()));
+    "esp-decap"        Ingress Gate::ESP_IN,     None, Some(|_| Box::new(EspDecap::new()));
         "ESP for this router is opened; the inner packet begins a walk", "drop Esp reasons, NatKeepalive", "CRY-01, CRY-06".
-    "spd-in"           Ingress Gate::SPD_IN,     Any,  Some(|kit| Box::new(SpdIn::new(kit.isa)));
+    "spd-in"           Ingress Gate::SPD_IN,     None, Some(|kit| Box::new(SpdIn::new(kit.isa)));
         "cleartext that a security policy wants protected or discarded", "drop SpdUnprotected, SpdDiscard", "CRY-01".
-    "ttl"              Ingress Gate::TTL,        Any,  Some(|_| Box::new(TtlDecrement));
+    "ttl"              Ingress Gate::TTL,        None, Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
-    "qos-queue-in"     Ingress Gate::QUEUE_IN,   Any,  None;
+    "qos-queue-in"     Ingress Gate::QUEUE_IN,   None, None;
         "ingress queue", "drop", "ING-18".
-    "ifib-act"         Ingress Gate::Always,     Any,  Some(|_| Box::new(IfibAct));
+    "ifib-act"         Ingress Gate::Always,     None, Some(|_| Box::new(IfibAct));
         "packets for this router leave, and those with options that it must look at",
         "punt Arp, Ipv4ForUs, Ipv6ForUs, Ipv4LocalGroup, Ipv4Options, Ipv6HopByHop", "ING-20".
-    "adjacency"        Egress  Gate::Always,     Any,  Some(|_| Box::new(AdjacencyLookup));
+    "adjacency"        Egress  Gate::Always,     None, Some(|_| Box::new(AdjacencyLookup));
         "full egress lookup", "punt Glean, IncompleteAdjacency", "EGR-01".
-    "l2-rewrite"       Egress  Gate::Always,     Any,  Some(|_| Box::new(L2Rewrite));
+    "l2-rewrite"       Egress  Gate::Always,     None, Some(|_| Box::new(L2Rewrite));
         "header of the output link", "drop RewriteNoRoom", "EGR-02".
-    "acl-classify-out" Egress  Gate::ACL_OUT,    Any,  Some(|kit| Box::new(Classify::new(Side::Out, kit.isa)));
+    "acl-classify-out" Egress  Gate::ACL_OUT,    None, Some(|kit| Box::new(Classify::new(Out, kit.isa)));
         "access list lookup, result only", "nothing", "EGR-03".
-    "qos-classify-out" Egress  Gate::QOS_OUT,    Any,  Some(|kit| Box::new(Classify::new(Side::Out, kit.isa)));
+    "qos-classify-out" Egress  Gate::QOS_OUT,    None, Some(|kit| Box::new(Classify::new(Out, kit.isa)));
         "service policy class lookup", "nothing", "EGR-04".
-    "acl-act-out"      Egress  Gate::ACL_OUT,    Any,  Some(|_| Box::new(AclAct::new(Side::Out)));
+    "acl-act-out"      Egress  Gate::ACL_OUT,    None, Some(|_| Box::new(AclAct::new(Out)));
         "access list verdict takes effect", "drop Ipv4Acl, Ipv6Acl", "EGR-05".
-    "qos-act-out"      Egress  Gate::QOS_OUT,    Any,  Some(|_| Box::new(QosAct::new(Side::Out)));
+    "qos-act-out"      Egress  Gate::QOS_OUT,    None, Some(|_| Box::new(QosAct::new(Out)));
         "police, then mark, then queue", "drop Policer", "EGR-06".
-    "spd-out"          Egress  Gate::SPD_OUT,    Any,  Some(|kit| Box::new(SpdOut::new(kit.isa)));
+    "spd-out"          Egress  Gate::SPD_OUT,    None, Some(|kit| Box::new(SpdOut::new(kit.isa)));
         "security policy: protect, bypass or discard", "drop SpdDiscard", "CRY-01".
-    "spd-confine"      Egress  Gate::Confined,   Any,  Some(|_| Box::new(SpdConfine));
+    "spd-confine"      Egress  Gate::Confined,   None, Some(|_| Box::new(SpdConfine));
         "what tells of opened packets leaves through their SA only", "drop SpdUnprotected", "CRY-01".
-    "esp-encap"        Egress  Gate::ESP_OUT,    Any,  Some(|_| Box::new(EspEncap::new()));
+    "esp-encap"        Egress  Gate::ESP_OUT,    None, Some(|_| Box::new(EspEncap::new()));
         "ESP of the tunnel; the outer packet begins a walk", "drop Esp reasons; punt IpMtuExceeded", "CRY-01, CRY-06".
-    "mtu"              Egress  Gate::Always,     Any,  Some(|_| Box::new(MtuCheck));
+    "mtu"              Egress  Gate::Always,     None, Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
-    "tx"               Egress  Gate::Always,     Any,  None;
+    "tx"               Egress  Gate::Always,     None, None;
         "transmit queue of the output port", "drop TxQueueFull, PortGone", "EGR-11".
-    "lpts"             Punt    Gate::Always,     Any,  Some(|kit| Box::new(LptsClassify::new(Arc::clone(&kit.lpts))));
+    "lpts"             Punt    Gate::Always,     None, Some(|kit| Box::new(LptsClassify::new(Arc::clone(&kit.lpts))));
         "type of flow of what is punted, and of drops whose source is to be told", "nothing", "ING-23".
-    "punt-police"      Punt    Gate::Always,     Any,  Some(|kit| Box::new(PuntPolice::new(Arc::clone(&kit.lpts))));
+    "punt-police"      Punt    Gate::Always,     None, Some(|kit| Box::new(PuntPolice::new(Arc::clone(&kit.lpts))));
         "rate of each type, with a share for each input interface", "drop Lpts, PuntPerCausePolicer", "ING-23".
-    "punt"             Punt    Gate::Always,     Any,  None;
+    "punt"             Punt    Gate::Always,     None, None;
         "ring to the slow path", "drop PuntQueueFull", "ING-23".
 };
 
@@ -232,9 +223,9 @@ mod tests {
 
     #[test]
     fn ingress_comes_before_egress_and_punt_last_and_names_are_unique() {
-        let order = [Ingress, Egress, Punt].map(|direction| direction as usize);
+        let order = [Ingress, Egress, Punt].map(|path| path as usize);
         assert!(order.is_sorted());
-        assert!(ROUTER.is_sorted_by_key(|row| row.direction as usize));
+        assert!(ROUTER.is_sorted_by_key(|row| row.path as usize));
         let mut names: Vec<_> = ROUTER.iter().map(|row| row.name).collect();
         names.sort_unstable();
         names.dedup();

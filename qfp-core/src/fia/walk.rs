@@ -6,13 +6,14 @@ use pal::clock::{Nanos, rdtsc};
 use crate::adjacency::fused::{self, Kinds, Rewritten};
 use crate::fia::Gate;
 use crate::fia::order::{
-    Direction, FUSED_FIRST, FUSED_LAST, Family, Kit, OWN_FRAMES_FIRST, OWN_FRAMES_LAST, ROUTER, Row,
+    FUSED_FIRST, FUSED_LAST, Kit, OWN_FRAMES_FIRST, OWN_FRAMES_LAST, Path, ROUTER, Row,
 };
 use crate::fia::trace::Trace;
 use crate::isa::Isa;
 use crate::packet::Vector;
 use crate::step::{Held, Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
+use crate::wire::Family;
 
 /// Why a feature cannot be inserted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,9 +31,9 @@ type Factory = Box<dyn Fn(&Kit) -> Box<dyn Step> + Send + Sync>;
 
 struct Plan {
     name: &'static str,
-    direction: Direction,
+    path: Path,
     gate: Gate,
-    family: Family,
+    family: Option<Family>,
     make: Option<Factory>,
 }
 
@@ -48,7 +49,7 @@ impl FiaBuilder {
     pub fn router() -> Self {
         let plan = ROUTER.iter().map(|row: &Row| Plan {
             name: row.name,
-            direction: row.direction,
+            path: row.path,
             gate: row.gate,
             family: row.family,
             make: row.make.map(|make| Box::new(make) as Factory),
@@ -56,7 +57,7 @@ impl FiaBuilder {
         Self { plan: plan.collect(), fuse: true }
     }
 
-    /// Inserts a feature behind the row `after`, in that row's direction.
+    /// Inserts a feature behind the row `after`, on that row's path.
     ///
     /// `make` is called once per lcore. With [`Gate::Always`] between `ttl` and `mtu` it takes
     /// every vector off the fused kernel; with a gate bit only those that it looks at.
@@ -76,9 +77,9 @@ impl FiaBuilder {
         let Some(at) = self.plan.iter().position(|row| row.name == after) else {
             return Err(FiaError::NoSuchRow(after.to_owned()));
         };
-        let direction = self.plan[at].direction;
+        let path = self.plan[at].path;
         let make: Factory = Box::new(move |_| make());
-        let row = Plan { name, direction, gate, family: Family::Any, make: Some(make) };
+        let row = Plan { name, path, gate, family: None, make: Some(make) };
         self.plan.insert(at + 1, row);
         Ok(self)
     }
@@ -114,7 +115,7 @@ impl FiaBuilder {
                 Some(ActiveRow {
                     number,
                     name: plan.name,
-                    direction: plan.direction,
+                    path: plan.path,
                     gate: plan.gate,
                     family: plan.family,
                     step: plan.make.as_ref()?(kit),
@@ -130,7 +131,7 @@ impl FiaBuilder {
             [Some(parse), Some(first), Some(last)] => Some((parse, first, last)),
             _ => None,
         };
-        let leaving = rows.iter().position(|row| row.direction == Direction::Punt);
+        let leaving = rows.iter().position(|row| row.path == Path::Punt);
         let leaving = leaving.unwrap_or(rows.len());
         let number = |name| self.plan.iter().position(|plan| plan.name == name);
         let ends = [number("tx"), number("punt")];
@@ -152,9 +153,9 @@ struct ActiveRow {
     /// Its number in the order of operations, which is that of its counters.
     number: usize,
     name: &'static str,
-    direction: Direction,
+    path: Path,
     gate: Gate,
-    family: Family,
+    family: Option<Family>,
     step: Box<dyn Step>,
 }
 
@@ -188,7 +189,7 @@ impl Fusion {
         let mut before_rewrite = false;
         for (n, row) in rows.iter().enumerate().take(last + 1).skip(first) {
             let own = ROUTER.iter().any(|r| r.name == row.name);
-            match (row.direction, row.gate) {
+            match (row.path, row.gate) {
                 // What every packet needs: the kernel does it.
                 (_, Gate::Always | Gate::TTL) if own => {
                     fusion.counted[usize::from(fusion.shown_at != 0)].push(row.number);
@@ -197,9 +198,9 @@ impl Fusion {
                 (_, Gate::Confined) => {}
                 // A feature of the user's own that looks at every packet.
                 (_, Gate::Always) => return None,
-                (Direction::Ingress, gate) => fusion.blocked_by |= gate.mask(),
+                (Path::Ingress, gate) => fusion.blocked_by |= gate.mask(),
                 // Egress features show in the adjacency, which is then not plain.
-                (Direction::Egress | Direction::Punt, _) => before_rewrite |= fusion.shown_at == 0,
+                (Path::Egress | Path::Punt, _) => before_rewrite |= fusion.shown_at == 0,
             }
             if row.name == "l2-rewrite" {
                 fusion.shown_at = row.number;
@@ -347,7 +348,7 @@ impl Fia {
         let uidbs = UidbTable::open(&lcore.tables);
         vector.gates_out = Gates::of(uidbs, &vector.output, vector.live, |row| row.features_out);
         for row in self.rows.get_mut(first..=last).unwrap_or_default() {
-            let select = select(row.direction, row.gate, row.family, lcore, vector);
+            let select = select(row.path, row.gate, row.family, lcore, vector);
             if !select.is_empty() {
                 row.step.process(lcore, vector, select);
                 lcore.counters.row(row.number, u64::from(select.count()));
@@ -416,7 +417,7 @@ impl Fia {
             // Behind the kernel's run there may be no row left.
             let row = self.rows.get_mut(n).filter(|_| n < self.leaving);
             let Some(row) = row else { break };
-            let select = select(row.direction, row.gate, row.family, lcore, vector);
+            let select = select(row.path, row.gate, row.family, lcore, vector);
             if !select.is_empty() {
                 row.step.process(lcore, vector, select);
                 lcore.counters.row(row.number, u64::from(select.count()));
@@ -448,17 +449,17 @@ fn header_len(frame: &[u8]) -> u8 {
 /// The packets a row works on.
 #[inline(always)]
 fn select(
-    direction: Direction,
+    path: Path,
     gate: Gate,
-    family: Family,
+    family: Option<Family>,
     lcore: &Lcore<'_>,
     vector: &Vector,
 ) -> PacketMask {
     let walking = vector.live - vector.ahead;
     let of_family = match family {
-        Family::Any => walking,
-        Family::Ipv4 => walking & vector.ipv4,
-        Family::Ipv6 => walking & vector.ipv6,
+        None => walking,
+        Some(Family::V4) => walking & vector.ipv4,
+        Some(Family::V6) => walking & vector.ipv6,
     };
     let mask = match gate {
         Gate::Always => return of_family,
@@ -466,20 +467,20 @@ fn select(
         Gate::Confined => return PacketMask::EMPTY,
         Gate::Bit(_) => gate.mask(),
     };
-    let gates = match direction {
-        Direction::Ingress => vector.gates_in,
-        Direction::Egress | Direction::Punt => vector.gates_out,
+    let gates = match path {
+        Path::Ingress => vector.gates_in,
+        Path::Egress | Path::Punt => vector.gates_out,
     };
     match gates {
         Gates { any, .. } if any & mask == 0 => PacketMask::EMPTY,
         Gates { all, .. } if all & mask != 0 => of_family,
-        _ => gated(direction, mask, lcore, vector, of_family),
+        _ => gated(path, mask, lcore, vector, of_family),
     }
 }
 
 /// The packets of `select` whose interface has the feature, when not all of them do.
 fn gated(
-    direction: Direction,
+    path: Path,
     mask: u64,
     lcore: &Lcore<'_>,
     vector: &Vector,
@@ -488,9 +489,9 @@ fn gated(
     let uidbs = UidbTable::open(&lcore.tables);
     let mut on = PacketMask::EMPTY;
     for slot in select {
-        let bits = match direction {
-            Direction::Ingress => uidbs.get(vector.input[slot & 63]).features_in,
-            Direction::Egress | Direction::Punt => uidbs.get(vector.output[slot & 63]).features_out,
+        let bits = match path {
+            Path::Ingress => uidbs.get(vector.input[slot & 63]).features_in,
+            Path::Egress | Path::Punt => uidbs.get(vector.output[slot & 63]).features_out,
         };
         if bits & mask != 0 {
             on.insert(slot);

@@ -7,12 +7,12 @@
 
 use hal::PacketMask;
 
-use crate::acl::{Classify, Feature, Side, first_match};
+use crate::acl::{Classify, Feature, first_match};
 use crate::isa::Isa;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
-use crate::uidb::{Uidb, UidbIndex, UidbTable};
+use crate::uidb::{Direction, Uidb, UidbIndex, UidbTable};
 
 pal::plain_struct! {
     /// What one entry says. All zeroes lets packets pass.
@@ -59,10 +59,10 @@ fn matched<'a>(
     tables: &Tables<'a>,
     lcore: &Lcore<'_>,
     vector: &Vector,
-    side: Side,
+    direction: Direction,
     slot: usize,
 ) -> Option<&'a SpdEntry> {
-    let row = first_match(vector, side, Feature::Spd, slot)?;
+    let row = first_match(vector, direction, Feature::Spd, slot)?;
     let entry = tables.view::<SpdEntry>(table_kind::ESP_POLICIES).get(row as usize)?;
     lcore.counters.rule(entry.rule, u64::from(vector.burst.lens()[slot & 63]));
     Some(entry)
@@ -76,7 +76,7 @@ impl SpdIn {
     /// The row with the kernels of `isa`.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self(Classify::new(Side::In, isa))
+        Self(Classify::new(Direction::In, isa))
     }
 }
 
@@ -87,7 +87,7 @@ impl Step for SpdIn {
         self.0.process(lcore, vector, select);
         let tables = lcore.tables;
         for slot in select {
-            match matched(&tables, lcore, vector, Side::In, slot).map(|entry| entry.action) {
+            match matched(&tables, lcore, vector, Direction::In, slot).map(|entry| entry.action) {
                 Some(SpdEntry::PROTECT) => vector.drop(slot, DropReason::SpdUnprotected),
                 Some(SpdEntry::DISCARD) => vector.drop(slot, DropReason::SpdDiscard),
                 _ => {}
@@ -106,7 +106,7 @@ impl SpdOut {
     /// The row with the kernels of `isa`.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self(Classify::new(Side::Out, isa))
+        Self(Classify::new(Direction::Out, isa))
     }
 }
 
@@ -119,7 +119,9 @@ impl Step for SpdOut {
         let tables = lcore.tables;
         let uidbs = UidbTable::open(&tables);
         for slot in select {
-            let Some(entry) = matched(&tables, lcore, vector, Side::Out, slot) else { continue };
+            let Some(entry) = matched(&tables, lcore, vector, Direction::Out, slot) else {
+                continue;
+            };
             match entry.action {
                 SpdEntry::PROTECT => {
                     let interface = UidbIndex(entry.interface);

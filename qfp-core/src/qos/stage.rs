@@ -2,12 +2,13 @@
 
 use hal::PacketMask;
 
-use crate::acl::{AclTables, Feature, NO_MATCH, Side};
+use crate::acl::{AclTables, Feature, NO_MATCH};
 use crate::packet::{DropReason, Vector};
 use crate::qos::police::{Colour, NO_POLICER, Policers};
 use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark, QosSettings};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
+use crate::uidb::Direction;
 
 /// Row `qos-act`.
 ///
@@ -16,14 +17,14 @@ use crate::tables::table_kind;
 /// frame as it was received, or as it leaves.
 #[derive(Debug)]
 pub struct QosAct {
-    side: Side,
+    direction: Direction,
 }
 
 impl QosAct {
-    /// The row of `side`.
+    /// The row of `direction`.
     #[must_use]
-    pub const fn new(side: Side) -> Self {
-        Self { side }
+    pub const fn new(direction: Direction) -> Self {
+        Self { direction }
     }
 }
 
@@ -34,19 +35,19 @@ const GROUPS: usize = 8;
 impl Step for QosAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let bindings = AclTables::open(&lcore.tables);
-        let mut rest = select & vector.classified[self.side as usize];
+        let mut rest = select & vector.classified[self.direction as usize];
         // Most vectors are of one interface.
         while let Some(slot) = rest.into_iter().next() {
-            let (interfaces, uidb) = match self.side {
-                Side::In => (&vector.input, vector.input(slot)),
-                Side::Out => (&vector.output, vector.output(slot)),
+            let (interfaces, uidb) = match self.direction {
+                Direction::In => (&vector.input, vector.input(slot)),
+                Direction::Out => (&vector.output, vector.output(slot)),
             };
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
             rest -= same;
             let bindings = bindings.bindings(uidb);
-            let first = match self.side {
-                Side::In => bindings.classes_in,
-                Side::Out => bindings.classes_out,
+            let first = match self.direction {
+                Direction::In => bindings.classes_in,
+                Direction::Out => bindings.classes_out,
             };
             act_on_policy(lcore, vector, same, first);
         }

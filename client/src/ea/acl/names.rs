@@ -34,11 +34,7 @@ impl ObjectName {
 
 impl std::fmt::Display for ObjectName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let family = match self.family {
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
-        };
-        f.write_str(family)?;
+        f.write_str(self.family.name())?;
         if let Some(list) = &self.list {
             write!(f, " access list {list}")?;
         }

@@ -1,5 +1,6 @@
 use driver::DriverError;
 use qfp_core::qos::police::PolicerError;
+use qfp_core::uidb::Direction;
 
 use crate::config::Place;
 use crate::mqc;
@@ -32,7 +33,7 @@ pub enum QosError {
         action: &'static str,
     },
     /// A mark that packets of this direction do not have.
-    #[error("{interface}: class {class}: {field} cannot be set {direction}")]
+    #[error("{interface}: class {class}: {field} cannot be set {}", .direction.ios())]
     Mark {
         /// Where it is bound.
         interface: String,
@@ -41,7 +42,7 @@ pub enum QosError {
         /// The field.
         field: &'static str,
         /// In which direction.
-        direction: &'static str,
+        direction: Direction,
     },
     /// A policer.
     #[error("{interface}: class {class}: {error}")]

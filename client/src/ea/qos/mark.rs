@@ -1,8 +1,9 @@
 //! Marks of a policy as the data plane has them.
 
 use qfp_core::qos::Mark;
+use qfp_core::uidb::Direction;
 
-use super::{BoundClass, Direction, QosError};
+use super::{BoundClass, QosError};
 use crate::acl::Family;
 use crate::mqc::{self, Ip};
 
@@ -20,7 +21,7 @@ pub(super) fn marks(class: &BoundClass, marks: &[mqc::Mark]) -> Result<Mark, Qos
             interface: class.interface.clone(),
             class: label(class),
             field: mark.field(),
-            direction: class.direction.name(),
+            direction: class.direction,
         };
         match *mark {
             mqc::Mark::Dscp(ip, dscp) => {

@@ -90,7 +90,7 @@ pub(super) fn protocol(words: &mut Words, family: Family) -> Result<Option<u8>, 
 
 /// Name of an ICMP message, or its type and perhaps code, if the next word is one.
 pub(super) fn icmp(words: &mut Words, family: Family) -> Result<Option<Icmp>, TextError> {
-    if let Some((kind, code)) = words.take_of(family.icmp_names()) {
+    if let Some((kind, code)) = words.take_of(names::icmp(family)) {
         return Ok(Some(Icmp { kind, code }));
     }
     if !words.sees_number() {

@@ -52,7 +52,7 @@ mod tcp;
 mod tests;
 
 pub use ace::{Ace, Action, Icmp, Log, Options, Ports, Protocol};
-pub use address::{Address, Family, IpMatch, Ternary};
+pub use address::{Address, IpMatch, Ternary};
 pub use check::AceError;
 pub use compare::{Compare, MAX_DSCP, MAX_FLOW_LABEL, MAX_PRECEDENCE, MAX_TOS, MAX_TTL};
 pub use document::Document;
@@ -62,5 +62,6 @@ pub use group::{
 pub use implicit::IMPLICIT;
 pub use list::{AccessList, Body, EditError, Kind, MAX_SEQUENCE, STEP};
 pub use name::{Name, NameError};
+pub use qfp_core::wire::Family;
 pub use resolve::{Fragments, PlainAce, ResolveError};
 pub use tcp::{TcpFlags, TcpMatch};

@@ -35,4 +35,4 @@ pub use key::{Keys, Keys4, Keys6};
 pub use lookup::{Matches, NO_MATCH, Tcam};
 pub use pattern::{Pattern, Pattern4, Pattern6};
 pub use space::{Space, SpaceError};
-pub use stage::{AclAct, Classify, Side, first_match};
+pub use stage::{AclAct, Classify, first_match};

@@ -9,4 +9,5 @@ mod key;
 mod sa;
 
 pub use key::{KeyId, Secret, SecretError};
-pub use sa::{Direction, Lifetime, RowNumbers, Sa, SaProblem};
+pub use qfp_core::uidb::Direction;
+pub use sa::{Lifetime, RowNumbers, Sa, SaProblem};
