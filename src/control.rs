@@ -1,23 +1,28 @@
 //! The control side of a running forwarder: the slow path, the client, and how they are fed.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use client::acl::Family;
+use client::config::{Config, RouteTable};
 use client::ea::TcamUsage;
 use client::{Client, ListEdit, ListError};
 use hal::PoolCache;
 use pal::clock::{Clock, Nanos, TscClock};
 use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
+use pal::publication::Generation;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
+use qfp_core::uidb::UidbIndex;
 
 use crate::ipsec::{self, Events, Paths};
 use crate::lists::{InUse, Lists};
+use crate::reconfigure::{InForce, ReconfigureError};
 use crate::report::IpsecReport;
 
 /// Work taken from one lcore in one go.
@@ -75,7 +80,8 @@ impl Shared {
 /// The slow path and the client, with one owner at a time.
 pub(crate) struct Control {
     slow: SlowPath,
-    client: Client,
+    pub(crate) client: Client,
+    pub(crate) in_force: InForce,
     paths: Paths,
     lists: Lists,
     pool: PoolCache,
@@ -94,16 +100,19 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(
         slow: SlowPath,
-        (client, lists): (Client, Lists),
+        (mut client, in_force, lists): (Client, InForce, Lists),
         pool: PoolCache,
         commands: Receiver<Command>,
         shared: Arc<Shared>,
     ) -> Self {
         // What is bound is to be shown the first time.
         shared.stale.store(true, Ordering::Relaxed);
+        // The first classes have counted nothing yet.
+        client.take_new_classes();
         Self {
             slow,
             client,
+            in_force,
             paths: Paths::default(),
             lists,
             pool,
@@ -145,6 +154,27 @@ impl Control {
         self.client.edit_list(&mut self.lists.document, family, name, edits)?;
         self.shared.stale.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn commit(
+        &mut self,
+        config: Config,
+        routes: &RouteTable,
+    ) -> Result<Generation, ReconfigureError> {
+        let Self { slow, client, in_force, lists, actions, .. } = self;
+        lists.before_change(client);
+        let said = config.clone();
+        let generation = in_force.commit((config, routes), client, slow, actions)?;
+        lists.follow(&said, client);
+        self.paths.again(client, slow);
+        self.shared.stale.store(true, Ordering::Release);
+        Ok(generation)
+    }
+
+    /// Neighbours whose MAC addresses are known.
+    pub(crate) fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
+        self.slow.neighbours()
     }
 
     /// The client, for what no more than it has to know of.
@@ -315,8 +345,9 @@ impl ControlLoop {
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
             let mut injected = Vec::new();
-            let handled = self.serve(now, &mut injected) + self.control.obey();
-            if self.control.next_deadline().is_some_and(|due| due <= now) {
+            let obeyed = self.control.obey();
+            let handled = self.serve(now, &mut injected) + obeyed;
+            if obeyed > 0 || self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
             self.control.keep_ahead(now, false);

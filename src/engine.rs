@@ -192,7 +192,10 @@ impl VirtualLoop {
             self.control.keep_ahead(now, true);
             self.control.housekeeping(now, &mut injected);
             self.control.tidy(now);
-            self.control.obey();
+            if self.control.obey() > 0 {
+                self.control.poll(now, &mut injected);
+                self.settle(now, &mut work, &mut injected);
+            }
             let received = self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
             if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {

@@ -29,6 +29,7 @@ use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::links::{LINKS, Links};
 use crate::lists::Lists;
+use crate::reconfigure::InForce;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
 
@@ -160,12 +161,13 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let totals = Arc::new(totals);
+    let in_force = InForce::new(&parts.config, facts);
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
     let (commands, commanded) = channel();
     let (cache, shown) = (pool.cache(0), Arc::clone(&shared));
     let interfaces = interface_names(&client, &parts.config);
-    let mut control = Control::new(slow, (client, lists), cache, commanded, shown);
+    let mut control = Control::new(slow, (client, in_force, lists), cache, commanded, shown);
     control.show();
     let statistics = Statistics {
         totals,
