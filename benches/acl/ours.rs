@@ -284,7 +284,7 @@ where
 
     fn grace(&mut self, now: u64, passed: u64) -> Result<(), BenchError> {
         let (mut memory, classifier) = self.compiled.memory();
-        if classifier.wants_rebuild() {
+        if classifier.wants_rebuild(&memory) {
             classifier.rebuild(&mut memory)?;
             self.object.store(classifier.object(), Release);
             self.rebuilds += 1;

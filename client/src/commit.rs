@@ -1,10 +1,11 @@
 //! The client: commits configurations and follows neighbours.
 
 mod capacity;
+mod forwarding;
 mod lists;
 mod routes;
 mod sas;
-mod updates;
+mod transaction;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -20,11 +21,13 @@ use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
 use crate::ea::{
-    AclAgent, AclError, AclPlan, AdjacencyAgent, AdjacencyKey, BoundClass, ClassFacts, Drafts,
-    FibAgent, InterfaceAgent, IpsecAgent, IpsecError, IpsecPlan, LinkFacts, Macs, SaNames, mac_of,
+    AclAgent, AclError, AclPlan, AdjacencyAgent, BoundClass, ClassFacts, FibAgent, InterfaceAgent,
+    InterfacePlan, IpsecAgent, IpsecError, LinkFacts, mac_of,
 };
-use crate::rib::{Delta, Rib};
+use crate::rib::Rib;
 use crate::rm::{Exhausted, Vrfs};
+use forwarding::Forwarding;
+use transaction::{Agent, NextGeneration, Prepare};
 
 pub use capacity::Capacity;
 pub use lists::{ListEdit, ListError};
@@ -124,8 +127,15 @@ pub struct Client {
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
     learnt: HashMap<(TableId, IpNet), UidbIndex>,
-    /// Static neighbours.
-    given: Macs,
+}
+
+/// A configuration to be committed.
+#[derive(Clone, Copy)]
+struct Configured<'a> {
+    config: &'a Config,
+    routes: &'a RouteTable,
+    ports: &'a [PortFacts],
+    interfaces: &'a Interfaces<'a>,
 }
 
 /// Rows of the tables in use, those that wait for their last reader included.
@@ -139,6 +149,105 @@ pub struct Usage {
     pub paths: u32,
     /// Bytes of resource memory.
     pub memory: usize,
+}
+
+/// Names of VRFs.
+#[derive(Default)]
+struct VrfPlan {
+    new: HashSet<String>,
+    all: HashSet<String>,
+}
+
+impl Agent for Vrfs {
+    type Plan = VrfPlan;
+
+    fn keep(client: &mut Client, plan: VrfPlan) {
+        client.vrfs.retain(&mut client.driver, |name| plan.all.contains(name));
+    }
+
+    fn abort(client: &mut Client, plan: VrfPlan) {
+        client.vrfs.retain(&mut client.driver, |name| !plan.new.contains(name));
+    }
+}
+
+impl Prepare<Configured<'_>> for Vrfs {
+    type Error = CommitError;
+
+    fn prepare(
+        client: &mut Client,
+        wanted: Configured<'_>,
+        plan: &mut VrfPlan,
+    ) -> Result<(), CommitError> {
+        let names = || wanted.interfaces.all().iter().filter_map(Interface::vrf);
+        plan.all = names().map(str::to_owned).collect();
+        Ok(client.vrfs.add(names(), &mut plan.new)?)
+    }
+}
+
+impl Agent for InterfaceAgent {
+    type Plan = InterfacePlan;
+
+    fn name(client: &mut Client, plan: &mut InterfacePlan, root: &mut RootDraft) {
+        client.interfaces.name(plan, root);
+    }
+
+    fn keep(client: &mut Client, plan: InterfacePlan) {
+        Self::keep(&mut client.driver, plan);
+    }
+
+    fn abort(client: &mut Client, plan: InterfacePlan) {
+        client.interfaces.abort(plan);
+    }
+}
+
+impl Prepare<Configured<'_>> for InterfaceAgent {
+    type Error = CommitError;
+
+    fn prepare(
+        client: &mut Client,
+        wanted: Configured<'_>,
+        plan: &mut InterfacePlan,
+    ) -> Result<(), CommitError> {
+        let Configured { config, ports, interfaces, .. } = wanted;
+        client.interfaces.number(interfaces, plan)?;
+        let table = |vrf: Option<&str>| client.vrfs.table(vrf);
+        let features = |interface: &Interface<'_>| client.features_of(config, interface);
+        let features = (features, IpsecAgent::everywhere(config));
+        let Client { driver, interfaces: agent, .. } = &*client;
+        Ok(agent.draft(driver, interfaces, ports, features, table, plan)?)
+    }
+}
+
+impl Agent for AclAgent {
+    type Plan = AclPlan;
+
+    fn name(client: &mut Client, plan: &mut AclPlan, root: &mut RootDraft) {
+        client.acl.name(plan, root);
+    }
+
+    fn keep(client: &mut Client, plan: AclPlan) {
+        client.acl.keep(&mut client.driver, plan);
+    }
+
+    fn abort(client: &mut Client, plan: AclPlan) {
+        client.acl.abort(&mut client.driver, plan);
+    }
+}
+
+impl Prepare<Configured<'_>> for AclAgent {
+    type Error = CommitError;
+
+    fn prepare(
+        client: &mut Client,
+        wanted: Configured<'_>,
+        plan: &mut AclPlan,
+    ) -> Result<(), CommitError> {
+        let Client { driver, acl, interfaces, vrfs, .. } = client;
+        let uidb = |interface: &Interface<'_>| interfaces.uidb(interface);
+        let rows = interfaces.high_water();
+        let what = (wanted.config, wanted.interfaces);
+        Ok(acl.prepare(driver, what, uidb, rows, |vrf| vrfs.named(vrf), plan)?)
+    }
 }
 
 impl Client {
@@ -174,7 +283,6 @@ impl Client {
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
-            given: Macs::new(),
         })
     }
 
@@ -213,7 +321,7 @@ impl Client {
         self.features.insert(interface.to_owned(), features);
     }
 
-    /// Makes the tables say what `config` and `routes` say.
+    /// Makes the tables say what `config` and `routes` say: all of it or, refused, nothing.
     ///
     /// `ports` describes the ports in the order of the configuration. Routes of other sources stay.
     /// When there is not enough memory at once, it waits some milliseconds for lcores to leave what
@@ -227,159 +335,22 @@ impl Client {
         routes: &RouteTable,
         ports: &[PortFacts],
     ) -> Result<Generation, CommitError> {
+        type All = (Vrfs, (InterfaceAgent, (Forwarding, (AclAgent, IpsecAgent))));
         config.validate()?;
         routes.validate(config)?;
         let interfaces = Interfaces::new(config);
-        self.interfaces.number(&interfaces)?;
-        let names: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
-        let new_vrfs = self.vrfs.add(names.iter().copied())?;
-        let links = self.links(config, &interfaces, ports);
-        let before = self.adjacencies.set_links(links);
-        let result = self.configure(config, routes, ports, &interfaces);
-        if result.is_err() {
-            self.adjacencies.set_links(before);
-            self.vrfs.retain(&mut self.driver, |name| !new_vrfs.iter().any(|new| new == name));
-        } else {
-            self.vrfs.retain(&mut self.driver, |name| names.contains(name));
-        }
+        let wanted = Configured { config, routes, ports, interfaces: &interfaces };
+        let result = self.transact::<NextGeneration<All>, _>(wanted);
         // Of a commit that failed nothing is left, of one that did not what it replaced.
-        self.purge();
         self.housekeeping();
         result?;
-        Ok(self.driver.generation())
-    }
-
-    /// Prepares everything where no lcore sees it, then lets them see it, step by step; a step
-    /// that fails takes back those before it.
-    fn configure(
-        &mut self,
-        config: &Config,
-        routes: &RouteTable,
-        ports: &[PortFacts],
-        interfaces: &Interfaces<'_>,
-    ) -> Result<(), CommitError> {
-        let table = |vrf: Option<&str>| self.vrfs.table(vrf);
-        let features = |interface: &Interface<'_>| self.features_of(config, interface);
-        let features = (features, IpsecAgent::everywhere(config));
-        let drafts = self.interfaces.draft(&self.driver, interfaces, ports, features, table)?;
-        let acl = self.acl.prepare(
-            &self.driver,
-            config,
-            interfaces,
-            |interface| self.interfaces.uidb(interface),
-            self.interfaces.high_water(),
-            |vrf| self.vrfs.named(vrf),
-        )?;
-        let sas = match self.prepare_sas(config, interfaces) {
-            Ok(sas) => sas,
-            Err(error) => {
-                self.acl.cancel(&self.driver, acl);
-                return Err(error.into());
-            }
-        };
-        let wanted = self.configured_routes(config, routes, interfaces);
-        let delta = self.rib.settle();
-        let mut acl = Some(acl);
-        let result = self.carry_out(&delta, drafts, &mut acl, &wanted.given);
-        if let Some(acl) = acl {
-            self.acl.cancel(&self.driver, acl);
-        }
-        if result.is_err() {
-            self.ipsec.cancel(&mut self.driver, sas);
-            self.rib.undo(&delta);
-            return result;
-        }
-        self.ipsec.apply(&mut self.driver, sas);
         let protected = interfaces.all().iter().filter(|interface| interface.is_protected());
         let named = |one: &Interface<'_>| {
             let found = Protected { uidb: self.interfaces.uidb(one), mtu: one.mtu() };
             (one.name().to_owned(), found)
         };
         self.protected = protected.map(named).collect();
-        let gone = self.rib.keep();
-        self.fib.remove(&gone);
-        self.connected = wanted.connected;
-        self.learnt = wanted.learnt;
-        self.given = wanted.given;
-        Ok(())
-    }
-
-    fn carry_out(
-        &mut self,
-        delta: &Delta,
-        drafts: Drafts,
-        acl: &mut Option<AclPlan>,
-        given: &Macs,
-    ) -> Result<(), CommitError> {
-        let gone = self.given.keys().filter(|neighbour| !given.contains_key(neighbour));
-        let gone: Vec<_> = gone.copied().collect();
-        let used = self.fib.used();
-        let plan = self.fib.prepare(&self.driver, &mut self.adjacencies, &self.rib, delta)?;
-        let moves = match self.adjacencies.plan(&mut self.driver, given, &gone, &used) {
-            Ok(moves) => moves,
-            Err(error) => {
-                self.fib.cancel(plan);
-                return Err(error.into());
-            }
-        };
-        let (acl_before, acl) = self.acl.publish(acl);
-        let others = |root: &mut RootDraft| self.acl.name_in(root);
-        let before = match self.interfaces.publish(&mut self.driver, drafts, others) {
-            Ok(before) => before,
-            Err(error) => {
-                self.acl.restore(&mut self.driver, acl_before, acl);
-                self.fib.cancel(plan);
-                self.adjacencies.cancel(&mut self.driver, moves);
-                return Err(error.into());
-            }
-        };
-        let moved: HashMap<u32, u32> = moves.iter().map(|m| (m.old, m.new)).collect();
-        self.fib.repoint(&self.driver, &self.adjacencies, &moved);
-        if let Err(error) = self.fib.write(&mut self.driver, &mut self.rib, delta) {
-            let back = moved.iter().map(|(old, new)| (*new, *old)).collect();
-            self.fib.repoint(&self.driver, &self.adjacencies, &back);
-            self.fib.cancel(plan);
-            self.adjacencies.cancel(&mut self.driver, moves);
-            let undo = self.acl.restore_tables(acl_before);
-            let restored =
-                self.interfaces.restore(&mut self.driver, before, |root| self.acl.name_in(root));
-            self.acl.forget(&mut self.driver, undo, acl);
-            restored?;
-            return Err(error);
-        }
-        self.fib.apply(&self.driver, &self.adjacencies, plan, &moved);
-        self.adjacencies.finish(&mut self.driver, moves);
-        InterfaceAgent::keep(&mut self.driver, before);
-        self.acl.keep(&mut self.driver, acl_before, acl);
-        Ok(())
-    }
-
-    /// Removes adjacencies and groups that nothing uses.
-    fn purge(&mut self) {
-        let mut used = self.fib.used();
-        let learnt = self.learnt.iter().map(|((_, prefix), uidb)| (*uidb, prefix.addr()));
-        let rows = learnt.filter_map(|(uidb, address)| {
-            self.adjacencies.number(AdjacencyKey::Neighbour(uidb, address))
-        });
-        used.extend(rows);
-        self.adjacencies.purge(&mut self.driver, &used);
-    }
-
-    /// Prepares what the configuration says about SAs.
-    fn prepare_sas(
-        &mut self,
-        config: &Config,
-        interfaces: &Interfaces<'_>,
-    ) -> Result<IpsecPlan, IpsecError> {
-        let Self { ipsec, driver, interfaces: numbers, vrfs, .. } = self;
-        let interface = |name: &str| {
-            let interface = interfaces.get(interfaces.named(name)?);
-            interface.is_protected().then(|| numbers.uidb(interface))
-        };
-        let used: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
-        let table = |vrf: &str| vrfs.named(vrf).filter(|_| used.contains(vrf));
-        let names = SaNames { interface: &interface, table: &table };
-        ipsec.prepare_configured(driver, config, &names)
+        Ok(self.driver.generation())
     }
 
     /// Rows that are on for an interface beyond the usual ones: a user's own, and those of what is
@@ -403,12 +374,8 @@ impl Client {
     }
 
     /// What frames of each interface look like.
-    fn links(
-        &self,
-        config: &Config,
-        interfaces: &Interfaces<'_>,
-        ports: &[PortFacts],
-    ) -> HashMap<UidbIndex, LinkFacts> {
+    fn links(&self, wanted: &Configured<'_>) -> HashMap<UidbIndex, LinkFacts> {
+        let Configured { config, ports, interfaces, .. } = *wanted;
         let mut links = HashMap::new();
         let up = |interface: &&Interface<'_>| interface.is_up() && !interface.is_hidden();
         for interface in interfaces.all().iter().filter(up) {

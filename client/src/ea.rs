@@ -7,11 +7,11 @@ mod interface;
 mod ipsec;
 mod qos;
 
-pub(crate) use acl::{AclAgent, AclPlan, Touched, lines_for};
+pub(crate) use acl::{AclAgent, AclPlan, EditPlan, Touched, lines_for};
 pub use acl::{AclError, CounterName, ObjectName, RuleError, RuleName, SecurityRule, TcamUsage};
-pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs};
-pub(crate) use fib::FibAgent;
-pub(crate) use interface::{Drafts, InterfaceAgent, mac_of};
+pub(crate) use adjacency::{AdjacencyAgent, AdjacencyKey, LinkFacts, Macs, Plan as Rows};
+pub(crate) use fib::{FibAgent, Plan as FibPlan};
+pub(crate) use interface::{InterfaceAgent, Plan as InterfacePlan, mac_of};
 pub(crate) use ipsec::{Change as SaChange, IpsecAgent, IpsecPlan, Names as SaNames};
 pub use ipsec::{IpsecError, SaCounts, SaStatus};
 pub use qfp_core::uidb::Direction;

@@ -302,12 +302,6 @@ impl Rib {
         self.sets.members(set)
     }
 
-    /// The set that the forwarding tables shall have for a prefix.
-    pub(crate) fn selected(&mut self, table: TableId, prefix: IpNet) -> SetId {
-        let Some(routes) = self.tables.get_mut(&table) else { return SetId::NONE };
-        family!(routes, prefix, |family, key| family.selected(key))
-    }
-
     /// Makes the changes final. Returns the sets that no prefix has selected any more.
     pub(crate) fn keep(&mut self) -> Vec<SetId> {
         self.undo.clear();

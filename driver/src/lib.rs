@@ -144,14 +144,34 @@ impl Driver {
     /// Publishes a generation: the present root with `change` applied.
     ///
     /// # Errors
-    /// Readers are too far behind; the present root stays.
+    /// As [`Driver::draft`].
     pub fn commit(
         &mut self,
         change: impl FnOnce(&mut RootDraft),
     ) -> Result<Generation, DriverError> {
-        let mut root = self.publisher.draft();
+        let mut root = self.draft()?;
         change(&mut root);
-        Ok(self.publisher.publish(&root)?)
+        Ok(self.publish(&root))
+    }
+
+    /// The present root as a starting point for the next generation, for which there is a place.
+    ///
+    /// # Errors
+    /// Readers are too far behind.
+    pub fn draft(&self) -> Result<RootDraft, DriverError> {
+        self.publisher.ready()?;
+        Ok(self.publisher.draft())
+    }
+
+    /// Makes `root` the present one. Waits for readers that are too far behind, of which there are
+    /// none if the draft is the last thing that was asked of the driver's roots.
+    pub fn publish(&mut self, root: &RootDraft) -> Generation {
+        loop {
+            match self.publisher.publish(root) {
+                Ok(generation) => return generation,
+                Err(_) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Gives the memory of a table back once no reader can have it any more. The commit that names

@@ -28,7 +28,9 @@ mod stage;
 mod tests;
 
 pub use bind::{AclResult, AclTables, Binding, Bindings, Feature};
-pub use classifier::{Change, Classifier, ClassifierError, FEATURES, Memory, Place, Rule};
+pub use classifier::{
+    Change, Classifier, ClassifierError, FEATURES, Memory, Place, Prepared, Rule,
+};
 pub use edit::Nodes;
 pub use image::Line;
 pub use key::{Keys, Keys4, Keys6};

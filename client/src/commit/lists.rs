@@ -1,16 +1,13 @@
 //! Edits of one access list while packets flow.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::acl::{AccessList, Ace, Body, Document, EditError, Family, Name};
+use crate::commit::transaction::{Agent, Prepare};
 use crate::commit::{Client, CommitError};
-use crate::ea::{AclError, CounterName, RuleName, TcamUsage, Touched};
+use crate::ea::{AclError, CounterName, EditPlan, RuleName, TcamUsage, Touched};
 use crate::flowspec::{FlowTable, RouteTarget, TooComplex};
 use crate::pbr::Rule;
-
-/// How long an edit waits for lcores when there is no room.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One edit of an access list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,15 +98,54 @@ fn apply(
     }
 }
 
+/// Edits of single lists, in the objects that have them.
+struct ListEdits;
+
+/// A list as it is after an edit, and the rules that differ.
+#[derive(Clone, Copy)]
+struct Edited<'a> {
+    lists: &'a Document,
+    what: (Family, &'a str),
+    touched: &'a [Touched],
+}
+
+impl Agent for ListEdits {
+    type Plan = EditPlan;
+
+    fn publish(client: &mut Client, plan: &mut EditPlan) {
+        client.acl.publish_edit(&mut client.driver, std::mem::take(plan));
+    }
+
+    fn keep(_: &mut Client, _: EditPlan) {}
+
+    fn abort(client: &mut Client, plan: EditPlan) {
+        client.acl.abort_edit(&mut client.driver, plan);
+    }
+}
+
+impl Prepare<Edited<'_>> for ListEdits {
+    type Error = AclError;
+
+    fn prepare(
+        client: &mut Client,
+        edited: Edited<'_>,
+        plan: &mut EditPlan,
+    ) -> Result<(), AclError> {
+        let Edited { lists, what, touched } = edited;
+        client.acl.prepare_edit(&client.driver, lists, what, touched, plan)
+    }
+}
+
 impl Client {
     /// Edits a list that `lists`, as of the last commit, has, and the rules that lcores look up in:
-    /// all edits or none. A packet meets the list as it was before the call or as it is after it,
-    /// in each interface's direction. Counters go with an ace that is moved and stay with the number
+    /// all edits or none. Lcores see nothing before it is ready in all objects that have the list;
+    /// then these follow one after the other. A packet meets the list as it was before the call or
+    /// as it is after it, in each interface's direction. Counters go with an ace that is moved and stay with the number
     /// of one that is replaced; an ace that is added begins with new ones.
     ///
     /// Some ten microseconds for a few edits, unless lcores are slow to leave what earlier edits
-    /// replaced and there is no room beside it: then up to 100 ms. More than 64 rebuild the list's objects. Route maps
-    /// that name the list see the change with the next commit.
+    /// replaced and there is no room beside it: then up to 20 ms. More than 64 rebuild the list's
+    /// objects. Route maps that name the list see the change with the next commit.
     ///
     /// # Errors
     /// No such list or entry, or no room.
@@ -144,14 +180,8 @@ impl Client {
             touched.extend(implicit.map(|rule| Touched { rule, was: None }));
         }
         let outcome = outcome.and_then(|()| {
-            let what = (family, name);
-            let mut edited = self.acl.edit(&mut self.driver, lists, what, &touched);
-            if edited.as_ref().is_err_and(AclError::is_no_room) {
-                // Lcores may have just not left what earlier edits replaced.
-                self.driver.wait_for_readers(PATIENCE);
-                self.acl.reclaim(&self.driver);
-                edited = self.acl.edit(&mut self.driver, lists, what, &touched);
-            }
+            let edited = Edited { lists, what: (family, name), touched: &touched };
+            let edited = self.transact::<ListEdits, _>(edited);
             edited.map_err(|error| ListError::Commit(error.into()))
         });
         if outcome.is_err()

@@ -16,8 +16,6 @@ use crate::rib::{NextHop, Path, Source};
 pub(super) struct Wanted {
     pub(super) connected: Vec<(IpNet, UidbIndex)>,
     pub(super) learnt: HashMap<(TableId, IpNet), UidbIndex>,
-    /// MAC addresses of static neighbours.
-    pub(super) given: Macs,
 }
 
 impl Client {
@@ -27,6 +25,7 @@ impl Client {
         config: &Config,
         routes: &RouteTable,
         interfaces: &Interfaces<'_>,
+        given: &Macs,
     ) -> Wanted {
         let mut tables = HashSet::from([TableId::GLOBAL]);
         let mut links = HashMap::new();
@@ -41,7 +40,7 @@ impl Client {
         let mut wanted = Wanted::default();
         self.connected_routes(interfaces, &mut wanted);
         self.static_routes(config, routes, interfaces);
-        self.neighbour_routes(config, interfaces, &mut wanted);
+        self.neighbour_routes(given, &mut wanted);
         self.rib.sweep(&[Source::CONNECTED, Source::STATIC, Source::NEIGHBOUR]);
         self.rib.sweep_tables(&tables);
         wanted
@@ -165,30 +164,17 @@ impl Client {
     }
 
     /// Host routes to static neighbours, and to those found before that are still on a link.
-    fn neighbour_routes(
-        &mut self,
-        config: &Config,
-        interfaces: &Interfaces<'_>,
-        wanted: &mut Wanted,
-    ) {
-        let mut neighbours = Vec::new();
-        for (uidb, address, mac) in self.located(config, interfaces) {
-            if self.rib.table_of(uidb).is_some() {
-                wanted.given.insert((uidb, address), mac);
-                neighbours.push((uidb, address));
-            }
-        }
-        let given = neighbours.len();
-        neighbours.extend(self.learnt.iter().map(|((_, net), uidb)| (*uidb, net.addr())));
-        for (n, (uidb, address)) in neighbours.into_iter().enumerate() {
+    fn neighbour_routes(&mut self, given: &Macs, wanted: &mut Wanted) {
+        let learnt = self.learnt.iter().map(|((_, net), uidb)| (*uidb, net.addr()));
+        let learnt = learnt.filter(|neighbour| !given.contains_key(neighbour));
+        let learnt: Vec<_> = learnt.collect();
+        let given = given.keys().map(|neighbour| (*neighbour, true));
+        for ((uidb, address), is_given) in given.chain(learnt.into_iter().map(|n| (n, false))) {
             let Some(table) = self.rib.table_of(uidb) else { continue };
             if !is_connected(&wanted.connected, uidb, address) {
                 continue;
             }
-            if n >= given {
-                if wanted.given.contains_key(&(uidb, address)) {
-                    continue;
-                }
+            if !is_given {
                 wanted.learnt.insert((table, host(address)), uidb);
             }
             let hop = NextHop::Via { address, interface: Some(uidb) };

@@ -1,13 +1,14 @@
 //! Security associations between commits: added, updated, deleted and asked for while packets flow.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
-use driver::Driver;
 use qfp_core::ipsec::SaState;
 use qfp_core::uidb::UidbIndex;
 
-use super::{Client, CommitError};
-use crate::config::Config;
+use super::transaction::{Agent, Prepare};
+use super::{Client, CommitError, Configured};
+use crate::config::{Config, Interface};
 use crate::ea::{IpsecAgent, IpsecError, IpsecPlan, SaChange, SaNames, SaStatus};
 use crate::ipsec::{Marks, Sa, SaEvent};
 
@@ -28,6 +29,79 @@ pub struct SaPlace {
     pub in_use: bool,
     /// Row of its state in the table [`Client::sa_states`].
     pub state: u32,
+}
+
+impl Agent for IpsecAgent {
+    type Plan = IpsecPlan;
+
+    fn publish(client: &mut Client, plan: &mut IpsecPlan) {
+        client.ipsec.publish(&client.driver, plan);
+    }
+
+    fn keep(client: &mut Client, plan: IpsecPlan) {
+        client.ipsec.keep(&mut client.driver, plan);
+    }
+
+    fn abort(client: &mut Client, plan: IpsecPlan) {
+        client.ipsec.abort(&mut client.driver, plan);
+    }
+}
+
+/// SAs come and go one by one.
+impl Prepare<&[SaChange]> for IpsecAgent {
+    type Error = IpsecError;
+
+    fn prepare(
+        client: &mut Client,
+        changes: &[SaChange],
+        plan: &mut IpsecPlan,
+    ) -> Result<(), IpsecError> {
+        let Client { ipsec, driver, vrfs, protected, .. } = client;
+        let interface = |name: &str| protected.get(name).map(|found| found.uidb);
+        let names = SaNames { interface: &interface, table: &|vrf: &str| vrfs.named(vrf) };
+        ipsec.prepare(driver, changes, &names, plan)
+    }
+}
+
+/// The SAs of another configuration, for the tunnels and policies that there are.
+#[derive(Clone, Copy)]
+struct Rekeyed<'a>(&'a Config);
+
+impl Prepare<Rekeyed<'_>> for IpsecAgent {
+    type Error = IpsecError;
+
+    fn prepare(
+        client: &mut Client,
+        Rekeyed(config): Rekeyed<'_>,
+        plan: &mut IpsecPlan,
+    ) -> Result<(), IpsecError> {
+        let Client { ipsec, driver, vrfs, protected, .. } = client;
+        let interface = |name: &str| protected.get(name).map(|found| found.uidb);
+        let names = SaNames { interface: &interface, table: &|vrf: &str| vrfs.named(vrf) };
+        ipsec.prepare_configured(driver, config, &names, plan)
+    }
+}
+
+/// What a configuration says about SAs, and what they protect.
+impl Prepare<Configured<'_>> for IpsecAgent {
+    type Error = CommitError;
+
+    fn prepare(
+        client: &mut Client,
+        wanted: Configured<'_>,
+        plan: &mut IpsecPlan,
+    ) -> Result<(), CommitError> {
+        let Client { ipsec, driver, interfaces: numbers, vrfs, .. } = client;
+        let Configured { config, interfaces, .. } = wanted;
+        let interface = |name: &str| {
+            let interface = interfaces.get(interfaces.named(name)?);
+            interface.is_protected().then(|| numbers.uidb(interface))
+        };
+        let used: HashSet<&str> = interfaces.all().iter().filter_map(Interface::vrf).collect();
+        let table = |vrf: &str| vrfs.named(vrf).filter(|_| used.contains(vrf));
+        let names = SaNames { interface: &interface, table: &table };
+        Ok(ipsec.prepare_configured(driver, config, &names, plan)?)
+    }
 }
 
 impl Client {
@@ -68,7 +142,7 @@ impl Client {
         if self.ipsec.has(&sa.name) {
             return Err(IpsecError::Exists(sa.name));
         }
-        self.change_sas(vec![SaChange::Put(Box::new(sa))])
+        self.change_sas(&[SaChange::Put(Box::new(sa))])
     }
 
     /// Gives the SA of this name other settings: the peer's address and port behind a NAT,
@@ -84,7 +158,7 @@ impl Client {
             Some(known) if known.direction != sa.direction => {
                 Err(IpsecError::DirectionChange(sa.name))
             }
-            Some(_) => self.change_sas(vec![SaChange::Put(Box::new(sa))]),
+            Some(_) => self.change_sas(&[SaChange::Put(Box::new(sa))]),
         }
     }
 
@@ -93,7 +167,7 @@ impl Client {
     /// # Errors
     /// There is none of that name.
     pub fn delete_sa(&mut self, name: &str) -> Result<(), IpsecError> {
-        self.change_sas(vec![SaChange::Delete(name.to_owned())])
+        self.change_sas(&[SaChange::Delete(name.to_owned())])
     }
 
     /// Deletes all SAs. Returns how many there were.
@@ -101,30 +175,14 @@ impl Client {
         let names = self.ipsec.names();
         let count = names.len();
         // To delete what is there takes nothing that could be missing.
-        let flushed = self.change_sas(names.into_iter().map(SaChange::Delete).collect());
+        let changes: Vec<SaChange> = names.into_iter().map(SaChange::Delete).collect();
+        let flushed = self.change_sas(&changes);
         if flushed.is_ok() { count } else { 0 }
     }
 
-    fn change_sas(&mut self, changes: Vec<SaChange>) -> Result<(), IpsecError> {
-        self.replan(|ipsec, driver, names| ipsec.prepare(driver, changes, names))
-    }
-
-    /// Does what `prepare` finds possible, all or none.
-    fn replan(
-        &mut self,
-        prepare: impl FnOnce(
-            &mut IpsecAgent,
-            &mut Driver,
-            &SaNames<'_>,
-        ) -> Result<IpsecPlan, IpsecError>,
-    ) -> Result<(), IpsecError> {
-        let Self { ipsec, driver, vrfs, protected, .. } = self;
-        ipsec.reclaim(driver);
-        let uidb = |name: &str| protected.get(name).map(|found| found.uidb);
-        let table = |vrf: &str| vrfs.named(vrf);
-        let plan = prepare(ipsec, driver, &SaNames { interface: &uidb, table: &table })?;
-        ipsec.apply(driver, plan);
-        Ok(())
+    fn change_sas(&mut self, changes: &[SaChange]) -> Result<(), IpsecError> {
+        self.ipsec.reclaim(&self.driver);
+        self.transact::<IpsecAgent, _>(changes)
     }
 
     /// An SA with what lcores have counted.
@@ -165,7 +223,11 @@ impl Client {
     /// them, and which interfaces want one. SAs whose hard lifetime is over are deleted; sequence
     /// numbers that run low are reserved. To be called a few times a second.
     pub fn watch_sas(&mut self, now: u64, events: &mut Vec<SaEvent>) {
-        self.ipsec.watch(&mut self.driver, now, events);
+        let over = self.ipsec.watch(&self.driver, now, events);
+        if !over.is_empty() {
+            // To delete what is there takes nothing that could be missing.
+            let _ = self.change_sas(&over);
+        }
         self.ipsec.watch_interfaces(&self.driver, now, &self.protected, events);
     }
 
@@ -177,8 +239,8 @@ impl Client {
     /// for more than there is room for; then nothing has changed.
     pub fn rekey(&mut self, config: &Config) -> Result<(), CommitError> {
         config.validate()?;
-        self.replan(|ipsec, driver, names| ipsec.prepare_configured(driver, config, names))?;
-        Ok(())
+        self.ipsec.reclaim(&self.driver);
+        Ok(self.transact::<IpsecAgent, _>(Rekeyed(config))?)
     }
 
     /// The tunnels and policies whose packets leave with this SPI for this peer, where its path

@@ -28,12 +28,12 @@ use self::object::Compiled;
 use crate::acl::{AccessList, Fragments};
 use crate::commit::Features;
 use crate::config::{Config, Interface, Place as ConfigPlace};
-use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosBefore, QosError, QosPlan};
+use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosError, QosPlan};
 use crate::mqc;
 use crate::pbr;
 use crate::rm::{Exhausted, Numbers};
 
-pub(crate) use self::edit::Touched;
+pub(crate) use self::edit::{EditPlan, Touched};
 pub use self::names::{CounterName, ObjectName, SecurityRule};
 pub(crate) use self::rules::MAX_ACES;
 pub use self::rules::{RuleError, RuleName};
@@ -87,11 +87,11 @@ impl AclError {
         }
     }
 
-    /// Whether more memory would have helped.
-    pub(crate) fn is_no_room(&self) -> bool {
+    /// Whether lcores that move on make room.
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Bound { error, .. } => error.is_no_room(),
-            Self::Classifier { error, .. } => matches!(error, ClassifierError::Space(_)),
+            Self::Bound { error, .. } => error.may_pass(),
+            Self::Classifier { error: ClassifierError::Space(full), .. } => full.waiting > 0,
             _ => false,
         }
     }
@@ -134,22 +134,35 @@ struct Blocks {
     security: Block<SpdEntry>,
 }
 
+impl Blocks {
+    fn retire(self, driver: &mut Driver) {
+        driver.retire(self.bindings);
+        driver.retire(self.actions);
+        driver.retire(self.security);
+    }
+}
+
+/// Tables that nobody sees yet.
+struct Drafts {
+    bindings: Draft<Bindings>,
+    actions: Draft<PbrAction>,
+    security: Draft<SpdEntry>,
+}
+
 /// A generation's objects and tables, ready to be published.
+#[derive(Default)]
 pub(crate) struct AclPlan {
     fresh: Vec<(ObjectName, Object)>,
     /// All objects of the generation, and their bindings.
     used: BTreeMap<ObjectName, usize>,
-    bindings: Draft<Bindings>,
-    actions: Draft<PbrAction>,
-    security: Draft<SpdEntry>,
+    drafts: Option<Drafts>,
+    /// Rules that had no counters.
     counters: Vec<CounterName>,
     counters_used: HashSet<CounterName>,
     services: QosPlan,
+    /// The tables before, once the plan's are published.
+    before: Option<Blocks>,
 }
-
-/// What a publication replaced.
-#[must_use]
-pub(crate) struct AclBefore(Option<Blocks>, Option<QosBefore>);
 
 /// The agent for access lists and policies.
 pub(crate) struct AclAgent {
@@ -262,7 +275,7 @@ impl AclAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn cancel(&mut self, driver: &Driver, plan: AclPlan) {
+    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: AclPlan) {
         for (_, object) in plan.fresh {
             self.leave(driver, object);
         }
@@ -271,7 +284,8 @@ impl AclAgent {
                 self.counter_numbers.give(number);
             }
         }
-        self.services.cancel(&plan.services);
+        self.services.abort(plan.services);
+        self.seal(driver);
     }
 
     /// Retires an object that no generation to come binds.
@@ -281,105 +295,43 @@ impl AclAgent {
         self.leaving.push_back((self.space.epoch(), object.number));
     }
 
-    /// The plan's tables, to be named in the next generation, and what is there now.
-    pub(crate) fn publish(&mut self, plan: &mut Option<AclPlan>) -> (AclBefore, AclDone) {
-        let Some(plan) = plan.take() else {
-            return (AclBefore(self.blocks, None), AclDone::default());
-        };
-        let (services, classes) = self.services.publish(plan.services);
-        let before = AclBefore(self.blocks, Some(services));
+    /// Names the tables that were prepared.
+    pub(crate) fn name(&mut self, plan: &mut AclPlan, root: &mut RootDraft) {
+        self.services.name(&mut plan.services, root);
+        let Some(drafts) = plan.drafts.take() else { return };
         let blocks = Blocks {
-            bindings: plan.bindings.publish(),
-            actions: plan.actions.publish(),
-            security: plan.security.publish(),
+            bindings: drafts.bindings.publish(),
+            actions: drafts.actions.publish(),
+            security: drafts.security.publish(),
         };
-        self.blocks = Some(blocks);
-        let done = AclDone {
-            fresh: plan.fresh,
-            used: plan.used,
-            counters: plan.counters,
-            counters_used: plan.counters_used,
-            classes,
-        };
-        (before, done)
-    }
-
-    /// Names the present tables.
-    pub(crate) fn name_in(&self, root: &mut RootDraft) {
-        if let Some(blocks) = self.blocks {
-            root.set(table_kind::ACL_BINDINGS, blocks.bindings)
-                .set(table_kind::PBR_ACTIONS, blocks.actions)
-                .set(table_kind::ESP_POLICIES, blocks.security);
-        } else {
-            root.clear(table_kind::ACL_BINDINGS)
-                .clear(table_kind::PBR_ACTIONS)
-                .clear(table_kind::ESP_POLICIES);
-        }
-        self.services.name_in(root);
+        root.set(table_kind::ACL_BINDINGS, blocks.bindings)
+            .set(table_kind::PBR_ACTIONS, blocks.actions)
+            .set(table_kind::ESP_POLICIES, blocks.security);
+        plan.before = self.blocks.replace(blocks);
     }
 
     /// The generation with the new tables stays: what only the old one bound goes.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, before: AclBefore, done: AclDone) {
-        if let Some(old) = before.0 {
-            driver.retire(old.bindings);
-            driver.retire(old.actions);
-            driver.retire(old.security);
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: AclPlan) {
+        if let Some(old) = plan.before {
+            old.retire(driver);
         }
-        for (name, object) in done.fresh {
+        for (name, object) in plan.fresh {
             if let Some(old) = self.objects.insert(name, object) {
                 self.leave(driver, old);
             }
         }
-        let unused: Vec<ObjectName> =
-            self.objects.keys().filter(|name| !done.used.contains_key(*name)).cloned().collect();
-        for name in unused {
-            if let Some(object) = self.objects.remove(&name) {
-                self.leave(driver, object);
-            }
+        let unused = self.objects.extract_if(.., |name, _| !plan.used.contains_key(name));
+        for (_, object) in unused.collect::<Vec<_>>() {
+            self.leave(driver, object);
         }
         for (name, object) in &mut self.objects {
-            object.bindings = done.used.get(name).copied().unwrap_or(0);
+            object.bindings = plan.used.get(name).copied().unwrap_or(0);
         }
-        let gone = self.counters.extract_if(|name, _| !done.counters_used.contains(name));
+        let gone = self.counters.extract_if(|name, _| !plan.counters_used.contains(name));
         for (_, number) in gone.collect::<Vec<_>>() {
             self.cease(number);
         }
-        if let Some(services) = before.1 {
-            self.services.keep(driver, services, &done.classes);
-        }
-        self.seal(driver);
-    }
-
-    /// The publication failed: the old tables stay, and what was new goes.
-    pub(crate) fn restore(&mut self, driver: &mut Driver, before: AclBefore, done: AclDone) {
-        let undo = self.restore_tables(before);
-        self.forget(driver, undo, done);
-    }
-
-    /// Takes the old tables up again, to be named in the next generation; gives the new ones.
-    pub(crate) fn restore_tables(&mut self, before: AclBefore) -> AclBefore {
-        let services = before.1.map(|services| self.services.restore_tables(services));
-        AclBefore(std::mem::replace(&mut self.blocks, before.0), services)
-    }
-
-    /// Gives back what no generation names any more.
-    pub(crate) fn forget(&mut self, driver: &mut Driver, new: AclBefore, done: AclDone) {
-        if let Some(new) = new.0 {
-            driver.retire(new.bindings);
-            driver.retire(new.actions);
-            driver.retire(new.security);
-        }
-        for (_, object) in done.fresh {
-            self.leave(driver, object);
-        }
-        for name in done.counters {
-            if let Some(number) = self.counters.remove(&name) {
-                self.cease(number);
-            }
-        }
-        if let Some(services) = new.1 {
-            self.services.drop_new(driver, services, &done.classes);
-        }
+        self.services.keep(driver, plan.services);
         self.seal(driver);
     }
 
@@ -447,17 +399,6 @@ impl AclAgent {
         let counters = (self.limits.1, self.counter_numbers.in_use(0));
         TcamUsage { lines: self.limits.0, free, waiting, counters, objects }
     }
-}
-
-/// What a publication has put in place.
-#[derive(Default)]
-#[must_use]
-pub(crate) struct AclDone {
-    fresh: Vec<(ObjectName, Object)>,
-    used: BTreeMap<ObjectName, usize>,
-    counters: Vec<CounterName>,
-    counters_used: HashSet<CounterName>,
-    classes: Vec<BoundClass>,
 }
 
 /// Lines that the configured lists and policies need at most, as far as one can say.

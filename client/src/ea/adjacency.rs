@@ -47,6 +47,42 @@ pub(crate) struct LinkFacts {
     pub(crate) point_to_point: bool,
 }
 
+/// What becomes of rows, prepared where no lcore comes.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// The links before, when there are others.
+    links: Option<HashMap<UidbIndex, LinkFacts>>,
+    given: Option<Macs>,
+    /// Keys that had no row.
+    fresh: Vec<AdjacencyKey>,
+    moves: Vec<Move>,
+    /// Rows that lcores know as incomplete, and that can be completed in place.
+    complete: Vec<(u32, UidbIndex, IpAddr, [u8; 6])>,
+    /// The row of a neighbour that is lost, and its interface.
+    lost: Option<(u32, UidbIndex)>,
+}
+
+/// A neighbour whose row has to change: from one to another, so that lcores see one or the other.
+struct Move {
+    key: AdjacencyKey,
+    old: u32,
+    new: u32,
+}
+
+impl Plan {
+    /// Rows that groups are to have in place of others, or to be written again for.
+    pub(crate) fn touched(&self) -> HashMap<u32, u32> {
+        let moved = self.moves.iter().map(|moved| (moved.old, moved.new));
+        let same = self.complete.iter().map(|row| row.0).chain(self.lost.map(|row| row.0));
+        moved.chain(same.map(|row| (row, row))).collect()
+    }
+
+    /// The row of a neighbour that is lost.
+    pub(crate) fn lost(&self) -> Option<u32> {
+        self.lost.map(|row| row.0)
+    }
+}
+
 /// The agent for adjacencies.
 pub(crate) struct AdjacencyAgent {
     table: Block<Adjacency>,
@@ -54,6 +90,8 @@ pub(crate) struct AdjacencyAgent {
     by_key: HashMap<AdjacencyKey, u32>,
     macs: HashMap<u32, [u8; 6]>,
     links: HashMap<UidbIndex, LinkFacts>,
+    /// Static neighbours.
+    given: Macs,
     /// Rows that were complete once: not to be written before this has passed.
     lost: HashMap<u32, Grace>,
     retired: Vec<(u32, Grace)>,
@@ -71,27 +109,25 @@ impl AdjacencyAgent {
             by_key: HashMap::new(),
             macs: HashMap::new(),
             links: HashMap::new(),
+            given: Macs::new(),
             lost: HashMap::new(),
             retired: Vec::new(),
         })
     }
 
-    /// Sets what frames of each interface look like, for rows written from now on. Returns what
-    /// was set before.
-    pub(crate) fn set_links(
-        &mut self,
-        links: HashMap<UidbIndex, LinkFacts>,
-    ) -> HashMap<UidbIndex, LinkFacts> {
-        std::mem::replace(&mut self.links, links)
-    }
-
     /// The adjacency for `key`, made when there is none: a neighbour's starts incomplete.
-    pub(crate) fn get(&mut self, driver: &Driver, key: AdjacencyKey) -> Result<u32, Exhausted> {
+    pub(crate) fn get(
+        &mut self,
+        driver: &Driver,
+        key: AdjacencyKey,
+        plan: &mut Plan,
+    ) -> Result<u32, Exhausted> {
         if let Some(&number) = self.by_key.get(&key) {
             return Ok(number);
         }
         let number = self.numbers.take()?;
         self.by_key.insert(key, number);
+        plan.fresh.push(key);
         self.write_new(driver, number, key);
         Ok(number)
     }
@@ -129,56 +165,138 @@ impl AdjacencyAgent {
         }
     }
 
-    /// Completes a neighbour's adjacency. Returns its number, and the one it had before when the
-    /// row had to change: once no group points to that one, it is given up with
-    /// [`AdjacencyAgent::leave`].
+    /// Prepares what frames of each interface look like, and MAC addresses that count instead of
+    /// what is known.
+    pub(crate) fn configure(
+        &mut self,
+        driver: &Driver,
+        links: HashMap<UidbIndex, LinkFacts>,
+        given: Macs,
+        plan: &mut Plan,
+    ) -> Result<(), Exhausted> {
+        let mut wanted = given.clone();
+        for (key, number) in &self.by_key {
+            if let (&AdjacencyKey::Neighbour(uidb, address), Some(mac)) =
+                (key, self.macs.get(number))
+            {
+                wanted.entry((uidb, address)).or_insert(*mac);
+            }
+        }
+        let mut wanted: HashMap<_, _> = wanted.into_iter().map(|(n, mac)| (n, Some(mac))).collect();
+        let gone = self.given.keys().filter(|neighbour| !given.contains_key(neighbour));
+        wanted.extend(gone.map(|neighbour| (*neighbour, None)));
+        wanted.retain(|(uidb, _), _| links.contains_key(uidb));
+        plan.links = Some(std::mem::replace(&mut self.links, links));
+        plan.given = Some(given);
+        for ((uidb, address), mac) in wanted {
+            match mac {
+                Some(mac) => self.resolve(driver, uidb, address, mac, plan)?,
+                None => self.unknow(driver, AdjacencyKey::Neighbour(uidb, address), plan)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepares a neighbour's complete adjacency: another row takes the place of one that lcores
+    /// may be reading.
     pub(crate) fn resolve(
         &mut self,
-        driver: &mut Driver,
+        driver: &Driver,
         uidb: UidbIndex,
         address: IpAddr,
         mac: [u8; 6],
-    ) -> Result<(u32, Option<u32>), Exhausted> {
+        plan: &mut Plan,
+    ) -> Result<(), Exhausted> {
         let key = AdjacencyKey::Neighbour(uidb, address);
-        let old = self.get(driver, key)?;
-        let busy = match (self.macs.get(&old), self.lost.get(&old)) {
-            (Some(&known), None) if known == mac => return Ok((old, None)),
-            (Some(_), None) => true,
-            (_, Some(&grace)) => !driver.all_passed(grace),
-            (None, None) => false,
-        };
-        if !busy {
+        let is_fresh = !self.by_key.contains_key(&key);
+        let old = self.get(driver, key, plan)?;
+        if is_fresh {
             self.complete(driver, old, uidb, address, mac);
-            return Ok((old, None));
+            return Ok(());
         }
-        // Lcores may be reading the old row: another one takes its place.
-        let number = self.numbers.take()?;
-        self.by_key.insert(key, number);
-        self.complete(driver, number, uidb, address, mac);
-        Ok((number, Some(old)))
+        let image = self.image(uidb, address, mac);
+        if driver.view(self.table).get(old as usize).is_some_and(|row| image.is_in(row)) {
+            return Ok(());
+        }
+        let passed = self.lost.get(&old).is_none_or(|grace| driver.all_passed(*grace));
+        if passed && !self.macs.contains_key(&old) {
+            plan.complete.push((old, uidb, address, mac));
+            return Ok(());
+        }
+        let new = self.numbers.take()?;
+        self.complete(driver, new, uidb, address, mac);
+        self.shift(Move { key, old, new }, plan);
+        Ok(())
     }
 
-    /// Gives up a row that another has taken the place of. An lcore may have come to it until the
-    /// last group was pointed away from it, so its grace period begins no earlier.
-    pub(crate) fn leave(&mut self, driver: &mut Driver, old: u32) {
-        self.forget(driver, old);
-    }
-
-    /// A neighbour is gone: one store, however many prefixes use it.
-    pub(crate) fn lose(
+    /// Prepares an incomplete row in place of a complete one.
+    fn unknow(
         &mut self,
-        driver: &mut Driver,
-        uidb: UidbIndex,
-        address: IpAddr,
-    ) -> Option<u32> {
-        let number = *self.by_key.get(&AdjacencyKey::Neighbour(uidb, address))?;
-        self.macs.remove(&number)?;
+        driver: &Driver,
+        key: AdjacencyKey,
+        plan: &mut Plan,
+    ) -> Result<(), Exhausted> {
+        let known = self.by_key.get(&key).filter(|number| self.macs.contains_key(*number));
+        let Some(&old) = known else { return Ok(()) };
+        let new = self.numbers.take()?;
+        self.write_new(driver, new, key);
+        self.shift(Move { key, old, new }, plan);
+        Ok(())
+    }
+
+    fn shift(&mut self, moved: Move, plan: &mut Plan) {
+        self.by_key.insert(moved.key, moved.new);
+        plan.moves.push(moved);
+    }
+
+    /// Prepares that a neighbour is gone, if it was known.
+    pub(crate) fn lose(&self, uidb: UidbIndex, address: IpAddr, plan: &mut Plan) {
+        let number = self.by_key.get(&AdjacencyKey::Neighbour(uidb, address));
+        let known = number.filter(|number| self.macs.contains_key(*number));
+        plan.lost = known.map(|number| (*number, uidb));
+    }
+
+    /// Writes what lcores see at once. A neighbour that is gone is one store, however many prefixes
+    /// use it.
+    pub(crate) fn publish(&mut self, driver: &mut Driver, plan: &Plan) {
+        for (number, uidb, address, mac) in &plan.complete {
+            self.complete(driver, *number, *uidb, *address, *mac);
+        }
+        let Some((number, uidb)) = plan.lost else { return };
         let mtu = self.links.get(&uidb).map_or(u16::MAX, |link| link.mtu);
         let state = AdjacencyState { kind: AdjacencyKind::Incomplete, rewrite_len: 0, mtu };
-        driver.view(self.table).get(number as usize)?.state.store(state.pack(), Release);
-        let grace = driver.grace_period();
-        self.lost.insert(number, grace);
-        Some(number)
+        if let Some(row) = driver.view(self.table).get(number as usize) {
+            row.state.store(state.pack(), Release);
+        }
+        self.macs.remove(&number);
+        self.lost.insert(number, driver.grace_period());
+    }
+
+    /// Gives up the rows that others have taken the place of, and to which no group points any
+    /// more.
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: Plan) {
+        for moved in plan.moves {
+            self.forget(driver, moved.old);
+        }
+        if let Some(given) = plan.given {
+            self.given = given;
+        }
+    }
+
+    /// Gives up what was prepared.
+    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: Plan) {
+        for Move { key, old, new } in plan.moves {
+            self.by_key.insert(key, old);
+            self.forget(driver, new);
+        }
+        for key in plan.fresh {
+            if let Some(number) = self.by_key.remove(&key) {
+                self.forget(driver, number);
+            }
+        }
+        if let Some(links) = plan.links {
+            self.links = links;
+        }
     }
 
     /// Which of the rows packets are to be sent to, by bit: not to neighbours that were lost, as
@@ -228,89 +346,6 @@ impl AdjacencyAgent {
             }
             !passed
         });
-    }
-
-    /// Prepares new rows for the neighbours whose row is not as the links and `given` say.
-    ///
-    /// `given` are MAC addresses that count instead of what is known, `gone` neighbours whose
-    /// address counts no more, and `used` the numbers that lcores may come to. Nothing that they
-    /// can come to is written.
-    pub(crate) fn plan(
-        &mut self,
-        driver: &mut Driver,
-        given: &Macs,
-        gone: &[(UidbIndex, IpAddr)],
-        used: &HashSet<u32>,
-    ) -> Result<Vec<Move>, Exhausted> {
-        let mut wanted = given.clone();
-        for (key, number) in &self.by_key {
-            if let (&AdjacencyKey::Neighbour(uidb, address), Some(mac)) =
-                (key, self.macs.get(number))
-            {
-                wanted.entry((uidb, address)).or_insert(*mac);
-            }
-        }
-        let mut wanted: HashMap<_, _> = wanted.into_iter().map(|(n, mac)| (n, Some(mac))).collect();
-        wanted.extend(gone.iter().map(|neighbour| (*neighbour, None)));
-        wanted.retain(|(uidb, _), _| self.links.contains_key(uidb));
-        let mut moves = Vec::new();
-        for ((uidb, address), mac) in wanted {
-            match self.plan_one(driver, uidb, address, mac, used) {
-                Ok(planned) => moves.extend(planned),
-                Err(full) => {
-                    self.cancel(driver, moves);
-                    return Err(full);
-                }
-            }
-        }
-        Ok(moves)
-    }
-
-    fn plan_one(
-        &mut self,
-        driver: &Driver,
-        uidb: UidbIndex,
-        address: IpAddr,
-        mac: Option<[u8; 6]>,
-        used: &HashSet<u32>,
-    ) -> Result<Option<Move>, Exhausted> {
-        let key = AdjacencyKey::Neighbour(uidb, address);
-        let Some(mac) = mac else {
-            let known = self.by_key.get(&key).filter(|number| self.macs.contains_key(*number));
-            let Some(&old) = known else { return Ok(None) };
-            let new = self.numbers.take()?;
-            self.write_new(driver, new, key);
-            return Ok(Some(Move { key, old, new }));
-        };
-        let old = self.get(driver, key)?;
-        let image = self.image(uidb, address, mac);
-        let row = driver.view(self.table).get(old as usize);
-        if row.is_some_and(|row| image.is_in(row)) {
-            return Ok(None);
-        }
-        let never_complete = !self.macs.contains_key(&old) && !self.lost.contains_key(&old);
-        if never_complete && !used.contains(&old) {
-            self.complete(driver, old, uidb, address, mac);
-            return Ok(None);
-        }
-        let new = self.numbers.take()?;
-        self.complete(driver, new, uidb, address, mac);
-        Ok(Some(Move { key, old, new }))
-    }
-
-    /// Gives up the new rows, to which no group points any more.
-    pub(crate) fn cancel(&mut self, driver: &mut Driver, moves: Vec<Move>) {
-        for moved in moves {
-            self.forget(driver, moved.new);
-        }
-    }
-
-    /// Gives up the old rows, to which no group points any more.
-    pub(crate) fn finish(&mut self, driver: &mut Driver, moves: Vec<Move>) {
-        for moved in moves {
-            self.by_key.insert(moved.key, moved.new);
-            self.forget(driver, moved.old);
-        }
     }
 
     /// The row of a key that has one.
@@ -367,14 +402,6 @@ impl AdjacencyAgent {
         }
         row.state.store(image.state.pack(), Release);
     }
-}
-
-/// A neighbour whose row has to change: from one to another, so that lcores see one or the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Move {
-    key: AdjacencyKey,
-    pub(crate) old: u32,
-    pub(crate) new: u32,
 }
 
 /// A complete adjacency as it should stand in the table.

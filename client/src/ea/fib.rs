@@ -12,7 +12,6 @@ mod write;
 use std::collections::{BTreeMap, HashMap};
 
 use driver::Driver;
-use ipnet::IpNet;
 use pal::publication::Grace;
 use pal::region::Block;
 use qfp_core::adjacency::{Group, Path};
@@ -22,6 +21,8 @@ use qfp_core::uidb::TableId;
 use crate::commit::{Capacity, CommitError};
 use crate::rib::SetId;
 use crate::rm::{Numbers, Places};
+pub(crate) use groups::Plan;
+
 use groups::NextHops;
 use tables::{Blocks, Writers};
 
@@ -31,18 +32,12 @@ pub(crate) struct FibAgent {
     groups_block: Block<Group>,
     paths_block: Block<Path>,
     writers: BTreeMap<TableId, Writers>,
-    /// Blocks of the global IPv4 table for routes longer than /24.
-    long_prefixes: u32,
-    /// Whether the present commit still waits for readers.
-    patient: bool,
     /// Routes in all tables.
     routes: usize,
     /// /24s that global IPv4 routes cover, counted once a route.
     cover: u64,
     groups: HashMap<u16, NextHops>,
     leaves: HashMap<SetId, u16>,
-    /// Routes that a commit could not take back, and the leaf they have.
-    stuck: BTreeMap<(TableId, IpNet), u16>,
     numbers: Numbers,
     first_number: u32,
     places: Places,
@@ -83,13 +78,10 @@ impl FibAgent {
             groups_block,
             paths_block,
             writers: BTreeMap::new(),
-            long_prefixes: capacity.long_prefixes,
-            patient: true,
             routes: 0,
             cover: 0,
             groups: HashMap::new(),
             leaves: HashMap::new(),
-            stuck: BTreeMap::new(),
             numbers: Numbers::new("next-hop groups", first_number, limit),
             first_number,
             places: Places::new(capacity.paths),

@@ -42,15 +42,6 @@ impl Blocks {
             .set(table_kind::OWN_ADDRESSES, self.own);
     }
 
-    fn clear(root: &mut RootDraft) {
-        root.clear(table_kind::UIDB)
-            .clear(table_kind::PORT_CLASS)
-            .clear(table_kind::OUTER_TAG)
-            .clear(table_kind::INNER_TAG)
-            .clear(table_kind::OWN_FILTER)
-            .clear(table_kind::OWN_ADDRESSES);
-    }
-
     fn retire(self, driver: &mut Driver) {
         driver.retire(self.uidbs);
         driver.retire(self.ports);
@@ -61,9 +52,14 @@ impl Blocks {
     }
 }
 
-/// The tables that a publication replaced.
-#[must_use]
-pub(crate) struct Before(Option<Blocks>);
+/// Numbers and tables of a generation to come.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Interfaces that had no number.
+    fresh: Vec<String>,
+    drafts: Option<Drafts>,
+    before: Option<Blocks>,
+}
 
 /// The agent for interfaces.
 pub(crate) struct InterfaceAgent {
@@ -73,7 +69,7 @@ pub(crate) struct InterfaceAgent {
 }
 
 /// Tables that nobody sees yet.
-pub(crate) struct Drafts {
+struct Drafts {
     uidbs: Draft<Uidb>,
     ports: Draft<PortClass>,
     outer: Draft<TagEntry>,
@@ -93,17 +89,21 @@ impl InterfaceAgent {
         }
     }
 
-    /// Numbers for all interfaces, or for none: an interface keeps its number as long as the
-    /// process lives.
+    /// Numbers for all interfaces: an interface keeps its number as long as the process lives.
     ///
     /// A number is not reused, so that a stale one never names another interface (ARC-22).
-    pub(crate) fn number(&mut self, interfaces: &Interfaces<'_>) -> Result<(), Exhausted> {
+    pub(crate) fn number(
+        &mut self,
+        interfaces: &Interfaces<'_>,
+        plan: &mut Plan,
+    ) -> Result<(), Exhausted> {
         let names = interfaces.all().iter().map(Interface::name);
         let fresh: Vec<&str> = names.filter(|name| !self.by_name.contains_key(*name)).collect();
         self.numbers.need(fresh.len())?;
         for name in fresh {
             let uidb = u16::try_from(self.numbers.take()?).unwrap_or(UidbIndex::NONE.0);
             self.by_name.insert(name.to_owned(), UidbIndex(uidb));
+            plan.fresh.push(name.to_owned());
         }
         Ok(())
     }
@@ -131,7 +131,8 @@ impl InterfaceAgent {
         ports: &[PortFacts],
         (features, crypto): (impl Fn(&Interface<'_>) -> Features, Features),
         table: impl Fn(Option<&str>) -> TableId,
-    ) -> Result<Drafts, DriverError> {
+        plan: &mut Plan,
+    ) -> Result<(), DriverError> {
         let mut rows = driver.alloc::<Uidb>(self.high_water())?;
         for internal in [UidbIndex::RP, UidbIndex::RECYCLE, UidbIndex::CRYPTO] {
             rows[usize::from(internal.0)] =
@@ -221,17 +222,13 @@ impl InterfaceAgent {
         own_filter.copy_from_slice(&filter);
         let mut own = driver.alloc::<OwnAddress>(list.len().max(1))?;
         own[..list.len()].copy_from_slice(&list);
-        Ok(Drafts { uidbs: rows, ports: classes, outer, inner, own_filter, own })
+        plan.drafts = Some(Drafts { uidbs: rows, ports: classes, outer, inner, own_filter, own });
+        Ok(())
     }
 
-    /// Publishes `drafts` and returns what was there before, for [`InterfaceAgent::keep`] or
-    /// [`InterfaceAgent::restore`]. `others` names the tables of other agents in the same generation.
-    pub(crate) fn publish(
-        &mut self,
-        driver: &mut Driver,
-        drafts: Drafts,
-        others: impl FnOnce(&mut RootDraft),
-    ) -> Result<Before, DriverError> {
+    /// Names the tables that were written.
+    pub(crate) fn name(&mut self, plan: &mut Plan, root: &mut RootDraft) {
+        let Some(drafts) = plan.drafts.take() else { return };
         let new = Blocks {
             uidbs: drafts.uidbs.publish(),
             ports: drafts.ports.publish(),
@@ -240,46 +237,24 @@ impl InterfaceAgent {
             own_filter: drafts.own_filter.publish(),
             own: drafts.own.publish(),
         };
-        let published = driver.commit(|root| {
-            new.name_in(root);
-            others(root);
-        });
-        if let Err(error) = published {
-            new.retire(driver);
-            return Err(error);
-        }
-        Ok(Before(self.blocks.replace(new)))
+        new.name_in(root);
+        plan.before = self.blocks.replace(new);
     }
 
     /// Gives back what was there before.
-    pub(crate) fn keep(driver: &mut Driver, before: Before) {
-        if let Some(old) = before.0 {
+    pub(crate) fn keep(driver: &mut Driver, plan: Plan) {
+        if let Some(old) = plan.before {
             old.retire(driver);
         }
     }
 
-    /// Publishes again what was there before.
-    pub(crate) fn restore(
-        &mut self,
-        driver: &mut Driver,
-        before: Before,
-        others: impl FnOnce(&mut RootDraft),
-    ) -> Result<(), DriverError> {
-        let restored = driver.commit(|root| {
-            match &before.0 {
-                Some(old) => old.name_in(root),
-                None => Blocks::clear(root),
+    /// Gives up what was prepared. The numbers named nothing to anybody.
+    pub(crate) fn abort(&mut self, plan: Plan) {
+        for name in plan.fresh {
+            if let Some(uidb) = self.by_name.remove(&name) {
+                self.numbers.give(uidb.0.into());
             }
-            others(root);
-        });
-        if let Err(error) = restored {
-            Self::keep(driver, before);
-            return Err(error);
         }
-        if let Some(new) = std::mem::replace(&mut self.blocks, before.0) {
-            new.retire(driver);
-        }
-        Ok(())
     }
 
     /// The interfaces as the slow path knows them.

@@ -100,6 +100,13 @@ struct Installed {
     mark: u64,
 }
 
+impl Installed {
+    /// Whether packets come in through it: what nobody uses opens nothing.
+    fn is_opened(&self) -> bool {
+        self.sa.direction == Direction::In && self.uidb != UidbIndex::NONE
+    }
+}
+
 /// A key, its state and its window, which lcores may still use for a grace period.
 #[derive(Debug)]
 struct Leaving {

@@ -7,7 +7,7 @@
 mod error;
 mod mark;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use driver::{Driver, DriverError};
 use pal::publication::RootDraft;
@@ -69,20 +69,25 @@ impl Blocks {
 }
 
 /// Tables that nobody sees yet.
-pub(crate) struct QosPlan {
+struct Drafts {
     classes: Draft<ClassRow>,
     settings: Draft<QosSettings>,
     configs: Draft<PolicerConfig>,
     config_of: Draft<u32>,
+}
+
+/// Rows of all bound policies, ready to be published.
+#[derive(Default)]
+pub(crate) struct QosPlan {
+    drafts: Option<Drafts>,
     /// First class rows, by interface: for what comes in, and for what leaves.
     pub(crate) bases: HashMap<UidbIndex, (u32, u32)>,
     facts: BTreeMap<BoundClass, ClassFacts>,
+    /// Classes that had no number.
     fresh: Vec<BoundClass>,
+    /// The tables before, once the plan's are published.
+    before: Option<Blocks>,
 }
-
-/// What a publication replaced.
-#[must_use]
-pub(crate) struct QosBefore(Option<Blocks>, BTreeMap<BoundClass, ClassFacts>);
 
 /// The agent for service policies.
 pub(crate) struct QosAgent {
@@ -106,8 +111,6 @@ struct Rows {
     classes: Vec<ClassRow>,
     configs: Vec<PolicerConfig>,
     config_of: Vec<u32>,
-    facts: BTreeMap<BoundClass, ClassFacts>,
-    fresh: Vec<BoundClass>,
 }
 
 impl QosAgent {
@@ -147,77 +150,51 @@ impl QosAgent {
         config: &Config,
         interfaces: &Interfaces<'_>,
         uidb: impl Fn(&Interface<'_>) -> UidbIndex,
-    ) -> Result<QosPlan, QosError> {
+        plan: &mut QosPlan,
+    ) -> Result<(), QosError> {
         let mut rows = Rows {
             classes: Vec::new(),
             configs: Vec::new(),
             config_of: vec![u32::MAX; self.numbers.high_water() as usize],
-            facts: BTreeMap::new(),
-            fresh: Vec::new(),
         };
-        let mut bases: HashMap<UidbIndex, (u32, u32)> = HashMap::new();
-        let mut outcome = Ok(());
         for interface in interfaces.all() {
             let bound = [
-                (Direction::In, interface.service_policy_in()),
-                (Direction::Out, interface.service_policy_out()),
+                (Direction::In, interface.service_policy_in(), "service_policy_in"),
+                (Direction::Out, interface.service_policy_out(), "service_policy_out"),
             ];
-            for (direction, policy) in bound {
+            for (direction, policy, key) in bound {
                 let Some(policy) = policy else { continue };
                 let base = u32::try_from(rows.classes.len()).unwrap_or(u32::MAX);
-                let bases = bases.entry(uidb(interface)).or_default();
+                let bases = plan.bases.entry(uidb(interface)).or_default();
                 match direction {
                     Direction::In => bases.0 = base,
                     Direction::Out => bases.1 = base,
                 }
-                outcome = outcome.and_then(|()| {
-                    let bound = self.bind(driver, config, interface, direction, policy, &mut rows);
-                    bound.map_err(|error| {
-                        let key = match direction {
-                            Direction::In => "service_policy_in",
-                            Direction::Out => "service_policy_out",
-                        };
-                        let place = interface.origin().at(key);
-                        QosError::Bound { place, error: Box::new(error) }
-                    })
-                });
+                let bound = (interface, direction, policy);
+                self.bind(driver, config, bound, &mut rows, plan).map_err(|error| {
+                    let place = interface.origin().at(key);
+                    QosError::Bound { place, error: Box::new(error) }
+                })?;
             }
         }
-        let fresh = rows.fresh.clone();
-        let plan = outcome.and_then(|()| Self::draft(driver, config, rows, bases));
-        if plan.is_err() {
-            self.forget(&fresh);
-        }
-        plan
-    }
-
-    fn draft(
-        driver: &Driver,
-        config: &Config,
-        rows: Rows,
-        bases: HashMap<UidbIndex, (u32, u32)>,
-    ) -> Result<QosPlan, QosError> {
         let mut settings = driver.alloc::<QosSettings>(1)?;
         settings[0] = QosSettings::of(config.qos.accounting);
-        Ok(QosPlan {
+        plan.drafts = Some(Drafts {
             classes: filled(driver, &rows.classes)?,
             settings,
             configs: filled(driver, &rows.configs)?,
             config_of: filled(driver, &rows.config_of)?,
-            bases,
-            facts: rows.facts,
-            fresh: rows.fresh,
-        })
+        });
+        Ok(())
     }
 
     fn bind(
         &mut self,
         driver: &Driver,
         config: &Config,
-        interface: &Interface<'_>,
-        direction: Direction,
-        policy: &str,
+        (interface, direction, policy): (&Interface<'_>, Direction, &str),
         rows: &mut Rows,
+        plan: &mut QosPlan,
     ) -> Result<(), QosError> {
         let policies = &config.policies;
         let name = interface.name().to_owned();
@@ -241,7 +218,8 @@ impl QosAgent {
         let mut levels = Vec::with_capacity(tree.nodes().len());
         for node in 0..tree.nodes().len() {
             let class = BoundClass { interface: name.clone(), direction, path: path(&tree, node) };
-            levels.push(self.level(driver, tree.nodes()[node].actions, class, &limits, rows)?);
+            let actions = tree.nodes()[node].actions;
+            levels.push(self.level(driver, actions, class, &limits, (rows, plan))?);
         }
         for leaf in tree.leaves() {
             let above: Vec<usize> = tree.path(leaf.node).map(|(node, _)| node).collect();
@@ -269,14 +247,14 @@ impl QosAgent {
         actions: &mqc::Actions,
         class: BoundClass,
         limits: &Limits,
-        rows: &mut Rows,
+        (rows, plan): (&mut Rows, &mut QosPlan),
     ) -> Result<Level, QosError> {
         let number = match self.known.get(&class) {
             Some(number) => *number,
             None => {
                 let number = self.numbers.take()?;
                 self.known.insert(class.clone(), number);
-                rows.fresh.push(class.clone());
+                plan.fresh.push(class.clone());
                 number
             }
         };
@@ -311,74 +289,52 @@ impl QosAgent {
                     u32::try_from(rows.configs.len()).unwrap_or(u32::MAX);
                 rows.configs.push(programmed.config);
             }
-            if rows.fresh.contains(&class)
+            if plan.fresh.contains(&class)
                 && let Some(state) = driver.state_view(self.states).get(number as usize)
             {
                 // What another policer of this number has left is not this one's.
                 state.restore(&Snapshot::default());
             }
         }
-        rows.facts.insert(class, facts);
+        plan.facts.insert(class, facts);
         Ok(level)
     }
 
-    /// Gives the numbers of classes back.
-    fn forget(&mut self, classes: &[BoundClass]) {
-        for class in classes {
-            if let Some(number) = self.known.remove(class) {
+    /// Gives up what was prepared.
+    pub(crate) fn abort(&mut self, plan: QosPlan) {
+        for class in plan.fresh {
+            if let Some(number) = self.known.remove(&class) {
                 self.numbers.give(number);
             }
         }
     }
 
-    /// Gives up what was prepared.
-    pub(crate) fn cancel(&mut self, plan: &QosPlan) {
-        self.forget(&plan.fresh);
-    }
-
-    /// The plan's tables, to be named in the next generation, and what is there now.
-    pub(crate) fn publish(&mut self, plan: QosPlan) -> (QosBefore, Vec<BoundClass>) {
+    /// Names the tables that were prepared.
+    pub(crate) fn name(&mut self, plan: &mut QosPlan, root: &mut RootDraft) {
+        let Some(drafts) = plan.drafts.take() else { return };
         let blocks = Blocks {
-            classes: plan.classes.publish(),
-            settings: plan.settings.publish(),
-            configs: plan.configs.publish(),
-            config_of: plan.config_of.publish(),
+            classes: drafts.classes.publish(),
+            settings: drafts.settings.publish(),
+            configs: drafts.configs.publish(),
+            config_of: drafts.config_of.publish(),
         };
-        let facts = std::mem::replace(&mut self.facts, plan.facts);
-        (QosBefore(self.blocks.replace(blocks), facts), plan.fresh)
-    }
-
-    /// Names the present tables.
-    pub(crate) fn name_in(&self, root: &mut RootDraft) {
-        match self.blocks {
-            Some(blocks) => {
-                root.set(table_kind::QOS_CLASSES, blocks.classes)
-                    .set(table_kind::QOS_SETTINGS, blocks.settings)
-                    .set(table_kind::POLICER_CONFIGS, blocks.configs)
-                    .set(table_kind::POLICER_CONFIG_OF, blocks.config_of);
-            }
-            None => {
-                root.clear(table_kind::QOS_CLASSES)
-                    .clear(table_kind::QOS_SETTINGS)
-                    .clear(table_kind::POLICER_CONFIGS)
-                    .clear(table_kind::POLICER_CONFIG_OF);
-            }
-        }
+        root.set(table_kind::QOS_CLASSES, blocks.classes)
+            .set(table_kind::QOS_SETTINGS, blocks.settings)
+            .set(table_kind::POLICER_CONFIGS, blocks.configs)
+            .set(table_kind::POLICER_CONFIG_OF, blocks.config_of);
+        plan.before = self.blocks.replace(blocks);
     }
 
     /// The generation with the new tables stays.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, before: QosBefore, fresh: &[BoundClass]) {
-        if let Some(old) = before.0 {
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: QosPlan) {
+        if let Some(old) = plan.before {
             old.retire(driver);
         }
-        let fresh = fresh.iter().filter_map(|class| self.known.get(class));
+        self.facts = plan.facts;
+        let fresh = plan.fresh.iter().filter_map(|class| self.known.get(class));
         self.renamed.extend(fresh.map(|number| self.first_counter + number * ClassEvent::COUNT));
-        let gone: HashSet<BoundClass> =
-            self.known.keys().filter(|class| !self.facts.contains_key(*class)).cloned().collect();
-        let gone: Vec<BoundClass> = gone.into_iter().collect();
-        for class in &gone {
-            self.left.extend(self.known.remove(class));
-        }
+        let gone = self.known.extract_if(|class, _| !self.facts.contains_key(class));
+        self.left.extend(gone.map(|(_, number)| number));
     }
 
     /// What classes have left up to now, lcores leave by the end of `epoch`.
@@ -391,22 +347,6 @@ impl QosAgent {
     pub(crate) fn reclaim(&mut self, epoch: u64) {
         while let Some((_, number)) = self.leaving.pop_front_if(|(left, _)| *left <= epoch) {
             self.numbers.give(number);
-        }
-    }
-
-    /// Takes the old tables up again, to be named in the next generation; gives the new ones.
-    pub(crate) fn restore_tables(&mut self, before: QosBefore) -> QosBefore {
-        let facts = std::mem::replace(&mut self.facts, before.1);
-        QosBefore(std::mem::replace(&mut self.blocks, before.0), facts)
-    }
-
-    /// Gives back what no generation names any more.
-    pub(crate) fn drop_new(&mut self, driver: &mut Driver, new: QosBefore, fresh: &[BoundClass]) {
-        if let Some(new) = new.0 {
-            new.retire(driver);
-        }
-        for class in fresh {
-            self.left.extend(self.known.remove(class));
         }
     }
 

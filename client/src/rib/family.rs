@@ -107,10 +107,6 @@ impl<A: Address> Family<A> {
         (old != new).then_some((old, new))
     }
 
-    pub(super) fn selected(&self, key: Key<A>) -> SetId {
-        self.map.get(&key).map_or(SetId::NONE, |entry| entry.selected)
-    }
-
     pub(super) fn set_selected(&mut self, key: Key<A>, set: SetId) {
         if let Some(entry) = self.map.get_mut(&key) {
             entry.selected = set;

@@ -24,22 +24,22 @@ impl Vrfs {
         Self { by_name: BTreeMap::new(), count, numbers, retired: Vec::new() }
     }
 
-    /// Gives numbers to `names`, to all or to none. Returns the names that are new.
+    /// Gives numbers to `names`. Those that are new are added to `new`.
     pub(crate) fn add<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<String>, Exhausted> {
+        new: &mut HashSet<String>,
+    ) -> Result<(), Exhausted> {
         let names = names.into_iter().filter(|name| !self.by_name.contains_key(*name));
         let names: HashSet<&str> = names.collect();
         let full = Exhausted { what: "VRFs", limit: self.count.into() };
         self.numbers.need(names.len()).map_err(|_| full)?;
-        let mut new = Vec::new();
         for name in names {
             let number = u16::try_from(self.numbers.take()?).unwrap_or(u16::MAX);
             self.by_name.insert(name.to_owned(), TableId(number));
-            new.push(name.to_owned());
+            new.insert(name.to_owned());
         }
-        Ok(new)
+        Ok(())
     }
 
     /// The table of a VRF; the global one for none and for a name that is not known.

@@ -127,17 +127,24 @@ impl Publisher {
     /// # Errors
     /// [`PublishError::ReadersBehind`]; the present root stays.
     pub fn publish(&mut self, draft: &RootDraft) -> Result<Generation, PublishError> {
+        self.ready()?;
         let old = self.current.root();
         let new = (old + 1) % MAX_ROOTS;
-        let behind = self.names_behind(self.replaced[new]);
-        if !behind.is_empty() {
-            return Err(PublishError::ReadersBehind { behind });
-        }
         self.generation = Generation(self.generation.0 + 1);
         self.roots.roots[new].fill(self.generation, draft);
         self.draft = draft.clone();
         self.replaced[old] = self.advance(new);
         Ok(self.generation)
+    }
+
+    /// Whether a root can be published now; if so, it can be until one is.
+    ///
+    /// # Errors
+    /// [`PublishError::ReadersBehind`].
+    pub fn ready(&self) -> Result<(), PublishError> {
+        let next = (self.current.root() + 1) % MAX_ROOTS;
+        let behind = self.names_behind(self.replaced[next]);
+        if behind.is_empty() { Ok(()) } else { Err(PublishError::ReadersBehind { behind }) }
     }
 
     /// Begins a grace period, for what was unlinked in place by atomic stores before this call.

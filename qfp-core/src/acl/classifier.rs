@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::acl::build::{Builder, Forest};
-use crate::acl::draft::Draft;
+use crate::acl::draft::{Draft, Mark, Written};
 use crate::acl::edit::{Edit, Editor, Nodes};
 use crate::acl::image::{Entry, LEAF_MAX, Line, TREES};
 use crate::acl::leaf::Filter;
 use crate::acl::pattern::Pattern;
-use crate::acl::shadow::Shadows;
+use crate::acl::shadow::{Shadows, Uncovered};
 use crate::acl::space::{Space, SpaceError};
 use crate::slab::Extent;
 
@@ -109,6 +109,37 @@ pub struct Classifier<const W: usize> {
     wide: Option<usize>,
     /// Changes since it was built.
     edits: usize,
+    /// Free lines that were too few to build it anew.
+    too_few: Option<u32>,
+}
+
+/// Changes of a classifier that are written, and that lcores do not see.
+#[derive(Debug)]
+pub struct Prepared<const W: usize> {
+    /// The rules before, first to last.
+    undo: Vec<(Place, Option<Ranked<W>>)>,
+    compiled: Compiled<W>,
+}
+
+#[derive(Debug)]
+enum Compiled<const W: usize> {
+    Built(Built<W>),
+    /// Carried into the trees; without an object where the old one can stay.
+    Edited {
+        written: Written,
+        object: Option<Object>,
+        uncovered: Uncovered<W>,
+        wide: Option<usize>,
+        edits: usize,
+    },
+}
+
+/// An object that was built anew, and the ranks that rules have in it.
+#[derive(Debug)]
+struct Built<const W: usize> {
+    object: Object,
+    shadows: Shadows<W>,
+    ranks: Vec<u32>,
 }
 
 impl<const W: usize> Classifier<W> {
@@ -127,8 +158,9 @@ impl<const W: usize> Classifier<W> {
                 return Err(ClassifierError::RuleExists(place.feature, place.sequence));
             }
         }
-        let (object, shadows) = compile(memory, &mut ranked)?;
-        Ok(Self { rules: ranked, object, shadows, wide: None, edits: 0 })
+        let Built { object, shadows, ranks } = compile(memory, &ranked)?;
+        set_ranks(&mut ranked, ranks);
+        Ok(Self { rules: ranked, object, shadows, wide: None, edits: 0, too_few: None })
     }
 
     /// The object's line: what lcores look up in.
@@ -171,44 +203,99 @@ impl<const W: usize> Classifier<W> {
             .map(|(place, ranked)| (*place, &ranked.rule))
     }
 
-    /// Whether so much has been changed in place that building anew would pay.
+    /// Whether so much has been changed in place that building anew would pay. It is not tried again
+    /// after it was refused before more lines are free or something has changed.
     #[must_use]
-    pub fn wants_rebuild(&self) -> bool {
+    pub fn wants_rebuild(&self, memory: &Memory<'_>) -> bool {
         self.edits > 8 * self.rules.len() + 8192
+            && self.too_few.is_none_or(|free| memory.space.free().0 > free)
     }
 
-    /// Makes changes, all of them or none: a rule removed and added again in one call is replaced.
-    /// Some microseconds each when they are few; when they are many, the cost of building.
-    ///
-    /// Lcores go on in the old object until they are pointed to [`Classifier::object`]. With
-    /// [`Nodes::InPlace`], the object may also stay where it is, and they see the changes before this
-    /// returns, each packet all of them or none.
+    /// Makes changes, all of them or none: [`Classifier::prepare`], then [`Classifier::publish`].
     ///
     /// # Errors
-    /// As [`Classifier::build`], or a rule that is to go and is not there; nothing has changed.
+    /// As [`Classifier::prepare`].
     pub fn apply(
         &mut self,
         memory: &mut Memory<'_>,
         changes: &[Change<W>],
         nodes: Nodes,
     ) -> Result<(), ClassifierError> {
+        let prepared = self.prepare(memory, changes, nodes)?;
+        self.publish(memory, prepared);
+        Ok(())
+    }
+
+    /// Writes what changes take, all of them or none: a rule removed and added again in one call is
+    /// replaced. Some microseconds each when they are few; when they are many, the cost of building.
+    ///
+    /// Lcores see nothing of it. The rules are changed already; what is prepared is to be published
+    /// or aborted before anything else is done.
+    ///
+    /// # Errors
+    /// As [`Classifier::build`], or a rule that is to go and is not there; nothing has changed.
+    pub fn prepare(
+        &mut self,
+        memory: &mut Memory<'_>,
+        changes: &[Change<W>],
+        nodes: Nodes,
+    ) -> Result<Prepared<W>, ClassifierError> {
         let mut undo = Vec::with_capacity(changes.len());
-        let outcome = self.change_rules(changes, &mut undo);
-        let outcome = outcome.and_then(|()| {
-            if changes.len() > EDITS || !self.edit(memory, &undo, nodes)? {
-                self.rebuild(memory)?;
-            }
-            Ok(())
+        let compiled = self.change_rules(changes, &mut undo);
+        let compiled = compiled.and_then(|()| {
+            let few = changes.len() <= EDITS;
+            let edited = if few { self.edit(memory, &undo, nodes)? } else { None };
+            edited.map_or_else(|| compile(memory, &self.rules).map(Compiled::Built), Ok)
         });
-        if outcome.is_err() {
-            for (place, before) in undo.into_iter().rev() {
-                match before {
-                    Some(ranked) => self.rules.insert(place, ranked),
-                    None => self.rules.remove(&place),
-                };
+        match compiled {
+            Ok(compiled) => Ok(Prepared { undo, compiled }),
+            Err(error) => {
+                self.restore(undo);
+                Err(error)
             }
         }
-        outcome
+    }
+
+    /// Makes what was prepared the object. Lcores go on in the old one until they are pointed to
+    /// [`Classifier::object`]. With [`Nodes::InPlace`], it may also stay where it is, and they see
+    /// the changes before this returns, each packet all of them or none.
+    pub fn publish(&mut self, memory: &mut Memory<'_>, prepared: Prepared<W>) {
+        self.too_few = None;
+        match prepared.compiled {
+            Compiled::Built(Built { object, shadows, ranks }) => {
+                set_ranks(&mut self.rules, ranks);
+                std::mem::replace(&mut self.object, object).retire(memory);
+                self.shadows = shadows;
+                (self.wide, self.edits) = (None, 0);
+            }
+            Compiled::Edited { written, object, uncovered, wide, edits } => {
+                let old = object.map(|new| std::mem::replace(&mut self.object, new));
+                let draft = Draft::new(memory.lines, memory.space, written);
+                draft.replace(old.as_ref().map(|old| (old.trees.as_slice(), old.line)));
+                self.shadows.forget(uncovered);
+                (self.wide, self.edits) = (wide, self.edits + edits);
+            }
+        }
+    }
+
+    /// Gives up what was prepared.
+    pub fn abort(&mut self, memory: &mut Memory<'_>, prepared: Prepared<W>) {
+        match prepared.compiled {
+            Compiled::Built(built) => built.object.retire(memory),
+            Compiled::Edited { written, .. } => {
+                Draft::new(memory.lines, memory.space, written).abandon(Mark::START);
+            }
+        }
+        self.restore(prepared.undo);
+    }
+
+    fn restore(&mut self, undo: Vec<(Place, Option<Ranked<W>>)>) {
+        for (place, before) in undo.into_iter().rev() {
+            match before {
+                Some(ranked) => self.rules.insert(place, ranked),
+                None => self.rules.remove(&place),
+            };
+        }
     }
 
     /// Compiles the rules anew.
@@ -216,11 +303,17 @@ impl<const W: usize> Classifier<W> {
     /// # Errors
     /// No room; the object is as it was.
     pub fn rebuild(&mut self, memory: &mut Memory<'_>) -> Result<(), ClassifierError> {
-        let (object, shadows) = compile(memory, &mut self.rules)?;
-        std::mem::replace(&mut self.object, object).retire(memory);
-        self.shadows = shadows;
-        (self.wide, self.edits) = (None, 0);
-        Ok(())
+        match compile(memory, &self.rules) {
+            Ok(built) => {
+                let compiled = Compiled::Built(built);
+                self.publish(memory, Prepared { undo: Vec::new(), compiled });
+                Ok(())
+            }
+            Err(error) => {
+                self.too_few = Some(memory.space.free().0);
+                Err(error)
+            }
+        }
     }
 
     /// Gives the object's memory back, once lcores have left it.
@@ -270,13 +363,13 @@ impl<const W: usize> Classifier<W> {
         if rank == low { 0 } else { rank }
     }
 
-    /// Carries the changes into the trees; false when they are better built anew.
+    /// Carries the changes into the trees; none when they are better built anew.
     fn edit(
-        &mut self,
+        &self,
         memory: &mut Memory<'_>,
         undo: &[(Place, Option<Ranked<W>>)],
         nodes: Nodes,
-    ) -> Result<bool, ClassifierError> {
+    ) -> Result<Option<Compiled<W>>, ClassifierError> {
         let mut edits: Vec<Edit<W>> = Vec::new();
         let gone = || undo.iter().filter_map(|(place, old)| Some((*place, old.as_ref()?)));
         for (_, before) in gone() {
@@ -297,13 +390,13 @@ impl<const W: usize> Classifier<W> {
         }
         for (_, after) in come() {
             if after.rank == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             let add = |p: &Pattern<W>| Edit::add(*p, after.rank, after.rule.result);
             edits.extend(after.rule.patterns.iter().map(add));
         }
         if edits.len() > EDITS {
-            return Ok(false);
+            return Ok(None);
         }
         let mut trees = self.object.trees.clone();
         let mut wide = self.wide;
@@ -326,7 +419,7 @@ impl<const W: usize> Classifier<W> {
                     *wide.insert(trees.len() - 1)
                 }
                 (Some((tree, leaves)), None) if leaves < LEAVES => tree,
-                _ => return Ok(false),
+                _ => return Ok(None),
             };
             own[tree] |= 1 << number;
         }
@@ -335,8 +428,7 @@ impl<const W: usize> Classifier<W> {
         // that the object had when its key was made.
         let one = own.iter().filter(|own| **own != 0).count() <= 1;
         let nodes = if one && columns == self.object.columns { nodes } else { Nodes::Copied };
-        let mut draft = Draft::new(memory.lines, memory.space);
-        let start = draft.mark();
+        let mut draft = Draft::new(memory.lines, memory.space, Written::default());
         let mut editor = Editor::new(&mut draft, &edits, nodes);
         let edited = trees.iter().zip(own).map(|(tree, own)| editor.edit(*tree, own));
         let edited: Result<Vec<Entry>, SpaceError> = edited.collect();
@@ -345,15 +437,12 @@ impl<const W: usize> Classifier<W> {
             _ => Object::new(&mut draft, trees, columns).map(Some),
         });
         match edited {
-            Ok(new) => {
-                let old = new.map(|new| std::mem::replace(&mut self.object, new));
-                draft.replace(old.as_ref().map(|old| (old.trees.as_slice(), old.line)));
-                self.shadows.forget(uncovered);
-                (self.wide, self.edits) = (wide, self.edits + edits.len());
-                Ok(true)
+            Ok(object) => {
+                let (written, edits) = (draft.written(), edits.len());
+                Ok(Some(Compiled::Edited { written, object, uncovered, wide, edits }))
             }
             Err(error) => {
-                draft.abandon(start);
+                draft.abandon(Mark::START);
                 Err(error.into())
             }
         }
@@ -374,29 +463,29 @@ impl Object {
     }
 }
 
-/// Builds an object of `rules` and gives them the ranks they have in it.
+/// Builds an object of `rules`.
 fn compile<const W: usize>(
     memory: &mut Memory<'_>,
-    rules: &mut BTreeMap<Place, Ranked<W>>,
-) -> Result<(Object, Shadows<W>), ClassifierError> {
-    let new_ranks = spread(rules);
-    let ranked = rules.iter().zip(&new_ranks);
+    rules: &BTreeMap<Place, Ranked<W>>,
+) -> Result<Built<W>, ClassifierError> {
+    let ranks = spread(rules);
+    let ranked = rules.iter().zip(&ranks);
     let (filters, shadows) =
         Shadows::of(ranked.map(|((place, ranked), rank)| (*place, *rank, &ranked.rule)));
     let columns = filters.iter().fold(0, |columns, filter| columns | filter.pattern.columns());
-    let mut draft = Draft::new(memory.lines, memory.space);
-    let start = draft.mark();
+    let mut draft = Draft::new(memory.lines, memory.space, Written::default());
     let trees = build_trees(&mut draft, &filters);
     match trees.and_then(|trees| Ok(Object::new(&mut draft, trees, columns)?)) {
-        Ok(object) => {
-            rules.values_mut().zip(new_ranks).for_each(|(ranked, rank)| ranked.rank = rank);
-            Ok((object, shadows))
-        }
+        Ok(object) => Ok(Built { object, shadows, ranks }),
         Err(error) => {
-            draft.abandon(start);
+            draft.abandon(Mark::START);
             Err(error)
         }
     }
+}
+
+fn set_ranks<const W: usize>(rules: &mut BTreeMap<Place, Ranked<W>>, ranks: Vec<u32>) {
+    rules.values_mut().zip(ranks).for_each(|(ranked, rank)| ranked.rank = rank);
 }
 
 /// The trees of `filters`.

@@ -16,6 +16,14 @@ use crate::slab::Extent;
 pub(super) struct Draft<'a> {
     lines: &'a [Line],
     space: &'a mut Space,
+    written: Written,
+    /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
+    spare: BTreeMap<(u32, usize), Vec<u32>>,
+}
+
+/// What a draft has written, to be taken up again.
+#[derive(Debug, Default)]
+pub(super) struct Written {
     nodes: Vec<Entry>,
     extents: Vec<Extent>,
     /// Lines of these.
@@ -27,8 +35,6 @@ pub(super) struct Draft<'a> {
     old: Vec<Entry>,
     /// Nodes that readers see, places in them, and the children that are to come there.
     in_place: Vec<(Entry, usize, Entry)>,
-    /// Blocks with lanes to spare, by columns and number of those lanes, which are the last.
-    spare: BTreeMap<(u32, usize), Vec<u32>>,
 }
 
 /// How much of a draft there was.
@@ -39,20 +45,18 @@ pub(super) struct Mark {
     new: usize,
 }
 
+impl Mark {
+    /// Nothing.
+    pub(super) const START: Self = Self { nodes: 0, extents: 0, new: 0 };
+}
+
 impl<'a> Draft<'a> {
-    pub(super) fn new(lines: &'a [Line], space: &'a mut Space) -> Self {
-        Self {
-            lines,
-            space,
-            nodes: Vec::new(),
-            extents: Vec::new(),
-            taken: 0,
-            replaced: BTreeSet::new(),
-            new: Vec::new(),
-            old: Vec::new(),
-            in_place: Vec::new(),
-            spare: BTreeMap::new(),
-        }
+    pub(super) fn new(lines: &'a [Line], space: &'a mut Space, written: Written) -> Self {
+        Self { lines, space, written, spare: BTreeMap::new() }
+    }
+
+    pub(super) fn written(self) -> Written {
+        self.written
     }
 
     pub(super) fn lines(&self) -> &'a [Line] {
@@ -72,7 +76,7 @@ impl<'a> Draft<'a> {
             self.space.refer(*child);
         }
         let node = Entry::node(line, choice.words);
-        self.nodes.push(node);
+        self.written.nodes.push(node);
         Ok(node)
     }
 
@@ -94,12 +98,12 @@ impl<'a> Draft<'a> {
         let changed = Entry::node(line, choice.words);
         if alone {
             self.exchange(node, changes);
-            self.replaced.insert(node);
+            self.written.replaced.insert(node);
         } else {
             for child in read_node(self.lines, changed).1 {
                 self.space.refer(child);
             }
-            self.nodes.push(changed);
+            self.written.nodes.push(changed);
         }
         Ok(changed)
     }
@@ -108,34 +112,34 @@ impl<'a> Draft<'a> {
     /// written.
     pub(super) fn change_in_place(&mut self, node: Entry, changes: &[(usize, Entry)]) {
         self.exchange(node, changes);
-        self.in_place.extend(changes.iter().map(|(place, child)| (node, *place, *child)));
+        self.written.in_place.extend(changes.iter().map(|(place, child)| (node, *place, *child)));
     }
 
     /// References of `node` go over from the children in some places to others.
     fn exchange(&mut self, node: Entry, changes: &[(usize, Entry)]) {
         for (place, child) in changes {
             self.space.refer(*child);
-            self.new.push(*child);
-            self.old.push(read_child(self.lines, node, *place));
+            self.written.new.push(*child);
+            self.written.old.push(read_child(self.lines, node, *place));
         }
     }
 
     /// Makes the changes in place, and sets aside what there was instead of what was written; so
     /// also the trees and the line of an object in whose place another was written.
     pub(super) fn replace(mut self, object: Option<(&[Entry], u32)>) {
-        for (node, place, child) in self.in_place {
+        for (node, place, child) in self.written.in_place {
             publish(self.lines, node.line(), NODE_CHILDREN + place, child.0);
         }
         if let Some((trees, line)) = object {
-            self.old.extend(trees);
+            self.written.old.extend(trees);
             self.space.retire(Extent { first: line, count: 1 });
         }
-        for entry in self.old {
-            if !self.replaced.contains(&entry) {
+        for entry in self.written.old {
+            if !self.written.replaced.contains(&entry) {
                 self.space.release(self.lines, entry);
             }
         }
-        for node in self.replaced {
+        for node in self.written.replaced {
             self.space.retire_replaced(self.lines, node);
         }
     }
@@ -171,6 +175,7 @@ impl<'a> Draft<'a> {
         for tree in trees {
             self.space.refer(*tree);
         }
+        self.written.new.extend(trees);
         Ok(line)
     }
 
@@ -188,33 +193,34 @@ impl<'a> Draft<'a> {
 
     fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
         let first = self.space.alloc(count)?;
-        self.extents.push(Extent { first, count });
-        self.taken += count as usize;
+        self.written.extents.push(Extent { first, count });
+        self.written.taken += count as usize;
         Ok(first)
     }
 
     /// Lines of what there is now.
     pub(super) fn taken(&self) -> usize {
-        self.taken
+        self.written.taken
     }
 
     /// How much there is now.
     pub(super) fn mark(&self) -> Mark {
-        Mark { nodes: self.nodes.len(), extents: self.extents.len(), new: self.new.len() }
+        let Written { nodes, extents, new, .. } = &self.written;
+        Mark { nodes: nodes.len(), extents: extents.len(), new: new.len() }
     }
 
     /// Gives back what was written since.
     pub(super) fn abandon(&mut self, mark: Mark) {
-        for node in self.nodes.drain(mark.nodes..) {
+        for node in self.written.nodes.drain(mark.nodes..) {
             for child in read_node(self.lines, node).1 {
                 self.space.unrefer(child);
             }
         }
-        for child in self.new.drain(mark.new..) {
+        for child in self.written.new.drain(mark.new..) {
             self.space.unrefer(child);
         }
-        for extent in self.extents.drain(mark.extents..) {
-            self.taken -= extent.count as usize;
+        for extent in self.written.extents.drain(mark.extents..) {
+            self.written.taken -= extent.count as usize;
             self.space.give_back(extent);
         }
         self.spare.clear();

@@ -22,8 +22,12 @@ impl<A: Address> Routes<A> {
         self.map.len()
     }
 
+    pub(crate) fn get(&self, p: Prefix<A>) -> Option<Leaf> {
+        self.map.get(&key(p)).copied()
+    }
+
     /// Sets or removes a route and returns what was there.
-    pub(crate) fn set(&mut self, p: Prefix<A>, leaf: Option<Leaf>) -> Option<Leaf> {
+    fn set(&mut self, p: Prefix<A>, leaf: Option<Leaf>) -> Option<Leaf> {
         match leaf {
             Some(leaf) => self.map.insert(key(p), leaf),
             None => self.map.remove(&key(p)),
@@ -66,6 +70,51 @@ impl<A: Address> Routes<A> {
         {
             begin(runs, last + A::one(), self.open.last().map_or(base, |o| o.1));
         }
+    }
+}
+
+/// Changes of routes that an image does not show yet, and what undoes them.
+#[derive(Debug)]
+pub(crate) struct Changes<A> {
+    /// In order, each with the leaf before.
+    undo: Vec<(Prefix<A>, Option<Leaf>)>,
+    /// Whether a route goes, so that what is made for some may go too.
+    pub(crate) shrinking: bool,
+}
+
+impl<A> Default for Changes<A> {
+    fn default() -> Self {
+        Self { undo: Vec::new(), shrinking: false }
+    }
+}
+
+impl<A: Address> Changes<A> {
+    /// Sets or removes a route.
+    pub(crate) fn set(&mut self, routes: &mut Routes<A>, p: Prefix<A>, leaf: Option<Leaf>) {
+        let before = routes.set(p, leaf);
+        if before != leaf {
+            self.shrinking |= leaf.is_none();
+            self.undo.push((p, before));
+        }
+    }
+
+    /// Takes all of them back.
+    pub(crate) fn undo(&mut self, routes: &mut Routes<A>) {
+        for (p, before) in std::mem::take(self).undo.into_iter().rev() {
+            routes.set(p, before);
+        }
+    }
+
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = Prefix<A>> {
+        self.undo.iter().map(|(p, _)| *p)
+    }
+
+    /// The prefixes in order, without those that another covers.
+    pub(crate) fn outermost(&self) -> Vec<Prefix<A>> {
+        let mut all: Vec<Prefix<A>> = self.prefixes().collect();
+        all.sort_unstable();
+        all.dedup_by(|next, last| next.last() <= last.last());
+        all
     }
 }
 

@@ -71,32 +71,46 @@ impl<'a> SpiTable<'a> {
         None
     }
 
-    /// Enters `spi` for the SA in `row`, which is complete. One writer at a time.
+    /// Enters `spi` for the SA in `row`: [`SpiTable::reserve`], then [`SpiTable::enter`].
+    ///
+    /// # Errors
+    /// As [`SpiTable::reserve`].
+    pub fn insert(&self, spi: u32, row: u32) -> Result<(), SpiError> {
+        self.reserve(spi, row)?;
+        self.enter(spi, row);
+        Ok(())
+    }
+
+    /// Keeps a slot for `spi` of the SA in `row`, which nobody finds yet. One writer at a time.
     ///
     /// # Errors
     /// The table is too full there, or the row's number too large.
-    pub fn insert(&self, spi: u32, row: u32) -> Result<(), SpiError> {
+    pub fn reserve(&self, spi: u32, row: u32) -> Result<(), SpiError> {
         if row >= u32::MAX - 1 {
             return Err(SpiError::Row(row));
         }
-        let entry = u64::from(spi) << 32 | u64::from(row + 1);
-        for slot in self.reach(spi).flat_map(|bucket| &bucket.slots) {
-            if matches!(slot.load(Ordering::Relaxed), EMPTY | REMOVED) {
-                slot.store(entry, Ordering::Release);
-                return Ok(());
-            }
-        }
-        Err(SpiError::Full(spi))
+        let free = |entry| matches!(entry, EMPTY | REMOVED);
+        if self.replace(spi, free, reserved(row)) { Ok(()) } else { Err(SpiError::Full(spi)) }
     }
 
-    /// Removes `spi` of the SA in `row`; false if it is not there. One writer at a time. The row may
-    /// be used again after a grace period.
+    /// Has `spi` found for the SA in `row`, which is complete and has a slot.
+    pub fn enter(&self, spi: u32, row: u32) {
+        self.replace(spi, |entry| entry == reserved(row), entered(spi, row));
+    }
+
+    /// Removes `spi` of the SA in `row`, and the slot kept for it; false if it is not there. One
+    /// writer at a time. The row may be used again after a grace period.
     pub fn remove(&self, spi: u32, row: u32) -> bool {
-        let entry = u64::from(spi) << 32 | (u64::from(row) + 1);
+        let own = |entry| entry == entered(spi, row) || entry == reserved(row);
+        self.replace(spi, own, REMOVED)
+    }
+
+    /// Stores an entry in the first slot of `spi` whose own is `wanted`; false if there is none.
+    fn replace(&self, spi: u32, wanted: impl Fn(u64) -> bool, entry: u64) -> bool {
         let mut slots = self.reach(spi).flat_map(|bucket| &bucket.slots);
-        let slot = slots.find(|slot| slot.load(Ordering::Relaxed) == entry);
+        let slot = slots.find(|slot| wanted(slot.load(Ordering::Relaxed)));
         if let Some(slot) = slot {
-            slot.store(REMOVED, Ordering::Release);
+            slot.store(entry, Ordering::Release);
         }
         slot.is_some()
     }
@@ -112,6 +126,15 @@ impl<'a> SpiTable<'a> {
         (0..reach)
             .filter_map(move |n| buckets.get(first.wrapping_add(n) as usize & (buckets.len() - 1)))
     }
+}
+
+const fn entered(spi: u32, row: u32) -> u64 {
+    (spi as u64) << 32 | (row as u64 + 1)
+}
+
+/// A slot that is kept for a row: like one whose SPI was removed, it leads to none.
+const fn reserved(row: u32) -> u64 {
+    (row as u64 + 1) << 32 | REMOVED
 }
 
 #[inline]

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use driver::Driver;
 use qfp_core::acl::key::{WORDS4, WORDS6};
-use qfp_core::acl::{Change, Memory, Nodes, Pattern, Place, Rule};
+use qfp_core::acl::{AclResult, Change, Memory, Pattern, Place, Rule};
 
 use super::names::{CounterName, ObjectName, packed};
-use super::object::{Changes, Compiled};
-use super::patterns::Addresses;
+use super::object::{Changes, Compiled, Pending};
 use super::rules::{self, RuleError, RuleName};
 use super::{AclAgent, AclError};
 use crate::acl::{Document, Family};
@@ -23,10 +22,12 @@ pub(crate) struct Touched {
     pub(crate) was: Option<RuleName>,
 }
 
-/// Numbers of counters that an edit wants changed.
-struct Renumbered {
-    /// For each rule in question; none for one that goes.
-    new: Vec<Option<u32>>,
+/// An edit of a list, prepared in all objects that have it.
+#[derive(Default)]
+pub(crate) struct EditPlan {
+    pending: Vec<(ObjectName, Pending)>,
+    /// Numbers for counters of the rules in question; none for one that goes.
+    new: Vec<(CounterName, Option<u32>)>,
     /// Those that no rule had.
     taken: Vec<u32>,
     /// Those that no rule will have.
@@ -34,57 +35,55 @@ struct Renumbered {
 }
 
 impl AclAgent {
-    /// Makes the objects say of some rules of a list what `lists` says of them. All objects or none.
+    /// Prepares that the objects say of some rules of a list what `lists` says of them.
     ///
     /// A rule that is new gets counters, one that goes gives them back.
-    pub(crate) fn edit(
+    pub(crate) fn prepare_edit(
         &mut self,
-        driver: &mut Driver,
+        driver: &Driver,
         lists: &Document,
         (family, name): (Family, &str),
         touched: &[Touched],
+        plan: &mut EditPlan,
     ) -> Result<(), AclError> {
+        let list = lists.list(family, name).ok_or_else(|| RuleError::NoList(name.to_owned()))?;
         match family {
-            Family::V4 => self.edit_of::<WORDS4>(driver, lists, family, name, touched, Changes::V4),
-            Family::V6 => self.edit_of::<WORDS6>(driver, lists, family, name, touched, Changes::V6),
+            Family::V4 => {
+                let rule = |rule| rules::of_rule::<WORDS4>(list, &lists.objects, rule);
+                self.edit_of(driver, (family, name), touched, rule, Changes::V4, plan)
+            }
+            Family::V6 => {
+                let rule = |rule| rules::of_rule::<WORDS6>(list, &lists.objects, rule);
+                self.edit_of(driver, (family, name), touched, rule, Changes::V6, plan)
+            }
         }
     }
 
     fn edit_of<const W: usize>(
         &mut self,
-        driver: &mut Driver,
-        lists: &Document,
-        family: Family,
-        name: &str,
+        driver: &Driver,
+        (family, name): (Family, &str),
         touched: &[Touched],
+        rule: impl Fn(RuleName) -> Result<Option<(AclResult, Vec<Pattern<W>>)>, RuleError>,
         wrap: impl Fn(Vec<Change<W>>) -> Changes,
+        plan: &mut EditPlan,
     ) -> Result<(), AclError>
     where
-        Pattern<W>: Addresses,
         Compiled: Holds<W>,
     {
         let concerned =
             |object: &ObjectName| object.family == family && object.list.as_deref() == Some(name);
-        let objects = self.objects.keys().filter(|object| concerned(object)).count();
-        if objects == 0 {
+        if !self.objects.keys().any(concerned) {
             return Ok(());
         }
-        let list = lists.list(family, name).ok_or_else(|| RuleError::NoList(name.to_owned()))?;
         let mut wanted = Vec::with_capacity(touched.len());
         for touched in touched {
-            wanted.push((*touched, rules::of_rule::<W>(list, &lists.objects, touched.rule)?));
+            wanted.push((*touched, rule(touched.rule)?));
         }
-        let numbers = self.renumber(family, name, &wanted)?;
-        // When the only one is done, nothing can fail any more: lcores may see it at once.
-        let nodes = if objects == 1 { Nodes::InPlace } else { Nodes::Copied };
-        let mut undo: Vec<(ObjectName, Changes)> = Vec::new();
-        let mut outcome = Ok(());
-        for (object_name, object) in &mut self.objects {
-            if !concerned(object_name) {
-                continue;
-            }
+        self.renumber(family, name, &wanted, plan)?;
+        for (object_name, object) in self.objects.iter_mut().filter(|(name, _)| concerned(name)) {
             let mut changes = Vec::new();
-            for ((touched, new), number) in wanted.iter().zip(&numbers.new) {
+            for ((touched, new), (_, number)) in wanted.iter().zip(&plan.new) {
                 let place = packed(object_name, rules::place(touched.rule));
                 if object.compiled.rule(place).is_some() {
                     changes.push(Change::Remove(place));
@@ -94,46 +93,13 @@ impl AclAgent {
                     changes.push(Change::Add(place, Rule { result, patterns: patterns.clone() }));
                 }
             }
-            let changes = wrap(changes);
-            let inverse = object.compiled.inverse(&changes);
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
-            if let Err(error) = object.compiled.apply(&mut memory, &changes, nodes) {
-                outcome = Err(AclError::Classifier { what: object_name.to_string(), error });
-                break;
-            }
-            undo.push((object_name.clone(), inverse));
+            let pending = object.compiled.prepare(&mut memory, &wrap(changes));
+            let pending = pending
+                .map_err(|error| AclError::Classifier { what: object_name.to_string(), error })?;
+            plan.pending.extend(pending.map(|pending| (object_name.clone(), pending)));
         }
-        if outcome.is_err() {
-            for (object_name, inverse) in &undo {
-                if let Some(object) = self.objects.get_mut(object_name) {
-                    let mut memory =
-                        Memory { lines: driver.view(self.lines), space: &mut self.space };
-                    // Should there be no room even for this, lcores go on with what it is now.
-                    let _ = object.compiled.apply(&mut memory, inverse, Nodes::Copied);
-                }
-            }
-            for number in numbers.taken {
-                self.counter_numbers.give(number);
-            }
-        } else {
-            for (touched, number) in touched.iter().zip(numbers.new) {
-                let counter = CounterName::Ace(family, name.to_owned(), touched.rule);
-                match number {
-                    Some(number) => self.counters.insert(counter, number),
-                    None => self.counters.remove(&counter),
-                };
-            }
-            for number in numbers.gone {
-                self.cease(number);
-            }
-        }
-        for (object_name, _) in &undo {
-            if let Some(object) = self.objects.get(object_name) {
-                self.point(driver, object.number, object.compiled.line());
-            }
-        }
-        self.seal(driver);
-        outcome
+        Ok(())
     }
 
     /// Which counters each rule will have, without changing any.
@@ -142,40 +108,68 @@ impl AclAgent {
         family: Family,
         name: &str,
         wanted: &[(Touched, Option<R>)],
-    ) -> Result<Renumbered, Exhausted> {
+        plan: &mut EditPlan,
+    ) -> Result<(), Exhausted> {
         let known = |rule| CounterName::Ace(family, name.to_owned(), rule);
         let numbers = wanted.iter().map(|(touched, _)| self.counters.get(&known(touched.rule)));
         let mut free: HashMap<RuleName, u32> = HashMap::new();
         for ((touched, _), number) in wanted.iter().zip(numbers) {
             free.extend(number.map(|number| (touched.rule, *number)));
         }
-        let mut plan = Renumbered { new: Vec::new(), taken: Vec::new(), gone: Vec::new() };
         for (touched, new) in wanted {
             let own = touched.was.filter(|_| new.is_some()).and_then(|was| free.remove(&was));
-            if own.is_some() || new.is_none() {
-                plan.new.push(own);
-                continue;
-            }
-            match self.take_counter() {
-                Ok(number) => {
-                    plan.new.push(Some(number));
+            let number = match own {
+                None if new.is_some() => {
+                    let number = self.take_counter()?;
                     plan.taken.push(number);
+                    Some(number)
                 }
-                Err(error) => {
-                    for number in plan.taken {
-                        self.counter_numbers.give(number);
-                    }
-                    return Err(error);
-                }
-            }
+                own => own,
+            };
+            plan.new.push((known(touched.rule), number));
         }
         plan.gone = free.into_values().collect();
-        Ok(plan)
+        Ok(())
+    }
+
+    /// Has lcores see what was prepared, object by object, and gives back what it replaces.
+    pub(crate) fn publish_edit(&mut self, driver: &mut Driver, plan: EditPlan) {
+        for (name, pending) in plan.pending {
+            let Some(object) = self.objects.get_mut(&name) else { continue };
+            let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
+            object.compiled.publish(&mut memory, pending);
+            let (number, line) = (object.number, object.compiled.line());
+            self.point(driver, number, line);
+        }
+        for (counter, number) in plan.new {
+            match number {
+                Some(number) => self.counters.insert(counter, number),
+                None => self.counters.remove(&counter),
+            };
+        }
+        for number in plan.gone {
+            self.cease(number);
+        }
+        self.seal(driver);
+    }
+
+    /// Gives up what was prepared.
+    pub(crate) fn abort_edit(&mut self, driver: &mut Driver, plan: EditPlan) {
+        for (name, pending) in plan.pending {
+            if let Some(object) = self.objects.get_mut(&name) {
+                let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
+                object.compiled.abort(&mut memory, pending);
+            }
+        }
+        for number in plan.taken {
+            self.counter_numbers.give(number);
+        }
+        self.seal(driver);
     }
 }
 
 /// Reads rules of one family.
-trait Holds<const W: usize> {
+pub(super) trait Holds<const W: usize> {
     fn rule(&self, place: Place) -> Option<&Rule<W>>;
 }
 

@@ -1,7 +1,7 @@
 //! Compiled objects of either family.
 
 use qfp_core::acl::key::{WORDS4, WORDS6};
-use qfp_core::acl::{Change, Classifier, ClassifierError, Memory, Nodes, Place, Rule};
+use qfp_core::acl::{Change, Classifier, ClassifierError, Memory, Nodes, Place, Prepared, Rule};
 
 /// A classifier of one family.
 pub(super) enum Compiled {
@@ -20,6 +20,12 @@ pub(super) enum Rules {
 pub(super) enum Changes {
     V4(Vec<Change<WORDS4>>),
     V6(Vec<Change<WORDS6>>),
+}
+
+/// Prepared changes of one family.
+pub(super) enum Pending {
+    V4(Prepared<WORDS4>),
+    V6(Prepared<WORDS6>),
 }
 
 impl Compiled {
@@ -54,28 +60,46 @@ impl Compiled {
         }
     }
 
-    pub(super) fn apply(
+    /// Prepares changes of its family where no lcore sees them; none of the other's.
+    pub(super) fn prepare(
         &mut self,
         memory: &mut Memory<'_>,
         changes: &Changes,
-        nodes: Nodes,
-    ) -> Result<(), ClassifierError> {
-        match (self, changes) {
+    ) -> Result<Option<Pending>, ClassifierError> {
+        Ok(match (self, changes) {
             (Self::V4(classifier), Changes::V4(changes)) => {
-                classifier.apply(memory, changes, nodes)
+                Some(Pending::V4(classifier.prepare(memory, changes, Nodes::InPlace)?))
             }
             (Self::V6(classifier), Changes::V6(changes)) => {
-                classifier.apply(memory, changes, nodes)
+                Some(Pending::V6(classifier.prepare(memory, changes, Nodes::InPlace)?))
             }
-            _ => Ok(()),
+            _ => None,
+        })
+    }
+
+    /// Makes the changes that were prepared of it.
+    pub(super) fn publish(&mut self, memory: &mut Memory<'_>, pending: Pending) {
+        match (self, pending) {
+            (Self::V4(classifier), Pending::V4(pending)) => classifier.publish(memory, pending),
+            (Self::V6(classifier), Pending::V6(pending)) => classifier.publish(memory, pending),
+            _ => {}
+        }
+    }
+
+    /// Gives up the changes that were prepared of it.
+    pub(super) fn abort(&mut self, memory: &mut Memory<'_>, pending: Pending) {
+        match (self, pending) {
+            (Self::V4(classifier), Pending::V4(pending)) => classifier.abort(memory, pending),
+            (Self::V6(classifier), Pending::V6(pending)) => classifier.abort(memory, pending),
+            _ => {}
         }
     }
 
     /// Builds it anew if it has been changed in place too often.
     pub(super) fn tidy(&mut self, memory: &mut Memory<'_>) -> Result<bool, ClassifierError> {
         match self {
-            Self::V4(classifier) if classifier.wants_rebuild() => classifier.rebuild(memory),
-            Self::V6(classifier) if classifier.wants_rebuild() => classifier.rebuild(memory),
+            Self::V4(classifier) if classifier.wants_rebuild(memory) => classifier.rebuild(memory),
+            Self::V6(classifier) if classifier.wants_rebuild(memory) => classifier.rebuild(memory),
             _ => return Ok(false),
         }
         .map(|()| true)
@@ -87,20 +111,6 @@ impl Compiled {
             Self::V6(classifier) => classifier.retire(memory),
         }
     }
-
-    /// What undoes `changes`, to be asked before they are made.
-    pub(super) fn inverse(&self, changes: &Changes) -> Changes {
-        match (self, changes) {
-            (Self::V4(classifier), Changes::V4(changes)) => {
-                Changes::V4(inverse(classifier, changes))
-            }
-            (Self::V6(classifier), Changes::V6(changes)) => {
-                Changes::V6(inverse(classifier, changes))
-            }
-            (_, Changes::V4(_)) => Changes::V4(Vec::new()),
-            (_, Changes::V6(_)) => Changes::V6(Vec::new()),
-        }
-    }
 }
 
 fn same<const W: usize>(classifier: &Classifier<W>, rules: &[(Place, Rule<W>)]) -> bool {
@@ -108,19 +118,4 @@ fn same<const W: usize>(classifier: &Classifier<W>, rules: &[(Place, Rule<W>)]) 
     sorted.sort_by_key(|(place, _)| *place);
     classifier.len() == rules.len()
         && classifier.rules().zip(sorted).all(|(own, other)| own.0 == other.0 && *own.1 == other.1)
-}
-
-fn inverse<const W: usize>(classifier: &Classifier<W>, changes: &[Change<W>]) -> Vec<Change<W>> {
-    let mut undo = Vec::with_capacity(changes.len());
-    for change in changes.iter().rev() {
-        match change {
-            Change::Add(place, _) => undo.push(Change::Remove(*place)),
-            Change::Remove(place) => {
-                if let Some(rule) = classifier.rule(*place) {
-                    undo.push(Change::Add(*place, rule.clone()));
-                }
-            }
-        }
-    }
-    undo
 }

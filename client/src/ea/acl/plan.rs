@@ -1,6 +1,6 @@
 //! Objects and tables of a generation to come.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Release;
 
 use driver::{Driver, DriverError};
@@ -17,7 +17,7 @@ use super::object::{Compiled, Rules};
 use super::patterns::Addresses;
 use super::rules::{self, RuleError};
 use super::security::Policies;
-use super::{AclAgent, AclError, AclPlan, Object};
+use super::{AclAgent, AclError, AclPlan, Drafts, Object};
 use crate::acl::{AccessList, Family};
 use crate::config::{Config, Interface, Interfaces, Place as ConfigPlace};
 use crate::mqc;
@@ -67,50 +67,19 @@ impl AclAgent {
     pub(crate) fn prepare(
         &mut self,
         driver: &Driver,
-        config: &Config,
-        interfaces: &Interfaces<'_>,
+        (config, interfaces): (&Config, &Interfaces<'_>),
         uidb: impl Fn(&Interface<'_>) -> UidbIndex,
-        rows: usize,
+        high_water: usize,
         table: impl Fn(&str) -> Option<TableId>,
-    ) -> Result<AclPlan, AclError> {
+        plan: &mut AclPlan,
+    ) -> Result<(), AclError> {
         let mut wanted: Vec<(UidbIndex, [Option<ObjectName>; 4])> = Vec::new();
         for interface in interfaces.all() {
             wanted.push((uidb(interface), names(config, interface, self.has_flows())));
         }
-        let bindings = driver.alloc::<Bindings>(rows.max(1))?;
-        let (actions, security) = (driver.alloc::<PbrAction>(1)?, driver.alloc::<SpdEntry>(1)?);
-        let services = self.services.prepare(driver, config, interfaces, &uidb)?;
-        let mut plan = AclPlan {
-            fresh: Vec::new(),
-            used: BTreeMap::new(),
-            bindings,
-            actions,
-            security,
-            counters: Vec::new(),
-            counters_used: HashSet::new(),
-            services,
-        };
+        self.services.prepare(driver, config, interfaces, &uidb, &mut plan.services)?;
         let policies = Policies::of(config, interfaces, &uidb);
-        let outcome =
-            self.fill(driver, (config, &policies), interfaces, &wanted, &table, &mut plan);
-        match outcome {
-            Ok(()) => Ok(plan),
-            Err(error) => {
-                self.cancel(driver, plan);
-                Err(error)
-            }
-        }
-    }
-
-    fn fill(
-        &mut self,
-        driver: &Driver,
-        config: (&Config, &Policies<'_>),
-        interfaces: &Interfaces<'_>,
-        wanted: &[(UidbIndex, [Option<ObjectName>; 4])],
-        table: &impl Fn(&str) -> Option<TableId>,
-        plan: &mut AclPlan,
-    ) -> Result<(), AclError> {
+        let config = (config, &policies);
         for name in wanted.iter().flat_map(|(_, names)| names).flatten() {
             *plan.used.entry(name.clone()).or_default() += 1;
         }
@@ -119,8 +88,8 @@ impl AclAgent {
         let used: Vec<(ObjectName, usize)> =
             plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
         for (name, bindings) in &used {
-            let at = |error: AclError| error.bound(place_of(interfaces, wanted, name));
-            let rules = self.rules(config, name, table, plan, &mut rows).map_err(at)?;
+            let at = |error: AclError| error.bound(place_of(interfaces, &wanted, name));
+            let rules = self.rules(config, name, &table, plan, &mut rows).map_err(at)?;
             if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
                 numbers.insert(name, object.number);
                 continue;
@@ -139,21 +108,23 @@ impl AclAgent {
             numbers.insert(name, number);
             plan.fresh.push((name.clone(), Object { number, compiled, bindings: *bindings }));
         }
-        plan.actions = table_of(driver, rows.actions)?;
-        plan.security = table_of(driver, rows.security)?;
-        for (uidb, names) in wanted {
+        let mut bindings = driver.alloc::<Bindings>(high_water.max(1))?;
+        for (uidb, names) in &wanted {
             let binding = |name: &Option<ObjectName>| {
                 let Some(name) = name else { return Binding::default() };
                 let object = numbers.get(name).copied().unwrap_or(0);
                 Binding { object, features: present(name) }
             };
             let [in4, in6, out4, out6] = names.each_ref().map(binding);
-            if let Some(row) = plan.bindings.get_mut(usize::from(uidb.0)) {
+            if let Some(row) = bindings.get_mut(usize::from(uidb.0)) {
                 let bases = plan.services.bases.get(uidb).copied().unwrap_or_default();
                 let (classes_in, classes_out) = bases;
                 *row = Bindings { in4, in6, out4, out6, classes_in, classes_out };
             }
         }
+        let actions = table_of(driver, rows.actions)?;
+        let security = table_of(driver, rows.security)?;
+        plan.drafts = Some(Drafts { bindings, actions, security });
         Ok(())
     }
 

@@ -1,26 +1,35 @@
 //! Next-hop groups: made for sets of paths, changed in place when the sets lead elsewhere.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::Driver;
 use qfp_core::adjacency::{GroupClass, GroupWord};
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 
 use super::spread::Spread;
+use super::tables::Writers;
 use super::{FibAgent, default_leaf};
 use crate::commit::CommitError;
-use crate::ea::{AdjacencyAgent, AdjacencyKey};
+use crate::ea::{AdjacencyAgent, AdjacencyKey, Rows};
 use crate::rib::{Delta, Rib, SetId};
 
 /// Adjacencies of a group.
 #[derive(Clone, Debug)]
 pub(super) struct NextHops {
-    pub(super) set: SetId,
+    set: SetId,
     keys: Vec<AdjacencyKey>,
-    pub(super) numbers: Vec<u32>,
+    numbers: Vec<u32>,
     /// Its places and the first of them in the path table; none for a group of one.
     spread: Option<(Spread, u32)>,
+}
+
+/// What groups are made of.
+struct Grouping<'a> {
+    driver: &'a Driver,
+    adjacencies: &'a mut AdjacencyAgent,
+    rows: &'a mut Rows,
+    rib: &'a Rib,
 }
 
 /// What a change of routes does to the groups, prepared where no lcore sees it.
@@ -30,6 +39,8 @@ pub(crate) struct Plan {
     created: Vec<(u16, SetId)>,
     /// Groups as they will be.
     updates: Vec<(u16, NextHops)>,
+    /// Tables with other routes.
+    pub(super) tables: BTreeSet<TableId>,
 }
 
 impl NextHops {
@@ -69,33 +80,27 @@ impl NextHops {
 }
 
 impl FibAgent {
-    /// Prepares the groups that `delta` needs. Nothing that an lcore can come to is written.
+    /// Prepares the groups that `delta` needs, and its routes. Nothing that an lcore can come to is
+    /// written.
     ///
     /// # Errors
-    /// A table has no room; then nothing is left of it.
+    /// A table has no room.
     pub(crate) fn prepare(
         &mut self,
         driver: &Driver,
-        adjacencies: &mut AdjacencyAgent,
+        agent: (&mut AdjacencyAgent, &mut Rows),
         rib: &Rib,
         delta: &Delta,
-    ) -> Result<Plan, CommitError> {
-        let mut plan = Plan::default();
-        let prepared = self.plan(driver, adjacencies, rib, delta, &mut plan);
-        match prepared {
-            Ok(()) => Ok(plan),
-            Err(error) => {
-                self.cancel(plan);
-                Err(error)
-            }
-        }
+        plan: &mut Plan,
+    ) -> Result<(), CommitError> {
+        let mut group = Grouping { driver, adjacencies: agent.0, rows: agent.1, rib };
+        self.plan_groups(&mut group, delta, plan)?;
+        self.prepare_routes(driver, delta, plan)
     }
 
-    fn plan(
+    fn plan_groups(
         &mut self,
-        driver: &Driver,
-        adjacencies: &mut AdjacencyAgent,
-        rib: &Rib,
+        from: &mut Grouping<'_>,
         delta: &Delta,
         plan: &mut Plan,
     ) -> Result<(), CommitError> {
@@ -109,7 +114,7 @@ impl FibAgent {
                 if !self.groups.contains_key(&leaf) {
                     plan.created.push((leaf, SetId::NONE));
                 }
-                self.plan_one(driver, adjacencies, rib, change.new, Some(leaf), leaf, plan)?;
+                self.plan_one(from, change.new, Some(leaf), leaf, plan)?;
                 continue;
             }
             // Routes of one set often come in a row.
@@ -118,7 +123,7 @@ impl FibAgent {
                 let leaf = u16::try_from(self.numbers.take()?).unwrap_or(0);
                 self.leaves.insert(change.new, leaf);
                 plan.created.push((leaf, change.new));
-                self.plan_one(driver, adjacencies, rib, change.new, like, leaf, plan)?;
+                self.plan_one(from, change.new, like, leaf, plan)?;
             }
             last = change.new;
         }
@@ -137,38 +142,36 @@ impl FibAgent {
             .filter(|(leaf, group)| moved.contains(&group.set) && !done.contains(leaf));
         let touched: Vec<_> = touched.map(|(leaf, group)| (*leaf, group.set)).collect();
         for (leaf, set) in touched {
-            self.plan_one(driver, adjacencies, rib, set, Some(leaf), leaf, plan)?;
+            self.plan_one(from, set, Some(leaf), leaf, plan)?;
         }
         Ok(())
     }
 
     /// Prepares the group `leaf` for `set`, with flows where the group `like` has them. A group
     /// that is there already is changed later.
-    #[expect(clippy::too_many_arguments, reason = "the agents that a group draws on")]
     fn plan_one(
         &mut self,
-        driver: &Driver,
-        adjacencies: &mut AdjacencyAgent,
-        rib: &Rib,
+        from: &mut Grouping<'_>,
         set: SetId,
         like: Option<u16>,
         leaf: u16,
         plan: &mut Plan,
     ) -> Result<(), CommitError> {
-        let members = rib.members(set);
+        let members = from.rib.members(set);
         let keys: Vec<AdjacencyKey> = members.iter().map(|(key, _)| *key).collect();
         let weights: Vec<u32> = members.iter().map(|(_, weight)| *weight).collect();
         let mut numbers = Vec::with_capacity(keys.len());
         for key in &keys {
-            numbers.push(adjacencies.get(driver, *key)?);
+            numbers.push(from.adjacencies.get(from.driver, *key, from.rows)?);
         }
+        let adjacencies = &*from.adjacencies;
         let spread =
             self.places_for(adjacencies, &keys, weights, &numbers, like, like == Some(leaf))?;
         let group = NextHops { set, keys, numbers, spread };
         if self.groups.contains_key(&leaf) {
             plan.updates.push((leaf, group));
         } else {
-            self.store(driver, leaf, &group);
+            self.store(from.driver, leaf, &group);
             self.groups.insert(leaf, group);
         }
         Ok(())
@@ -209,20 +212,15 @@ impl FibAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn cancel(&mut self, plan: Plan) {
+    pub(crate) fn abort(&mut self, plan: Plan) {
+        for table in &plan.tables {
+            self.writers.get_mut(table).into_iter().for_each(Writers::abort);
+        }
         for (leaf, set) in plan.created {
             self.leaves.remove(&set);
-            match self.groups.remove(&leaf) {
-                // Some route still leads to it: it stays until that is put right.
-                Some(group) if self.stuck.values().any(|stuck| *stuck == leaf) => {
-                    self.groups.insert(leaf, NextHops { set: SetId::NONE, ..group });
-                }
-                Some(group) => self.freed.places.extend(group.places()),
-                None => {}
-            }
-            if !self.groups.contains_key(&leaf) {
-                self.freed.groups.push(leaf);
-            }
+            let group = self.groups.remove(&leaf);
+            self.freed.places.extend(group.and_then(|group| group.places()));
+            self.freed.groups.push(leaf);
         }
         for (leaf, group) in plan.updates {
             let kept = self.groups.get(&leaf).and_then(NextHops::places);
@@ -232,18 +230,18 @@ impl FibAgent {
         }
     }
 
-    /// Changes the groups as planned; `moved` are adjacencies that got another row meanwhile.
-    pub(crate) fn apply(
+    /// Has lcores see what was prepared, with the rows that adjacencies have now.
+    pub(crate) fn publish(
         &mut self,
         driver: &Driver,
         adjacencies: &AdjacencyAgent,
-        plan: Plan,
-        moved: &HashMap<u32, u32>,
+        rows: &Rows,
+        delta: &Delta,
+        plan: &mut Plan,
     ) {
-        for (leaf, mut group) in plan.updates {
-            for number in &mut group.numbers {
-                *number = moved.get(number).copied().unwrap_or(*number);
-            }
+        self.rewrite(driver, adjacencies, &rows.touched());
+        self.publish_routes(driver, delta, plan);
+        for (leaf, mut group) in std::mem::take(&mut plan.updates) {
             group.lend(adjacencies);
             self.store(driver, leaf, &group);
             let places = group.places();
@@ -304,43 +302,27 @@ impl FibAgent {
         self.groups.values().flat_map(|group| group.numbers.iter().copied()).collect()
     }
 
-    /// Points the groups that have an adjacency among the keys of `moved` to its value.
-    pub(crate) fn repoint(
-        &mut self,
-        driver: &Driver,
-        adjacencies: &AdjacencyAgent,
-        moved: &HashMap<u32, u32>,
-    ) {
-        if moved.is_empty() {
-            return;
-        }
-        self.rewrite(driver, adjacencies, |group| {
-            let mut touched = false;
-            for number in &mut group.numbers {
-                if let Some(new) = moved.get(number) {
-                    (*number, touched) = (*new, true);
-                }
-            }
-            touched
-        });
-    }
-
-    /// A neighbour was lost or is known: in groups with others that are known, the places of one
-    /// that was lost lead to them as long as it is away.
-    pub(crate) fn refresh(&mut self, driver: &Driver, adjacencies: &AdjacencyAgent, row: u32) {
-        self.rewrite(driver, adjacencies, |group| group.numbers.contains(&row));
-    }
-
-    /// Writes the groups again that `touched` has changed.
+    /// Writes the groups again that have an adjacency among the keys of `touched`, with its value
+    /// instead. In groups with others that are known, the places of a neighbour that was lost lead
+    /// to them as long as it is away.
     fn rewrite(
         &mut self,
         driver: &Driver,
         adjacencies: &AdjacencyAgent,
-        touched: impl Fn(&mut NextHops) -> bool,
+        touched: &HashMap<u32, u32>,
     ) {
+        if touched.is_empty() {
+            return;
+        }
         let mut groups = std::mem::take(&mut self.groups);
         for (leaf, group) in &mut groups {
-            if touched(group) {
+            let mut is_touched = false;
+            for number in &mut group.numbers {
+                if let Some(new) = touched.get(number) {
+                    (*number, is_touched) = (*new, true);
+                }
+            }
+            if is_touched {
                 group.lend(adjacencies);
                 self.store(driver, *leaf, group);
             }

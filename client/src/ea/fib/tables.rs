@@ -143,8 +143,6 @@ pub(super) struct Writers {
     table: TableId,
     v4: Writer4,
     v6: v6::TrieWriter,
-    /// Whether the table has been filled once: from then on it is changed in place.
-    pub(super) loaded: bool,
 }
 
 impl Writers {
@@ -164,7 +162,7 @@ impl Writers {
             }
         };
         let v6 = v6::TrieWriter::new(&blocks.trie(driver, table)?);
-        let mut writers = Self { table, v4, v6, loaded: false };
+        let mut writers = Self { table, v4, v6 };
         writers.next_epoch(epoch, None);
         Ok(writers)
     }
@@ -183,76 +181,56 @@ impl Writers {
         }
     }
 
-    /// Sets the leaf of a prefix, or removes it with leaf 0.
-    pub(super) fn write(
+    /// Prepares new leaves of prefixes, none for those that go, beside what lcores see.
+    pub(super) fn prepare(
         &mut self,
         driver: &Driver,
         blocks: &Blocks,
-        prefix: IpNet,
-        leaf: Leaf,
+        changes: &[(IpNet, Option<Leaf>)],
     ) -> Result<(), CommitError> {
-        match prefix {
-            IpNet::V4(net) => {
-                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
-                    return Ok(());
-                };
-                match &mut self.v4 {
-                    Writer4::Dir24(writer) => {
-                        let fib = blocks.dir24(driver)?;
-                        match leaf {
-                            Leaf::NONE => writer.remove(&fib, p),
-                            _ => writer.insert(&fib, p, leaf)?,
-                        }
-                    }
-                    Writer4::Compact(writer) => {
-                        let fib = blocks.compact(driver, self.table)?;
-                        match leaf {
-                            Leaf::NONE => writer.remove(&fib, p)?,
-                            _ => writer.insert(&fib, p, leaf)?,
-                        }
-                    }
-                };
-            }
-            IpNet::V6(net) => {
-                let Some(p) = Prefix::new(net.addr().to_bits(), net.prefix_len()) else {
-                    return Ok(());
-                };
-                let trie = blocks.trie(driver, self.table)?;
-                match leaf {
-                    Leaf::NONE => self.v6.remove(&trie, p)?,
-                    _ => self.v6.insert(&trie, p, leaf)?,
-                };
+        let six = changes.iter().filter_map(|(prefix, leaf)| match prefix {
+            IpNet::V6(net) => Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, *leaf)),
+            IpNet::V4(_) => None,
+        });
+        let four = changes.iter().filter_map(|(prefix, leaf)| match prefix {
+            IpNet::V4(net) => Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, *leaf)),
+            IpNet::V6(_) => None,
+        });
+        self.v6.prepare(&blocks.trie(driver, self.table)?, six)?;
+        match &mut self.v4 {
+            Writer4::Dir24(writer) => writer.prepare(&blocks.dir24(driver)?, four)?,
+            Writer4::Compact(writer) => {
+                writer.prepare(&blocks.compact(driver, self.table)?, four)?;
             }
         }
         Ok(())
     }
 
-    /// Writes the first routes of a table, all at once.
-    pub(super) fn load(
-        &mut self,
-        driver: &Driver,
-        blocks: &Blocks,
-        routes: &[(IpNet, u16)],
-    ) -> Result<(), CommitError> {
-        let routes6 = routes.iter().filter_map(|(prefix, leaf)| match prefix {
-            IpNet::V6(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
-            }
-            IpNet::V4(_) => None,
-        });
-        let routes4 = routes.iter().filter_map(|(prefix, leaf)| match prefix {
-            IpNet::V4(net) => {
-                Some((Prefix::new(net.addr().to_bits(), net.prefix_len())?, Leaf(*leaf)))
-            }
-            IpNet::V6(_) => None,
-        });
-        self.v6.bulk_load(&blocks.trie(driver, self.table)?, routes6)?;
+    /// Takes back what was prepared.
+    pub(super) fn abort(&mut self) {
+        self.v6.abort();
         match &mut self.v4 {
-            Writer4::Dir24(writer) => writer.bulk_load(&blocks.dir24(driver)?, routes4)?,
+            Writer4::Dir24(writer) => writer.abort(),
+            Writer4::Compact(writer) => writer.abort(),
+        }
+    }
+
+    /// Has lcores see what was prepared. The blocks have the shape that they had then.
+    pub(super) fn publish(&mut self, driver: &Driver, blocks: &Blocks) {
+        if let Ok(trie) = blocks.trie(driver, self.table) {
+            self.v6.publish(&trie);
+        }
+        match &mut self.v4 {
+            Writer4::Dir24(writer) => {
+                if let Ok(table) = blocks.dir24(driver) {
+                    writer.publish(&table);
+                }
+            }
             Writer4::Compact(writer) => {
-                writer.bulk_load(&blocks.compact(driver, self.table)?, routes4)?;
+                if let Ok(table) = blocks.compact(driver, self.table) {
+                    writer.publish(&table);
+                }
             }
         }
-        Ok(())
     }
 }

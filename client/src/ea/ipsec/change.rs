@@ -21,13 +21,15 @@ pub(crate) enum Change {
 }
 
 /// SAs that nobody uses yet.
-#[must_use]
+#[derive(Default)]
 pub(crate) struct IpsecPlan {
     fresh: Vec<Installed>,
     gone: Vec<String>,
     configured: Option<BTreeMap<String, Sa>>,
     /// By row of the state.
     ahead: BTreeMap<u32, Ahead>,
+    /// Those that nobody uses any more, once the others are published.
+    left: Vec<Installed>,
 }
 
 /// What names mean.
@@ -45,7 +47,8 @@ impl IpsecAgent {
         driver: &mut Driver,
         config: &Config,
         names: &Names<'_>,
-    ) -> Result<IpsecPlan, IpsecError> {
+        plan: &mut IpsecPlan,
+    ) -> Result<(), IpsecError> {
         let wanted: BTreeMap<String, Sa> =
             config.ipsec.bound().into_iter().map(|sa| (sa.name.clone(), sa)).collect();
         let gone = self.configured.keys().filter(|name| !wanted.contains_key(*name));
@@ -64,61 +67,50 @@ impl IpsecAgent {
         let mut changes: Vec<Change> = gone.cloned().map(Change::Delete).collect();
         let new = wanted.values().filter(|sa| self.configured.get(&sa.name) != Some(*sa));
         changes.extend(new.cloned().map(|sa| Change::Put(Box::new(sa))));
-        let mut plan = self.prepare(driver, changes, names)?;
         plan.configured = Some(wanted);
-        Ok(plan)
+        self.prepare(driver, &changes, names, plan)
     }
 
-    /// Prepares changes, all or none: SAs are written where no lcore comes, sequence numbers are
-    /// reserved. Packets may already come in through inbound SAs.
+    /// Prepares changes: SAs are written where no lcore comes, sequence numbers are reserved.
     pub(crate) fn prepare(
         &mut self,
         driver: &mut Driver,
-        changes: Vec<Change>,
+        changes: &[Change],
         names: &Names<'_>,
-    ) -> Result<IpsecPlan, IpsecError> {
-        let mut plan = IpsecPlan {
-            fresh: Vec::new(),
-            gone: Vec::new(),
-            configured: None,
-            ahead: BTreeMap::new(),
-        };
-        let outcome = self.fill(driver, changes, names, &mut plan);
-        let outcome = outcome.and_then(|()| self.reserve(driver, &mut plan));
-        let outcome = outcome.and_then(|()| self.enter(driver, &plan));
-        match outcome {
-            Ok(()) => Ok(plan),
-            Err(error) => {
-                self.cancel(driver, plan);
-                Err(error)
-            }
+        plan: &mut IpsecPlan,
+    ) -> Result<(), IpsecError> {
+        self.fill(driver, changes, names, plan)?;
+        if let Some(tables) = &self.tables {
+            let mut opened = plan.fresh.iter().filter(|new| new.is_opened());
+            opened.try_for_each(|new| tables.reserve(driver, new.sa.spi, new.held.row))?;
         }
+        self.reserve(driver, plan)
     }
 
     fn fill(
         &mut self,
         driver: &mut Driver,
-        changes: Vec<Change>,
+        changes: &[Change],
         names: &Names<'_>,
         plan: &mut IpsecPlan,
     ) -> Result<(), IpsecError> {
         if !changes.is_empty() {
             qfp_core::ipsec::engine().map_err(IpsecError::Engine)?;
         }
-        let mut replaced: HashSet<String> = HashSet::new();
+        let mut replaced: HashSet<&String> = HashSet::new();
         let mut puts = Vec::new();
         for change in changes {
             match change {
-                Change::Delete(name) if !self.sas.contains_key(&name) => {
-                    return Err(IpsecError::Unknown(name));
+                Change::Delete(name) if !self.sas.contains_key(name) => {
+                    return Err(IpsecError::Unknown(name.clone()));
                 }
                 Change::Delete(name) => {
-                    replaced.insert(name.clone());
-                    plan.gone.push(name);
+                    replaced.insert(name);
+                    plan.gone.push(name.clone());
                 }
                 Change::Put(sa) => {
-                    replaced.insert(sa.name.clone());
-                    puts.push(*sa);
+                    replaced.insert(&sa.name);
+                    puts.push(Sa::clone(sa));
                 }
             }
         }
@@ -271,18 +263,8 @@ impl IpsecAgent {
         }
     }
 
-    /// Lets packets find the inbound SAs. Packets for one that is to be replaced find either.
-    fn enter(&mut self, driver: &Driver, plan: &IpsecPlan) -> Result<(), IpsecError> {
-        let Some(tables) = &self.tables else { return Ok(()) };
-        // What nobody uses opens nothing.
-        let used =
-            |new: &&Installed| new.sa.direction == Direction::In && new.uidb != UidbIndex::NONE;
-        let mut used = plan.fresh.iter().filter(used);
-        used.try_for_each(|new| tables.enter(driver, new.sa.spi, new.held.row))
-    }
-
     /// Gives up what was prepared.
-    pub(crate) fn cancel(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: IpsecPlan) {
         let Some(tables) = &mut self.tables else { return };
         for new in &plan.fresh {
             if new.sa.direction == Direction::In {
@@ -310,32 +292,37 @@ impl IpsecAgent {
         }
     }
 
-    /// Lets lcores see what was prepared, and gives back what it replaces.
-    pub(crate) fn apply(&mut self, driver: &mut Driver, plan: IpsecPlan) {
-        if let Some(configured) = plan.configured {
+    /// Lets lcores see what was prepared. Packets for an inbound SA that is replaced find either.
+    pub(crate) fn publish(&mut self, driver: &Driver, plan: &mut IpsecPlan) {
+        if let Some(configured) = plan.configured.take() {
             self.configured = configured;
         }
-        if self.tables.is_none() {
-            return;
+        let Some(tables) = &self.tables else { return };
+        for new in plan.fresh.iter().filter(|new| new.is_opened()) {
+            tables.enter(driver, new.sa.spi, new.held.row);
         }
         // All of them first: names may have changed hands.
         let names = plan.gone.iter().chain(plan.fresh.iter().map(|new| &new.sa.name));
-        let left: Vec<Installed> = names.filter_map(|name| self.forget(name)).collect();
-        let mut touched: BTreeSet<UidbIndex> = left.iter().map(|old| old.uidb).collect();
-        for new in plan.fresh {
+        plan.left = names.filter_map(|name| self.forget(name)).collect();
+        let mut touched: BTreeSet<UidbIndex> = plan.left.iter().map(|old| old.uidb).collect();
+        for new in std::mem::take(&mut plan.fresh) {
             touched.insert(new.uidb);
             self.remember(new);
         }
-        self.ahead.extend(plan.ahead);
+        self.ahead.append(&mut plan.ahead);
         for uidb in touched {
             self.protect(driver, uidb);
         }
+    }
+
+    /// Gives back what was replaced.
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: IpsecPlan) {
         let Some(tables) = &mut self.tables else { return };
-        for old in left.iter().filter(|old| old.sa.direction == Direction::In) {
+        for old in plan.left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }
         let grace = driver.grace_period();
-        for old in left {
+        for old in plan.left {
             tables.drop_row(old.sa.direction, old.held, grace);
             if !self.by_state.contains_key(&old.held.state) {
                 self.ahead.remove(&old.held.state);

@@ -197,9 +197,14 @@ impl Tables {
         }
     }
 
-    /// Lets packets with its SPI find an inbound SA.
-    pub(super) fn enter(&self, driver: &Driver, spi: u32, row: u32) -> Result<(), IpsecError> {
-        Ok(SpiTable::new(driver.view(self.spis)).insert(spi, row)?)
+    /// Keeps a place for the SPI of an inbound SA.
+    pub(super) fn reserve(&self, driver: &Driver, spi: u32, row: u32) -> Result<(), IpsecError> {
+        Ok(SpiTable::new(driver.view(self.spis)).reserve(spi, row)?)
+    }
+
+    /// Lets packets with its SPI find an inbound SA, for which there is a place.
+    pub(super) fn enter(&self, driver: &Driver, spi: u32, row: u32) {
+        SpiTable::new(driver.view(self.spis)).enter(spi, row);
     }
 
     pub(super) fn leave(&self, driver: &Driver, spi: u32, row: u32) {

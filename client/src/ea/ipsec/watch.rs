@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use driver::Driver;
 use qfp_core::ipsec::SaEvents;
 
-use super::{Change, IpsecAgent, Names, RESERVE};
+use super::{Change, IpsecAgent, RESERVE};
 use crate::commit::Protected;
 use crate::ipsec::{Mark, MarksError, SaEvent};
 
@@ -35,11 +35,16 @@ impl IpsecAgent {
         }
     }
 
-    /// Looks at all SAs at `now` of the vectors' clock: tells what has become of them, deletes
-    /// those whose hard lifetime is over, and reserves numbers where they run low.
+    /// Looks at all SAs at `now` of the vectors' clock: tells what has become of them, and reserves
+    /// numbers where they run low. Returns those whose hard lifetime is over, to be deleted.
     ///
     /// One load an SA of which nothing is new; the file of marks is written once, if need be.
-    pub(crate) fn watch(&mut self, driver: &mut Driver, now: u64, events: &mut Vec<SaEvent>) {
+    pub(crate) fn watch(
+        &mut self,
+        driver: &Driver,
+        now: u64,
+        events: &mut Vec<SaEvent>,
+    ) -> Vec<Change> {
         self.now = Some(now);
         for name in std::mem::take(&mut self.undated) {
             let Some(found) = self.sas.get_mut(&name).filter(|found| found.since.is_none()) else {
@@ -74,14 +79,7 @@ impl IpsecAgent {
         if !low.is_empty() {
             self.extend(driver, &low, events);
         }
-        if !over.is_empty() {
-            let names = Names { interface: &|_| None, table: &|_| None };
-            let changes = over.into_iter().map(Change::Delete).collect();
-            // To delete takes nothing that could be missing.
-            if let Ok(plan) = self.prepare(driver, changes, &names) {
-                self.apply(driver, plan);
-            }
-        }
+        over.into_iter().map(Change::Delete).collect()
     }
 
     /// Tells what has not been told yet.

@@ -15,8 +15,8 @@ pub(super) struct Builder {
     pub(super) deep: Slab,
     taken_lines: Vec<Extent>,
     taken_deep: Vec<Extent>,
-    /// Deep entries that the patched node no longer names.
-    dropped: Vec<usize>,
+    /// Deep entries that patched nodes no longer name, and where these stand.
+    dropped: Vec<(usize, u8)>,
     /// The intervals of the node being patched.
     before: Vec<Item>,
 }
@@ -70,10 +70,14 @@ impl Builder {
         }
     }
 
-    /// Accepts what was built since the last call.
-    pub(super) fn keep(&mut self) {
+    /// Accepts what was built since the last call, and sets aside the deep entries that patched
+    /// nodes no longer name.
+    pub(super) fn keep<A: Shape>(&mut self, image: Image<'_>, generation: u64) {
         self.taken_lines.clear();
         self.taken_deep.clear();
+        while let Some((id, len)) = self.dropped.pop() {
+            self.retire_deep::<A>(image, id, len, generation);
+        }
     }
 
     /// Frees what was built since the last [`Builder::keep`].
@@ -132,7 +136,8 @@ impl Builder {
         items.clear();
         items.extend_from_slice(&before[..start]);
         let ids = before[start..end].iter().map(|item| usize::from(item.1));
-        self.dropped.extend(ids.filter_map(|value| value.checked_sub(image.deep_from())));
+        let deep = ids.filter_map(|value| value.checked_sub(image.deep_from()));
+        self.dropped.extend(deep.map(|id| (id, region.len())));
         let built = self.span(image, at, p, runs[0].1, &runs[1..], items);
         if last != key(region.last()) {
             push(items, last + 1, before[end - 1].1);
@@ -243,19 +248,10 @@ impl Builder {
         self.lines.retire(generation, lines);
     }
 
-    /// Sets aside the lines of a node that was patched, and the deep entries dropped from it.
-    pub(super) fn retire_patched<A: Shape>(
-        &mut self,
-        image: Image<'_>,
-        old: u32,
-        len: u8,
-        generation: u64,
-    ) {
+    /// Sets aside the lines of a node that was patched.
+    pub(super) fn retire_lines(&mut self, image: Image<'_>, old: u32, generation: u64) {
         if kind(old) != LEAF {
             self.lines.retire(generation, nodes::extent(image, old));
-        }
-        while let Some(id) = self.dropped.pop() {
-            self.retire_deep::<A>(image, id, len, generation);
         }
     }
 

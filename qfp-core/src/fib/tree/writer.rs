@@ -1,15 +1,15 @@
 //! Keeps an image in step with a changing set of routes.
 //!
-//! A change finds the smallest part of the tree that it lies in, builds that part anew from the
-//! routes beside the old one, and only when everything it needs has been built swaps the entries
-//! and retires what they pointed to. So a change that does not fit leaves no trace, and a reader
-//! sees each entry either before or after.
+//! Changes find the smallest parts of the tree that they lie in and build these anew from the
+//! routes, beside the old ones. To publish them is to swap the entries and to retire what they
+//! pointed to, which cannot fail: changes that do not fit leave no trace, and a reader sees each
+//! entry either before or after.
 
 use super::build::{Builder, Parts};
 use super::nodes::Item;
 use super::{Image, LEAF, Line, SEPARATORS, SPAN, SPLIT, Shape, TABLE, TREE_MAX, kind, payload};
-use crate::fib::routes::{Routes, Run};
-use crate::fib::{FibError, Leaf, Prefix};
+use crate::fib::routes::{Changes, Routes, Run};
+use crate::fib::{Address, FibError, Leaf, Prefix};
 use std::mem;
 use std::sync::atomic::{
     AtomicU32,
@@ -55,9 +55,10 @@ pub(in crate::fib) struct Writer<A: Shape> {
     generation: u64,
     runs: Vec<Run<A>>,
     items: Vec<Item>,
+    /// What is prepared: changes of routes, and the entries that come of them, each in a part of
+    /// the tree of its own.
+    changes: Changes<A>,
     stores: Vec<Store>,
-    /// Whether the change in hand takes a route away, so that parts of the tree may go.
-    shrinking: bool,
 }
 
 impl<A: Shape> Writer<A> {
@@ -73,8 +74,8 @@ impl<A: Shape> Writer<A> {
             generation: 0,
             runs: Vec::new(),
             items: Vec::new(),
+            changes: Changes::default(),
             stores: Vec::new(),
-            shrinking: false,
         }
     }
 
@@ -105,64 +106,59 @@ impl<A: Shape> Writer<A> {
         p: Prefix<A>,
         leaf: Option<Leaf>,
     ) -> Result<Option<Leaf>, FibError> {
-        if let Some(leaf) = leaf {
-            check_leaf(image, leaf)?;
-        }
-        let before = self.routes.set(p, leaf);
-        if before == leaf {
-            return Ok(before);
-        }
-        self.shrinking = leaf.is_none();
-        let planned = if p.len() <= SPAN {
-            self.children(image, Prefix::of(A::zero(), 0), SPAN, &Place::Root, p)
-        } else {
-            let slot = p.first().field(0, SPAN);
-            self.descend(image, Place::Root(slot), Prefix::of(p.first(), SPAN), p)
-        };
-        if let Err(error) = planned {
-            self.stores.clear();
-            self.builder.undo();
-            self.routes.set(p, before);
-            return Err(error);
-        }
+        let before = self.routes.get(p);
+        self.prepare(image, [(p, leaf)])?;
         self.publish(image);
         Ok(before)
     }
 
-    /// Writes all routes into an image that has none. On an error the image is as it was.
-    pub(in crate::fib) fn load(
+    /// Builds what changes take, beside what readers see.
+    pub(in crate::fib) fn prepare(
         &mut self,
         image: Image<'_>,
-        routes: impl IntoIterator<Item = (Prefix<A>, Leaf)>,
+        changes: impl IntoIterator<Item = (Prefix<A>, Option<Leaf>)>,
     ) -> Result<(), FibError> {
-        for (p, leaf) in routes {
-            check_leaf(image, leaf)?;
-            self.routes.set(p, Some(leaf));
+        let planned = self.plan(image, changes);
+        if planned.is_err() {
+            self.abort();
         }
-        let all = Prefix::of(A::zero(), 0);
-        let built = self.children(image, all, SPAN, &Place::Root, all);
-        if built.is_err() {
-            self.stores.clear();
-            self.builder.undo();
-            self.routes = Routes::new();
-        } else {
-            self.publish(image);
-        }
-        built
+        planned
     }
 
-    fn publish(&mut self, image: Image<'_>) {
+    fn plan(
+        &mut self,
+        image: Image<'_>,
+        changes: impl IntoIterator<Item = (Prefix<A>, Option<Leaf>)>,
+    ) -> Result<(), FibError> {
+        for (p, leaf) in changes {
+            check_leaf(image, leaf.unwrap_or_default())?;
+            self.changes.set(&mut self.routes, p, leaf);
+        }
+        let all = Prefix::of(A::zero(), 0);
+        self.children(image, all, SPAN, &Place::Root, &self.changes.outermost())
+    }
+
+    /// Takes back what was prepared.
+    pub(in crate::fib) fn abort(&mut self) {
+        self.stores.clear();
+        self.builder.undo();
+        self.changes.undo(&mut self.routes);
+    }
+
+    /// Has readers see what was prepared.
+    pub(in crate::fib) fn publish(&mut self, image: Image<'_>) {
         for Store { place, depth, entry, patched } in self.stores.drain(..) {
             let target = place.of(&image);
             let old = target.load(Relaxed);
             target.store(entry, Release);
             if patched {
-                self.builder.retire_patched::<A>(image, old, depth, self.generation);
+                self.builder.retire_lines(image, old, self.generation);
             } else {
                 self.builder.retire::<A>(image, old, depth, self.generation);
             }
         }
-        self.builder.keep();
+        self.builder.keep::<A>(image, self.generation);
+        self.changes = Changes::default();
         // A change of a default route stores the whole root, 1.5 MB of stores. It is rare, and there
         // may be thousands of tables.
         if self.stores.capacity() > KEPT_STORES {
@@ -173,13 +169,14 @@ impl<A: Shape> Writer<A> {
         }
     }
 
-    /// Plans the change `p` in the entry at `place`, which stands for `region`, wider than `p`.
+    /// Plans `changes`, which lie in `region` and are smaller, in the entry at `place`, which stands
+    /// for it.
     fn descend(
         &mut self,
         image: Image<'_>,
         place: Place,
         region: Prefix<A>,
-        p: Prefix<A>,
+        changes: &[Prefix<A>],
     ) -> Result<(), FibError> {
         let entry = place.of(&image).load(Relaxed);
         let line = payload(entry);
@@ -190,16 +187,17 @@ impl<A: Shape> Writer<A> {
             return if kind(entry) == LEAF {
                 self.rebuild(image, place, region)
             } else {
-                self.children(image, region, bits, &|slot| Place::Slot(line, slot), p)
+                self.children(image, region, bits, &|slot| Place::Slot(line, slot), changes)
             };
         }
         if kind(entry) == TABLE {
             return if self.still_holds(region, TREE_MAX / 4) {
-                self.children(image, region, SPLIT, &|slot| Place::Slot(line, slot), p)
+                self.children(image, region, SPLIT, &|slot| Place::Slot(line, slot), changes)
             } else {
                 self.rebuild(image, place, region)
             };
         }
+        let p = cover(changes).unwrap_or(region);
         let start = A::span_of(region.len());
         if p.len() <= start + SPAN {
             return self.patch(image, place, region, p);
@@ -207,7 +205,9 @@ impl<A: Shape> Writer<A> {
         let cell = Prefix::of(p.first(), start + SPAN);
         let value = usize::from(image.search(entry, p.first().field(start, SPAN)));
         match value.checked_sub(image.deep_from()) {
-            Some(id) if self.still_holds(cell, 1) => self.descend(image, Place::Deep(id), cell, p),
+            Some(id) if self.still_holds(cell, 1) => {
+                self.descend(image, Place::Deep(id), cell, changes)
+            }
             _ => self.patch(image, place, region, cell),
         }
     }
@@ -229,45 +229,46 @@ impl<A: Shape> Writer<A> {
         Ok(())
     }
 
-    /// Plans the change `p` in those of the 2^`bits` parts of `region` that it touches.
+    /// Plans `changes` in those of the 2^`bits` parts of `region` that they touch.
     fn children(
         &mut self,
         image: Image<'_>,
         region: Prefix<A>,
         bits: u8,
         place: &dyn Fn(u32) -> Place,
-        p: Prefix<A>,
+        changes: &[Prefix<A>],
     ) -> Result<(), FibError> {
         let depth = region.len() + bits;
-        let first = p.first().field(region.len(), bits);
-        if p.len() > depth {
-            return self.descend(image, place(first), region.part(first, bits), p);
-        }
-        let last = p.last().field(region.len(), bits);
-        let mut runs = mem::take(&mut self.runs);
-        self.routes.sweep(p, &mut runs);
-        let mut parts = Parts::new(Leaf::NONE, &runs);
-        let mut result = Ok(());
-        for slot in first..=last {
-            let part = region.part(slot, bits);
-            let (leaf, inside) = parts.next(part);
-            match self.builder.build(image, part, leaf, inside) {
-                Ok(entry) => {
-                    self.stores.push(Store { place: place(slot), depth, entry, patched: false })
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
+        let slot = |address: A| address.field(region.len(), bits);
+        let same = |a: &Prefix<A>, b: &Prefix<A>| {
+            a.len() > depth && b.len() > depth && slot(a.first()) == slot(b.first())
+        };
+        for group in changes.chunk_by(same) {
+            let p = group[0];
+            let first = slot(p.first());
+            if p.len() > depth {
+                self.descend(image, place(first), region.part(first, bits), group)?;
+                continue;
             }
+            let mut runs = mem::take(&mut self.runs);
+            self.routes.sweep(p, &mut runs);
+            let mut parts = Parts::new(Leaf::NONE, &runs);
+            let built = (first..=slot(p.last())).try_for_each(|slot| {
+                let part = region.part(slot, bits);
+                let (leaf, inside) = parts.next(part);
+                let entry = self.builder.build(image, part, leaf, inside)?;
+                self.stores.push(Store { place: place(slot), depth, entry, patched: false });
+                Ok(())
+            });
+            self.runs = runs;
+            built?;
         }
-        self.runs = runs;
-        result
+        Ok(())
     }
 
     /// Tells whether `region` has `count` routes inside; a change that adds one cannot lack them.
     fn still_holds(&self, region: Prefix<A>, count: usize) -> bool {
-        !self.shrinking || self.routes.holds(region, count)
+        !self.changes.shrinking || self.routes.holds(region, count)
     }
 
     /// Plans a new entry for `region`, built from the routes.
@@ -284,6 +285,13 @@ impl<A: Shape> Writer<A> {
         self.stores.push(Store { place, depth: region.len(), entry: built?, patched: false });
         Ok(())
     }
+}
+
+/// The smallest prefix that has all of `changes`, which are in order, inside.
+fn cover<A: Address>(changes: &[Prefix<A>]) -> Option<Prefix<A>> {
+    let (first, last) = (changes.first()?, changes.last()?);
+    let same = (first.first() ^ last.last()).leading_zeros();
+    Some(Prefix::of(first.first(), first.len().min(u8::try_from(same).unwrap_or(u8::MAX))))
 }
 
 /// Refuses a leaf that is in the range of the deep entries' numbers.

@@ -113,15 +113,40 @@ impl CompactWriter {
         self.0.set(image.image, p, None)
     }
 
-    /// Writes all `routes` into an image that has none; the last of two equal prefixes counts.
+    /// Adds many routes, or replaces their leaves; the last of two equal prefixes counts.
     ///
     /// # Errors
-    /// [`FibError::Full`]; the image is empty as before.
+    /// As [`prepare`](Self::prepare).
     pub fn bulk_load(
         &mut self,
         image: &Compact<'_>,
         routes: impl IntoIterator<Item = (Prefix<u32>, Leaf)>,
     ) -> Result<(), FibError> {
-        self.0.load(image.image, routes)
+        self.prepare(image, routes.into_iter().map(|(p, leaf)| (p, Some(leaf))))?;
+        self.publish(image);
+        Ok(())
+    }
+
+    /// Prepares new leaves of routes, none where they go; the last for a prefix counts. Readers see
+    /// nothing of it before [`publish`](Self::publish), and never with [`abort`](Self::abort).
+    ///
+    /// # Errors
+    /// [`FibError::Full`], [`FibError::LeafTooLarge`]; nothing is prepared.
+    pub fn prepare(
+        &mut self,
+        image: &Compact<'_>,
+        changes: impl IntoIterator<Item = (Prefix<u32>, Option<Leaf>)>,
+    ) -> Result<(), FibError> {
+        self.0.prepare(image.image, changes)
+    }
+
+    /// Takes back what was prepared.
+    pub fn abort(&mut self) {
+        self.0.abort();
+    }
+
+    /// Writes what was prepared.
+    pub fn publish(&mut self, image: &Compact<'_>) {
+        self.0.publish(image.image);
     }
 }

@@ -1,10 +1,14 @@
 //! Keeps a DIR-24-8 image in step with a changing set of routes.
 
 use super::dir24::{BLOCK, Dir24};
-use crate::fib::routes::{Routes, Run};
+use crate::fib::routes::{Changes, Routes, Run};
 use crate::fib::{FibError, Leaf, Prefix, Resource};
 use crate::slab::{Extent, Slab};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Relaxed, Release};
+
+/// Changes that are written one by one, however few routes there are.
+const FEW: usize = 1 << 12;
 
 /// Writes one [`Dir24`] image; holds its routes and its free blocks.
 ///
@@ -15,6 +19,9 @@ pub struct Dir24Writer {
     blocks: Slab,
     generation: u64,
     runs: Vec<Run<u32>>,
+    /// What is prepared: changes, and blocks by the first addresses of their /24s.
+    changes: Changes<u32>,
+    opened: BTreeMap<u32, u32>,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "elements and block numbers fit 16 bits")]
@@ -28,6 +35,8 @@ impl Dir24Writer {
             blocks: Slab::new(0, blocks),
             generation: 0,
             runs: Vec::new(),
+            changes: Changes::default(),
+            opened: BTreeMap::new(),
         }
     }
 
@@ -61,69 +70,114 @@ impl Dir24Writer {
     /// Costs one store for each /24 the prefix covers.
     ///
     /// # Errors
-    /// [`FibError::Full`] if the route is longer than /24 and there is no block for it,
-    /// [`FibError::LeafTooLarge`]; the table is as before.
+    /// As [`Dir24Writer::prepare`].
     pub fn insert(
         &mut self,
         image: &Dir24<'_>,
         p: Prefix<u32>,
         leaf: Leaf,
     ) -> Result<Option<Leaf>, FibError> {
-        check_leaf(image, leaf)?;
-        let before = self.routes.set(p, Some(leaf));
-        if before == Some(leaf) {
-            return Ok(before);
-        }
-        if p.len() > 24 && self.block_at(image, p).is_none() {
-            if let Err(error) = self.open_block(image, p) {
-                self.routes.set(p, before);
-                return Err(error);
-            }
-        } else {
-            self.paint(image, p);
-        }
+        let before = self.routes.get(p);
+        self.bulk_load(image, [(p, leaf)])?;
         Ok(before)
     }
 
     /// Removes a route; returns the leaf it had, `None` if there was no such route.
     pub fn remove(&mut self, image: &Dir24<'_>, p: Prefix<u32>) -> Option<Leaf> {
-        let before = self.routes.set(p, None)?;
-        let slot = Prefix::of(p.first(), 24);
-        match self.block_at(image, p) {
-            Some(block) if p.len() > 24 && !self.routes.holds(slot, 1) => {
-                let leaf = self.routes.cover(slot);
-                image.tbl24[p.first() as usize >> 8].store(leaf.0, Release);
-                self.blocks.retire(self.generation, Extent { first: block as u32, count: 1 });
-            }
-            _ => self.paint(image, p),
+        let before = self.routes.get(p);
+        // It takes nothing that could be missing.
+        if self.prepare(image, [(p, None)]).is_ok() {
+            self.publish(image);
         }
-        Some(before)
+        before
     }
 
-    /// Writes all `routes` into an image that has none; the last of two equal prefixes counts.
+    /// Adds many routes, or replaces their leaves; the last of two equal prefixes counts.
     ///
     /// # Errors
-    /// As [`Dir24Writer::insert`]; then the image must be zeroed before it is used again.
+    /// As [`Dir24Writer::prepare`].
     pub fn bulk_load(
         &mut self,
         image: &Dir24<'_>,
         routes: impl IntoIterator<Item = (Prefix<u32>, Leaf)>,
     ) -> Result<(), FibError> {
-        let mut long = Vec::new();
-        for (p, leaf) in routes {
-            check_leaf(image, leaf)?;
-            self.routes.set(p, Some(leaf));
-            if p.len() > 24 {
-                long.push(p);
-            }
+        self.prepare(image, routes.into_iter().map(|(p, leaf)| (p, Some(leaf))))?;
+        self.publish(image);
+        Ok(())
+    }
+
+    /// Prepares new leaves of routes, none where they go; the last for a prefix counts. Readers see
+    /// nothing of it before [`Dir24Writer::publish`], and never with [`Dir24Writer::abort`].
+    ///
+    /// # Errors
+    /// [`FibError::Full`] if there are no blocks for routes longer than /24,
+    /// [`FibError::LeafTooLarge`]; nothing is prepared.
+    pub fn prepare(
+        &mut self,
+        image: &Dir24<'_>,
+        changes: impl IntoIterator<Item = (Prefix<u32>, Option<Leaf>)>,
+    ) -> Result<(), FibError> {
+        let prepared = self.take_blocks(image, changes);
+        if prepared.is_err() {
+            self.abort();
         }
-        self.paint(image, Prefix::of(0, 0));
-        for p in long {
-            if self.block_at(image, p).is_none() {
-                self.open_block(image, p)?;
+        prepared
+    }
+
+    fn take_blocks(
+        &mut self,
+        image: &Dir24<'_>,
+        changes: impl IntoIterator<Item = (Prefix<u32>, Option<Leaf>)>,
+    ) -> Result<(), FibError> {
+        for (p, leaf) in changes {
+            check_leaf(image, leaf.unwrap_or_default())?;
+            self.changes.set(&mut self.routes, p, leaf);
+        }
+        for p in self.changes.prefixes().filter(|p| p.len() > 24) {
+            let slot = Prefix::of(p.first(), 24);
+            if self.block_at(image, p).is_some()
+                || self.opened.contains_key(&slot.first())
+                || !self.routes.holds(slot, 1)
+            {
+                continue;
             }
+            let block = self.blocks.alloc(1).map_err(|no| FibError::full(Resource::Blocks, no))?;
+            self.opened.insert(slot.first(), block.first);
         }
         Ok(())
+    }
+
+    /// Takes back what was prepared.
+    pub fn abort(&mut self) {
+        self.changes.undo(&mut self.routes);
+        for first in std::mem::take(&mut self.opened).into_values() {
+            self.blocks.free(Extent { first, count: 1 });
+        }
+    }
+
+    /// Writes what was prepared.
+    pub fn publish(&mut self, image: &Dir24<'_>) {
+        for (address, block) in std::mem::take(&mut self.opened) {
+            self.open_block(image, Prefix::of(address, 24), block as usize);
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let outermost = changes.outermost();
+        if outermost.len() > FEW && outermost.len() > self.routes.len() / 4 {
+            self.paint(image, Prefix::of(0, 0));
+        } else {
+            let short = outermost.iter().filter(|p| p.len() <= 24);
+            short.for_each(|p| self.paint(image, *p));
+        }
+        for p in changes.prefixes().filter(|p| p.len() > 24) {
+            let slot = Prefix::of(p.first(), 24);
+            let Some(block) = self.block_at(image, p) else { continue };
+            if self.routes.holds(slot, 1) {
+                self.paint(image, p);
+                continue;
+            }
+            image.tbl24[p.first() as usize >> 8].store(self.routes.cover(slot).0, Release);
+            self.blocks.retire(self.generation, Extent { first: block as u32, count: 1 });
+        }
     }
 
     /// The block of the /24 that holds the first address of `p`, if it has one.
@@ -132,18 +186,14 @@ impl Dir24Writer {
         usize::from(leaf).checked_sub(image.blocks_from())
     }
 
-    /// Fills a block for the /24 that holds `p` and then publishes it.
-    fn open_block(&mut self, image: &Dir24<'_>, p: Prefix<u32>) -> Result<(), FibError> {
-        let block =
-            self.blocks.alloc(1).map_err(|no| FibError::full(Resource::Blocks, no))?.first as usize;
-        let slot = Prefix::of(p.first(), 24);
+    /// Fills a block for a /24 and then publishes it.
+    fn open_block(&mut self, image: &Dir24<'_>, slot: Prefix<u32>, block: usize) {
         self.routes.sweep(slot, &mut self.runs);
         for (first, last, leaf) in spans(&self.runs, slot) {
             fill(image, block, first, last, leaf);
         }
         let number = (image.blocks_from() + block) as u16;
         image.tbl24[slot.first() as usize >> 8].store(number, Release);
-        Ok(())
     }
 
     /// Writes the leaves of all addresses in `p` where the image holds them.
