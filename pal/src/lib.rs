@@ -10,6 +10,7 @@
 //! - [`lcore`]: threads that own a CPU
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
+//! - [`refusal`]: tests have memory and numbers refused
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -70,6 +71,7 @@ pub mod file;
 pub mod inventory;
 pub mod lcore;
 pub mod publication;
+pub mod refusal;
 pub mod region;
 pub mod ring;
 mod shared;
