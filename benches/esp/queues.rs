@@ -29,7 +29,6 @@ impl RxQueue for Feed {
                 break;
             }
         }
-        *burst.parts().resized = PacketMask::EMPTY;
         self.0.received.store(rdtsc(), Relaxed);
         burst.count()
     }

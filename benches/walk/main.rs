@@ -330,7 +330,6 @@ impl RxQueue for Replay {
                 break;
             }
         }
-        *burst.parts().resized = PacketMask::EMPTY;
         burst.count()
     }
 }

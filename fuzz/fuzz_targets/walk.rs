@@ -71,8 +71,6 @@ impl RxQueue for Feed {
         for (_, frame) in self.0.drain(..count) {
             assert!(pool.append(burst, &frame));
         }
-        // As a device hands them over: the frames lie where their buffers say.
-        *burst.parts().resized = PacketMask::EMPTY;
         count
     }
 }

@@ -19,7 +19,6 @@ impl RxQueue for Coming {
         for frame in frames.drain(..count) {
             assert!(pool.append(burst, &frame));
         }
-        *burst.parts().resized = PacketMask::EMPTY;
         count
     }
 }

@@ -5,8 +5,10 @@
 //! header says is read when it is needed and written back when the packet is sent.
 //!
 //! Ownership: a burst owns the buffers of the slots in [`Burst::owned`], and nobody else does.
-//! Sending, freeing or taking a packet clears its bit. Pointers of owned slots lie inside their
-//! buffer, with [`SLACK`] readable bytes behind the last byte any frame can have.
+//! Sending, freeing or taking a packet clears its bit. Frames of owned slots lie inside their
+//! buffer, with [`SLACK`] bytes behind the last byte any frame can have; those that are not in
+//! [`Burst::shifted`] have [`HEADROOM`] bytes in front of them. No safe call breaks that: start,
+//! length and buffer change together, and only after a check.
 #![expect(unsafe_code, reason = "packet bytes are reached through the buffer's pointer")]
 
 use std::mem::MaybeUninit;
@@ -17,8 +19,8 @@ use crate::pool::{self, Origin};
 /// Packets in a full vector.
 pub const VECTOR: usize = 64;
 
-/// Readable bytes behind the largest frame of every buffer, so that kernels may load whole cache
-/// lines of headers without looking at the length first.
+/// Bytes behind the largest frame of every buffer, so that kernels may load and store whole headers
+/// without looking at the length first: what is there means nothing.
 pub const SLACK: usize = 128;
 
 /// Bytes in front of a received frame, for headers that are put on top of it.
@@ -35,6 +37,7 @@ pub struct Burst {
     len: [u16; VECTOR],
     owned: PacketMask,
     resized: PacketMask,
+    shifted: PacketMask,
     count: usize,
     origin: Origin,
 }
@@ -53,6 +56,7 @@ impl Burst {
             len: [0; VECTOR],
             owned: PacketMask::EMPTY,
             resized: PacketMask::EMPTY,
+            shifted: PacketMask::EMPTY,
             count: 0,
             origin,
         }
@@ -72,12 +76,31 @@ impl Burst {
         self.owned
     }
 
-    /// Empties the burst. The caller has disposed of every packet before.
+    /// Slots whose frame may start elsewhere than in a fresh buffer; all others have [`HEADROOM`]
+    /// bytes in front of them.
+    #[inline]
+    #[must_use]
+    pub fn shifted(&self) -> PacketMask {
+        self.shifted
+    }
+
+    /// Empties the burst. Packets that it still owns are dropped; it is meant for none.
     #[inline]
     pub fn clear(&mut self) {
-        debug_assert!(self.owned.is_empty(), "{:?} would leak", self.owned);
+        if !self.owned.is_empty() {
+            self.release();
+        }
         self.count = 0;
         self.resized = PacketMask::EMPTY;
+        self.shifted = PacketMask::EMPTY;
+    }
+
+    /// Drops what the burst owns.
+    #[cold]
+    fn release(&mut self) {
+        for slot in self.owned {
+            drop(self.take(slot));
+        }
     }
 
     /// Length of the frame in `slot`, bytes, without FCS.
@@ -141,6 +164,7 @@ impl Burst {
         self.data[index] = unsafe { self.data[index].offset(delta) };
         self.len[index] = len;
         self.resized.insert(slot);
+        self.shifted.insert(slot);
         true
     }
 
@@ -159,6 +183,7 @@ impl Burst {
         self.data[index] = unsafe { self.data[index].add(front) };
         self.len[index] = kept;
         self.resized.insert(slot);
+        self.shifted.insert(slot);
         true
     }
 
@@ -166,6 +191,7 @@ impl Burst {
     #[inline]
     pub fn truncate(&mut self, slot: usize, len: usize) {
         if let Ok(len) = u16::try_from(len)
+            && self.owned.contains(slot)
             && len < self.len[slot & 63]
         {
             self.len[slot & 63] = len;
@@ -219,6 +245,9 @@ impl Burst {
         self.data[slot] = packet.data;
         self.buf[slot] = packet.buf;
         self.len[slot] = packet.len;
+        if packet.data != pool::frame_start(packet.origin, packet.buf) {
+            self.shifted.insert(slot);
+        }
         std::mem::forget(packet);
         self.count += 1;
         self.owned.insert(slot);
@@ -240,14 +269,27 @@ impl Burst {
         &self.len
     }
 
-    /// The writable parts, for kernels that move frame starts, and for back-ends.
+    /// Gives the frame in `slot` another start and length, for kernels that have checked both.
+    ///
+    /// # Safety
+    /// The burst owns `slot`, and `start..start + len` lies inside its buffer.
     #[inline]
-    pub fn parts(&mut self) -> BurstParts<'_> {
+    pub unsafe fn restart(&mut self, slot: usize, start: *mut u8, len: u16) {
+        self.data[slot & 63] = start;
+        self.len[slot & 63] = len;
+        self.resized.insert(slot);
+        self.shifted.insert(slot);
+    }
+
+    /// The writable parts, for back-ends, which keep the module's ownership rule.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> BurstParts<'_> {
         BurstParts {
             data: &mut self.data,
             buf: &mut self.buf,
             len: &mut self.len,
             resized: &mut self.resized,
+            shifted: &mut self.shifted,
         }
     }
 
@@ -255,9 +297,10 @@ impl Burst {
     ///
     /// # Safety
     /// The slots `count()..count() + count` of [`Burst::parts`] hold buffers of this burst's origin
-    /// that nobody else owns, with `data` and `len` inside each buffer.
+    /// that nobody else owns, with `data` and `len` inside each buffer, and those that are not
+    /// `shifted` where a fresh buffer's frame starts.
     #[inline]
-    pub unsafe fn assume_received(&mut self, count: usize) {
+    pub(crate) unsafe fn assume_received(&mut self, count: usize) {
         debug_assert!(self.count + count <= VECTOR);
         let total = self.count + count;
         self.owned |= PacketMask::first(total) - PacketMask::first(self.count);
@@ -270,6 +313,7 @@ impl Burst {
         debug_assert!((self.owned - kept).is_empty());
         self.count = self.count.min(count);
         self.resized &= kept;
+        self.shifted &= kept;
     }
 
     /// Gives up ownership of `select` (the caller has sent or freed those buffers).
@@ -277,7 +321,7 @@ impl Burst {
     /// # Safety
     /// Each buffer has another owner now, or is back in its pool.
     #[inline]
-    pub unsafe fn disown(&mut self, select: PacketMask) {
+    pub(crate) unsafe fn disown(&mut self, select: PacketMask) {
         self.owned -= select;
     }
 
@@ -291,24 +335,23 @@ impl Burst {
 
 impl Drop for Burst {
     fn drop(&mut self) {
-        for slot in self.owned {
-            drop(self.take(slot));
-        }
+        self.release();
     }
 }
 
-/// The arrays of a [`Burst`]: frame starts, buffers, lengths, and which frames differ from what
-/// their buffer header says.
+/// The arrays of a [`Burst`].
 #[derive(Debug)]
-pub struct BurstParts<'a> {
+pub(crate) struct BurstParts<'a> {
     /// First byte of each frame.
-    pub data: &'a mut [*mut u8; VECTOR],
+    pub(crate) data: &'a mut [*mut u8; VECTOR],
     /// Buffer of each frame.
-    pub buf: &'a mut [RawBuf; VECTOR],
+    pub(crate) buf: &'a mut [RawBuf; VECTOR],
     /// Length of each frame, bytes without FCS.
-    pub len: &'a mut [u16; VECTOR],
-    /// Frames whose start or length changed since they were received.
-    pub resized: &'a mut PacketMask,
+    pub(crate) len: &'a mut [u16; VECTOR],
+    /// Frames whose start or length differs from what their buffer's header says.
+    pub(crate) resized: &'a mut PacketMask,
+    /// Frames that start elsewhere than in a fresh buffer.
+    pub(crate) shifted: &'a mut PacketMask,
 }
 
 /// One packet on its own: on the punt path, held for address resolution, or to be injected.
@@ -345,6 +388,14 @@ impl Packet {
     #[cfg(feature = "dpdk")]
     pub(crate) fn raw(&self) -> (Origin, RawBuf, *mut u8, u16) {
         (self.origin, self.buf, self.data, self.len)
+    }
+
+    /// Its buffer and where the frame starts in it; the caller owns the buffer now.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn into_raw(self) -> (RawBuf, *mut u8) {
+        let parts = (self.buf, self.data);
+        std::mem::forget(self);
+        parts
     }
 
     /// Bytes that the frame may grow to, from where it starts.

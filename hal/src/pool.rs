@@ -84,7 +84,10 @@ impl PoolCache {
     /// Their frames start after the headroom, have length 0, and are not yet owned by the burst:
     /// the caller fills them and calls [`Burst::assume_received`].
     #[inline]
-    pub fn reserve(&mut self, burst: &mut Burst, count: usize) -> usize {
+    pub(crate) fn reserve(&mut self, burst: &mut Burst, count: usize) -> usize {
+        if burst.origin() != self.origin() {
+            return 0;
+        }
         match self {
             Self::Native(cache) => cache.reserve(burst, count),
             #[cfg(feature = "dpdk")]
@@ -132,6 +135,10 @@ impl PoolCache {
     pub fn free(&mut self, burst: &mut Burst, select: PacketMask) {
         let select = select & burst.owned();
         if select.is_empty() {
+            return;
+        }
+        if burst.origin() != self.origin() {
+            select.into_iter().for_each(|slot| drop(burst.take(slot)));
             return;
         }
         match self {

@@ -77,17 +77,42 @@ pub(super) unsafe fn free(bufs: &mut [RawBuf]) {
     unsafe { sys::rte_pktmbuf_free_bulk(bufs.as_mut_ptr().cast(), count) };
 }
 
-/// True when the frame goes on in another mbuf.
+/// Bytes from an mbuf to its frame, when the frame starts where our pools' buffers have it.
+const USUAL_START: usize = sys::QFP_MBUF_SIZE as usize + HEADROOM;
+
+/// What a received mbuf is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// One segment in the mbuf's own buffer.
+    Own,
+    /// One segment in memory of somebody else's: nobody promises what lies around the frame.
+    External,
+    /// The frame goes on in another mbuf.
+    Chain,
+}
+
+/// What the mbuf is like.
 ///
 /// # Safety
 /// `buf` is a live mbuf that holds a frame.
-pub(super) unsafe fn is_chain(buf: RawBuf) -> bool {
+pub(super) unsafe fn received(buf: RawBuf) -> Received {
     // SAFETY: passed on from the caller.
-    unsafe { get::<u16>(buf, sys::QFP_MBUF_NB_SEGS) != 1 }
+    if unsafe { get::<u16>(buf, sys::QFP_MBUF_NB_SEGS) } != 1 {
+        Received::Chain
+    } else if buf_addr(buf) == buf.wrapping_add(sys::QFP_MBUF_SIZE as usize) {
+        Received::Own
+    } else {
+        Received::External
+    }
 }
 
-/// Notes start and length of the frames in slots `first..first + count`, and returns true when one
-/// of them is a chain. `PREFETCH` asks for their first bytes, which a device has written; what this
+/// True when the frame does not start where our pools' buffers have it.
+pub(super) fn is_shifted(buf: RawBuf, data: *mut u8) -> bool {
+    data != buf.wrapping_add(USUAL_START)
+}
+
+/// Notes start and length of the frames in slots `first..first + count`, and returns true unless
+/// each is one segment that starts where a fresh buffer's frame does. `PREFETCH` asks for their first bytes, which a device has written; what this
 /// CPU has just written itself is in its cache already.
 ///
 /// # Safety
@@ -102,7 +127,7 @@ pub(super) unsafe fn gather<const PREFETCH: bool>(
     let bufs = &parts.buf[slots.clone()];
     let frames = parts.data[slots.clone()].iter_mut().zip(&mut parts.len[slots]);
     // One segment each: the union of all counts is 1. Start and count lie in one word.
-    let mut union = 0;
+    let (mut union, mut elsewhere) = (0, 0);
     for (&buf, (data, len)) in bufs.iter().zip(frames) {
         // SAFETY: passed on from the caller.
         let (rearm, data_len) = unsafe {
@@ -115,8 +140,9 @@ pub(super) unsafe fn gather<const PREFETCH: bool>(
         *data = start;
         *len = data_len;
         union |= rearm;
+        elsewhere |= (start as usize).wrapping_sub(buf as usize) ^ USUAL_START;
     }
-    count > 0 && union >> SEGMENTS_SHIFT & 0xffff != 1
+    count > 0 && (union >> SEGMENTS_SHIFT & 0xffff != 1) | (elsewhere != 0)
 }
 
 /// Makes the mbuf say what the burst says: where its frame starts, and how long it is.

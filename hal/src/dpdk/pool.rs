@@ -274,6 +274,7 @@ impl MbufCache {
             parts.data[slot] = mbuf::frame_start(parts.buf[slot]);
             parts.len[slot] = 0;
             parts.resized.insert(slot);
+            parts.shifted.remove(slot);
         }
         end - first
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use dpdk_sys as sys;
 use pal::clock::Nanos;
 
-use super::{mbuf, simd};
+use super::mbuf::{self, Received};
+use super::simd;
 use crate::mask::PacketMask;
 use crate::packet::{Burst, RawBuf, VECTOR};
 use crate::pool::{Origin, PoolCache};
@@ -101,26 +102,40 @@ impl DpdkRxQueue {
         Self { driver: Driver::new(port, queue, in_use), limit, software, missed: 0 }
     }
 
-    /// Frees the chains among the `count` packets just received, closes the gaps, and returns how
-    /// many packets are left.
+    /// Looks at each of the `count` packets just received: frees chains, copies frames that lie in
+    /// memory of somebody else's into buffers of ours, notes which start elsewhere than in a fresh
+    /// buffer, closes the gaps, and returns how many packets are left.
     #[cold]
-    fn discard_chains(&mut self, burst: &mut Burst, count: usize) -> usize {
+    fn sort_out(&mut self, burst: &mut Burst, count: usize, pool: &mut PoolCache) -> usize {
         let first = burst.count();
         let parts = burst.parts();
         let mut kept = first;
         for slot in first..first + count {
-            let buf = parts.buf[slot];
+            let (mut buf, mut data, len) = (parts.buf[slot], parts.data[slot], parts.len[slot]);
             // SAFETY: the driver has just handed this mbuf over.
-            if unsafe { mbuf::is_chain(buf) } {
-                // SAFETY: as above; the slot is written over or left behind the count.
+            let received = unsafe { mbuf::received(buf) };
+            if received != Received::Own {
+                // SAFETY: the frame is the mbuf's until that is freed below.
+                let frame = unsafe { std::slice::from_raw_parts(data, usize::from(len)) };
+                let copy = match received {
+                    Received::External => pool.packet(frame),
+                    _ => None,
+                };
+                // SAFETY: nobody else has the mbuf, which is written over or left behind the count.
                 unsafe { mbuf::free_one(buf) };
-                self.missed += 1;
-            } else {
-                parts.buf[kept] = buf;
-                parts.data[kept] = parts.data[slot];
-                parts.len[kept] = parts.len[slot];
-                kept += 1;
+                let Some(copy) = copy else {
+                    self.missed += 1;
+                    continue;
+                };
+                (buf, data) = copy.into_raw();
+                // SAFETY: the copy's mbuf is nobody else's, and holds the frame.
+                unsafe { mbuf::write_back(buf, data, len) };
             }
+            if mbuf::is_shifted(buf, data) {
+                parts.shifted.insert(kept);
+            }
+            (parts.buf[kept], parts.data[kept], parts.len[kept]) = (buf, data, len);
+            kept += 1;
         }
         kept - first
     }
@@ -128,7 +143,7 @@ impl DpdkRxQueue {
 
 impl RxQueue for DpdkRxQueue {
     #[inline]
-    fn rx_burst(&mut self, burst: &mut Burst, _pool: &mut PoolCache) -> usize {
+    fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
         if burst.origin() != Origin::Mbuf {
             return 0;
         }
@@ -144,15 +159,15 @@ impl RxQueue for DpdkRxQueue {
             }
         }
         // SAFETY: the driver has written `count` mbufs, each with a frame, from `first` on.
-        let chains = unsafe {
+        let unusual = unsafe {
             if self.software {
                 mbuf::gather::<false>(&mut parts, first, count)
             } else {
                 mbuf::gather::<true>(&mut parts, first, count)
             }
         };
-        if chains {
-            count = self.discard_chains(burst, count);
+        if unusual {
+            count = self.sort_out(burst, count, pool);
         }
         // SAFETY: as above; the driver has given them up, and each is one segment.
         unsafe { burst.assume_received(count) };

@@ -178,7 +178,9 @@ impl NativeCache {
         }
         parts.len[slots].fill(0);
         // Nothing differs from the header, which says nothing about start and length.
-        *parts.resized -= PacketMask::first(first + count) - PacketMask::first(first);
+        let fresh = PacketMask::first(first + count) - PacketMask::first(first);
+        *parts.resized -= fresh;
+        *parts.shifted -= fresh;
         count
     }
 
@@ -198,6 +200,17 @@ impl NativeCache {
             self.spill();
         }
         let bufs = burst.parts().buf;
+        // Those of another pool go home.
+        let home = (self.home.memory.as_ptr() as usize, self.home.layout.size());
+        let foreign = |buf: RawBuf| (buf as usize).wrapping_sub(home.0) >= home.1;
+        let strange = match select.dense() {
+            Some(count) => bufs[..count].iter().fold(false, |any, &buf| any | foreign(buf)),
+            None => select.into_iter().any(|slot| foreign(bufs[slot & 63])),
+        };
+        if strange {
+            select.into_iter().for_each(|slot| drop(burst.take(slot)));
+            return;
+        }
         match select.dense() {
             Some(count) => self.local.extend(bufs[..count].iter().map(|&buf| buf as usize)),
             None => self.local.extend(select.into_iter().map(|slot| bufs[slot & 63] as usize)),

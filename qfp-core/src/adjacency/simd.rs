@@ -154,10 +154,8 @@ pub(super) fn rewrite(
                 | same_header::<18, true>(adjacencies, vector, tagged & ipv4, ttl)
                 | same_header::<18, false>(adjacencies, vector, tagged & ipv6, ttl);
         }
-        // Frames whose start has been moved already may lack headroom for a longer header: the
-        // rows look at that. The others have all of `hal::packet::HEADROOM` in front of them.
-        let moved = *vector.burst.parts().resized;
-        for slot in select - plain - featured - moved {
+        // Frames that start elsewhere may lack headroom for a longer header: the rows look at that.
+        for slot in select - plain - featured - vector.burst.shifted() {
             if any_header(adjacencies, vector, slot, kinds.ttl) {
                 plain.insert(slot);
             }
@@ -315,8 +313,7 @@ unsafe fn same_headers<const LEN: usize, const IPV4: bool>(
 /// Headers of any length; false when the packet is not for this kernel.
 ///
 /// # Safety
-/// The burst owns the packet; its IP header starts at its `l3_offset`, and its frame starts where
-/// it was received, with `hal::packet::HEADROOM` bytes in front of it.
+/// The burst owns the packet, which is not `shifted`; its IP header starts at its `l3_offset`.
 #[inline]
 unsafe fn any_header(
     adjacencies: &[Adjacency],
@@ -334,12 +331,17 @@ unsafe fn any_header(
     let l3_offset = vector.l3_offset[i];
     let next = vector.next_ttl[i];
     let is_ipv4 = vector.ipv4.contains(slot);
-    let parts = vector.burst.parts();
+    // A step may have cut the frame since its header was read.
+    let Some(behind) = vector.burst.lens()[i].checked_sub(u16::from(l3_offset)) else {
+        return false;
+    };
+    let Some(longer) = behind.checked_add(u16::from(len)) else { return false };
+    let data = vector.burst.data_ptrs()[i];
     // SAFETY: the network header is inside the frame; `len` is at most `REWRITE_MAX`, which is
     // the size of the rewrite string and less than the headroom. The string is not written while
     // an lcore can read it.
     unsafe {
-        let network = parts.data[i].add(usize::from(l3_offset));
+        let network = data.add(usize::from(l3_offset));
         if !ttl {
             // It stays.
         } else if is_ipv4 {
@@ -359,13 +361,10 @@ unsafe fn any_header(
         } else {
             std::ptr::copy_nonoverlapping(source, frame, count);
         }
-        parts.data[i] = frame;
-    }
-    if len != l3_offset {
-        // At most 32 bytes longer than what fitted 16 bits with its own header.
-        parts.len[i] = parts.len[i].wrapping_sub(u16::from(l3_offset)).wrapping_add(u16::from(len));
-        parts.resized.insert(slot);
-        vector.l3_offset[i] = len;
+        if len != l3_offset {
+            vector.burst.restart(slot, frame, longer);
+            vector.l3_offset[i] = len;
+        }
     }
     true
 }

@@ -356,8 +356,11 @@ impl Walker {
         for frame in frames {
             assert!(self.cache.append(&mut self.vector.burst, frame));
         }
-        // As a device hands them over: the frames lie where their buffers say.
-        *self.vector.burst.parts().resized = moved & PacketMask::first(frames.len());
+        for slot in moved & PacketMask::first(frames.len()) {
+            assert!(
+                self.vector.burst.move_start(slot, -1) && self.vector.burst.move_start(slot, 1)
+            );
+        }
         self.vector.begin(source, Nanos::from_secs(1));
     }
 
