@@ -11,6 +11,7 @@
 //! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
+//! - [`refusal`]: tests have memory and numbers refused
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -72,6 +73,7 @@ pub mod file;
 pub mod inventory;
 pub mod lcore;
 pub mod publication;
+pub mod refusal;
 pub mod region;
 pub mod ring;
 mod shared;

@@ -389,6 +389,12 @@ impl ClassificationAgent {
         self.counters.iter().map(|(name, number)| (name, *number))
     }
 
+    /// Numbers of objects and of bound classes in use.
+    #[cfg(test)]
+    pub(crate) fn numbers_used(&self) -> (u32, u32) {
+        (self.numbers.in_use(1), self.services.numbers_used())
+    }
+
     pub(crate) fn usage(&self) -> TcamUsage {
         let (free, waiting) = self.space.free();
         let objects = self

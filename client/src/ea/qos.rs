@@ -309,6 +309,11 @@ impl QosAgent {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn numbers_used(&self) -> u32 {
+        self.numbers.in_use(0)
+    }
+
     /// Names the tables that were prepared.
     pub(crate) fn name(&mut self, plan: &mut QosPlan, root: &mut RootDraft) {
         let Some(drafts) = plan.drafts.take() else { return };
