@@ -62,7 +62,8 @@ pub(crate) fn make(bytes: &[u8]) {
     let pools = POOLS.map(|(buffers, room)| Pool::Native(NativePool::new(buffers, room)));
     let caches: Vec<_> = pools.iter().chain(&pools[..2]).map(|pool| pool.cache(0)).collect();
     let bursts = caches.iter().map(|cache| Burst::new(cache.origin())).collect();
-    let config = PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1 };
+    let config =
+        PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1, promiscuous: false };
     let open = |text: &str| Spec::parse(text).unwrap().open().unwrap().start(&config).unwrap();
     let ports = ["synth:size=64,count=300", "synth:size=190,count=300", "sink"].map(open).into();
     let mut world = World { caches, bursts, packets: Vec::new(), ports, stamp: 0 };
