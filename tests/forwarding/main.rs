@@ -30,6 +30,7 @@ mod pbr;
 mod policy_oracle;
 mod qos;
 mod reconfigure;
+mod reports;
 mod routing;
 mod sources;
 mod tiny_fragments;
