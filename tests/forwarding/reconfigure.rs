@@ -90,7 +90,7 @@ fn routes_lists_and_addresses_change_under_traffic() {
     let neighbours = running.neighbours().into_iter().filter(|one| one.0 == left.uidb);
     let address = "10.4.0.2".parse().unwrap();
     assert_eq!(neighbours.collect::<Vec<_>>(), [(left.uidb, address, [2, 0, 0, 0, 2, 2])]);
-    assert!(running.stop().unwrap().conserved);
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
 
 #[test]
@@ -124,5 +124,5 @@ fn what_cannot_change_is_refused_by_name_and_nothing_has_changed() {
     assert!(error.starts_with("after.toml:"), "{error}");
     only_grows(&running, 0);
     assert_eq!(running.report().generation, generation);
-    assert!(running.stop().unwrap().conserved);
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
