@@ -30,6 +30,7 @@ use std::time::Duration;
 use pal::publication::{
     Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft, Rows,
 };
+use pal::refusal;
 use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, ReadWrite, Region, RegionError};
 
 /// Why the data plane cannot be reached.
@@ -161,6 +162,9 @@ impl Driver {
     /// # Errors
     /// Readers are too far behind.
     pub fn draft(&self) -> Result<RootDraft, DriverError> {
+        if refusal::is_due() {
+            return Err(PublishError::ReadersBehind { behind: Vec::new() }.into());
+        }
         self.publisher.ready()?;
         Ok(self.publisher.draft())
     }

@@ -8,8 +8,10 @@
 //! - [`region`]: memory that holds the tables, mapped read-only by those who forward
 //! - [`ring`]: bounded queues between lcores
 //! - [`lcore`]: threads that own a CPU
+//! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
+//! - [`refusal`]: tests have memory and numbers refused
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -66,10 +68,12 @@
 
 pub mod clock;
 pub mod counters;
+pub mod doorbell;
 pub mod file;
 pub mod inventory;
 pub mod lcore;
 pub mod publication;
+pub mod refusal;
 pub mod region;
 pub mod ring;
 mod shared;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use pal::refusal;
+
 /// Consecutive units of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -60,7 +62,8 @@ impl Slab {
     /// # Errors
     /// Nowhere are so many free ones together.
     pub(crate) fn alloc(&mut self, count: u32) -> Result<Extent, NoRoom> {
-        let Some(&(found, first)) = self.by_count.range((count, 0)..).next() else {
+        let fitting = self.by_count.range((count, 0)..).next().filter(|_| !refusal::is_due());
+        let Some(&(found, first)) = fitting else {
             return Err(NoRoom { wanted: count, free: self.free, waiting: self.waiting });
         };
         self.take(first, found);

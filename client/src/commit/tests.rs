@@ -4,6 +4,7 @@ mod limits;
 mod neighbours;
 mod oracle;
 mod readers;
+mod refusals;
 mod routes;
 mod sas;
 mod speed;

@@ -102,6 +102,12 @@ impl FibAgent {
         (defaults + self.numbers.in_use(self.first_number), self.places.in_use())
     }
 
+    /// Bytes of all tables that hold routes.
+    #[cfg(test)]
+    pub(crate) fn bytes_used(&self, driver: &Driver) -> usize {
+        self.writers.values().map(|writers| writers.bytes_used(driver, &self.blocks)).sum()
+    }
+
     /// Makes memory usable again whose last reader has passed. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &mut Driver) {
         let grace = driver.grace_period();

@@ -226,6 +226,11 @@ impl InterfaceAgent {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn numbers_used(&self) -> u32 {
+        self.numbers.in_use(UidbIndex::FIRST_CONFIGURED.0.into())
+    }
+
     /// Names the tables that were written.
     pub(crate) fn name(&mut self, plan: &mut Plan, root: &mut RootDraft) {
         let Some(drafts) = plan.drafts.take() else { return };

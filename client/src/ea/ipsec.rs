@@ -311,6 +311,12 @@ impl IpsecAgent {
         self.tables.as_ref().map_or((0, 0), Tables::usage)
     }
 
+    /// Rows of both directions and words of replay windows in use.
+    #[cfg(test)]
+    pub(crate) fn rows_used(&self) -> [usize; 3] {
+        self.tables.as_ref().map_or([0; 3], Tables::rows_used)
+    }
+
     /// Frees what every lcore has left. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &Driver) {
         self.part(driver);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use pal::refusal;
+
 /// A table is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("all {limit} {what} are in use")]
@@ -33,14 +35,14 @@ impl Numbers {
     /// # Errors
     /// All are in use.
     pub fn take(&mut self) -> Result<u32, Exhausted> {
-        if let Some(number) = self.free.pop_first() {
-            return Ok(number);
-        }
-        if self.next == self.limit {
+        let full = self.free.is_empty() && self.next == self.limit;
+        if full || refusal::is_due() {
             return Err(Exhausted { what: self.what, limit: self.limit });
         }
-        self.next += 1;
-        Ok(self.next - 1)
+        Ok(self.free.pop_first().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        }))
     }
 
     /// Checks that `count` more can be taken.

@@ -1,5 +1,7 @@
 //! Consecutive places of a table.
 
+use pal::refusal;
+
 /// Runs of places in the path table, first fit.
 pub(crate) struct Places {
     total: u32,
@@ -15,6 +17,9 @@ impl Places {
     /// The first of `count` consecutive places; `None` when there are not so many in one piece.
     pub(crate) fn take(&mut self, count: u32) -> Option<u32> {
         let at = self.free.iter().position(|(_, free)| *free >= count)?;
+        if refusal::is_due() {
+            return None;
+        }
         let (first, free) = self.free[at];
         if free == count {
             self.free.remove(at);

@@ -1,4 +1,5 @@
 use super::grace::Grace;
+use crate::refusal;
 use crate::region::{Block, Draft, Plain, Region};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -51,6 +52,9 @@ impl<T: Plain> Rows<T> {
     ///
     /// Whatever leads readers to the row is stored after this, with `Release`.
     pub fn take(&mut self, write: impl FnOnce(&mut T)) -> Option<u32> {
+        if refusal::is_due() {
+            return None;
+        }
         let row = match self.free.pop_first() {
             Some(row) => row,
             None if self.next < self.limit => {

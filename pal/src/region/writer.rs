@@ -5,6 +5,7 @@ use super::mapping::{self, HugePages, Mapping};
 use super::plain::Plain;
 use super::readers::{ReadOnly, ReadWrite, view};
 use super::{HUGE_PAGE, RegionError};
+use crate::refusal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,9 @@ impl Region {
         let wanted = count.checked_mul(size_of::<T>()).and_then(Extents::rounded);
         let full = RegionError::OutOfMemory { wanted: wanted.unwrap_or(usize::MAX), free, what };
         let Some(bytes) = wanted else { return Err(full) };
+        if refusal::is_due() {
+            return Err(full);
+        }
         let Some(offset) = extents.take(bytes) else { return Err(full) };
         drop(extents);
         // SAFETY: `take` returns only ranges inside the mapping, so the address stays inside it.

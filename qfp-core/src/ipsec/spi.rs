@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pal::refusal;
+
 /// SPIs of one bucket, which is one cache line.
 const SLOTS: usize = 8;
 /// Buckets that an SPI may be in: its own and those behind it.
@@ -90,7 +92,11 @@ impl<'a> SpiTable<'a> {
             return Err(SpiError::Row(row));
         }
         let free = |entry| matches!(entry, EMPTY | REMOVED);
-        if self.replace(spi, free, reserved(row)) { Ok(()) } else { Err(SpiError::Full(spi)) }
+        if !refusal::is_due() && self.replace(spi, free, reserved(row)) {
+            Ok(())
+        } else {
+            Err(SpiError::Full(spi))
+        }
     }
 
     /// Has `spi` found for the SA in `row`, which is complete and has a slot.

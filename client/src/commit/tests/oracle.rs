@@ -89,6 +89,7 @@ impl Oracle {
             let key = (number(interfaces.get(id).name()), neighbour.address);
             self.given.insert(key);
             self.macs.insert(key, neighbour.mac.0);
+            self.lost.remove(&key);
             self.host_route(key);
         }
         for key in std::mem::take(&mut self.learnt) {
@@ -100,6 +101,7 @@ impl Oracle {
         let used: HashSet<_> = self.routes.iter().flat_map(|(_, paths)| paths).collect();
         let used: HashSet<Path> = used.into_iter().map(|(path, _)| *path).collect();
         self.macs.retain(|(n, hop), _| used.contains(&Path::Neighbour(*n, *hop)));
+        self.lost.retain(|(n, hop)| used.contains(&Path::Neighbour(*n, *hop)));
     }
 
     fn host_route(&mut self, (interface, address): (u8, IpAddr)) -> bool {

@@ -206,6 +206,21 @@ impl Writers {
         Ok(())
     }
 
+    /// Bytes that hold routes.
+    #[cfg(test)]
+    pub(super) fn bytes_used(&self, driver: &Driver, blocks: &Blocks) -> usize {
+        let trie = blocks.trie(driver, self.table).unwrap();
+        let empty = v6::TrieWriter::new(&trie).bytes_used(&trie);
+        let six = self.v6.bytes_used(&trie) - empty;
+        six + match &self.v4 {
+            Writer4::Dir24(writer) => writer.bytes_used(&blocks.dir24(driver).unwrap()),
+            Writer4::Compact(writer) => {
+                let table = blocks.compact(driver, self.table).unwrap();
+                writer.bytes_used(&table) - v4::CompactWriter::new(&table).bytes_used(&table)
+            }
+        }
+    }
+
     /// Takes back what was prepared.
     pub(super) fn abort(&mut self) {
         self.v6.abort();

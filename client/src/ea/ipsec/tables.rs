@@ -133,15 +133,14 @@ impl Tables {
             (Direction::Out, _) | (_, 0) => 0,
             (_, size) => replay_words(size).map_err(|error| problem(sa, SaError::from(error)))?,
         };
-        let full = exhausted("SAs", self.keys.limit());
-        if self.keys.available() == 0 {
-            return Err(full);
-        }
         let no_words = || exhausted("words of replay windows", self.word_limit);
         let first = if count == 0 { 0 } else { self.words.take(count).ok_or_else(no_words)? };
         let mut filled = Ok(());
         let Some(state) = self.keys.take(|row| filled = sa.key.fill(sa.algorithm, row)) else {
-            return Err(full);
+            if count > 0 {
+                self.words.give(first, count);
+            }
+            return Err(exhausted("SAs", self.keys.limit()));
         };
         let held = Held { row: 0, state, words: (first, count) };
         if let Err(error) = filled {
@@ -181,6 +180,13 @@ impl Tables {
     pub(super) fn drop_key(&mut self, held: Held, grace: Grace) {
         self.keys.retire(held.state, grace);
         self.leaving.push_back((grace, held.words.0, held.words.1));
+    }
+
+    #[cfg(test)]
+    pub(super) fn rows_used(&self) -> [usize; 3] {
+        let outbound = self.outbound.limit() as usize - self.outbound.available();
+        let inbound = self.inbound.limit() as usize - self.inbound.available();
+        [outbound, inbound, self.words.in_use() as usize]
     }
 
     /// Frees what every lcore has left. Does not wait.
