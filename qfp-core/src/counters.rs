@@ -75,13 +75,22 @@ pub enum LoopEvent {
     EngineOvertaken,
     /// Packets that this lcore has done as a crypto engine.
     EngineDone,
-    /// TSC cycles of sampled walks, from receive to transmit.
+    /// TSC cycles of sampled walks, transmission included.
     WalkCycles,
     /// Packets of sampled walks.
     WalkPackets,
+    /// TSC cycles of sampled bursts that were received.
+    RxCycles,
+    /// Packets of sampled bursts.
+    RxSampled,
+    /// Packets that steps hold: it goes up and down.
+    Held,
 }
 
-const LOOP_WORDS: usize = LoopEvent::WalkPackets as usize + 1;
+const LOOP_WORDS: usize = LoopEvent::Held as usize + 1;
+
+/// A sample that took longer was interrupted: its cycles say nothing about the code.
+pub(crate) const INTERRUPTED: u64 = 1 << 16;
 
 /// Which word means what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +196,21 @@ impl LcoreCounters {
     #[inline]
     pub fn event(&self, event: LoopEvent, n: u64) {
         self.block.add(event as usize, n);
+    }
+
+    /// Counts a sample of packets that were received.
+    #[inline]
+    pub fn receive_sample(&self, packets: u64, cycles: u64) {
+        if cycles < INTERRUPTED {
+            self.event(LoopEvent::RxCycles, cycles);
+            self.event(LoopEvent::RxSampled, packets);
+        }
+    }
+
+    /// Says how many packets steps hold now, and how many they held when it was last said.
+    #[inline]
+    pub fn held(&self, before: usize, now: usize) {
+        self.event(LoopEvent::Held, (now as u64).wrapping_sub(before as u64));
     }
 
     /// Counts a dropped packet.
@@ -306,6 +330,12 @@ impl CounterTotals {
     #[must_use]
     pub fn event(&self, event: LoopEvent) -> u64 {
         self.counters.sum(event as usize)
+    }
+
+    /// Packets that steps hold now, whenever they were received.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.counters.raw(LoopEvent::Held as usize)
     }
 
     /// Packets dropped for `reason`.
