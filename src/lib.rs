@@ -27,7 +27,7 @@
 //!     mac = "02:00:00:00:00:02"
 //! "#, "example.toml")?;
 //! let report = Forwarder::new(config).start()?.join()?;
-//! assert!(report.conserved);
+//! assert_eq!(report.conserved, Some(true));
 //! assert_eq!(report.forwarded(), 1000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -43,6 +43,7 @@ mod idle;
 mod ipsec;
 mod links;
 mod lists;
+mod reconfigure;
 pub mod report;
 mod shared_files;
 mod start;
@@ -55,3 +56,4 @@ pub use hal;
 pub use ipsec::{RekeyError, SaChangeError};
 pub use pal;
 pub use qfp_core as core;
+pub use reconfigure::{InterfaceState, ReconfigureError};

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use qfp::client::ipsec::SaEvent;
-use qfp::{Forwarder, Running, StartError};
+use qfp::{Forwarder, RunError, Running, StartError};
 
 use args::Args;
 use live::Live;
@@ -97,7 +97,12 @@ fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     })?;
     watch(&running, args, log, &interrupted, &reload);
     running.stop_flag().stop();
-    let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
+    let ((report, traces), closed) = match running.join_traced() {
+        Ok(ended) => (ended, Ok(())),
+        // What was forwarded is reported all the same.
+        Err(RunError::Port { source, ended }) => (*ended, Err(failure(&source))),
+        Err(error) => return Err(failure(&error)),
+    };
     report.ipsec.iter().flat_map(|ipsec| &ipsec.events).for_each(|event| tell(log, event));
 
     if let Some(stats) = stats {
@@ -106,11 +111,10 @@ fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     let traces = traces.iter().map(trace::render);
     let report_text = report::render(&report, args.tcam, log.unseen());
     log::print(&(traces.collect::<String>() + &report_text)).map_err(|error| failure(&error))?;
-    if report.conserved {
-        Ok(())
-    } else {
-        Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()))
+    if report.conserved == Some(false) {
+        return Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()));
     }
+    closed
 }
 
 /// Shows the run until its inputs have ended, its time is up, or somebody interrupts it.
@@ -133,7 +137,7 @@ fn watch(
         }
         live.update(running.report()).iter().for_each(|line| log.say(Kind::Link, line));
         if reload.swap(false, Ordering::Relaxed) {
-            rekey(running, args, log);
+            reconfigure(running, args, log);
         }
         running.take_sa_events().iter().for_each(|event| tell(log, event));
     }
@@ -145,14 +149,14 @@ fn tell(log: &mut Log<Stderr>, event: &SaEvent) {
     log.say(Kind::of(event), &event.to_string());
 }
 
-/// Makes the SAs those that the configuration has now. A mistake in it changes nothing.
-fn rekey(running: &Running, args: &Args, log: &mut Log<Stderr>) {
-    let done = match args.config() {
-        Ok(config) => running.rekey(config).map_err(|error| error.to_string()),
+/// Puts the configuration in force as it is now. A mistake in it changes nothing.
+fn reconfigure(running: &Running, args: &Args, log: &mut Log<Stderr>) {
+    let done = match args.configuration(|_, _| ()) {
+        Ok((config, routes)) => running.commit(config, routes).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match done {
-        Ok(()) => log.say(Kind::Reload, "the SAs are those that the configuration has now"),
+        Ok(_) => log.say(Kind::Reload, "the configuration is in force as it is now"),
         Err(error) => log.say(Kind::Reload, &error),
     }
 }

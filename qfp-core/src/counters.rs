@@ -83,11 +83,11 @@ pub enum LoopEvent {
     RxCycles,
     /// Packets of sampled bursts.
     RxSampled,
-    /// Packets that steps hold: it goes up and down.
-    Held,
 }
 
-const LOOP_WORDS: usize = LoopEvent::Held as usize + 1;
+/// Packets that steps hold: a level, not a sum of events.
+const HELD: usize = LoopEvent::RxSampled as usize + 1;
+const LOOP_WORDS: usize = HELD + 1;
 
 /// A sample that took longer was interrupted: its cycles say nothing about the code.
 pub(crate) const INTERRUPTED: u64 = 1 << 16;
@@ -167,6 +167,25 @@ pub struct InterfaceCounters {
     pub out_bytes: u64,
 }
 
+impl InterfaceCounters {
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            in_packets: self.in_packets.saturating_sub(earlier.in_packets),
+            in_bytes: self.in_bytes.saturating_sub(earlier.in_bytes),
+            out_packets: self.out_packets.saturating_sub(earlier.out_packets),
+            out_bytes: self.out_bytes.saturating_sub(earlier.out_bytes),
+        }
+    }
+
+    /// Whether nothing has gone through it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.in_packets == 0 && self.out_packets == 0
+    }
+}
+
 /// What one row of the FIA has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounters {
@@ -207,10 +226,13 @@ impl LcoreCounters {
         }
     }
 
-    /// Says how many packets steps hold now, and how many they held when it was last said.
+    /// Says how many packets steps hold now.
     #[inline]
-    pub fn held(&self, before: usize, now: usize) {
-        self.event(LoopEvent::Held, (now as u64).wrapping_sub(before as u64));
+    pub fn held(&self, packets: u64) {
+        let before = self.block.get(HELD);
+        if before != packets {
+            self.block.add(HELD, packets.wrapping_sub(before));
+        }
     }
 
     /// Counts a dropped packet.
@@ -332,10 +354,10 @@ impl CounterTotals {
         self.counters.sum(event as usize)
     }
 
-    /// Packets that steps hold now, whenever they were received.
+    /// Packets that steps of all lcores hold, each as of its last vector.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.counters.raw(LoopEvent::Held as usize)
+        self.counters.raw(HELD)
     }
 
     /// Packets dropped for `reason`.
@@ -419,15 +441,15 @@ impl CounterTotals {
         InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
     }
 
-    /// `rx + injected = tx + drops + punts + consumed + queued`: holds whenever no packet is
+    /// `rx + injected = tx + drops + punts + consumed + held`: holds whenever no packet is
     /// inside a walk (ING-19).
     #[must_use]
-    pub fn conserved(&self, queued: u64) -> bool {
+    pub fn conserved(&self, held: u64) -> bool {
         self.event(LoopEvent::Received) + self.event(LoopEvent::Injected)
             == self.event(LoopEvent::Sent)
                 + self.all_drops()
                 + self.all_punts()
                 + self.event(LoopEvent::Consumed)
-                + queued
+                + held
     }
 }

@@ -123,8 +123,6 @@ pub struct Ppe {
     /// Where the packets that stayed in the vector come in next.
     stays: Option<Source>,
     countdown: u32,
-    /// Packets that steps hold, as counted.
-    held: usize,
     trace: Trace,
 }
 
@@ -147,7 +145,6 @@ impl Ppe {
             recirculation: Recirculation::new(),
             stays: None,
             countdown: 1,
-            held: 0,
             trace: Trace::default(),
         }
     }
@@ -331,7 +328,9 @@ impl Ppe {
     /// once an idle round.
     #[inline]
     pub fn quiescent(&mut self) {
-        let pinned = if self.vector.held == 0 { None } else { self.fia.pins() };
+        let held = self.vector.held;
+        self.counters.held(held as u64);
+        let pinned = if held == 0 { None } else { self.fia.pins() };
         match pinned {
             None => self.reader.quiescent(),
             Some(since) => self.reader.quiescent_since(since),
@@ -389,10 +388,6 @@ impl Ppe {
     /// Ends the walk of what is in the vector: it walks again, is handed over or freed.
     #[inline]
     fn end(&mut self, sink: &mut impl SlowPathSink) {
-        if self.vector.held != self.held {
-            self.counters.held(self.held, self.vector.held);
-            self.held = self.vector.held;
-        }
         {
             if !self.vector.recirculated.is_empty() {
                 self.stays = self.recirculation.collect(&mut self.vector, &self.counters);

@@ -29,6 +29,8 @@ mod paths;
 mod pbr;
 mod policy_oracle;
 mod qos;
+mod reconfigure;
+mod reports;
 mod routing;
 mod sources;
 mod tiny_fragments;
