@@ -219,8 +219,7 @@ impl TxQueue for Noting {
 /// Sends 64 packets, by turns through each of the interfaces of one port; returns its bursts.
 fn bursts_of_one_port(pattern: u64, interfaces: u8) -> (Rig, Vec<Vec<u8>>) {
     let mut plan = Plan::with_ports(2);
-    for n in 0..interfaces {
-        let output = plan.uidbs.len() as u16;
+    for (n, output) in (0..interfaces).zip(5..) {
         plan.uidbs.push(Uidb { port: 1, ..plan.uidbs[4] });
         plan.route(&format!("10.{n}.0.0/16"), Hop::new(AdjacencyKind::Plain, output, 14));
     }
