@@ -32,8 +32,7 @@ fn document() -> Result<String, std::fmt::Error> {
     );
     for (number, row) in (1..).zip(ROUTER) {
         let family = row.family.map_or("all", Family::name);
-        // The loop sends; it needs no step for it.
-        let built = if row.make.is_some() || row.name == "tx" { "yes" } else { "no" };
+        let built = if row.make.is_some() { "yes" } else { "no" };
         writeln!(
             text,
             "| {number} | `{}` | {} | {} | {family} | {} | {} | {} | {built} |",

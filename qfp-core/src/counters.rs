@@ -75,15 +75,22 @@ pub enum LoopEvent {
     EngineOvertaken,
     /// Packets that this lcore has done as a crypto engine.
     EngineDone,
-    /// TSC cycles of sampled walks, from receive to transmit.
+    /// TSC cycles of sampled walks, transmission included.
     WalkCycles,
     /// Packets of sampled walks.
     WalkPackets,
+    /// TSC cycles of sampled bursts that were received.
+    RxCycles,
+    /// Packets of sampled bursts.
+    RxSampled,
 }
 
 /// Packets that steps hold: a level, not a sum of events.
-const HELD: usize = LoopEvent::WalkPackets as usize + 1;
+const HELD: usize = LoopEvent::RxSampled as usize + 1;
 const LOOP_WORDS: usize = HELD + 1;
+
+/// A sample that took longer was interrupted: its cycles say nothing about the code.
+pub(crate) const INTERRUPTED: u64 = 1 << 16;
 
 /// Which word means what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +215,15 @@ impl LcoreCounters {
     #[inline]
     pub fn event(&self, event: LoopEvent, n: u64) {
         self.block.add(event as usize, n);
+    }
+
+    /// Counts a sample of packets that were received.
+    #[inline]
+    pub fn receive_sample(&self, packets: u64, cycles: u64) {
+        if cycles < INTERRUPTED {
+            self.event(LoopEvent::RxCycles, cycles);
+            self.event(LoopEvent::RxSampled, packets);
+        }
     }
 
     /// Says how many packets steps hold now.

@@ -1,4 +1,4 @@
-//! Interface classification: from a port and up to two VLAN tags to a uIDB (ING-01).
+//! Interfaces at both ends of the walk. Classification: from a port and up to two VLAN tags to a uIDB (ING-01).
 //!
 //! A port has one row: the interface of its untagged frames, and where its 4096 outer tags start.
 //! An outer tag names an interface, or the 4096 inner tags behind it, or both: `dot1q 10` takes
@@ -8,9 +8,11 @@
 mod simd;
 mod stage;
 mod table;
+mod transmit;
 
 pub use stage::{IfClassify, MacFilter};
 pub use table::{MacRow, PortClass, TagEntry, TagTables};
+pub use transmit::Transmit;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The packet-processing engine of one lcore: receive, walk, transmit, hand over.
+//! The packet-processing engine of one lcore: receive, walk, hand over.
 //!
 //! A [`Ppe`] owns its receive queues, one transmit queue a port, its FIA, one vector and its share
 //! of the buffers. It does not know where time comes from: every call takes `now`. The loop around
@@ -6,7 +6,6 @@
 
 mod hand_over;
 mod recirculation;
-mod transmit;
 mod work;
 
 use std::net::IpAddr;
@@ -28,7 +27,6 @@ pub use work::{Injected, SlowPathSink, SlowWork};
 
 use hand_over::hand_over;
 use recirculation::Recirculation;
-use transmit::transmit;
 
 /// One receive queue and the port it belongs to.
 pub struct PolledQueue {
@@ -71,6 +69,7 @@ pub struct PpeParts {
 /// reading the TSC after each row costs about as much as two packets. Odd: packets of a tunnel walk
 /// twice, and both walks are to be met.
 const SAMPLE_EVERY: u32 = 61;
+const HALFWAY: u32 = SAMPLE_EVERY / 2;
 
 /// How a vector begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +78,6 @@ enum Start {
     From(Source),
     /// It comes from the slow path.
     Injected(Injection),
-    /// A step gives it back.
-    Held,
 }
 
 /// How something of the slow path goes on.
@@ -194,9 +191,15 @@ impl Ppe {
     #[inline]
     pub fn poll_queue(&mut self, queue: usize, now: Nanos, sink: &mut impl SlowPathSink) -> usize {
         let Some(rx) = self.rx.get_mut(queue) else { return 0 };
+        // With the rows of the same vector.
+        let sampled = self.countdown == 1;
+        let start = if sampled { rdtsc() } else { 0 };
         let received = rx.queue.rx_burst(&mut self.vector.burst, &mut self.pool);
         if received == 0 {
             return 0;
+        }
+        if sampled {
+            self.counters.receive_sample(received as u64, rdtsc().wrapping_sub(start));
         }
         let port = rx.port;
         self.counters.event(LoopEvent::Received, received as u64);
@@ -224,13 +227,22 @@ impl Ppe {
     #[inline]
     #[must_use]
     pub fn held(&self) -> usize {
-        self.fia.held().map_or(0, |held| held.packets)
+        self.vector.held
     }
 
     /// Takes on what steps have held and give back now.
     #[inline]
     pub fn resume(&mut self, now: Nanos, sink: &mut impl SlowPathSink) {
-        while self.fia.held().is_some() && self.process(Start::Held, now, sink) {
+        // What a step takes anew meanwhile waits for the next time.
+        let mut held = self.held();
+        while held > 0 {
+            let (fia, mut lcore, vector) = self.apart();
+            let given = fia.resume(&mut lcore, vector, now);
+            if given == 0 {
+                return;
+            }
+            held = held.saturating_sub(given);
+            self.end(sink);
             self.recirculate(now, sink);
         }
     }
@@ -293,7 +305,7 @@ impl Ppe {
         }
         self.counters.event(LoopEvent::Injected, count);
         match way {
-            Way::Walk(how) => drop(self.process(Start::Injected(how), now, sink)),
+            Way::Walk(how) => self.process(Start::Injected(how), now, sink),
             Way::Own | Way::Part => self.send_frames(way, now, sink),
         }
         self.recirculate(now, sink);
@@ -304,10 +316,10 @@ impl Ppe {
         let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
         self.vector.begin(source, now);
         self.vector.input = [UidbIndex::RP; VECTOR];
-        if way == Way::Own {
-            let tables = tables(&self.reader, &self.region, self.state.as_ref());
-            let mut lcore = Lcore { tables, counters: &self.counters };
-            self.fia.walk_own(&mut lcore, &mut self.vector);
+        let (fia, mut lcore, vector) = self.apart();
+        match way {
+            Way::Own => fia.walk_own(&mut lcore, vector),
+            Way::Part | Way::Walk(_) => fia.send(&mut lcore, vector),
         }
         self.end(sink);
     }
@@ -316,11 +328,12 @@ impl Ppe {
     /// once an idle round.
     #[inline]
     pub fn quiescent(&mut self) {
-        let held = self.fia.held();
-        self.counters.held(held.map_or(0, |held| held.packets as u64));
-        match held {
+        let held = self.vector.held;
+        self.counters.held(held as u64);
+        let pinned = if held == 0 { None } else { self.fia.pins() };
+        match pinned {
             None => self.reader.quiescent(),
-            Some(held) => self.reader.quiescent_since(held.since),
+            Some(since) => self.reader.quiescent_since(since),
         }
     }
 
@@ -329,55 +342,53 @@ impl Ppe {
         self.reader.offline(sleep)
     }
 
-    /// Walks and ends what the burst holds, or what a step gives back; false if it does not.
+    /// Walks and ends what the burst holds.
     #[inline]
-    fn process(&mut self, start: Start, now: Nanos, sink: &mut impl SlowPathSink) -> bool {
-        {
-            let tables = tables(&self.reader, &self.region, self.state.as_ref());
-            let mut lcore = Lcore { tables, counters: &self.counters };
-            match start {
-                Start::Held if self.fia.resume(&mut lcore, &mut self.vector, now) => {}
-                Start::Held => return false,
-                Start::From(_) | Start::Injected(_) => {
-                    begin(&mut self.vector, start, now);
-                    let packets = u64::from(self.vector.live.count());
-                    self.counters.event(LoopEvent::Vectors, 1);
-                    self.countdown -= 1;
-                    if self.trace.is_on() {
-                        self.countdown = SAMPLE_EVERY;
-                        self.fia.walk_traced(&mut lcore, &mut self.vector, &mut self.trace);
-                    } else if self.countdown == 0 {
-                        self.countdown = SAMPLE_EVERY;
-                        self.fia.walk_sampled(&mut lcore, &mut self.vector);
-                    } else if self.countdown == SAMPLE_EVERY / 2 {
-                        // The whole walk, without the clock in between.
-                        let start = rdtsc();
-                        self.fia.walk(&mut lcore, &mut self.vector);
-                        let cycles = rdtsc().wrapping_sub(start);
-                        // Longer walks were interrupted.
-                        if cycles < 1 << 18 {
-                            self.counters.event(LoopEvent::WalkCycles, cycles);
-                            self.counters.event(LoopEvent::WalkPackets, packets);
-                        }
-                    } else {
-                        self.fia.walk(&mut lcore, &mut self.vector);
-                    }
-                }
+    fn process(&mut self, start: Start, now: Nanos, sink: &mut impl SlowPathSink) {
+        begin(&mut self.vector, start, now);
+        self.counters.event(LoopEvent::Vectors, 1);
+        self.countdown -= 1;
+        let (countdown, traced) = (self.countdown, self.trace.is_on());
+        if countdown == 0 || traced {
+            self.countdown = SAMPLE_EVERY;
+        }
+        if traced {
+            self.walk_traced();
+        } else {
+            let (fia, mut lcore, vector) = self.apart();
+            match countdown {
+                0 => fia.walk_sampled(&mut lcore, vector),
+                HALFWAY => walk_timed(fia, &mut lcore, vector),
+                _ => fia.walk(&mut lcore, vector),
             }
         }
         self.end(sink);
-        true
     }
 
-    /// Ends the walk of what is in the vector: it is sent, walks again, is handed over or freed.
+    #[cold]
+    fn walk_traced(&mut self) {
+        let mut trace = std::mem::take(&mut self.trace);
+        let (fia, mut lcore, vector) = self.apart();
+        fia.walk_traced(&mut lcore, vector, &mut trace);
+        self.trace = trace;
+    }
+
+    /// The order of operations, what its steps may use, and the vector.
+    #[inline]
+    fn apart(&mut self) -> (&mut Fia, Lcore<'_>, &mut Vector) {
+        let lcore = Lcore {
+            tables: tables(&self.reader, &self.region, self.state.as_ref()),
+            counters: &self.counters,
+            tx: &mut self.tx,
+            pool: &mut self.pool,
+        };
+        (&mut self.fia, lcore, &mut self.vector)
+    }
+
+    /// Ends the walk of what is in the vector: it walks again, is handed over or freed.
     #[inline]
     fn end(&mut self, sink: &mut impl SlowPathSink) {
         {
-            let tables = tables(&self.reader, &self.region, self.state.as_ref());
-            if let Some(tx) = self.fia.tx_row() {
-                self.counters.row(tx, u64::from(self.vector.live.count()));
-            }
-            transmit(&mut self.vector, &mut self.tx, &mut self.pool, &self.counters, tables);
             if !self.vector.recirculated.is_empty() {
                 self.stays = self.recirculation.collect(&mut self.vector, &self.counters);
                 if self.trace.is_on() {
@@ -387,6 +398,7 @@ impl Ppe {
             let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
             if !ended.is_empty() {
                 self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
+                let tables = tables(&self.reader, &self.region, self.state.as_ref());
                 if let Some(punt) = self.fia.punt_row() {
                     self.counters.row(punt, u64::from(self.vector.leaving().count()));
                 }
@@ -431,6 +443,20 @@ impl Ppe {
     }
 }
 
+/// A walk whose cycles are counted as a whole, without the clock in between.
+#[inline]
+fn walk_timed(fia: &mut Fia, lcore: &mut Lcore<'_>, vector: &mut Vector) {
+    let packets = u64::from(vector.live.count());
+    let start = rdtsc();
+    fia.walk(lcore, vector);
+    let cycles = rdtsc().wrapping_sub(start);
+    // Longer walks were interrupted.
+    if cycles < 1 << 18 {
+        lcore.counters.event(LoopEvent::WalkCycles, cycles);
+        lcore.counters.event(LoopEvent::WalkPackets, packets);
+    }
+}
+
 /// A walk begins.
 #[inline]
 fn begin(vector: &mut Vector, start: Start, now: Nanos) {
@@ -440,7 +466,6 @@ fn begin(vector: &mut Vector, start: Start, now: Nanos) {
             vector.begin(Source::Internal { uidb: how.uidb, table: how.table }, now);
             (vector.via, vector.origin, vector.within) = (how.via, how.origin, how.within);
         }
-        Start::Held => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! The step: what one row of the order of operations does to a vector.
 
-use hal::PacketMask;
+use hal::{PacketMask, PoolCache, TxQueue};
 use pal::clock::Nanos;
 use pal::publication::Seen;
 
@@ -16,6 +16,10 @@ pub struct Lcore<'a> {
     pub tables: Tables<'a>,
     /// This lcore's counters.
     pub counters: &'a LcoreCounters,
+    /// Its transmit queues by port number, for the row `tx`.
+    pub(crate) tx: &'a mut [Box<dyn TxQueue>],
+    /// Its share of the buffers.
+    pub(crate) pool: &'a mut PoolCache,
 }
 
 /// One row of the order of operations, or a feature of the user's own.
@@ -27,34 +31,19 @@ pub trait Step: Send {
     /// row switched on, and that are of the row's kind.
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask);
 
-    /// The packets that the step has taken out of their vectors ([`Vector::hold`]) and will give
-    /// back; none for most steps.
-    fn held(&self) -> Option<Held> {
-        None
-    }
-
-    /// Puts held packets that are ready into the empty vector, begins it
-    /// ([`Vector::begin`]), and ends each: it is dropped, or walks anew. False when none is ready.
+    /// Puts packets that the step has taken out of their vectors ([`Vector::hold`]) and gives back
+    /// now into the empty vector, and begins it ([`Vector::begin`]). Each of them is dropped,
+    /// walks anew ([`Vector::recirculate`]), or is sent as it is. False when none is ready.
     ///
-    /// Asked at every poll while the step holds packets.
+    /// Asked of every row in turn, at every poll while packets are held. What a packet needs when
+    /// it is back is kept with it: tables may have changed meanwhile.
     fn resume(&mut self, _lcore: &mut Lcore<'_>, _vector: &mut Vector, _now: Nanos) -> bool {
         false
     }
-}
 
-/// What a step holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Number of packets.
-    pub packets: usize,
-    /// When the oldest of them met its tables: rows that it names stay until it is given back.
-    pub since: Seen,
-}
-
-impl Held {
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { packets: self.packets + other.packets, since: self.since.min(other.since) }
+    /// Since when rows of tables must stay that held packets name. Commits wait for it, so only a
+    /// step whose packets are back in a bounded time may pin anything; a queue pins nothing.
+    fn pins(&self) -> Option<Seen> {
+        None
     }
 }

@@ -122,7 +122,7 @@ impl<'a> Tables<'a> {
     }
 
     /// When the generation was taken: what keeps numbers of rows beyond the vector keeps this too
-    /// ([`Step::held`](crate::step::Step::held)).
+    /// ([`Step::pins`](crate::step::Step::pins)).
     #[inline]
     #[must_use]
     pub const fn seen(&self) -> Seen {

@@ -14,7 +14,7 @@ use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
 use crate::ipsec::{EspDecap, EspEncap, SpdConfine, SpdIn, SpdOut};
 use crate::isa::Isa;
-use crate::l2::{IfClassify, MacFilter};
+use crate::l2::{IfClassify, MacFilter, Transmit};
 use crate::l3::L3Parse;
 use crate::lpts::{LptsClassify, LptsGroup, PuntPolice};
 use crate::pbr::{PbrAct, PbrClassify};
@@ -75,8 +75,7 @@ pub struct Row {
     pub seed: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,
-    /// Its step; none for a feature that is not built yet, and for `tx` and `punt`, which are the
-    /// loop's.
+    /// Its step; none for a feature that is not built yet, and for `punt`, which is the loop's.
     pub make: Option<MakeStep>,
 }
 
@@ -154,8 +153,8 @@ pub static ROUTER: &[Row] = order! {
         "ESP of the tunnel; the outer packet begins a walk", "drop Esp reasons; punt IpMtuExceeded", "CRY-01, CRY-06".
     "mtu"              Egress  Gate::Always,     None, Some(|_| Box::new(MtuCheck));
         "size against the output interface", "punt IpMtuExceeded", "EGR-08".
-    "tx"               Egress  Gate::Always,     None, None;
-        "transmit queue of the output port", "drop TxQueueFull, PortGone", "EGR-11".
+    "tx"               Egress  Gate::Always,     None, Some(|_| Box::new(Transmit::new()));
+        "transmit queue of the output port", "drop TxQueueFull, PortGone, NoAdjacency", "EGR-11".
     "lpts"             Punt    Gate::Always,     None, Some(|kit| Box::new(LptsClassify::new(Arc::clone(&kit.lpts))));
         "type of flow of what is punted, and of drops whose source is to be told", "nothing", "ING-23".
     "punt-police"      Punt    Gate::Always,     None, Some(|kit| Box::new(PuntPolice::new(Arc::clone(&kit.lpts))));

@@ -133,29 +133,35 @@ impl Trace {
     }
 
     /// Packets have been in a row.
-    pub(super) fn row(&mut self, row: &'static str, select: PacketMask, cycles: u64) {
+    pub(super) fn row(
+        &mut self,
+        row: &'static str,
+        vector: &Vector,
+        select: PacketMask,
+        cycles: u64,
+    ) {
         for (slot, packet) in &mut self.walking {
             if select.contains(*slot) {
                 packet.steps.push(TraceStep { row, cycles, packets: select.count() });
+                // What was sent is the port's: the frame is as the row before has left it.
+                if vector.burst.owned().contains(*slot) {
+                    packet.after.clear();
+                    packet.after.extend_from_slice(vector.burst.frame(*slot));
+                }
             }
         }
     }
 
-    /// The walk has ended; `tx` is the row that what is live goes through next, `punt` that of what
-    /// goes to the slow path.
-    pub(super) fn end(&mut self, vector: &Vector, [tx, punt]: [Option<&'static str>; 2]) {
-        for (row, select) in [(tx, vector.live), (punt, vector.punted)] {
-            if let Some(row) = row {
-                self.row(row, select, 0);
-            }
+    /// The walk has ended; what is punted goes through the row `punt` next.
+    pub(super) fn end(&mut self, vector: &Vector, punt: Option<&'static str>) {
+        if let Some(punt) = punt {
+            self.row(punt, vector, vector.punted, 0);
         }
         for (slot, mut packet) in self.walking.drain(..) {
             let i = slot & 63;
-            let frame = vector.burst.frame(slot);
             packet.input = vector.input[i];
-            packet.after = frame.to_vec();
             packet.outcome = match vector.end[i] {
-                _ if vector.live.contains(slot) => TraceOutcome::Sent,
+                _ if vector.sent.contains(slot) => TraceOutcome::Sent,
                 _ if vector.recirculated.contains(slot) => TraceOutcome::Again,
                 End::Drop(reason) => TraceOutcome::Dropped(reason),
                 End::Punt(cause) => TraceOutcome::Punted(cause),
@@ -165,8 +171,11 @@ impl Trace {
                 packet.output = vector.output[i];
             }
             if packet.outcome == TraceOutcome::Again {
-                let place = frame.as_ptr().addr();
+                let place = vector.burst.frame(slot).as_ptr().addr();
                 self.between.push(Between { number: packet.number, slot, place });
+            }
+            if packet.outcome == TraceOutcome::Consumed {
+                packet.after.clear();
             }
             self.walks.push(packet);
         }

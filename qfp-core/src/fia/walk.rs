@@ -2,8 +2,10 @@
 
 use hal::PacketMask;
 use pal::clock::{Nanos, rdtsc};
+use pal::publication::Seen;
 
 use crate::adjacency::fused::{self, Kinds, Rewritten};
+use crate::counters::INTERRUPTED;
 use crate::fia::Gate;
 use crate::fia::order::{
     FUSED_FIRST, FUSED_LAST, Kit, OWN_FRAMES_FIRST, OWN_FRAMES_LAST, Path, ROUTER, Row,
@@ -11,7 +13,7 @@ use crate::fia::order::{
 use crate::fia::trace::Trace;
 use crate::isa::Isa;
 use crate::packet::Vector;
-use crate::step::{Held, Lcore, Step};
+use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 use crate::wire::Family;
 
@@ -60,7 +62,8 @@ impl FiaBuilder {
     /// Inserts a feature behind the row `after`, on that row's path.
     ///
     /// `make` is called once per lcore. With [`Gate::Always`] between `ttl` and `mtu` it takes
-    /// every vector off the fused kernel; with a gate bit only those that it looks at.
+    /// every vector off the fused kernel; with a gate bit only those that it looks at. Behind `tx`
+    /// it sees nothing: all that walked has been sent.
     ///
     /// # Errors
     /// There is no row `after`, or one called `name` already.
@@ -133,18 +136,9 @@ impl FiaBuilder {
         };
         let leaving = rows.iter().position(|row| row.path == Path::Punt);
         let leaving = leaving.unwrap_or(rows.len());
-        let number = |name| self.plan.iter().position(|plan| plan.name == name);
-        let ends = [number("tx"), number("punt")];
-        Fia {
-            names: self.names(),
-            rows,
-            fusion,
-            own,
-            leaving,
-            replaced: Vec::new(),
-            ends,
-            isa: kit.isa,
-        }
+        let tx = position("tx").unwrap_or(leaving);
+        let punt = self.plan.iter().position(|plan| plan.name == "punt");
+        Fia { names: self.names(), rows, fusion, own, tx, leaving, punt, turn: 0, isa: kit.isa }
     }
 }
 
@@ -240,12 +234,14 @@ pub struct Fia {
     /// The row that reads headers, and the first and last of those that frames of the router's own
     /// go through.
     own: Option<(usize, usize, usize)>,
+    /// The row `tx`, where what is complete goes on.
+    tx: usize,
     /// First of the rows for what leaves for the slow path.
     leaving: usize,
-    /// Rows with another step than they were built with.
-    replaced: Vec<usize>,
-    /// Numbers of the rows that the loop serves: `tx` and `punt`.
-    ends: [Option<usize>; 2],
+    /// Number of the row `punt`, which the loop serves.
+    punt: Option<usize>,
+    /// Row that is asked first for held packets.
+    turn: usize,
     isa: Isa,
 }
 
@@ -256,8 +252,7 @@ impl Fia {
         self.names.clone()
     }
 
-    /// Puts another step into the row `name`, such as one that may hold packets
-    /// ([`Step::held`]); only these rows are asked for what they hold.
+    /// Puts another step into the row `name`.
     ///
     /// # Errors
     /// No row with a step has that name.
@@ -266,27 +261,33 @@ impl Fia {
             return Err(FiaError::NoSuchRow(name.to_owned()));
         };
         self.rows[at].step = step;
-        if !self.replaced.contains(&at) {
-            self.replaced.push(at);
-        }
         Ok(())
     }
 
-    /// What the rows hold.
-    #[inline]
+    /// Since when rows of tables must stay for packets that steps hold ([`Step::pins`]).
     #[must_use]
-    pub fn held(&self) -> Option<Held> {
-        let held = self.replaced.iter().filter_map(|at| self.rows.get(*at)?.step.held());
-        held.reduce(Held::and)
+    pub fn pins(&self) -> Option<Seen> {
+        self.rows.iter().filter_map(|row| row.step.pins()).min()
     }
 
-    /// Fills the empty vector with packets that a row has held and gives back; false when there are
-    /// none ([`Step::resume`]).
-    pub fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
-        self.replaced.iter().any(|at| match self.rows.get_mut(*at) {
-            Some(row) => row.step.held().is_some() && row.step.resume(lcore, vector, now),
-            None => false,
-        })
+    /// Takes on packets that a row has held and gives back, in the empty vector; returns how many
+    /// ([`Step::resume`]). The rows take turns.
+    pub fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> usize {
+        for _ in 0..self.rows.len() {
+            self.turn = (self.turn + 1) % self.rows.len();
+            if self.rows[self.turn].step.resume(lcore, vector, now) {
+                let given = vector.burst.count();
+                vector.held = vector.held.saturating_sub(given);
+                self.send(lcore, vector);
+                return given;
+            }
+        }
+        0
+    }
+
+    /// Sends the complete frames in the vector.
+    pub fn send(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
+        self.run(self.tx, lcore, vector, &mut Observer::Nobody);
     }
 
     /// The instructions that the rows' kernels use.
@@ -295,40 +296,34 @@ impl Fia {
         self.isa
     }
 
-    /// Number of the row `tx`, which the loop serves.
-    #[must_use]
-    pub fn tx_row(&self) -> Option<usize> {
-        self.ends[0]
-    }
-
     /// Number of the row `punt`, which the loop serves.
     #[must_use]
     pub fn punt_row(&self) -> Option<usize> {
-        self.ends[1]
+        self.punt
     }
 
-    /// Takes the vector through all rows. Afterwards its live packets are ready to be sent.
+    /// Takes the vector through all rows.
     #[inline]
     pub fn walk(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
-        self.run(lcore, vector, &mut Observer::Nobody);
+        self.run(0, lcore, vector, &mut Observer::Nobody);
     }
 
     /// As [`Fia::walk`], and samples the cycles of each row into its counters.
     #[inline]
     pub fn walk_sampled(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
-        self.run(lcore, vector, &mut Observer::Sampler { last: rdtsc() });
+        self.run(0, lcore, vector, &mut Observer::Sampler { last: rdtsc() });
     }
 
     /// As [`Fia::walk`], and records what becomes of packets under trace. Allocates.
     #[cold]
     pub fn walk_traced(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, trace: &mut Trace) {
         trace.begin(vector);
-        self.run(lcore, vector, &mut Observer::Tracer { last: rdtsc(), trace });
-        trace.end(vector, self.ends.map(|end| end.map(|row| self.names[row])));
+        self.run(0, lcore, vector, &mut Observer::Tracer { last: rdtsc(), trace });
+        trace.end(vector, self.punt.map(|row| self.names[row]));
     }
 
     /// Takes frames that the slow path has made, and that have their output interface and their
-    /// header, through the security policy. Afterwards those that are live are ready to be sent.
+    /// header, through the security policy, and sends them.
     pub fn walk_own(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector) {
         let Some((parse, first, last)) = self.own else { return };
         // Only IP packets have a policy.
@@ -354,7 +349,7 @@ impl Fia {
                 lcore.counters.row(row.number, u64::from(select.count()));
             }
         }
-        self.leave(lcore, vector, &mut Observer::Nobody);
+        self.send(lcore, vector);
     }
 
     /// Takes what has left its walk for the slow path through the rows of its own.
@@ -371,20 +366,26 @@ impl Fia {
                 // The walk of a dropped packet is over, whoever is told; its cost is not.
                 let traced = matches!(observer, Observer::Tracer { .. });
                 let over = if traced { vector.reported } else { PacketMask::EMPTY };
-                observer.row(row.name, row.number, lcore, select - over);
+                observer.row(row.name, row.number, lcore, vector, select - over);
             }
         }
     }
 
     /// One function for all walks, so that a sampled walk runs the code that the others run.
     #[inline(never)]
-    fn run(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, observer: &mut Observer<'_>) {
+    fn run(
+        &mut self,
+        first: usize,
+        lcore: &mut Lcore<'_>,
+        vector: &mut Vector,
+        observer: &mut Observer<'_>,
+    ) {
         let (fused_first, behind_rewrite, fused_end) = match &self.fusion {
             Some(fusion) => (fusion.first, fusion.behind_rewrite.unwrap_or(usize::MAX), fusion.end),
             None => (usize::MAX, usize::MAX, usize::MAX),
         };
         let (mut done, mut gates_out) = (Rewritten::default(), Gates::default());
-        let mut n = 0;
+        let mut n = first;
         loop {
             if n == fused_first
                 && let Some(fusion) = &self.fusion
@@ -396,7 +397,7 @@ impl Fia {
                     rows.iter().for_each(|row| lcore.counters.row(*row, count));
                 }
                 if !matches!(observer, Observer::Nobody) {
-                    observer.fused(&self.rows, fusion, lcore, kinds, done);
+                    observer.fused(&self.rows, fusion, lcore, vector, kinds, done);
                 }
                 if vector.live == vector.ahead {
                     vector.gates_out = gates_out;
@@ -422,7 +423,7 @@ impl Fia {
                 row.step.process(lcore, vector, select);
                 lcore.counters.row(row.number, u64::from(select.count()));
                 if !matches!(observer, Observer::Nobody) {
-                    observer.row(row.name, row.number, lcore, select);
+                    observer.row(row.name, row.number, lcore, vector, select);
                 }
             }
             n += 1;
@@ -508,7 +509,14 @@ enum Observer<'a> {
 }
 
 impl Observer<'_> {
-    fn row(&mut self, name: &'static str, row: usize, lcore: &Lcore<'_>, select: PacketMask) {
+    fn row(
+        &mut self,
+        name: &'static str,
+        row: usize,
+        lcore: &Lcore<'_>,
+        vector: &Vector,
+        select: PacketMask,
+    ) {
         match self {
             Self::Nobody => {}
             Self::Sampler { last } => {
@@ -517,7 +525,7 @@ impl Observer<'_> {
                     lcore.counters.row_sample(row, u64::from(select.count()), cycles);
                 }
             }
-            Self::Tracer { last, trace } => trace.row(name, select, lap(last)),
+            Self::Tracer { last, trace } => trace.row(name, vector, select, lap(last)),
         }
     }
 
@@ -528,6 +536,7 @@ impl Observer<'_> {
         rows: &[ActiveRow],
         fusion: &Fusion,
         lcore: &Lcore<'_>,
+        vector: &Vector,
         kinds: Kinds,
         done: Rewritten,
     ) {
@@ -548,15 +557,12 @@ impl Observer<'_> {
                 Self::Nobody | Self::Sampler { .. } => {}
                 Self::Tracer { trace, .. } => {
                     let row = rows.iter().find(|row| row.number == number);
-                    trace.row(row.map_or("", |row| row.name), mask, cycles);
+                    trace.row(row.map_or("", |row| row.name), vector, mask, cycles);
                 }
             }
         }
     }
 }
-
-/// A row that took longer was interrupted: its cycles say nothing about the row.
-const INTERRUPTED: u64 = 1 << 16;
 
 /// TSC cycles since `last`, which becomes now.
 fn lap(last: &mut u64) -> u64 {

@@ -18,7 +18,6 @@ use super::stage::Batch;
 use crate::counters::{LcoreCounters, LoopEvent};
 use crate::crypto::{Outcomes, SaKey};
 use crate::packet::{Source, Vector};
-use crate::step::Held;
 use crate::tables::{Tables, table_kind};
 use crate::uidb::{TableId, UidbIndex};
 
@@ -68,7 +67,6 @@ struct Queues {
 struct Place<C> {
     back: Option<Box<Bundle>>,
     seen: Option<Seen>,
-    packets: usize,
     walks: u8,
     /// What is needed of each packet once it is back.
     kept: [C; VECTOR],
@@ -84,8 +82,6 @@ pub(super) struct Lane<C> {
     /// Ticket of the next bundle, and of the oldest that is on its way.
     next: usize,
     oldest: usize,
-    /// Packets on their way.
-    packets: usize,
     /// The engine that is asked first.
     turn: usize,
 }
@@ -97,15 +93,13 @@ pub struct LaneEnds {
 
 impl<C: Copy> Lane<C> {
     pub(super) fn new(ends: LaneEnds, seal: bool, nothing: C) -> Self {
-        let place =
-            |_| Place { back: None, seen: None, packets: 0, walks: 0, kept: [nothing; VECTOR] };
+        let place = |_| Place { back: None, seen: None, walks: 0, kept: [nothing; VECTOR] };
         Self {
             queues: ends.queues,
             free: (0..BUNDLES).map(|_| Bundle::new(seal)).collect(),
             places: (0..BUNDLES).map(place).collect(),
             next: 0,
             oldest: 0,
-            packets: 0,
             turn: 0,
         }
     }
@@ -131,10 +125,8 @@ impl<C: Copy> Lane<C> {
         bundle.packets.extend(bundle.batch.iter().filter_map(|(_, slot, _)| vector.hold(slot)));
         debug_assert_eq!(bundle.packets.len(), bundle.batch.jobs.len(), "all of them walk");
         bundle.ticket = self.next;
-        (place.seen, place.packets, place.walks) =
-            (Some(seen), bundle.packets.len(), vector.walks());
+        (place.seen, place.walks) = (Some(seen), vector.walks());
         self.next = self.next.wrapping_add(1);
-        self.packets += bundle.packets.len();
         let packets = bundle.packets.len() as u64;
         counters.event(LoopEvent::EngineHanded, packets);
         for _ in 0..self.queues.len() {
@@ -163,11 +155,10 @@ impl<C: Copy> Lane<C> {
         true
     }
 
-    /// What is on its way.
+    /// When the oldest of what is on its way met its tables.
     #[inline]
-    pub(super) fn held(&self) -> Option<Held> {
-        let since = self.places[self.oldest % BUNDLES].seen?;
-        Some(Held { packets: self.packets, since })
+    pub(super) fn pins(&self) -> Option<Seen> {
+        self.places[self.oldest % BUNDLES].seen
     }
 
     /// The oldest bundle on its way, if it is back: its packets are put into the empty vector,
@@ -188,7 +179,6 @@ impl<C: Copy> Lane<C> {
         let mut bundle = place.back.take()?;
         place.seen = None;
         self.oldest = self.oldest.wrapping_add(1);
-        self.packets -= place.packets;
         swap(&mut bundle.batch, batch);
         swap(&mut place.kept, kept);
         vector.set_walks(place.walks);

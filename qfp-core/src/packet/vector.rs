@@ -114,12 +114,13 @@ pub struct Vector {
     pub(crate) gleaned: PacketMask,
     /// Packets whose `marks` have been set.
     pub(crate) marked: PacketMask,
-    /// Slots whose walk has ended other than by being sent.
+    /// Slots whose walk has ended.
     pub(crate) dropped: PacketMask,
     pub(crate) punted: PacketMask,
     /// Those of the dropped whose source is to be told.
     pub(crate) reported: PacketMask,
     pub(crate) consumed: PacketMask,
+    pub(crate) sent: PacketMask,
     /// Packets that begin another walk, where the last of them comes in, and whether others come in
     /// elsewhere: only then it is noted for each.
     pub(crate) recirculated: PacketMask,
@@ -141,6 +142,8 @@ pub struct Vector {
     pub(crate) now: Nanos,
     /// Walks that its packets have begun anew.
     pub(crate) walks: u8,
+    /// Packets that steps hold, of all vectors of this lcore.
+    pub(crate) held: usize,
     /// Bytes of all frames as they came.
     pub(crate) bytes: u64,
 }
@@ -172,6 +175,7 @@ impl Vector {
             punted: PacketMask::EMPTY,
             reported: PacketMask::EMPTY,
             consumed: PacketMask::EMPTY,
+            sent: PacketMask::EMPTY,
             recirculated: PacketMask::EMPTY,
             together: (UidbIndex::NONE, TableId::GLOBAL),
             scattered: false,
@@ -202,6 +206,7 @@ impl Vector {
             within: None,
             now: Nanos::ZERO,
             walks: 0,
+            held: 0,
             bytes: 0,
         }
     }
@@ -230,6 +235,7 @@ impl Vector {
         self.punted = PacketMask::EMPTY;
         self.reported = PacketMask::EMPTY;
         self.consumed = PacketMask::EMPTY;
+        self.sent = PacketMask::EMPTY;
         self.recirculated = PacketMask::EMPTY;
         self.scattered = false;
         self.gates_in = Gates::default();
@@ -435,7 +441,9 @@ impl Vector {
             return None;
         }
         self.live.remove(slot);
-        self.burst.take(slot)
+        let packet = self.burst.take(slot);
+        self.held += usize::from(packet.is_some());
+        packet
     }
 
     /// Walks that the packets have begun anew. A step that holds packets keeps it with them.

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
 
 use hal::pool::NativePool;
-use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
+use hal::{Burst, Packet, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use pal::clock::Nanos;
 use proptest::prelude::*;
 
@@ -18,7 +19,7 @@ use crate::fia::{FiaBuilder, Gate, Kit, TraceOutcome};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::{ipv4, ipv6};
 use crate::lpts::{FlowType, Lpts, LptsGroup, LptsRates};
-use crate::packet::{DropReason, PuntCause, Vector};
+use crate::packet::{DropReason, PuntCause, Source, Vector};
 use crate::punt::Acquaintance;
 use crate::step::{Lcore, Step};
 use crate::uidb::{Rpf, RpfMode, TableId, Uidb, UidbIndex};
@@ -116,12 +117,176 @@ impl Step for Taker {
     }
 }
 
+/// Holds what comes from ports at slots that are `odd` or even, and gives it back when it may.
+struct Shelf {
+    odd: bool,
+    packets: VecDeque<Packet>,
+    open: Arc<AtomicBool>,
+}
+
+impl Step for Shelf {
+    fn process(&mut self, _: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        if matches!(vector.source(), Source::Port(_)) {
+            let mine = select.into_iter().filter(|slot| (slot % 2 == 1) == self.odd);
+            self.packets.extend(mine.filter_map(|slot| vector.hold(slot)));
+        }
+    }
+
+    fn resume(&mut self, _: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
+        if self.packets.is_empty() || !self.open.load(Relaxed) {
+            return false;
+        }
+        let (uidb, table) = (UidbIndex::RP, TableId::GLOBAL);
+        for packet in self.packets.drain(..self.packets.len().min(hal::VECTOR)) {
+            assert!(vector.burst.push(packet).is_ok(), "the vector is empty");
+        }
+        vector.begin(Source::Internal { uidb, table }, now);
+        vector.recirculate_all(vector.live(), uidb, table);
+        true
+    }
+}
+
+/// A router with two rows that hold `packets` packets, and what lets them go.
+fn with_shelves(packets: usize) -> (Rig, Arc<AtomicBool>) {
+    let mut plan = Plan::with_ports(2);
+    plan.route("192.0.2.0/24", Hop::new(AdjacencyKind::Plain, 4, 14));
+    let open = Arc::new(AtomicBool::new(false));
+    let mut fia = FiaBuilder::router();
+    for (after, name, odd) in [("l3-parse", "odd", true), ("qos-act-in", "even", false)] {
+        let open = Arc::clone(&open);
+        let shelf = move || {
+            let (packets, open) = (VecDeque::new(), Arc::clone(&open));
+            Box::new(Shelf { odd, packets, open }) as Box<dyn Step>
+        };
+        fia = fia.insert_after(after, name, Gate::Always, shelf).unwrap();
+    }
+    let feed = Feed { frames: vec![to("192.0.2.1"); packets].into(), burst: 64 };
+    let rates = LptsRates::default();
+    (Rig::new(&plan, &fia, vec![feed], u64::MAX, rates, 2048), open)
+}
+
+#[test]
+fn packets_that_inserted_features_hold_are_given_back() {
+    let (mut rig, open) = with_shelves(1000);
+    let mut sink = Ring::new(0);
+    rig.run(&mut sink);
+    rig.ppe.resume(Nanos::from_secs(2), &mut sink);
+    assert_eq!((rig.ppe.held(), rig.totals.held()), (1000, 1000));
+    assert_eq!(rig.totals.event(LoopEvent::Sent), 0);
+    assert!(rig.totals.conserved(rig.totals.held()));
+    open.store(true, Relaxed);
+    rig.ppe.poll(Nanos::from_secs(3), &mut sink);
+    assert_eq!((rig.ppe.held(), rig.totals.held()), (0, 0));
+    assert_eq!(rig.totals.port(1, PortEvent::TxPackets), 1000);
+    rig.settle(sink, 0, 0);
+}
+
+#[test]
+fn a_row_that_holds_for_ever_and_pins_nothing_blocks_no_grace_period() {
+    let (mut rig, _) = with_shelves(10);
+    let mut sink = Ring::new(0);
+    rig.run(&mut sink);
+    let grace = rig.router.publisher().grace_period();
+    assert!(!rig.router.publisher().all_passed(grace));
+    rig.ppe.poll(Nanos::from_secs(2), &mut sink);
+    rig.ppe.quiescent();
+    assert_eq!(rig.ppe.held(), 10);
+    assert!(rig.router.publisher().all_passed(grace));
+}
+
+/// A transmit queue that notes its bursts, and takes the slots of a pattern.
+struct Noting {
+    pattern: PacketMask,
+    bursts: Sender<Vec<u8>>,
+}
+
+impl TxQueue for Noting {
+    fn tx_burst(
+        &mut self,
+        burst: &mut Burst,
+        select: PacketMask,
+        pool: &mut PoolCache,
+        _: Nanos,
+    ) -> PacketMask {
+        // The last byte of the destination tells them apart.
+        let notes = select.into_iter().map(|slot| burst.frame(slot)[33]);
+        self.bursts.send(notes.collect()).unwrap();
+        pool.free(burst, select);
+        select & self.pattern
+    }
+}
+
+/// Sends 64 packets, by turns through each of the interfaces of one port; returns its bursts.
+fn bursts_of_one_port(pattern: u64, interfaces: u8) -> (Rig, Vec<Vec<u8>>) {
+    let mut plan = Plan::with_ports(2);
+    for (n, output) in (0..interfaces).zip(5..) {
+        plan.uidbs.push(Uidb { port: 1, ..plan.uidbs[4] });
+        plan.route(&format!("10.{n}.0.0/16"), Hop::new(AdjacencyKind::Plain, output, 14));
+    }
+    let dst = |host: u8| to(&format!("10.{}.0.{host}", host % interfaces));
+    let mut rig = Rig::simple(&plan, (0..64).map(dst).collect());
+    let (bursts, noted) = channel();
+    rig.ppe.tx[1] = Box::new(Noting { pattern: PacketMask(pattern), bursts });
+    rig.run(&mut Ring::new(0));
+    (rig, noted.try_iter().collect())
+}
+
+#[test]
+fn a_port_gets_one_burst_in_the_order_of_arrival_whatever_its_interfaces() {
+    for interfaces in [1, 2, 3, 9, 10, 11, 64] {
+        let (_, bursts) = bursts_of_one_port(u64::MAX, interfaces);
+        assert_eq!(bursts, [(0..64).collect::<Vec<u8>>()], "{interfaces} interfaces");
+    }
+}
+
+#[test]
+fn interfaces_of_a_port_count_what_it_took_of_theirs() {
+    let pattern = 0x00ff_1234_ffff_0f0f;
+    for interfaces in [1, 2, 3, 9, 64] {
+        let (rig, _) = bursts_of_one_port(pattern, interfaces);
+        let len = to("10.0.0.0").len() as u64;
+        for n in 0..interfaces {
+            let mine = (0..64u8).filter(|host| host % interfaces == n);
+            let sent = mine.filter(|host| pattern >> host & 1 == 1).count() as u64;
+            let counted = rig.totals.interface(UidbIndex(5 + u16::from(n)));
+            assert_eq!((counted.out_packets, counted.out_bytes), (sent, sent * len));
+        }
+        let sent = u64::from(pattern.count_ones());
+        assert_eq!(rig.totals.event(LoopEvent::Sent), sent);
+        assert_eq!(rig.totals.port(1, PortEvent::TxPackets), sent);
+        assert_eq!(rig.totals.port(1, PortEvent::TxBytes), sent * len);
+        assert_eq!(rig.totals.port(1, PortEvent::TxDropped), 64 - sent);
+        assert_eq!(rig.totals.drops(DropReason::TxQueueFull), 64 - sent);
+    }
+}
+
+#[test]
+fn rows_and_receive_add_up_to_most_of_the_way_from_queue_to_queue() {
+    let mut plan = Plan::with_ports(2);
+    plan.route("192.0.2.0/24", Hop::new(AdjacencyKind::Plain, 4, 14));
+    // Small vectors: without optimization, a row of a full one takes as long as an interruption.
+    let feed = Feed { frames: vec![to("192.0.2.1"); 8 * 61 * 20].into(), burst: 8 };
+    let rates = LptsRates::default();
+    let mut rig = Rig::new(&plan, &FiaBuilder::router(), vec![feed], u64::MAX, rates, 64);
+    rig.run(&mut Ring::new(0));
+    let event = |event| rig.totals.event(event) as f64;
+    let walk = event(LoopEvent::WalkCycles) / event(LoopEvent::WalkPackets);
+    let receive = event(LoopEvent::RxCycles) / event(LoopEvent::RxSampled);
+    let rows = (0..FiaBuilder::router().names().len()).map(|row| rig.totals.row(row));
+    let rows: f64 =
+        rows.map(|row| row.sampled_cycles as f64 / row.sampled_packets.max(1) as f64).sum();
+    assert!(receive > 0.0 && rows + receive >= 0.9 * walk, "{rows} and {receive} of {walk}");
+    let tx = FiaBuilder::router().names().iter().position(|name| *name == "tx").unwrap();
+    assert!(rig.totals.row(tx).sampled_cycles > 0);
+}
+
 /// An engine, its counters, and what its fakes have counted.
 struct Rig {
     ppe: Ppe,
     totals: CounterTotals,
     sent: Vec<Arc<AtomicU64>>,
     pool: Pool,
+    router: Router,
     fed: u64,
 }
 
@@ -159,7 +324,7 @@ impl Rig {
             reader,
             counters: totals.add_lcore(),
         });
-        Self { ppe, totals, sent, pool, fed }
+        Self { ppe, totals, sent, pool, router, fed }
     }
 
     fn simple(plan: &Plan, frames: Vec<Vec<u8>>) -> Self {
@@ -176,7 +341,7 @@ impl Rig {
 
     /// Checks every sum that must hold when nothing is under way.
     fn settle(self, sink: Ring, injected: u64, consumed: u64) {
-        let Self { ppe, totals, sent, pool, fed } = self;
+        let Self { ppe, totals, sent, pool, fed, .. } = self;
         let sent: Vec<u64> = sent.iter().map(|sent| sent.load(Relaxed)).collect();
         let event = |event| totals.event(event);
         assert_eq!(event(LoopEvent::Received), fed);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use hal::pool::NativePool;
-use hal::{PacketMask, PoolCache, VECTOR};
+use hal::{Burst, PacketMask, PoolCache, TxQueue, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
 use pal::publication::{Publisher, Reader, RootDraft};
@@ -330,6 +330,21 @@ pub(crate) struct Walked {
     pub(crate) rows: Vec<u64>,
 }
 
+/// A transmit queue that says it has sent all, and leaves the frames where they are.
+struct Keep;
+
+impl TxQueue for Keep {
+    fn tx_burst(
+        &mut self,
+        _: &mut Burst,
+        select: PacketMask,
+        _: &mut PoolCache,
+        _: Nanos,
+    ) -> PacketMask {
+        select
+    }
+}
+
 /// One lcore without ports: frames are put into its vector by hand.
 pub(crate) struct Walker {
     fia: Fia,
@@ -338,6 +353,7 @@ pub(crate) struct Walker {
     totals: CounterTotals,
     counters: LcoreCounters,
     cache: PoolCache,
+    tx: Vec<Box<dyn TxQueue>>,
     vector: Box<Vector>,
     /// Packets that the fused kernel has served in the last walk.
     pub(crate) fused: PacketMask,
@@ -352,7 +368,8 @@ impl Walker {
         let cache = PoolCache::Native(NativePool::new(VECTOR, 2048).cache());
         let vector = Box::new(Vector::new(cache.origin()));
         let fused = PacketMask::EMPTY;
-        Self { fia, reader, tables, totals, counters, cache, vector, fused }
+        let tx = (0..4).map(|_| Box::new(Keep) as Box<dyn TxQueue>).collect();
+        Self { fia, reader, tables, totals, counters, cache, tx, vector, fused }
     }
 
     fn begin(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) {
@@ -371,7 +388,8 @@ impl Walker {
     pub(crate) fn walk(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) -> Walked {
         self.begin(frames, moved, source);
         let tables = Tables::new(self.reader.root(), &self.tables);
-        let mut lcore = Lcore { tables, counters: &self.counters };
+        let (counters, tx, pool) = (&self.counters, &mut self.tx[..], &mut self.cache);
+        let mut lcore = Lcore { tables, counters, tx, pool };
         self.fia.walk(&mut lcore, &mut self.vector);
         self.end(frames.len())
     }
@@ -380,7 +398,8 @@ impl Walker {
     pub(crate) fn trace(&mut self, frames: &[Vec<u8>]) -> Vec<TracedPacket> {
         self.begin(frames, PacketMask::EMPTY, Source::Port(0));
         let tables = Tables::new(self.reader.root(), &self.tables);
-        let mut lcore = Lcore { tables, counters: &self.counters };
+        let (counters, tx, pool) = (&self.counters, &mut self.tx[..], &mut self.cache);
+        let mut lcore = Lcore { tables, counters, tx, pool };
         let mut trace = Trace::default();
         trace.start(VECTOR);
         self.fia.walk_traced(&mut lcore, &mut self.vector, &mut trace);
@@ -393,16 +412,16 @@ impl Walker {
         self.fused = vector.fused;
         let slots = || 0..count;
         let walked = Walked {
-            live: vector.live(),
+            live: vector.sent,
             ends: slots()
                 .map(
                     |slot| {
-                        if vector.live().contains(slot) { End::Walking } else { vector.end[slot] }
+                        if vector.sent.contains(slot) { End::Walking } else { vector.end[slot] }
                     },
                 )
                 .collect(),
             outputs: slots()
-                .map(|slot| vector.live().contains(slot).then(|| vector.output(slot)))
+                .map(|slot| vector.sent.contains(slot).then(|| vector.output(slot)))
                 .collect(),
             inputs: slots().map(|slot| vector.input(slot)).collect(),
             frames: slots().map(|slot| vector.burst.frame(slot).to_vec()).collect(),

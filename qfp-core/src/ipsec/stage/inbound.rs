@@ -2,6 +2,7 @@
 
 use hal::{PacketMask, VECTOR};
 use pal::clock::Nanos;
+use pal::publication::Seen;
 
 use super::{Batch, fail, refusal};
 use crate::crypto::Outcomes;
@@ -13,7 +14,7 @@ use crate::ipsec::sa::{InboundSa, SaFlags};
 use crate::ipsec::state::{SaEvents, SaState};
 use crate::ipsec::table::EspTables;
 use crate::packet::{DropReason, Vector};
-use crate::step::{Held, Lcore, Step};
+use crate::step::{Lcore, Step};
 use crate::uidb::{UidbIndex, UidbTable};
 
 /// Row `esp-decap`: opens what is for this router and is ESP, with UDP around it or without.
@@ -105,8 +106,8 @@ impl Step for EspDecap {
         self.open(&tables, lcore, vector);
     }
 
-    fn held(&self) -> Option<Held> {
-        self.lane.as_ref()?.held()
+    fn pins(&self) -> Option<Seen> {
+        self.lane.as_ref()?.pins()
     }
 
     fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {

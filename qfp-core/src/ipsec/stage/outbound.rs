@@ -2,6 +2,7 @@
 
 use hal::{PacketMask, VECTOR};
 use pal::clock::Nanos;
+use pal::publication::Seen;
 
 use super::{Batch, fail, refusal};
 use crate::crypto::{Iv, Outcome, Outcomes};
@@ -14,7 +15,7 @@ use crate::ipsec::state::{SaEvents, SaState};
 use crate::ipsec::table::EspTables;
 use crate::packet::{DropReason, PuntCause, Vector};
 use crate::simd::same_interface;
-use crate::step::{Held, Lcore, Step};
+use crate::step::{Lcore, Step};
 use crate::uidb::{TableId, UidbIndex, UidbTable};
 
 /// Row `esp-encap`: protects what leaves through an interface with the SA that is bound to it.
@@ -99,8 +100,8 @@ impl Step for EspEncap {
         self.seal(shared, &tables, lcore, vector);
     }
 
-    fn held(&self) -> Option<Held> {
-        self.lane.as_ref()?.held()
+    fn pins(&self) -> Option<Seen> {
+        self.lane.as_ref()?.pins()
     }
 
     fn resume(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, now: Nanos) -> bool {
