@@ -71,7 +71,7 @@ fn a_rebuild_that_found_no_room_is_not_wanted_again_before_something_has_changed
     let mut list = classifier(&mut world, &rules, 1);
     let other = classifier(&mut world, &rules[..4], 1);
     let place = Place { feature: 0, sequence: 0 };
-    let mut edit = |world: &mut World, list: &mut Classifier<WORDS4>, result| {
+    let edit = |world: &mut World, list: &mut Classifier<WORDS4>, result| {
         let rule = Rule { result, patterns: rules[0].clone() };
         let changes = [Change::Remove(place), Change::Add(place, rule)];
         list.apply(&mut world.memory(), &changes, Nodes::InPlace).unwrap();
