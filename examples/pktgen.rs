@@ -82,7 +82,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     };
     #[cfg(not(feature = "dpdk"))]
     let pool = Pool::Native(qfp::hal::pool::NativePool::new(BUFFERS, room.max(2048)));
-    let config = PortConfig { mac: None, mtu: args.mtu, rx_queues: 1, tx_queues: 1 };
+    let config = PortConfig { mtu: args.mtu, ..PortConfig::default() };
     let source = from.start(&config)?;
     let target = to.start(&config)?;
     let sent = generate(args, &pool, source, target)?;

@@ -36,6 +36,8 @@ const HOUSEKEEPING_NS: u64 = 50 * Nanos::PER_MILLI;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ControlCounts {
     pub(crate) slow_path: SlowPathCounters,
+    /// Packets in the rings to and from the lcores.
+    pub(crate) in_rings: u64,
     /// Packets of the slow path that no lcore had room for.
     pub(crate) inject_queue_full: u64,
     /// Neighbours that the tables had no room for.
@@ -297,6 +299,7 @@ impl ControlLoop {
                 self.control.poll(now, &mut injected);
             }
             self.control.keep_ahead(now, false);
+            self.control.counts.in_rings = self.in_rings();
             self.control.housekeeping(now, &mut injected);
             let busy = handled > 0 || !injected.is_empty();
             self.put_in(injected);
@@ -326,6 +329,12 @@ impl ControlLoop {
         lcores.iter_mut().map(serve).sum()
     }
 
+    /// Packets on their way to and from the lcores.
+    fn in_rings(&self) -> u64 {
+        let both = |rings: &LcoreRings| rings.punts.len() + rings.inject.len();
+        self.lcores.iter().map(both).sum::<usize>() as u64
+    }
+
     /// Gives each lcore what is its own: packets of a flow stay in order.
     fn put_in(&mut self, injected: Work) {
         let count = self.lcores.len();
@@ -344,6 +353,7 @@ impl ControlLoop {
         while self.serve(now, &mut injected) > 0 {}
         self.control.counts.inject_queue_full += injected.len() as u64;
         drop(injected);
+        self.control.counts.in_rings = self.in_rings();
         self.control.finish();
     }
 }

@@ -121,8 +121,13 @@ pub enum RunError {
     #[error(transparent)]
     Lcore(#[from] LcoreError),
     /// A port could not be completed, or kept buffers.
-    #[error(transparent)]
-    Port(#[from] PortError),
+    #[error("{source}")]
+    Port {
+        /// What the first of them said.
+        source: PortError,
+        /// What the run did all the same: as [`Running::join_traced`] would have returned it.
+        ended: Box<(RunReport, Vec<TracedPacket>)>,
+    },
     /// The control thread panicked.
     #[error("the control thread panicked")]
     Control,

@@ -27,7 +27,7 @@
 //!     mac = "02:00:00:00:00:02"
 //! "#, "example.toml")?;
 //! let report = Forwarder::new(config).start()?.join()?;
-//! assert!(report.conserved);
+//! assert_eq!(report.conserved, Some(true));
 //! assert_eq!(report.forwarded(), 1000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hal::{LinkState, Port};
+use hal::{DeviceCounters, Link, LinkState, Port};
 use pal::lcore::StopFlag;
 
 /// Name of the thread that looks at links.
@@ -27,6 +27,7 @@ pub(crate) struct Links {
 #[derive(Debug, Default)]
 struct Seen {
     state: AtomicU8,
+    bits_per_second: AtomicU64,
     losses: AtomicU64,
 }
 
@@ -37,11 +38,21 @@ impl Seen {
     }
 
     /// Notes what a link is. One thread at a time does that.
-    fn note(&self, state: LinkState) {
-        let before = self.state();
-        self.state.store(state as u8, Ordering::Relaxed);
-        let lost = before == LinkState::Up && state != LinkState::Up;
+    fn note(&self, link: Link) {
+        let lost = self.state() == LinkState::Up && link.state != LinkState::Up;
         self.losses.fetch_add(u64::from(lost), Ordering::Relaxed);
+        self.begin(link);
+    }
+
+    /// Notes what a link is; if it is not up, nothing was lost.
+    fn begin(&self, link: Link) {
+        self.state.store(link.state as u8, Ordering::Relaxed);
+        self.bits_per_second.store(link.bits_per_second, Ordering::Relaxed);
+    }
+
+    fn link(&self) -> Link {
+        let bits_per_second = self.bits_per_second.load(Ordering::Relaxed);
+        Link { state: self.state(), bits_per_second }
     }
 }
 
@@ -50,8 +61,7 @@ impl Links {
     pub(crate) fn new(ports: Ports) -> Self {
         let states: Arc<[Seen]> = ports.iter().map(|_| Seen::default()).collect();
         for (seen, port) in states.iter().zip(&ports) {
-            // What was never up is not lost.
-            seen.state.store(port.link().state as u8, Ordering::Relaxed);
+            seen.begin(port.link());
         }
         Self { ports: Arc::new(Mutex::new(ports)), states, watcher: None }
     }
@@ -73,9 +83,9 @@ impl Links {
         Ok(())
     }
 
-    /// State of each link, and how often it was lost.
-    pub(crate) fn states(&self) -> Vec<(LinkState, u64)> {
-        let both = |seen: &Seen| (seen.state(), seen.losses.load(Ordering::Relaxed));
+    /// Each link, and how often it was lost.
+    pub(crate) fn states(&self) -> Vec<(Link, u64)> {
+        let both = |seen: &Seen| (seen.link(), seen.losses.load(Ordering::Relaxed));
         self.states.iter().map(both).collect()
     }
 
@@ -83,9 +93,9 @@ impl Links {
         lock(&self.ports)
     }
 
-    /// The ports' own counters.
-    pub(crate) fn xstats(&self) -> Vec<Vec<(String, u64)>> {
-        self.ports().iter().map(|port| port.xstats()).collect()
+    /// The ports' own counters: those that all devices have, and the rest by name.
+    pub(crate) fn counters(&self) -> Vec<(DeviceCounters, Vec<(String, u64)>)> {
+        self.ports().iter().map(|port| (port.counters(), port.xstats())).collect()
     }
 
     /// Nobody looks any more: the ports may be stopped.
@@ -112,17 +122,17 @@ fn lock(ports: &Mutex<Ports>) -> MutexGuard<'_, Ports> {
 
 fn look(ports: &mut Ports, states: &[Seen]) {
     for (port, seen) in ports.iter_mut().zip(states) {
-        let state = port.link().state;
-        seen.note(state);
-        if state == LinkState::Gone && port.reopen().is_ok() {
-            seen.note(port.link().state);
+        let link = port.link();
+        seen.note(link);
+        if link.state == LinkState::Gone && port.reopen().is_ok() {
+            seen.note(port.link());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hal::port::{Link, PortConfig, PortError, PortInfo, Queues};
+    use hal::port::{PortConfig, PortError, PortInfo, Queues};
 
     use super::*;
 
@@ -160,13 +170,17 @@ mod tests {
         let info = hal::sink::SinkPort::new().info().clone();
         let port = Script { info, states: vec![states[0]], reopened };
         let links = Links::new(vec![Box::new(port)]);
-        let mut seen = links.states();
+        let seen_by = |links: &Links| {
+            let states = links.states().into_iter();
+            states.map(|(link, losses)| (link.state, losses)).collect::<Vec<_>>()
+        };
+        let mut seen = seen_by(&links);
         for &state in &states[1..] {
             let port =
                 Script { info: links.ports()[0].info().clone(), states: vec![state], reopened };
             links.ports()[0] = Box::new(port);
             look(&mut links.ports(), &links.states);
-            seen.extend(links.states());
+            seen.extend(seen_by(&links));
         }
         seen
     }

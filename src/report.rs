@@ -6,7 +6,8 @@ use std::sync::Arc;
 use client::acl::{Family, Kind};
 use client::ea::{BoundClass, SaStatus, SecurityRule, TcamUsage};
 use client::ipsec::SaEvent;
-use hal::LinkState;
+use hal::{DeviceCounters, LinkState};
+use qfp_core::counters::InterfaceCounters;
 use qfp_core::qos::police::PolicerWarning;
 
 /// Counts since the start of a run, or between two moments of it ([`RunReport::since`]).
@@ -16,6 +17,9 @@ pub struct RunReport {
     pub elapsed_s: f64,
     /// Ports in the order of their numbers.
     pub ports: Vec<PortReport>,
+    /// Interfaces and sub-interfaces in the order of their numbers, those without a port (`rp` and
+    /// the like, for what the router puts in itself) among them.
+    pub interfaces: Vec<InterfaceReport>,
     /// Packets dropped, by reason.
     pub drops: Vec<(&'static str, u64)>,
     /// Packets handed to the slow path, by cause.
@@ -27,10 +31,13 @@ pub struct RunReport {
     pub consumed: u64,
     /// Packets that the slow path put in.
     pub injected: u64,
-    /// Packets that were neither sent nor ended when the counts were taken.
+    /// Packets that were under way when the counts were taken: those that steps and crypto engines
+    /// held, as of their lcores' last vectors, and those in the slow path and the rings to and from
+    /// it, as of its last look at them, which is every 50 ms.
     pub queued: u64,
-    /// True if every packet that came in or was injected is accounted for.
-    pub conserved: bool,
+    /// Whether every packet that came in or was injected is accounted for; none as long as lcores
+    /// run, as their counts are not all of one moment.
+    pub conserved: Option<bool>,
     /// Steps of the feature invocation array, in order.
     pub steps: Vec<StepReport>,
     /// What the slow path did, by name.
@@ -161,6 +168,15 @@ pub struct PolicedReport {
     pub dropped: u64,
 }
 
+/// What has gone through one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceReport {
+    /// Its name.
+    pub name: Arc<str>,
+    /// In and out.
+    pub counters: InterfaceCounters,
+}
+
 /// Counts of one port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortReport {
@@ -176,7 +192,8 @@ pub struct PortReport {
     pub tx_packets: u64,
     /// Bytes sent, without frame check sequence.
     pub tx_bytes: u64,
-    /// Packets that the device lost or refused before they were received.
+    /// Packets that were lost or refused before they were received: by the device for want of room
+    /// or buffers (`device`), and by the queue. What the device found damaged is not among them.
     pub rx_missed: u64,
     /// Packets that the device did not take.
     pub tx_dropped: u64,
@@ -184,7 +201,11 @@ pub struct PortReport {
     pub link: LinkState,
     /// How often the link went from up to down or gone.
     pub link_losses: u64,
-    /// The device's own counters.
+    /// Bits a second of the link, likewise; 0 when unknown.
+    pub speed: u64,
+    /// What the device counts itself.
+    pub device: DeviceCounters,
+    /// More of the device's own counters, by name.
     pub xstats: Vec<(String, u64)>,
 }
 
@@ -260,6 +281,7 @@ impl RunReport {
         Self {
             elapsed_s,
             ports: pairs(&self.ports, &earlier.ports).map(|(now, then)| now.since(&then)).collect(),
+            interfaces: interfaces_since(&self.interfaces, &earlier.interfaces),
             drops: difference(&self.drops, &earlier.drops),
             punts: difference(&self.punts, &earlier.punts),
             policed: policed_since(&self.policed, &earlier.policed),
@@ -344,6 +366,15 @@ impl ClassReport {
     }
 }
 
+fn interfaces_since(now: &[InterfaceReport], then: &[InterfaceReport]) -> Vec<InterfaceReport> {
+    let then: HashMap<_, _> = then.iter().map(|one| (&one.name, one.counters)).collect();
+    let since = |one: &InterfaceReport| {
+        let then = then.get(&one.name).copied().unwrap_or_default();
+        InterfaceReport { name: Arc::clone(&one.name), counters: one.counters.since(then) }
+    };
+    now.iter().map(since).collect()
+}
+
 fn policed_since(now: &[PolicedReport], earlier: &[PolicedReport]) -> Vec<PolicedReport> {
     let before = |one: &PolicedReport| {
         let same =
@@ -380,6 +411,8 @@ impl PortReport {
             tx_dropped: self.tx_dropped.saturating_sub(earlier.tx_dropped),
             link: self.link,
             link_losses: self.link_losses.saturating_sub(earlier.link_losses),
+            speed: self.speed,
+            device: self.device.since(earlier.device),
             xstats: difference(&self.xstats, &earlier.xstats),
         }
     }
@@ -465,7 +498,7 @@ mod tests {
                 busy_percent: elapsed_s,
                 ..LcoreReport::default()
             }],
-            conserved: true,
+            conserved: Some(true),
             ..RunReport::default()
         }
     }
@@ -483,7 +516,7 @@ mod tests {
         assert_eq!((change.elapsed_s, change.forwarded(), change.dropped()), (2.0, 200, 20));
         assert_eq!((change.steps[0].packets, change.steps[0].cycles_per_packet), (200, 10.0));
         assert_eq!((change.lcores[0].packets, change.lcores[0].busy_percent), (200, 4.0));
-        assert!(change.conserved);
+        assert_eq!(change.conserved, Some(true));
     }
 
     #[test]

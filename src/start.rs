@@ -121,8 +121,9 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut facts = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
+        let filter_mac = matches!(specs[n], Spec::Tap(_)) && !config.promiscuous;
         port_configs.push(config);
-        facts.push(PortFacts { mac: own, filter_mac: matches!(specs[n], Spec::Tap(_)) });
+        facts.push(PortFacts { mac: own, filter_mac });
     }
     if let Some(folder) = parts.config.state_dir() {
         client.keep_marks(Marks::open(&folder)?);
@@ -260,8 +261,8 @@ fn engines(
         for (q, queue) in queues.rx.into_iter().enumerate() {
             rx[(n + q) % count].push(PolledQueue::new(port, queue));
         }
-        for (lcore, queue) in queues.tx.into_iter().enumerate().take(count) {
-            tx[lcore].push(queue);
+        for (lcore, queue) in tx.iter_mut().zip(hal::share(queues.tx, count)) {
+            lcore.push(queue);
         }
     }
     let mut engines = Vec::new();
@@ -339,7 +340,7 @@ impl Started {
             // Without an answer the run has ended, and has shown all there is.
             self.ask(Control::show);
         }
-        self.statistics.report(&self.shared.counts(), &self.links)
+        self.statistics.report(&self.shared.counts(), &self.links, false)
     }
 
     /// Has `question` answered by whoever owns the control side; none when the run has ended.
@@ -419,13 +420,15 @@ impl Started {
             walks.iter_mut().for_each(|walk| walk.number += first);
             traces.append(&mut walks);
         }
-        let report = self.statistics.report(&self.shared.counts(), &self.links);
+        let report = self.statistics.report(&self.shared.counts(), &self.links, true);
         for mut port in self.links.ports().drain(..) {
             finished = finished.and(port.stop());
         }
-        finished?;
-        self.pool.check_complete()?;
-        Ok((report, traces))
+        let ended = (report, traces);
+        match finished.and_then(|()| self.pool.check_complete()) {
+            Ok(()) => Ok(ended),
+            Err(source) => Err(RunError::Port { source, ended: Box::new(ended) }),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hal::{DeviceCounters, Link};
 use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent};
 use qfp_core::packet::{DropReason, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
@@ -10,7 +11,12 @@ use qfp_core::uidb::UidbIndex;
 
 use crate::control::ControlCounts;
 use crate::links::Links;
-use crate::report::{LcoreReport, PolicedReport, PortReport, RunReport, StepReport};
+use crate::report::{
+    InterfaceReport, LcoreReport, PolicedReport, PortReport, RunReport, StepReport,
+};
+
+/// What a port says itself: its link and how often that was lost, and its device's counters.
+type Own = ((Link, u64), (DeviceCounters, Vec<(String, u64)>));
 
 /// What reports are made from.
 pub(crate) struct Statistics {
@@ -26,8 +32,8 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// The counts now.
-    pub(crate) fn report(&self, control: &ControlCounts, links: &Links) -> RunReport {
+    /// The counts now; the lcores have ended if `ended` says so.
+    pub(crate) fn report(&self, control: &ControlCounts, links: &Links, ended: bool) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
         let totals = &*self.totals;
         let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
@@ -35,13 +41,15 @@ impl Statistics {
         RunReport {
             elapsed_s,
             ports: self.ports(links),
+            interfaces: self.interfaces(),
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
             policed: self.policed(),
             consumed: totals.event(LoopEvent::Consumed),
             injected: totals.event(LoopEvent::Injected),
-            queued: 0,
-            conserved: totals.conserved(0) && control.slow_path.conserved(),
+            queued: totals.held() + control.in_rings + control.slow_path.held,
+            conserved: ended
+                .then(|| totals.conserved(totals.held()) && control.slow_path.conserved()),
             steps: self.steps(),
             slow_path: slow_path(control),
             crypto_engines: self.crypto_engines(),
@@ -54,6 +62,15 @@ impl Statistics {
             ipsec: control.ipsec.clone(),
             generation: control.generation,
         }
+    }
+
+    /// What has gone through interfaces.
+    fn interfaces(&self) -> Vec<InterfaceReport> {
+        let report = |(uidb, name): (u16, &Option<Arc<str>>)| {
+            let counters = self.totals.interface(UidbIndex(uidb));
+            Some(InterfaceReport { name: Arc::clone(name.as_ref()?), counters })
+        };
+        (0..).zip(&self.interfaces).filter_map(report).collect()
     }
 
     /// What goes to the slow path. Two words for each type and interface are read.
@@ -74,9 +91,9 @@ impl Statistics {
     }
 
     fn ports(&self, links: &Links) -> Vec<PortReport> {
-        let own = links.states().into_iter().zip(links.xstats());
-        let port = |(n, ((name, spec), own)): (usize, (&(String, String), _))| {
-            let ((link, link_losses), xstats) = own;
+        let own = links.states().into_iter().zip(links.counters());
+        let port = |(n, ((name, spec), own)): (usize, (&(String, String), Own))| {
+            let ((link, link_losses), (device, xstats)) = own;
             let count = |event| self.totals.port(n, event);
             PortReport {
                 name: name.clone(),
@@ -85,10 +102,12 @@ impl Statistics {
                 rx_bytes: count(PortEvent::RxBytes),
                 tx_packets: count(PortEvent::TxPackets),
                 tx_bytes: count(PortEvent::TxBytes),
-                rx_missed: count(PortEvent::RxMissed),
+                rx_missed: count(PortEvent::RxMissed) + device.missed + device.no_buffer,
                 tx_dropped: count(PortEvent::TxDropped),
-                link,
+                link: link.state,
                 link_losses,
+                speed: link.bits_per_second,
+                device,
                 xstats,
             }
         };

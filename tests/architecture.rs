@@ -99,12 +99,13 @@ struct Floors {
 }
 
 impl Floors {
-    /// A line is a floor, top to bottom, its modules separated by blanks; or one arrow.
+    /// A line is a floor, top to bottom, its modules separated by blanks; or arrows of one module.
     fn parse(lines: &[String]) -> Result<Self, Box<dyn Error>> {
         let mut floors = Self { level: BTreeMap::new(), drawn: BTreeSet::new() };
         for (level, line) in lines.iter().enumerate() {
             if let Some((from, to)) = line.split_once("->") {
-                floors.drawn.insert((from.trim().to_owned(), to.trim().to_owned()));
+                let arrows = to.split(',').map(|to| (from.trim().to_owned(), to.trim().to_owned()));
+                floors.drawn.extend(arrows);
                 continue;
             }
             for module in line.split_whitespace() {

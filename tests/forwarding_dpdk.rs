@@ -14,9 +14,11 @@ fn dpdk_ports_send_what_capture_ports_send() {
 #[path = "support/capture.rs"]
 mod capture;
 #[cfg(feature = "dpdk")]
-#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
+#[cfg(feature = "dpdk")]
+#[path = "support/namespaces.rs"]
+mod namespaces;
 #[cfg(feature = "dpdk")]
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "support/packets.rs"]
@@ -28,6 +30,12 @@ mod router;
 
 #[cfg(feature = "dpdk")]
 mod on_virtual_devices {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use crate::namespaces::{Namespace, has_programs};
     use crate::packets::{DOT1AD, DOT1Q, Tag, frame, mac, payload, udp};
     use crate::{capture, l3fwd, router};
 
@@ -58,8 +66,67 @@ mod on_virtual_devices {
         packets
     }
 
+    /// Stops a process, lets it go on, or has it end.
+    fn signal(child: &std::process::Child, name: &str) {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    #[test]
+    fn frames_that_a_device_has_missed_are_counted() {
+        const SENDER: &str = "import socket\n\
+            link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+            link.bind(('far', 0))\n\
+            frame = bytes([255] * 6 + [2, 0, 0, 0, 0, 9, 0x88, 0xb5]) + bytes(46)\n\
+            for _ in range(60000): link.send(frame)\n";
+        if !has_programs(&["ip", "python3", "kill"]) {
+            return;
+        }
+        let Some(host) = Namespace::new("missed") else { return };
+        host.must("ip link add near type veth peer name far");
+        host.must("ip link set near up");
+        host.must("ip link set far up");
+        let dir = tempfile::tempdir().unwrap();
+        let (stats, sender) = (dir.path().join("stats.json"), dir.path().join("sender.py"));
+        std::fs::write(&sender, SENDER).unwrap();
+        let program = l3fwd::command().get_program().to_str().unwrap().to_owned();
+        let mut command = host.command(&program);
+        command.args(["--port", "dpdk:net_pcap0", "--port", "sink", "--stats-json"]).arg(&stats);
+        command.args(["--", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "256"]);
+        command.arg("--vdev=net_pcap0,iface=near").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        if !l3fwd::is_running(&child) {
+            return eprintln!("skipped: {}", l3fwd::finish(child).stderr);
+        }
+        // It sleeps while more come than the kernel keeps for it.
+        signal(&child, "-STOP");
+        host.must(&format!("python3 {}", sender.display()));
+        signal(&child, "-CONT");
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&child, "-INT");
+        let outcome = l3fwd::finish(child);
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        let stats: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
+        let port = &stats["ports"]["port0"];
+        let count = |name: &str| port[name].as_u64().unwrap();
+        assert!(count("missed") > 0, "{port}");
+        assert_eq!(count("rx_missed"), count("missed") + count("no_buffer"), "{port}");
+        assert!(count("rx_packets") + count("rx_missed") >= 60_000, "{port}");
+        assert_eq!(port["xstats"]["rx_missed_errors"], port["missed"], "{port}");
+    }
+
     #[test]
     fn dpdk_ports_send_what_capture_ports_send() {
+        let allowed = qfp::pal::lcore::allowed_cpus().unwrap();
+        let cpus: Vec<String> = allowed.cpus().iter().map(|cpu| cpu.0.to_string()).collect();
+        send_what_capture_ports_send(&cpus[0]);
+        // The devices have one transmit queue each.
+        if cpus.len() > 1 {
+            send_what_capture_ports_send(&cpus[..2].join(","));
+        }
+    }
+
+    fn send_what_capture_ports_send(lcores: &str) {
         let (packets, config) = (packets(), config());
         let wanted = router::route(&config, &[&packets]);
         assert!(wanted.sent[1].len() > 180 && wanted.sent[0].is_empty());
@@ -72,7 +139,7 @@ mod on_virtual_devices {
             format!("--vdev=net_pcap0,rx_pcap={},tx_pcap={}", file("in.pcap"), file("west.pcap"));
         let east = format!("--vdev=net_pcap1,tx_pcap={}", file("east.pcap"));
         let mut command = l3fwd::command();
-        command.args(["--config", &file("router.toml"), "--seconds", "2"]);
+        command.args(["--config", &file("router.toml"), "--seconds", "2", "--lcores", lcores]);
         command.args(["--port", "dpdk:net_pcap0", "--port", "dpdk:net_pcap1"]);
         command.args(["--stats-json", &file("stats.json"), "--", "--no-huge", "--no-pci"]);
         command.args(["--no-shconf", "--no-telemetry", "-m", "256", &west, &east]);
@@ -88,7 +155,7 @@ mod on_virtual_devices {
         let sent = frames(capture::read(dir.path().join("east.pcap").as_path()));
         assert_eq!(sent, frames(wanted.sent[1].clone()));
         let stats = std::fs::read(file("stats.json")).unwrap();
-        let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+        let stats: Value = serde_json::from_slice(&stats).unwrap();
         assert_eq!(stats["ports"]["west"]["rx_packets"], 200);
         assert_eq!(stats["ports"]["east"]["tx_packets"], sent.len());
         let drops = wanted.report.drops.into_iter();

@@ -188,3 +188,19 @@ fn a_second_process_with_the_same_file_prefix_is_told_who_has_it() {
     signal(&first, "-TERM");
     assert_eq!(l3fwd::finish(first).status, 0);
 }
+
+#[test]
+fn what_was_forwarded_is_reported_though_a_port_cannot_be_completed() {
+    if !Path::new("/dev/full").exists() {
+        return eprintln!("skipped: no /dev/full");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let stats = dir.path().join("stats.json");
+    let mut command = l3fwd::command();
+    command.args(["--port", "synth:count=100", "--port", "pcap:tx=/dev/full", "--stats-json"]);
+    let outcome = l3fwd::finish(command.arg(&stats).spawn().unwrap());
+    assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("l3fwd: /dev/full: "), "{outcome:?}");
+    assert!(outcome.stdout.contains("conserved: yes"), "{}", outcome.stdout);
+    assert_eq!(statistics(&stats)["ports"]["port0"]["rx_packets"], 100);
+}

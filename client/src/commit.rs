@@ -17,6 +17,7 @@ use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
 use qfp_core::punt;
+use qfp_core::tables::{TableError, Tables};
 use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
@@ -58,6 +59,9 @@ pub enum CommitError {
     /// A forwarding table's memory has the wrong shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A table that lcores need is missing, or has another shape than they read.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A size of the tables that cannot be.
     #[error("{value} {what} are too many: there can be {limit} at most")]
     TooMany {
@@ -289,9 +293,12 @@ impl Client {
     /// A reader and a read-only mapping of the tables, for one lcore.
     ///
     /// # Errors
-    /// All places for readers are taken, or the mapping failed.
+    /// All places for readers are taken, the mapping failed, or a table is missing or has another
+    /// shape than lcores read.
     pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), CommitError> {
-        Ok(self.driver.attach(name)?)
+        let (reader, region) = self.driver.attach(name)?;
+        Tables::new(reader.root(), &region).with_state(&self.driver.state()).check()?;
+        Ok((reader, region))
     }
 
     /// What lcores write, for one lcore.

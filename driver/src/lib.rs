@@ -8,15 +8,17 @@
 //! use driver::Driver;
 //! use pal::publication::TableKind;
 //!
+//! const SQUARES: TableKind<u32> = TableKind::new(7);
+//!
 //! let mut driver = Driver::new(1 << 20)?;
 //! let (reader, tables) = driver.attach("lcore-0")?;
 //! let mut squares = driver.alloc::<u32>(3)?;
 //! squares.copy_from_slice(&[0, 1, 4]);
 //! let block = squares.publish();
 //! driver.commit(|root| {
-//!     root.set(TableKind::new(7), block);
+//!     root.set(SQUARES, block);
 //! })?;
-//! assert_eq!(reader.root().view::<u32>(&tables, TableKind::new(7))?, [0, 1, 4]);
+//! assert_eq!(reader.root().view(&tables, SQUARES)?, [0, 1, 4]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -234,7 +236,7 @@ mod tests {
     fn a_retired_table_is_freed_only_after_its_last_reader() {
         let mut driver = Driver::new(1 << 20).unwrap();
         let (mut reader, tables) = driver.attach("lcore-0").unwrap();
-        let kind = TableKind::new(0);
+        let kind = TableKind::<u64>::new(0);
         let old = driver.alloc::<u64>(64).unwrap().publish();
         driver
             .commit(|root| {
@@ -257,14 +259,14 @@ mod tests {
         reader.quiescent();
         driver.reclaim();
         assert_eq!(driver.memory().0, used);
-        assert_eq!(reader.root().view::<u64>(&tables, kind).unwrap().len(), 64);
+        assert_eq!(reader.root().view(&tables, kind).unwrap().len(), 64);
     }
 
     #[test]
     fn a_commit_that_readers_cannot_follow_is_refused_and_names_them() {
         let mut driver = Driver::new(1 << 20).unwrap();
         let (mut slow, tables) = driver.attach("lcore-7").unwrap();
-        let (kind, mut committed) = (TableKind::new(3), Vec::new());
+        let (kind, mut committed) = (TableKind::<u64>::new(3), Vec::new());
         let error = loop {
             let mut table = driver.alloc::<u64>(1).unwrap();
             table[0] = committed.len() as u64;
@@ -280,7 +282,7 @@ mod tests {
         assert!(error.contains("lcore-7"), "{error}");
         let last = committed.len() as u64 - 1;
         assert_eq!(driver.generation(), committed[committed.len() - 1]);
-        assert_eq!(slow.root().view::<u64>(&tables, kind).unwrap(), [last]);
+        assert_eq!(slow.root().view(&tables, kind).unwrap(), [last]);
         slow.quiescent();
         assert!(driver.commit(|_| {}).is_ok());
     }

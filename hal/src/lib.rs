@@ -24,6 +24,7 @@ pub mod packet;
 pub mod pcap;
 pub mod pool;
 pub mod port;
+mod shared;
 pub mod sink;
 pub mod spec;
 pub mod synth;
@@ -34,6 +35,8 @@ pub use mask::PacketMask;
 pub use packet::{Burst, Packet, VECTOR};
 pub use pool::{Pool, PoolCache};
 pub use port::{
-    Arrival, Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+    Arrival, DeviceCounters, Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues,
+    RxQueue, TxQueue,
 };
+pub use shared::share;
 pub use spec::Spec;

@@ -107,6 +107,33 @@ pub struct Link {
     pub bits_per_second: u64,
 }
 
+/// What a device counts itself, beside the packets that its queues hand over: since it was opened,
+/// as far as it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct DeviceCounters {
+    /// Frames lost because the receive queues were full.
+    pub missed: u64,
+    /// Frames lost because there was no buffer to receive them with.
+    pub no_buffer: u64,
+    /// Frames that were damaged, too long, or refused otherwise.
+    pub rx_errors: u64,
+    /// Frames that it took and could not send.
+    pub tx_errors: u64,
+}
+
+impl DeviceCounters {
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            missed: self.missed.saturating_sub(earlier.missed),
+            no_buffer: self.no_buffer.saturating_sub(earlier.no_buffer),
+            rx_errors: self.rx_errors.saturating_sub(earlier.rx_errors),
+            tx_errors: self.tx_errors.saturating_sub(earlier.tx_errors),
+        }
+    }
+}
+
 /// What a port is, before it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortInfo {
@@ -118,12 +145,30 @@ pub struct PortInfo {
     pub numa_node: u32,
     /// Largest number of receive queues.
     pub max_rx_queues: u16,
+    /// Largest number of transmit queues.
+    pub max_tx_queues: u16,
     /// True when time comes from the input's timestamps.
     pub virtual_time: bool,
     /// Packets the input holds, when it is finite and known.
     pub total_packets: Option<u64>,
     /// True when the back-end only accepts frames for its own MAC address, groups and broadcast.
     pub filters_mac: bool,
+}
+
+impl PortInfo {
+    /// Whether the port has as many queues as that.
+    pub(crate) fn admits(&self, config: &PortConfig) -> Result<(), PortError> {
+        for (kind, wanted, available) in [
+            ("receive", config.rx_queues, self.max_rx_queues),
+            ("transmit", config.tx_queues, self.max_tx_queues),
+        ] {
+            if wanted > available {
+                let port = self.spec.clone();
+                return Err(PortError::TooManyQueues { port, kind, wanted, available });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a port is started.
@@ -133,10 +178,19 @@ pub struct PortConfig {
     pub mac: Option<[u8; 6]>,
     /// Largest IP packet, bytes (64 to 9000).
     pub mtu: u16,
-    /// Receive queues, one an lcore that polls this port.
+    /// Receive queues, at most one an lcore.
     pub rx_queues: u16,
-    /// Transmit queues, one an lcore.
+    /// Transmit queues, at most one an lcore; see [`share`](crate::share).
     pub tx_queues: u16,
+    /// Whether to receive frames for any MAC address, where the device would not.
+    pub promiscuous: bool,
+}
+
+impl Default for PortConfig {
+    /// One queue each way, packets of 1500 bytes, and what the back-end has.
+    fn default() -> Self {
+        Self { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1, promiscuous: false }
+    }
 }
 
 /// The queues of a started port.
@@ -169,7 +223,12 @@ pub trait Port: Send {
         Ok(())
     }
 
-    /// The back-end's own counters, by name.
+    /// What the device counts itself. May ask the system, so not for an lcore.
+    fn counters(&self) -> DeviceCounters {
+        DeviceCounters::default()
+    }
+
+    /// The back-end's own counters, by name. May ask the system, so not for an lcore.
     fn xstats(&self) -> Vec<(String, u64)> {
         Vec::new()
     }
@@ -226,10 +285,12 @@ pub enum PortError {
         reason: String,
     },
     /// More queues asked for than the port has.
-    #[error("{port}: {wanted} receive queues wanted, the port has {available}")]
+    #[error("{port}: {wanted} {kind} queues wanted, the port has {available}")]
     TooManyQueues {
         /// The port.
         port: String,
+        /// Which queues, "receive" or "transmit".
+        kind: &'static str,
         /// Queues asked for.
         wanted: u16,
         /// Queues there are.

@@ -25,6 +25,7 @@ impl SinkPort {
             mac: None,
             numa_node: 0,
             max_rx_queues: u16::MAX,
+            max_tx_queues: u16::MAX,
             virtual_time: false,
             total_packets: None,
             filters_mac: false,
@@ -141,7 +142,7 @@ mod tests {
         let pool = Pool::Native(NativePool::new(8, 256));
         let mut cache = pool.cache(0);
         let mut port = SinkPort::new();
-        let config = PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 2 };
+        let config = PortConfig { tx_queues: 2, ..PortConfig::default() };
         let mut queues = port.start(&config).unwrap();
         let mut burst = Burst::new(Origin::Native);
         for len in [60, 61, 62] {

@@ -5,6 +5,7 @@
 //! it; the port's own is what the configuration says, or one derived from the name.
 
 mod device;
+mod statistics;
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
@@ -15,7 +16,9 @@ use pal::clock::Nanos;
 use crate::mask::PacketMask;
 use crate::packet::{Burst, VECTOR};
 use crate::pool::PoolCache;
-use crate::port::{Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};
+use crate::port::{
+    DeviceCounters, Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+};
 use crate::spec::{DisplayMac, items, once, unicast_mac};
 use device::Device;
 
@@ -100,6 +103,8 @@ pub struct TapPort {
     spec: TapSpec,
     mtu: u16,
     device: Arc<Device>,
+    /// What had been counted when it was opened: a device may persist.
+    before: DeviceCounters,
 }
 
 impl TapPort {
@@ -111,11 +116,13 @@ impl TapPort {
             mac: Some(spec.own_mac()),
             numa_node: 0,
             max_rx_queues: 1,
+            max_tx_queues: u16::MAX,
             virtual_time: false,
             total_packets: None,
             filters_mac: false,
         };
-        Ok(Self { info, spec: spec.clone(), mtu: 1500, device })
+        let before = device.counters();
+        Ok(Self { info, spec: spec.clone(), mtu: 1500, device, before })
     }
 }
 
@@ -125,11 +132,7 @@ impl Port for TapPort {
     }
 
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
-        let (wanted, available) = (config.rx_queues, self.info.max_rx_queues);
-        if wanted > available {
-            let port = self.info.spec.clone();
-            return Err(PortError::TooManyQueues { port, wanted, available });
-        }
+        self.info.admits(config)?;
         self.mtu = config.mtu;
         self.device.set_mtu(config.mtu)?;
         self.device.set_up()?;
@@ -140,7 +143,7 @@ impl Port for TapPort {
         };
         let tx = |_| Box::new(TapTx { device: device.clone() }) as Box<dyn TxQueue>;
         Ok(Queues {
-            rx: (0..wanted).map(rx).collect(),
+            rx: (0..config.rx_queues).map(rx).collect(),
             tx: (0..config.tx_queues).map(tx).collect(),
         })
     }
@@ -150,7 +153,13 @@ impl Port for TapPort {
     }
 
     fn reopen(&mut self) -> Result<(), PortError> {
-        self.device.reopen(&self.spec, self.mtu)
+        self.device.reopen(&self.spec, self.mtu)?;
+        self.before = DeviceCounters::default();
+        Ok(())
+    }
+
+    fn counters(&self) -> DeviceCounters {
+        self.device.counters().since(self.before)
     }
 }
 

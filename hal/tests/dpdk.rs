@@ -48,7 +48,7 @@ fn eal() -> Option<(&'static Eal, MutexGuard<'static, ()>)> {
                 .into();
         args.extend(DEVICES.iter().map(|device| format!("--vdev={device}")));
         let path = capture();
-        for index in 0..2 {
+        for index in 0..3 {
             args.push(format!("--vdev=net_pcap{index},rx_pcap={}", path.display()));
         }
         Eal::init(&args).inspect_err(|error| eprintln!("skipped: {error}")).ok()
@@ -98,7 +98,8 @@ impl Bed {
         let pool = Pool::Mbuf(MbufPool::create(eal, &config).unwrap());
         let mtu = if frame_room > 9000 { 9000 } else { 1500 };
         let mut port = DpdkPort::open(device).unwrap();
-        let config = PortConfig { mac: None, mtu, rx_queues: queues, tx_queues: queues };
+        let config =
+            PortConfig { mtu, rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
         let queues = port.start(&config).unwrap();
         Self { port, queues, cache: pool.cache(0), pool }
     }
@@ -323,15 +324,41 @@ fn refusals_say_what_is_wrong() {
     assert!(unknown.contains("net_none") && unknown.contains("net_ring5"), "{unknown}");
     let mut port = DpdkPort::open("net_ring5").unwrap();
     assert!(DpdkPort::open("net_ring5").is_err());
-    let queues = |rx_queues| PortConfig { mac: None, mtu: 1500, rx_queues, tx_queues: 1 };
+    let queues = |rx_queues| PortConfig { rx_queues, ..PortConfig::default() };
     assert!(port.start(&queues(1)).is_err_and(|error| error.to_string().contains("pool")));
     let config = MbufPoolConfig { buffers: 2047, ..MbufPoolConfig::default() };
     let _pool = MbufPool::create(eal, &config).unwrap();
     assert!(matches!(port.start(&queues(999)), Err(PortError::TooManyQueues { .. })));
+    let more = PortConfig { tx_queues: port.info().max_tx_queues + 1, ..queues(1) };
+    assert!(matches!(port.start(&more), Err(PortError::TooManyQueues { kind: "transmit", .. })));
     let jumbo = PortConfig { mtu: 9000, ..queues(1) };
     assert!(port.start(&jumbo).is_err_and(|error| error.to_string().contains("MTU")));
     drop(port.start(&queues(1)).unwrap());
     assert!(port.start(&queues(1)).is_err());
+}
+
+#[test]
+fn frames_that_found_no_buffer_are_counted() {
+    let Some((eal, _turn)) = eal() else { return };
+    let mut bed = Bed::new(eal, "net_pcap2", 2048, 1);
+    assert_eq!(bed.port.counters(), hal::DeviceCounters::default());
+    let mut taken = Vec::new();
+    loop {
+        let mut burst = Burst::new(Origin::Mbuf);
+        while bed.cache.append(&mut burst, &[0; 60]) {}
+        let got = burst.count();
+        taken.push(burst);
+        if got < hal::VECTOR {
+            break;
+        }
+    }
+    let mut burst = Burst::new(Origin::Mbuf);
+    assert_eq!(bed.queues.rx[0].rx_burst(&mut burst, &mut bed.cache), 0);
+    assert_eq!(bed.port.counters().no_buffer, 1);
+    for mut burst in taken {
+        bed.cache.free(&mut burst, PacketMask::FULL);
+    }
+    bed.end();
 }
 
 #[test]
@@ -340,11 +367,10 @@ fn the_mac_address_and_promiscuous_mode_can_be_set() {
     let _pool = MbufPool::create(eal, &MbufPoolConfig::default()).unwrap();
     let mut port = DpdkPort::open("net_ring6").unwrap();
     let mac = [2, 0, 0, 0, 0, 7];
-    let config = PortConfig { mac: Some(mac), mtu: 1500, rx_queues: 1, tx_queues: 1 };
+    let config = PortConfig { mac: Some(mac), promiscuous: true, ..PortConfig::default() };
     drop(port.start(&config).unwrap());
     assert_eq!(port.info().mac, Some(mac));
     assert!(!port.info().filters_mac);
-    port.set_promiscuous(true).unwrap();
     port.stop().unwrap();
 }
 

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use qfp::client::ipsec::SaEvent;
-use qfp::{Forwarder, Running, StartError};
+use qfp::{Forwarder, RunError, Running, StartError};
 
 use args::Args;
 use live::Live;
@@ -97,7 +97,12 @@ fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     })?;
     watch(&running, args, log, &interrupted, &reload);
     running.stop_flag().stop();
-    let (report, traces) = running.join_traced().map_err(|error| failure(&error))?;
+    let ((report, traces), closed) = match running.join_traced() {
+        Ok(ended) => (ended, Ok(())),
+        // What was forwarded is reported all the same.
+        Err(RunError::Port { source, ended }) => (*ended, Err(failure(&source))),
+        Err(error) => return Err(failure(&error)),
+    };
     report.ipsec.iter().flat_map(|ipsec| &ipsec.events).for_each(|event| tell(log, event));
 
     if let Some(stats) = stats {
@@ -106,11 +111,10 @@ fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     let traces = traces.iter().map(trace::render);
     let report_text = report::render(&report, args.tcam, log.unseen());
     log::print(&(traces.collect::<String>() + &report_text)).map_err(|error| failure(&error))?;
-    if report.conserved {
-        Ok(())
-    } else {
-        Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()))
+    if report.conserved == Some(false) {
+        return Err((FAILURE, "packets are unaccounted for: this is a bug".to_owned()));
     }
+    closed
 }
 
 /// Shows the run until its inputs have ended, its time is up, or somebody interrupts it.

@@ -1,6 +1,8 @@
 //! The final report for people.
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use qfp::core::counters::InterfaceCounters;
+use qfp::hal::DeviceCounters;
 use qfp::report::RunReport;
 
 use crate::lists;
@@ -10,6 +12,8 @@ use crate::log::Unseen;
 /// asks for the classifier's tables too; `unseen` are messages that did not reach anybody.
 pub(crate) fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
     let mut parts = vec![ports(report)];
+    parts.extend(losses(report));
+    parts.extend(interfaces(report));
     parts.extend(steps(report));
     parts.extend(counts("drops by reason", "packets", &report.drops));
     parts.extend(counts("punts by cause", "packets", &report.punts));
@@ -66,13 +70,37 @@ fn ports(report: &RunReport) -> String {
         } else {
             format!("{} ({})", port.name, port.spec)
         };
-        let link = match port.link_losses {
-            0 => port.link.name().to_owned(),
-            losses => format!("{}, lost {}", port.link.name(), grouped(losses)),
-        };
+        let mut link = port.link.name().to_owned();
+        if port.speed > 0 {
+            link += &format!(", {}", bits_per_second(port.speed));
+        }
+        if port.link_losses > 0 {
+            link += &format!(", lost {}", grouped(port.link_losses));
+        }
         table.add_row([name].into_iter().chain(counts.map(grouped)).chain([link]));
     }
     table.trim_fmt()
+}
+
+/// What devices say about frames that they have lost.
+fn losses(report: &RunReport) -> Option<String> {
+    let mut table = table(["device of", "missed", "no buffer", "rx errors", "tx errors"]);
+    for port in report.ports.iter().filter(|port| port.device != DeviceCounters::default()) {
+        let DeviceCounters { missed, no_buffer, rx_errors, tx_errors } = port.device;
+        let counts = [missed, no_buffer, rx_errors, tx_errors];
+        table.add_row([port.name.clone()].into_iter().chain(counts.map(grouped)));
+    }
+    (!table.is_empty()).then(|| table.trim_fmt())
+}
+
+fn interfaces(report: &RunReport) -> Option<String> {
+    let mut table = table(["interface", "in packets", "in bytes", "out packets", "out bytes"]);
+    for one in report.interfaces.iter().filter(|one| !one.counters.is_empty()) {
+        let InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes } = one.counters;
+        let counts = [in_packets, in_bytes, out_packets, out_bytes];
+        table.add_row([one.name.to_string()].into_iter().chain(counts.map(grouped)));
+    }
+    (!table.is_empty()).then(|| table.trim_fmt())
 }
 
 fn steps(report: &RunReport) -> Option<String> {
@@ -130,8 +158,20 @@ fn summary(report: &RunReport) -> String {
         grouped(report.punted()),
         grouped(report.consumed),
         grouped(report.queued),
-        if report.conserved { "yes" } else { "NO" },
+        match report.conserved {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "not known before the end",
+        },
     )
+}
+
+/// A rate as devices have it: `10 Gb/s`.
+fn bits_per_second(rate: u64) -> String {
+    match rate {
+        _ if rate >= 1_000_000_000 => format!("{} Gb/s", rate as f64 / 1e9),
+        _ => format!("{} Mb/s", rate as f64 / 1e6),
+    }
 }
 
 /// Digits in groups of three: `2 500 137`.
@@ -149,7 +189,7 @@ pub(crate) fn grouped(count: u64) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use qfp::report::{LcoreReport, PortReport, StepReport};
+    use qfp::report::{InterfaceReport, LcoreReport, PortReport, StepReport};
 
     use super::*;
 
@@ -169,9 +209,19 @@ pub(crate) mod tests {
             packets,
             cycles_per_packet,
         };
+        let device = DeviceCounters { missed: 7, no_buffer: 8, rx_errors: 9, tx_errors: 6 };
+        let port0 = PortReport {
+            speed: 10_000_000_000,
+            device,
+            xstats: vec![("late".to_owned(), 5)],
+            ..port("port0", 2_500_137, 0)
+        };
+        let counters =
+            InterfaceCounters { in_packets: 3, in_bytes: 180, ..InterfaceCounters::default() };
         RunReport {
             elapsed_s: 2.0,
-            ports: vec![port("port0", 2_500_137, 0), port("port1", 0, 2_500_000)],
+            ports: vec![port0, port("port1", 0, 2_500_000)],
+            interfaces: vec![InterfaceReport { name: "port0.7".into(), counters }],
             drops: vec![("Ipv4NoRoute", 100), ("Ipv4Null0", 0)],
             punts: vec![("Arp", 30)],
             consumed: 7,
@@ -186,7 +236,7 @@ pub(crate) mod tests {
                 busy_percent: 12.25,
             }],
             generation: 3,
-            conserved: true,
+            conserved: Some(true),
             ..RunReport::default()
         }
     }
@@ -205,6 +255,9 @@ pub(crate) mod tests {
             "1.250 Mpps",
             "conserved: yes",
             "port1 (sink)",
+            "up, 10 Gb/s",
+            "device of",
+            "port0.7",
         ] {
             assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
         }
@@ -214,7 +267,7 @@ pub(crate) mod tests {
     #[test]
     fn packets_that_got_lost_are_shown_loudly() {
         let unseen = Unseen { lost: 3, held_back: 0 };
-        let text = render(&RunReport { conserved: false, ..example() }, false, unseen);
+        let text = render(&RunReport { conserved: Some(false), ..example() }, false, unseen);
         assert!(text.contains("conserved: NO"), "{text}");
         assert!(text.ends_with("messages: 3 could not be written, 0 held back\n"), "{text}");
     }

@@ -1,5 +1,6 @@
 //! `--stats-json`: the final report for programs.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -114,8 +115,27 @@ fn to_json(report: &RunReport, unseen: Unseen) -> Value {
                 "tx_dropped": port.tx_dropped,
                 "link": port.link.name(),
                 "link_losses": port.link_losses,
+                "speed": port.speed,
+                "missed": port.device.missed,
+                "no_buffer": port.device.no_buffer,
+                "rx_errors": port.device.rx_errors,
+                "tx_errors": port.device.tx_errors,
+                "xstats": port.xstats.iter().cloned().collect::<BTreeMap<_, _>>(),
             });
             (port.name.clone(), counts)
+        })
+        .collect();
+    let interfaces: Map<String, Value> = report
+        .interfaces
+        .iter()
+        .map(|one| {
+            let counts = json!({
+                "in_packets": one.counters.in_packets,
+                "in_bytes": one.counters.in_bytes,
+                "out_packets": one.counters.out_packets,
+                "out_bytes": one.counters.out_bytes,
+            });
+            (one.name.to_string(), counts)
         })
         .collect();
     let steps: Vec<Value> = report
@@ -133,11 +153,13 @@ fn to_json(report: &RunReport, unseen: Unseen) -> Value {
         "elapsed_s": report.elapsed_s,
         "mpps": report.mpps(),
         "ports": ports,
+        "interfaces": interfaces,
         "drops": counts(&report.drops),
         "punts": counts(&report.punts),
         "lpts": policed(&report.policed),
         "consumed": report.consumed,
         "injected": report.injected,
+        "queued": report.queued,
         "slow_path": counts(&report.slow_path),
         "crypto_engines": counts(&report.crypto_engines),
         "steps": steps,
@@ -219,6 +241,13 @@ mod tests {
         assert_eq!(json["mpps"], 1.25);
         assert_eq!(json["ports"]["port0"]["rx_packets"], 2_500_137);
         assert_eq!(json["ports"]["port1"]["tx_bytes"], 150_000_000);
+        let port0 = &json["ports"]["port0"];
+        assert_eq!((&port0["speed"], &port0["missed"]), (&json!(10_000_000_000_u64), &json!(7)));
+        assert_eq!((&port0["no_buffer"], &port0["rx_errors"]), (&json!(8), &json!(9)));
+        assert_eq!((&port0["tx_errors"], &port0["xstats"]), (&json!(6), &json!({ "late": 5 })));
+        let through = json!({ "in_packets": 3, "in_bytes": 180, "out_packets": 0, "out_bytes": 0 });
+        assert_eq!(json["interfaces"], json!({ "port0.7": through }));
+        assert_eq!(json["queued"], 0);
         assert_eq!(json["drops"], json!({ "Ipv4NoRoute": 100 }));
         assert_eq!(json["punts"], json!({ "Arp": 30 }));
         assert_eq!((&json["consumed"], &json["injected"]), (&json!(7), &json!(2)));

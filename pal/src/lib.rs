@@ -24,7 +24,7 @@
 //! use std::sync::Mutex;
 //! use std::time::Duration;
 //!
-//! const TABLE: TableKind = TableKind::new(0);
+//! const TABLE: TableKind<u32> = TableKind::new(0);
 //!
 //! let region = Region::anonymous(1 << 20, HugePages::Try)?;
 //! let tables = region.map_read_only()?;
@@ -39,7 +39,7 @@
 //!     let mut last = 0;
 //!     while !lcore.stop.is_stopped() {
 //!         reader.quiescent();
-//!         if let Ok(table) = reader.root().view::<u32>(&tables, TABLE) {
+//!         if let Ok(table) = reader.root().view(&tables, TABLE) {
 //!             last = table[0]; // here the vector would be forwarded
 //!         }
 //!         std::thread::yield_now();

@@ -22,7 +22,7 @@
 //! use pal::publication::{Publisher, TableKind};
 //! use pal::region::{HugePages, Region};
 //!
-//! const SQUARES: TableKind = TableKind::new(3);
+//! const SQUARES: TableKind<u32> = TableKind::new(3);
 //!
 //! let region = Region::anonymous(1 << 20, HugePages::Never)?;
 //! let tables = region.map_read_only()?;
@@ -38,7 +38,7 @@
 //! reader.quiescent(); // once per vector
 //! let root = reader.root();
 //! assert_eq!(root.generation(), generation);
-//! assert_eq!(root.view::<u32>(&tables, SQUARES)?, [0, 1, 4, 9]);
+//! assert_eq!(root.view(&tables, SQUARES)?, [0, 1, 4, 9]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![allow(

@@ -11,7 +11,7 @@ use loom::thread;
 use pal::publication::{Generation, Grace, Publisher, Reader, TableKind};
 use pal::region::Block;
 
-const TABLE: TableKind = TableKind::new(0);
+const TABLE: TableKind<u64> = TableKind::new(0);
 
 /// Memory for tables; loom reports any access that races with another.
 struct Memory([UnsafeCell<u64>; 2]);
@@ -49,7 +49,7 @@ fn wait(publisher: &Publisher, grace: Grace) {
 /// One vector: reads the table that the root names.
 fn read_table(reader: &Reader, memory: &Memory) {
     let root = reader.root();
-    let table = root.block::<u64>(TABLE).unwrap();
+    let table = root.block(TABLE).unwrap();
     let index = usize::try_from(table.offset()).unwrap();
     // SAFETY: loom checks that nobody writes the cell meanwhile: that is the point of the test.
     assert_eq!(memory.0[index].with(|cell| unsafe { *cell }), 10 + table.offset());
@@ -160,7 +160,7 @@ fn generations_grow_and_each_root_is_whole_while_blocks_are_reused() {
             let mut last = Generation(0);
             for _ in 0..2 {
                 let root = reader.root();
-                let table = root.block::<u64>(TABLE).unwrap();
+                let table = root.block(TABLE).unwrap();
                 // Every generation is published with its own number as the table.
                 assert_eq!(table.offset(), root.generation().0);
                 assert!(root.generation() >= last);

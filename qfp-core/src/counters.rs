@@ -81,7 +81,9 @@ pub enum LoopEvent {
     WalkPackets,
 }
 
-const LOOP_WORDS: usize = LoopEvent::WalkPackets as usize + 1;
+/// Packets that steps hold: a level, not a sum of events.
+const HELD: usize = LoopEvent::WalkPackets as usize + 1;
+const LOOP_WORDS: usize = HELD + 1;
 
 /// Which word means what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +160,25 @@ pub struct InterfaceCounters {
     pub out_bytes: u64,
 }
 
+impl InterfaceCounters {
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            in_packets: self.in_packets.saturating_sub(earlier.in_packets),
+            in_bytes: self.in_bytes.saturating_sub(earlier.in_bytes),
+            out_packets: self.out_packets.saturating_sub(earlier.out_packets),
+            out_bytes: self.out_bytes.saturating_sub(earlier.out_bytes),
+        }
+    }
+
+    /// Whether nothing has gone through it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.in_packets == 0 && self.out_packets == 0
+    }
+}
+
 /// What one row of the FIA has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounters {
@@ -187,6 +208,15 @@ impl LcoreCounters {
     #[inline]
     pub fn event(&self, event: LoopEvent, n: u64) {
         self.block.add(event as usize, n);
+    }
+
+    /// Says how many packets steps hold now.
+    #[inline]
+    pub fn held(&self, packets: u64) {
+        let before = self.block.get(HELD);
+        if before != packets {
+            self.block.add(HELD, packets.wrapping_sub(before));
+        }
     }
 
     /// Counts a dropped packet.
@@ -308,6 +338,12 @@ impl CounterTotals {
         self.counters.sum(event as usize)
     }
 
+    /// Packets that steps of all lcores hold, each as of its last vector.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.counters.raw(HELD)
+    }
+
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn drops(&self, reason: DropReason) -> u64 {
@@ -389,15 +425,15 @@ impl CounterTotals {
         InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
     }
 
-    /// `rx + injected = tx + drops + punts + consumed + queued`: holds whenever no packet is
+    /// `rx + injected = tx + drops + punts + consumed + held`: holds whenever no packet is
     /// inside a walk (ING-19).
     #[must_use]
-    pub fn conserved(&self, queued: u64) -> bool {
+    pub fn conserved(&self, held: u64) -> bool {
         self.event(LoopEvent::Received) + self.event(LoopEvent::Injected)
             == self.event(LoopEvent::Sent)
                 + self.all_drops()
                 + self.all_punts()
                 + self.event(LoopEvent::Consumed)
-                + queued
+                + held
     }
 }

@@ -189,5 +189,5 @@ fn action(tables: &Tables<'_>, vector: &Vector, slot: usize) -> Option<PbrAction
     if result == NO_MATCH || acl.0 != NO_MATCH && acl.denies() {
         return None;
     }
-    tables.view::<PbrAction>(table_kind::PBR_ACTIONS).get(result as usize).copied()
+    tables.view(table_kind::PBR_ACTIONS).get(result as usize).copied()
 }

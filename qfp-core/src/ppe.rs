@@ -316,7 +316,9 @@ impl Ppe {
     /// once an idle round.
     #[inline]
     pub fn quiescent(&mut self) {
-        match self.fia.held() {
+        let held = self.fia.held();
+        self.counters.held(held.map_or(0, |held| held.packets as u64));
+        match held {
             None => self.reader.quiescent(),
             Some(held) => self.reader.quiescent_since(held.since),
         }

@@ -1,7 +1,50 @@
 //! The tables of a generation, as lcores see them.
 
 use pal::publication::{Generation, Root, Seen, TableKind};
-use pal::region::{Plain, ReadOnly, ReadWrite};
+use pal::region::{Plain, ReadOnly, ReadWrite, ViewError};
+
+/// Why an lcore cannot run with the tables there are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// It is missing, or does not lie in its region.
+    #[error("table {name}: {error}")]
+    View {
+        /// The table.
+        name: &'static str,
+        /// What is wrong.
+        error: ViewError,
+    },
+    /// Whoever wrote it means other rows.
+    #[error("table {name} has rows of {found} bytes, not {wanted}")]
+    RowSize {
+        /// The table.
+        name: &'static str,
+        /// Bytes of a row as they were written.
+        found: u64,
+        /// Bytes of a row as they are read.
+        wanted: usize,
+    },
+    /// It has too few rows.
+    #[error("table {name} has {found} rows, and needs {wanted}")]
+    TooFew {
+        /// The table.
+        name: &'static str,
+        /// Rows there are.
+        found: usize,
+        /// Rows it must have.
+        wanted: usize,
+    },
+}
+
+/// When a table must be there, and how large.
+enum Need {
+    /// From the start on, with so many rows.
+    Rows(usize),
+    /// From the start on, in the region that lcores write.
+    State,
+    /// From the first configuration on. What reads it is closed without it.
+    Maybe,
+}
 
 /// The tables of one generation, for the time of one vector.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +72,7 @@ impl<'a> Tables<'a> {
     /// A table of what lcores write, through atomics; empty when there is none.
     #[inline]
     #[must_use]
-    pub fn state<T: Plain>(&self, kind: TableKind) -> &'a [T] {
+    pub fn state<T: Plain>(&self, kind: TableKind<T>) -> &'a [T] {
         let view = |state: &'a ReadWrite| state.view(self.root.block(kind)?).ok();
         self.state.and_then(view).unwrap_or(&[])
     }
@@ -37,8 +80,45 @@ impl<'a> Tables<'a> {
     /// The table of a kind; empty when the generation has none. A few loads.
     #[inline]
     #[must_use]
-    pub fn view<T: Plain>(&self, kind: TableKind) -> &'a [T] {
+    pub fn view<T: Plain>(&self, kind: TableKind<T>) -> &'a [T] {
         self.root.view(self.region, kind).unwrap_or(&[])
+    }
+
+    /// Whether all tables are there that must be, and have the shape that is read here. Asked once,
+    /// by whoever attaches.
+    ///
+    /// # Errors
+    /// The first table that is missing or has another shape.
+    pub fn check(&self) -> Result<(), TableError> {
+        table_kind::check(self)
+    }
+
+    fn check_one<T: Plain>(
+        &self,
+        kind: TableKind<T>,
+        name: &'static str,
+        need: &Need,
+    ) -> Result<(), TableError> {
+        let Some(found) = self.root.row_size(kind) else {
+            let error = ViewError::NoTable { kind: kind.index() };
+            return match need {
+                Need::Maybe => Ok(()),
+                Need::Rows(_) | Need::State => Err(TableError::View { name, error }),
+            };
+        };
+        if found != size_of::<T>() as u64 {
+            return Err(TableError::RowSize { name, found, wanted: size_of::<T>() });
+        }
+        let rows = match (need, self.state, self.root.block(kind)) {
+            (Need::State, Some(state), Some(block)) => state.view(block),
+            (Need::State, ..) => return Ok(()),
+            _ => self.root.view(self.region, kind),
+        };
+        let found = rows.map_err(|error| TableError::View { name, error })?.len();
+        match *need {
+            Need::Rows(wanted) if found < wanted => Err(TableError::TooFew { name, found, wanted }),
+            _ => Ok(()),
+        }
     }
 
     /// When the generation was taken: what keeps numbers of rows beyond the vector keeps this too
@@ -56,91 +136,155 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Kinds of tables in the root block.
+/// Kinds of tables in the root block, and the rows of each.
 pub mod table_kind {
+    use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+
     use pal::publication::TableKind;
 
-    /// [`Uidb`](crate::uidb::Uidb) rows.
-    pub const UIDB: TableKind = TableKind::new(0);
-    /// [`PortClass`](crate::l2::PortClass) rows, by port.
-    pub const PORT_CLASS: TableKind = TableKind::new(1);
-    /// Outer VLAN tags, 4096 a port.
-    pub const OUTER_TAG: TableKind = TableKind::new(2);
-    /// Inner VLAN tags, 4096 an outer tag.
-    pub const INNER_TAG: TableKind = TableKind::new(3);
-    /// [`Adjacency`](crate::adjacency::Adjacency) rows.
-    pub const ADJACENCY: TableKind = TableKind::new(4);
-    /// [`Group`](crate::adjacency::Group) rows, by leaf.
-    pub const GROUP: TableKind = TableKind::new(5);
-    /// [`Path`](crate::adjacency::Path) rows.
-    pub const PATH: TableKind = TableKind::new(6);
-    /// IPv4, DIR-24-8: a leaf for each /24.
-    pub const FIB4_TBL24: TableKind = TableKind::new(8);
-    /// IPv4, DIR-24-8: blocks of 256 leaves.
-    pub const FIB4_TBL8: TableKind = TableKind::new(9);
-    /// IPv4: how many /24s routes cover, counted once a route, as one 64-bit word.
-    pub const FIB4_COVER: TableKind = TableKind::new(7);
-    /// IPv4, compact: roots.
-    pub const FIB4_ROOT: TableKind = TableKind::new(10);
-    /// IPv4, compact: lines.
-    pub const FIB4_LINES: TableKind = TableKind::new(11);
-    /// IPv6: roots.
-    pub const FIB6_ROOT: TableKind = TableKind::new(12);
-    /// IPv6: lines.
-    pub const FIB6_LINES: TableKind = TableKind::new(13);
-    /// IPv6: spans below a /48.
-    pub const FIB6_DEEP: TableKind = TableKind::new(14);
-    /// [`Vrf`](crate::fib::Vrf) rows, by table number.
-    pub const VRF: TableKind = TableKind::new(15);
-    /// IPv4 of all VRFs, compact: roots.
-    pub const FIB4_VRF_ROOTS: TableKind = TableKind::new(16);
-    /// IPv4 of all VRFs, compact: lines.
-    pub const FIB4_VRF_LINES: TableKind = TableKind::new(17);
-    /// IPv6 of all VRFs: roots.
-    pub const FIB6_VRF_ROOTS: TableKind = TableKind::new(18);
-    /// IPv6 of all VRFs: lines.
-    pub const FIB6_VRF_LINES: TableKind = TableKind::new(19);
-    /// IPv6 of all VRFs: spans below a /48.
-    pub const FIB6_VRF_DEEP: TableKind = TableKind::new(20);
-    /// [`Line`](crate::acl::Line)s of classification images.
-    pub const ACL_LINES: TableKind = TableKind::new(21);
-    /// The line that each classification object begins at.
-    pub const ACL_OBJECTS: TableKind = TableKind::new(22);
-    /// [`Bindings`](crate::acl::Bindings), by uIDB number.
-    pub const ACL_BINDINGS: TableKind = TableKind::new(23);
-    /// [`PbrAction`](crate::pbr::PbrAction) rows.
-    pub const PBR_ACTIONS: TableKind = TableKind::new(24);
-    /// [`ClassRow`](crate::qos::ClassRow)s.
-    pub const QOS_CLASSES: TableKind = TableKind::new(25);
-    /// One [`QosSettings`](crate::qos::QosSettings).
-    pub const QOS_SETTINGS: TableKind = TableKind::new(26);
-    /// Which sources may be the router's own, as bits ([`own_addresses`](crate::l3::own_addresses)).
-    pub const OWN_FILTER: TableKind = TableKind::new(56);
-    /// [`OwnAddress`](crate::l3::OwnAddress) rows, in order.
-    pub const OWN_ADDRESSES: TableKind = TableKind::new(57);
-    /// [`PolicerConfig`](crate::qos::police::PolicerConfig) rows.
-    pub const POLICER_CONFIGS: TableKind = TableKind::new(27);
-    /// Which configuration each policer has.
-    pub const POLICER_CONFIG_OF: TableKind = TableKind::new(28);
-    /// [`PolicerState`](crate::qos::police::PolicerState) rows, in the region that lcores write.
-    pub const POLICER_STATES: TableKind = TableKind::new(29);
-    /// [`Tunnel`](crate::ipsec::Tunnel) rows, by uIDB number.
-    pub const ESP_TUNNELS: TableKind = TableKind::new(30);
-    /// [`OutboundSa`](crate::ipsec::OutboundSa) rows.
-    pub const ESP_OUTBOUND: TableKind = TableKind::new(31);
-    /// [`InboundSa`](crate::ipsec::InboundSa) rows.
-    pub const ESP_INBOUND: TableKind = TableKind::new(32);
-    /// [`SpiBucket`](crate::ipsec::SpiBucket)s.
-    pub const ESP_SPIS: TableKind = TableKind::new(33);
-    /// [`SaKey`](crate::crypto::SaKey) rows.
-    pub const ESP_KEYS: TableKind = TableKind::new(34);
-    /// [`SaState`](crate::ipsec::SaState) rows, in the region that lcores write.
-    pub const ESP_STATES: TableKind = TableKind::new(35);
-    /// Words of replay windows, in the region that lcores write.
-    pub const ESP_REPLAY: TableKind = TableKind::new(36);
-    /// [`TunnelState`](crate::ipsec::TunnelState) rows by uIDB number, in the region that lcores
-    /// write.
-    pub const ESP_TUNNEL_STATES: TableKind = TableKind::new(37);
-    /// [`SpdEntry`](crate::ipsec::SpdEntry) rows.
-    pub const ESP_POLICIES: TableKind = TableKind::new(38);
+    use super::{Need, TableError, Tables};
+
+    /// Numbers the kinds in their order.
+    macro_rules! kinds {
+        ($($(#[$doc:meta])* $name:ident: $row:ty, $need:expr;)+) => {
+            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "as the constants")]
+            enum Number { $($name),+ }
+
+            $($(#[$doc])* pub const $name: TableKind<$row> = TableKind::new(Number::$name as u8);)+
+
+            pub(super) fn check(tables: &Tables<'_>) -> Result<(), TableError> {
+                $(tables.check_one($name, stringify!($name), &$need)?;)+
+                Ok(())
+            }
+        };
+    }
+
+    kinds! {
+        /// [`Uidb`](crate::uidb::Uidb) rows.
+        UIDB: crate::uidb::Uidb, Need::Maybe;
+        /// [`PortClass`](crate::l2::PortClass) rows, by port.
+        PORT_CLASS: crate::l2::PortClass, Need::Maybe;
+        /// Outer VLAN tags, 4096 a port.
+        OUTER_TAG: crate::l2::TagEntry, Need::Maybe;
+        /// Inner VLAN tags, 4096 an outer tag.
+        INNER_TAG: u16, Need::Maybe;
+        /// Which sources may be the router's own, as bits ([`own_addresses`](crate::l3::own_addresses)).
+        OWN_FILTER: u32, Need::Maybe;
+        /// [`OwnAddress`](crate::l3::OwnAddress) rows, in order.
+        OWN_ADDRESSES: crate::l3::OwnAddress, Need::Maybe;
+        /// [`Adjacency`](crate::adjacency::Adjacency) rows.
+        ADJACENCY: crate::adjacency::Adjacency, Need::Rows(1);
+        /// [`Group`](crate::adjacency::Group) rows, by leaf.
+        GROUP: crate::adjacency::Group, Need::Rows(1);
+        /// [`Path`](crate::adjacency::Path) rows.
+        PATH: crate::adjacency::Path, Need::Rows(0);
+        /// IPv4, DIR-24-8: a leaf for each /24.
+        FIB4_TBL24: AtomicU16, Need::Rows(1 << 24);
+        /// IPv4, DIR-24-8: blocks of 256 leaves.
+        FIB4_TBL8: AtomicU16, Need::Rows(0);
+        /// IPv4: how many /24s routes cover, counted once a route, as one 64-bit word.
+        FIB4_COVER: AtomicU64, Need::Rows(1);
+        /// IPv4, compact: roots.
+        FIB4_ROOT: AtomicU32, Need::Maybe;
+        /// IPv4, compact: lines.
+        FIB4_LINES: crate::fib::Line, Need::Maybe;
+        /// IPv6: roots.
+        FIB6_ROOT: AtomicU32, Need::Rows(1 << 16);
+        /// IPv6: lines.
+        FIB6_LINES: crate::fib::Line, Need::Rows(0);
+        /// IPv6: spans below a /48.
+        FIB6_DEEP: AtomicU32, Need::Rows(0);
+        /// [`Vrf`](crate::fib::Vrf) rows, by table number.
+        VRF: crate::fib::Vrf, Need::Rows(1);
+        /// IPv4 of all VRFs, compact: roots.
+        FIB4_VRF_ROOTS: AtomicU32, Need::Rows(0);
+        /// IPv4 of all VRFs, compact: lines.
+        FIB4_VRF_LINES: crate::fib::Line, Need::Rows(0);
+        /// IPv6 of all VRFs: roots.
+        FIB6_VRF_ROOTS: AtomicU32, Need::Rows(0);
+        /// IPv6 of all VRFs: lines.
+        FIB6_VRF_LINES: crate::fib::Line, Need::Rows(0);
+        /// IPv6 of all VRFs: spans below a /48.
+        FIB6_VRF_DEEP: AtomicU32, Need::Rows(0);
+        /// [`Line`](crate::acl::Line)s of classification images.
+        ACL_LINES: crate::acl::Line, Need::Rows(0);
+        /// The line that each classification object begins at.
+        ACL_OBJECTS: AtomicU32, Need::Rows(1);
+        /// [`Bindings`](crate::acl::Bindings), by uIDB number.
+        ACL_BINDINGS: crate::acl::Bindings, Need::Maybe;
+        /// [`PbrAction`](crate::pbr::PbrAction) rows.
+        PBR_ACTIONS: crate::pbr::PbrAction, Need::Maybe;
+        /// [`ClassRow`](crate::qos::ClassRow)s.
+        QOS_CLASSES: crate::qos::ClassRow, Need::Maybe;
+        /// One [`QosSettings`](crate::qos::QosSettings).
+        QOS_SETTINGS: crate::qos::QosSettings, Need::Maybe;
+        /// [`PolicerConfig`](crate::qos::police::PolicerConfig) rows.
+        POLICER_CONFIGS: crate::qos::police::PolicerConfig, Need::Maybe;
+        /// Which configuration each policer has.
+        POLICER_CONFIG_OF: u32, Need::Maybe;
+        /// [`PolicerState`](crate::qos::police::PolicerState) rows, in the region that lcores write.
+        POLICER_STATES: crate::qos::police::PolicerState, Need::State;
+        /// [`Tunnel`](crate::ipsec::Tunnel) rows, by uIDB number.
+        ESP_TUNNELS: crate::ipsec::Tunnel, Need::Rows(0);
+        /// [`OutboundSa`](crate::ipsec::OutboundSa) rows.
+        ESP_OUTBOUND: crate::ipsec::OutboundSa, Need::Rows(0);
+        /// [`InboundSa`](crate::ipsec::InboundSa) rows.
+        ESP_INBOUND: crate::ipsec::InboundSa, Need::Rows(0);
+        /// [`SpiBucket`](crate::ipsec::SpiBucket)s.
+        ESP_SPIS: crate::ipsec::SpiBucket, Need::Rows(0);
+        /// [`SaKey`](crate::crypto::SaKey) rows.
+        ESP_KEYS: crate::crypto::SaKey, Need::Rows(0);
+        /// [`SaState`](crate::ipsec::SaState) rows, in the region that lcores write.
+        ESP_STATES: crate::ipsec::SaState, Need::State;
+        /// Words of replay windows, in the region that lcores write.
+        ESP_REPLAY: AtomicU64, Need::State;
+        /// [`TunnelState`](crate::ipsec::TunnelState) rows by uIDB number, in the region that lcores
+        /// write.
+        ESP_TUNNEL_STATES: crate::ipsec::TunnelState, Need::State;
+        /// [`SpdEntry`](crate::ipsec::SpdEntry) rows.
+        ESP_POLICIES: crate::ipsec::SpdEntry, Need::Maybe;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pal::publication::{Publisher, RootDraft};
+    use pal::region::{HugePages, Region};
+
+    use super::*;
+    use crate::fia::tests::bench::{Plan, Router};
+
+    /// What stands against a root, beyond the tables of a plan, that names what `change` names.
+    fn refused(change: impl FnOnce(&Region, &mut RootDraft)) -> TableError {
+        let mut router = Router::new(&Plan::with_ports(1));
+        let region = router.region().clone();
+        router.publish_with(&Plan::with_ports(1), |root| change(&region, root));
+        let (reader, tables) = router.attach();
+        Tables::new(reader.root(), &tables).check().unwrap_err()
+    }
+
+    #[test]
+    fn a_root_without_tables_is_refused_by_the_name_of_the_first() {
+        let region = Region::anonymous(1 << 20, HugePages::Never).unwrap();
+        let mut publisher = Publisher::new();
+        let reader = publisher.register_reader("test").unwrap();
+        let tables = region.map_read_only().unwrap();
+        let error = Tables::new(reader.root(), &tables).check().unwrap_err();
+        assert!(error.to_string().starts_with("table ADJACENCY: "), "{error}");
+    }
+
+    #[test]
+    fn rows_of_another_size_and_too_few_of_them_are_refused() {
+        let (name, kind) = ("FIB4_TBL24", table_kind::FIB4_TBL24);
+        // As a client of another build would name it.
+        let other = TableKind::<u64>::new(kind.index().try_into().unwrap());
+        let error = refused(|region, root| {
+            root.set(other, region.alloc(1 << 10).unwrap().publish());
+        });
+        assert_eq!(error, TableError::RowSize { name, found: 8, wanted: 2 });
+        let error = refused(|region, root| {
+            root.set(kind, region.alloc(1 << 10).unwrap().publish());
+        });
+        assert_eq!(error, TableError::TooFew { name, found: 1 << 10, wanted: 1 << 24 });
+    }
 }

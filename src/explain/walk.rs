@@ -169,7 +169,7 @@ impl RxQueue for OneFrame {
 
 /// A transmit queue that goes nowhere.
 fn sink() -> Option<Box<dyn hal::TxQueue>> {
-    let config = PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1 };
+    let config = PortConfig::default();
     SinkPort::new().start(&config).ok()?.tx.pop()
 }
 

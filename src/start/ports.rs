@@ -89,7 +89,9 @@ pub(super) fn port_config(
     let own = own_mac(config, n, info.mac);
     let rx_queues = lcores.clamp(1, info.max_rx_queues.max(1));
     let mac = configured.or(info.mac.is_none().then_some(own));
-    (PortConfig { mac, mtu: config.ports[n].mtu, rx_queues, tx_queues: lcores }, own)
+    let tx_queues = lcores.clamp(1, info.max_tx_queues.max(1));
+    let (mtu, promiscuous) = (config.ports[n].mtu, config.ports[n].promiscuous);
+    (PortConfig { mac, mtu, rx_queues, tx_queues, promiscuous }, own)
 }
 
 /// The MAC address of port number `n`, whose device has `device`.

@@ -94,6 +94,17 @@ fn tags_of_the_input_are_taken_off_and_those_of_the_output_put_on() {
     wanted.sort_unstable();
     assert_eq!(sent, wanted);
     assert_eq!(run.report.drops, []);
+    let interfaces = &run.report.interfaces;
+    let packets = |name: &str| {
+        let one = interfaces.iter().find(|one| &*one.name == name).unwrap();
+        (one.counters.in_packets, one.counters.out_packets)
+    };
+    assert_eq!(["a", "a.100", "a.200.7"].map(packets), [(12, 0), (12, 0), (8, 0)]);
+    assert_eq!(["b", "b.30", "b.40.50", "b.60.70"].map(packets), [(0, 8); 4]);
+    let (into, out) = interfaces.iter().fold((0, 0), |(into, out), one| {
+        (into + one.counters.in_bytes, out + one.counters.out_bytes)
+    });
+    assert_eq!((into, out), (run.report.ports[0].rx_bytes, run.report.ports[1].tx_bytes));
 }
 
 #[test]

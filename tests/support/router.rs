@@ -81,6 +81,6 @@ pub(crate) fn route_with(
     let forwarder = Forwarder::new(config).buffers(1024);
     let running = change(forwarder).start().unwrap();
     let (report, traces) = running.join_traced().unwrap();
-    assert!(report.conserved, "{report:?}");
+    assert_eq!(report.conserved, Some(true), "{report:?}");
     Run { sent: (0..ports).map(|port| capture::read(&output(port))).collect(), report, traces }
 }

@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 use dpdk_sys as sys;
 
 use super::error_text;
-use crate::port::{Link, LinkState};
+use crate::port::{DeviceCounters, Link, LinkState};
 
 /// Names of the Ethernet devices that DPDK has found.
 #[must_use]
@@ -118,6 +118,22 @@ pub(super) fn link(id: u16) -> Link {
     let known = up && mbps != sys::QFP_LINK_SPEED_UNKNOWN;
     let state = if up { LinkState::Up } else { LinkState::Down };
     Link { state, bits_per_second: if known { u64::from(mbps) * 1_000_000 } else { 0 } }
+}
+
+/// What the device counts itself; zeros if it does not say.
+pub(super) fn counters(id: u16) -> DeviceCounters {
+    // SAFETY: zero is a valid value of every field.
+    let mut stats: sys::rte_eth_stats = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure outlives the call, which fills it in.
+    if unsafe { sys::rte_eth_stats_get(id, &raw mut stats) } < 0 {
+        return DeviceCounters::default();
+    }
+    DeviceCounters {
+        missed: stats.imissed,
+        no_buffer: stats.rx_nombuf,
+        rx_errors: stats.ierrors,
+        tx_errors: stats.oerrors,
+    }
 }
 
 /// The driver's own counters, by name.

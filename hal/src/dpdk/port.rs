@@ -9,7 +9,8 @@ use super::pool::MbufPool;
 use super::queue::{DpdkRxQueue, DpdkTxQueue, InUse};
 use super::{device, error_text};
 use crate::port::{
-    Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+    DeviceCounters, Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue,
+    TxQueue,
 };
 
 /// Drivers that copy frames with this CPU.
@@ -83,6 +84,7 @@ impl DpdkPort {
             mac: device::mac(id),
             numa_node: device::numa_node(id),
             max_rx_queues: device.max_rx_queues,
+            max_tx_queues: device.max_tx_queues,
             virtual_time: false,
             total_packets: None,
             filters_mac: FILTERING_DRIVERS.contains(&driver.as_str())
@@ -102,30 +104,28 @@ impl DpdkPort {
         &self.driver
     }
 
-    /// Largest number of transmit queues.
-    #[must_use]
-    pub fn max_tx_queues(&self) -> u16 {
-        self.device.max_tx_queues
-    }
-
     /// Offloads the device has.
     #[must_use]
     pub fn offloads(&self) -> Offloads {
         Offloads { rx: self.device.rx_offload_capa, tx: self.device.tx_offload_capa }
     }
 
-    /// Switches reception of frames for other MAC addresses; off unless this is called.
-    pub fn set_promiscuous(&mut self, on: bool) -> Result<(), PortError> {
+    /// Receives frames for other MAC addresses, too.
+    fn set_promiscuous(&mut self) -> Result<(), PortError> {
         // SAFETY: takes a port number only.
-        let result = unsafe {
-            match on {
-                true => sys::rte_eth_promiscuous_enable(self.id),
-                false => sys::rte_eth_promiscuous_disable(self.id),
-            }
-        };
-        self.check("promiscuous mode", result)?;
-        self.info.filters_mac = !on && FILTERING_DRIVERS.contains(&self.driver.as_str());
+        self.check("promiscuous mode", unsafe { sys::rte_eth_promiscuous_enable(self.id) })?;
+        self.info.filters_mac = false;
         Ok(())
+    }
+
+    /// Receives frames for all groups: neighbour discovery and routing protocols use many.
+    fn set_all_multicast(&self) -> Result<(), PortError> {
+        // SAFETY: takes a port number only.
+        match unsafe { sys::rte_eth_allmulticast_enable(self.id) } {
+            // Most virtual devices filter nothing and have no such mode.
+            unsupported if unsupported == -libc::ENOTSUP && !self.info.filters_mac => Ok(()),
+            result => self.check("reception of all groups", result),
+        }
     }
 
     /// Turns the negative results of DPDK into errors.
@@ -206,7 +206,7 @@ impl DpdkPort {
         // SAFETY: the address outlives the call, which copies it.
         let result = unsafe { sys::rte_eth_dev_default_mac_addr_set(self.id, &raw mut address) };
         if result == -libc::ENOTSUP {
-            let promiscuous = self.set_promiscuous(true);
+            let promiscuous = self.set_promiscuous();
             if self.info.filters_mac {
                 promiscuous?;
             }
@@ -239,16 +239,7 @@ impl Port for DpdkPort {
         if !matches!(self.state, State::Open) {
             return Err(refuse(&self.name, "start", "it was started before".to_owned()));
         }
-        let available = self.device.max_rx_queues;
-        if config.rx_queues > available {
-            let (port, wanted) = (self.name.clone(), config.rx_queues);
-            return Err(PortError::TooManyQueues { port, wanted, available });
-        }
-        if config.tx_queues > self.device.max_tx_queues {
-            let (wanted, available) = (config.tx_queues, self.device.max_tx_queues);
-            let reason = format!("{wanted} wanted, the device has {available}");
-            return Err(refuse(&self.name, "transmit queues", reason));
-        }
+        self.info.admits(config)?;
         let pool = MbufPool::current()
             .ok_or_else(|| refuse(&self.name, "start", "there is no buffer pool".to_owned()))?;
         let needed = usize::from(config.mtu) + FRAME_OVERHEAD;
@@ -262,6 +253,10 @@ impl Port for DpdkPort {
         if let Some(bytes) = config.mac {
             self.set_mac(bytes)?;
         }
+        if config.promiscuous {
+            self.set_promiscuous()?;
+        }
+        self.set_all_multicast()?;
         // SAFETY: takes a port number only.
         self.check("start", unsafe { sys::rte_eth_dev_start(self.id) })?;
         let in_use = Arc::new(InUse);
@@ -284,6 +279,10 @@ impl Port for DpdkPort {
             true => Link { state: LinkState::Gone, bits_per_second: 0 },
             false => device::link(self.id),
         }
+    }
+
+    fn counters(&self) -> DeviceCounters {
+        device::counters(self.id)
     }
 
     fn xstats(&self) -> Vec<(String, u64)> {

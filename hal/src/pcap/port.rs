@@ -61,6 +61,7 @@ impl PcapPort {
             mac: None,
             numa_node: 0,
             max_rx_queues: if spec.rx.is_some() { 1 } else { u16::MAX },
+            max_tx_queues: u16::MAX,
             virtual_time: spec.rx.is_some() && !spec.looped,
             total_packets,
             filters_mac: false,
@@ -110,12 +111,8 @@ impl Port for PcapPort {
     }
 
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
-        let (wanted, available) = (config.rx_queues, self.info.max_rx_queues);
-        if wanted > available {
-            let port = self.info.spec.clone();
-            return Err(PortError::TooManyQueues { port, wanted, available });
-        }
-        Ok(Queues { rx: self.rx_queues(wanted)?, tx: self.tx_queues(config.tx_queues)? })
+        self.info.admits(config)?;
+        Ok(Queues { rx: self.rx_queues(config.rx_queues)?, tx: self.tx_queues(config.tx_queues)? })
     }
 
     fn xstats(&self) -> Vec<(String, u64)> {

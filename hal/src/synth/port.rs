@@ -40,6 +40,7 @@ impl SynthPort {
             mac: Some(OWN_MAC),
             numa_node: 0,
             max_rx_queues: u16::try_from(spec.flows.min(QUEUES)).unwrap_or(1),
+            max_tx_queues: u16::MAX,
             virtual_time: false,
             total_packets: spec.count,
             filters_mac: false,
@@ -81,16 +82,12 @@ impl Port for SynthPort {
     }
 
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
-        let (wanted, available) = (config.rx_queues, self.info.max_rx_queues);
-        if wanted > available {
-            let port = self.info.spec.clone();
-            return Err(PortError::TooManyQueues { port, wanted, available });
-        }
+        self.info.admits(config)?;
         let tx;
         (self.discarded, tx) = discard_queues(config.tx_queues);
         let dmac = self.spec.dmac.or(config.mac).unwrap_or(OWN_MAC);
         let templates = Arc::new(Templates::new(&self.spec, &self.prefixes, dmac)?);
-        let queues = u32::from(wanted);
+        let queues = u32::from(config.rx_queues);
         let queue = |queue| {
             let share = |count: u64| {
                 count / u64::from(queues) + u64::from(u64::from(queue) < count % u64::from(queues))

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, c_short, c_ulong, ifreq};
 
-use super::TapSpec;
-use crate::port::{LinkState, PortError};
+use super::{TapSpec, statistics};
+use crate::port::{DeviceCounters, LinkState, PortError};
 
 const TUN: &str = "/dev/net/tun";
 
@@ -20,6 +20,7 @@ const TUN: &str = "/dev/net/tun";
 pub(super) struct Device {
     tun: File,
     control: OwnedFd,
+    statistics: File,
     name: String,
     /// Reading or writing has said that the kernel's end has been deleted.
     gone: AtomicBool,
@@ -63,7 +64,10 @@ impl Device {
         }
         // SAFETY: the descriptor was made just now and belongs to nobody else.
         let control = unsafe { OwnedFd::from_raw_fd(control) };
-        let device = Self { tun, control, name: spec.name.clone(), gone: AtomicBool::new(false) };
+        let statistics = File::open(statistics::FILE)
+            .map_err(|source| PortError::Io { path: statistics::FILE.to_owned(), source })?;
+        let (name, gone) = (spec.name.clone(), AtomicBool::new(false));
+        let device = Self { tun, control, statistics, name, gone };
         let fd = device.tun.as_raw_fd();
 
         let mut request = device.request();
@@ -123,6 +127,11 @@ impl Device {
         }
     }
 
+    /// What the kernel has counted since it made the device. One thread at a time may ask.
+    pub(super) fn counters(&self) -> DeviceCounters {
+        statistics::read(&self.statistics, &self.name).unwrap_or_default()
+    }
+
     /// Makes a device like the one that is gone, and lets the descriptors of that one lead to it:
     /// whoever polls them goes on.
     pub(super) fn reopen(&self, spec: &TapSpec, mtu: u16) -> Result<(), PortError> {
@@ -132,6 +141,7 @@ impl Device {
         for (from, to) in [
             (fresh.control.as_raw_fd(), self.control.as_raw_fd()),
             (fresh.tun.as_raw_fd(), self.tun.as_raw_fd()),
+            (fresh.statistics.as_raw_fd(), self.statistics.as_raw_fd()),
         ] {
             // SAFETY: takes two descriptors that stay open over the call; the file that the second
             // one led to is closed when the last call that uses it has returned.

@@ -73,7 +73,7 @@ fn frames_cross_a_tap_in_both_directions() {
             Err(error) => return eprintln!("skipped: {error}"),
         };
         assert_eq!(port.link().state, LinkState::Down);
-        let config = PortConfig { mac: None, mtu: 1400, rx_queues: 1, tx_queues: 1 };
+        let config = PortConfig { mtu: 1400, ..PortConfig::default() };
         let mut queues = port.start(&config).unwrap();
         assert_eq!(port.link().state, LinkState::Up);
         let read = |what| std::fs::read_to_string(format!("/proc/thread-self/net/{what}")).unwrap();
@@ -135,6 +135,37 @@ fn frames_cross_a_tap_in_both_directions() {
         drop((queues, port, cache, burst));
         assert!(!read("dev").contains("cable0"), "the device goes with its port");
         pool.check_complete().unwrap();
+    });
+}
+
+#[test]
+fn frames_that_the_queue_had_no_room_for_are_counted() {
+    in_own_namespace(|| {
+        let spec = Spec::parse("tap:full0").unwrap();
+        let mut port = match spec.open() {
+            Ok(port) => port,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let mut queues = port.start(&PortConfig::default()).unwrap();
+        let socket = packet_socket("full0");
+        let before = port.counters();
+        let written = 4_000;
+        for _ in 0..written {
+            let bytes = frame(7, 60);
+            // SAFETY: the buffer is as long as the call is told.
+            unsafe { libc::write(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+        }
+        let pool = Pool::Native(NativePool::new(128, 2048));
+        let (mut cache, mut burst) = (pool.cache(0), Burst::new(Origin::Native));
+        let mut received = 0;
+        while queues.rx[0].rx_burst(&mut burst, &mut cache) > 0 {
+            let own = |slot: &usize| burst.frame(*slot)[12..14] == EXPERIMENT;
+            received += (0..burst.count()).filter(own).count() as u64;
+            cache.free(&mut burst, PacketMask::FULL);
+            burst.clear();
+        }
+        let missed = port.counters().since(before).missed;
+        assert!(missed > 0 && received + missed >= written, "{received} + {missed}");
     });
 }
 

@@ -5,13 +5,15 @@ use crate::region::{Block, Plain, ReadOnly, ViewError};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Which table of a root block: a plain index below [`MAX_TABLES`].
+/// Which table of a root block, and the type of its rows: a plain index below [`MAX_TABLES`].
 ///
 /// Those who own the tables give the numbers a meaning; this crate knows none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableKind(u8);
+pub struct TableKind<T> {
+    index: u8,
+    row: PhantomData<fn() -> T>,
+}
 
-impl TableKind {
+impl<T: Plain> TableKind<T> {
     /// Kind number `index`. Meant for constants, where a number too large does not compile.
     ///
     /// # Panics
@@ -19,13 +21,28 @@ impl TableKind {
     #[must_use]
     pub const fn new(index: u8) -> Self {
         assert!((index as usize) < MAX_TABLES, "root blocks have 64 tables");
-        Self(index)
+        Self { index, row: PhantomData }
     }
 
     /// Its number.
     #[must_use]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
+    }
+}
+
+// Written out because a derive would ask the same of `T`.
+impl<T> Clone for TableKind<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for TableKind<T> {}
+
+impl<T> fmt::Debug for TableKind<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableKind({})", self.index)
     }
 }
 
@@ -49,6 +66,8 @@ pub(super) struct RootBlock {
     generation: AtomicU64,
     /// Offset and length of each table.
     tables: [[AtomicU64; 2]; MAX_TABLES],
+    /// Bytes of a row of each table, for those who check them.
+    row_sizes: [AtomicU64; MAX_TABLES],
 }
 
 impl RootBlock {
@@ -56,6 +75,7 @@ impl RootBlock {
         Self {
             generation: AtomicU64::new(0),
             tables: std::array::from_fn(|_| [AtomicU64::new(NONE), AtomicU64::new(0)]),
+            row_sizes: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -66,14 +86,16 @@ impl RootBlock {
     /// Relaxed is enough: the publisher's Release store of `current` follows.
     pub(super) fn fill(&self, generation: Generation, draft: &RootDraft) {
         self.generation.store(generation.0, Ordering::Relaxed);
-        for (table, &(offset, len)) in self.tables.iter().zip(&draft.tables) {
-            table[0].store(offset, Ordering::Relaxed);
-            table[1].store(len, Ordering::Relaxed);
+        let rows = self.tables.iter().zip(&self.row_sizes);
+        for ((table, row_size), named) in rows.zip(&draft.tables) {
+            table[0].store(named.offset, Ordering::Relaxed);
+            table[1].store(named.len, Ordering::Relaxed);
+            row_size.store(named.row_size, Ordering::Relaxed);
         }
     }
 
-    fn table(&self, kind: TableKind) -> Option<(u64, u64)> {
-        let table = self.tables.get(kind.index())?;
+    fn table(&self, index: usize) -> Option<(u64, u64)> {
+        let table = self.tables.get(index)?;
         let offset = table[0].load(Ordering::Relaxed);
         (offset != NONE).then(|| (offset, table[1].load(Ordering::Relaxed)))
     }
@@ -82,25 +104,38 @@ impl RootBlock {
 /// The next root in the making.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootDraft {
-    tables: [(u64, u64); MAX_TABLES],
+    tables: [Named; MAX_TABLES],
+}
+
+/// A table that a draft names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    offset: u64,
+    len: u64,
+    row_size: u64,
+}
+
+impl Named {
+    const NOTHING: Self = Self { offset: NONE, len: 0, row_size: 0 };
 }
 
 impl RootDraft {
     /// A root that names no table.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { tables: [(NONE, 0); MAX_TABLES] }
+        Self { tables: [Named::NOTHING; MAX_TABLES] }
     }
 
     /// Names the table of a kind.
-    pub fn set<T: Plain>(&mut self, kind: TableKind, block: Block<T>) -> &mut Self {
-        self.tables[kind.index()] = (block.offset(), block.len());
+    pub fn set<T: Plain>(&mut self, kind: TableKind<T>, block: Block<T>) -> &mut Self {
+        let row_size = size_of::<T>() as u64;
+        self.tables[kind.index()] = Named { offset: block.offset(), len: block.len(), row_size };
         self
     }
 
     /// Names no table of a kind any more.
-    pub const fn clear(&mut self, kind: TableKind) -> &mut Self {
-        self.tables[kind.index()] = (NONE, 0);
+    pub const fn clear<T: Plain>(&mut self, kind: TableKind<T>) -> &mut Self {
+        self.tables[kind.index()] = Named::NOTHING;
         self
     }
 }
@@ -140,12 +175,10 @@ impl<'a> Root<'a> {
     }
 
     /// Where the table of a kind lies, if there is one. Two loads.
-    ///
-    /// `T` must be the type it was published with.
     #[inline]
     #[must_use]
-    pub fn block<T: Plain>(&self, kind: TableKind) -> Option<Block<T>> {
-        let (offset, len) = self.block.table(kind)?;
+    pub fn block<T: Plain>(&self, kind: TableKind<T>) -> Option<Block<T>> {
+        let (offset, len) = self.block.table(kind.index())?;
         // SAFETY: the publisher took both from a block of this kind's type, and does not free it
         // before this reader has passed a quiescent state, which the borrow rules out.
         Some(unsafe { Block::from_raw_parts(offset, len) })
@@ -159,8 +192,17 @@ impl<'a> Root<'a> {
     pub fn view<T: Plain>(
         &self,
         region: &'a ReadOnly,
-        kind: TableKind,
+        kind: TableKind<T>,
     ) -> Result<&'a [T], ViewError> {
-        region.view(self.block(kind).ok_or(ViewError::NoTable { kind: kind.0 })?)
+        region.view(self.block(kind).ok_or(ViewError::NoTable { kind: kind.index() })?)
+    }
+
+    /// Bytes of a row of a kind's table as its publisher knows them; none when there is no table.
+    ///
+    /// Another binary may have published it, so whoever attaches compares once.
+    #[must_use]
+    pub fn row_size<T: Plain>(&self, kind: TableKind<T>) -> Option<u64> {
+        self.block.table(kind.index())?;
+        Some(self.block.row_sizes.get(kind.index())?.load(Ordering::Relaxed))
     }
 }

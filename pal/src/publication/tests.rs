@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-const TABLE: TableKind = TableKind::new(7);
-const OTHER: TableKind = TableKind::new(31);
+const TABLE: TableKind<u64> = TableKind::new(7);
+const OTHER: TableKind<u64> = TableKind::new(31);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn region() -> Region {
@@ -29,7 +29,7 @@ fn a_root_carries_over_what_a_commit_does_not_change() {
     let mut publisher = Publisher::new();
     let reader = publisher.register_reader("r").unwrap();
     assert_eq!(reader.generation(), Generation(0));
-    assert_eq!(reader.root().block::<u64>(TABLE), None);
+    assert_eq!(reader.root().block(TABLE), None);
     let mut root = publisher.draft();
     root.set(TABLE, block(0, 0)).set(OTHER, block(128, 3));
     publisher.publish(&root).unwrap();
@@ -37,7 +37,7 @@ fn a_root_carries_over_what_a_commit_does_not_change() {
     root.clear(TABLE);
     assert_eq!(reader.root().block(TABLE), Some(block(0, 0)));
     assert_eq!(publisher.publish(&root), Ok(Generation(2)));
-    assert_eq!(reader.root().block::<u64>(TABLE), None);
+    assert_eq!(reader.root().block(TABLE), None);
     assert_eq!(reader.root().block(OTHER), Some(block(128, 3)));
 }
 
@@ -144,7 +144,7 @@ fn no_reader_ever_sees_memory_that_is_reused() {
             for vector in 0_u32.. {
                 reader.quiescent();
                 let root = reader.root();
-                if let Some(table) = root.block::<u64>(TABLE) {
+                if let Some(table) = root.block(TABLE) {
                     let index = usize::try_from(table.offset()).unwrap();
                     // SAFETY: not reused before this reader is quiescent; that is the test.
                     let value = unsafe { *memory.0[index].get() };
@@ -205,7 +205,7 @@ fn tables_in_a_region_are_swapped_whole_under_running_readers() {
                 reader.quiescent();
                 let root = reader.root();
                 for kind in [TABLE, OTHER] {
-                    match root.view::<u64>(&tables, kind) {
+                    match root.view(&tables, kind) {
                         Ok(table) => assert!(table.iter().all(|&n| n == root.generation().0)),
                         Err(error) => assert_eq!(root.generation(), Generation(0), "{error}"),
                     }
@@ -259,8 +259,8 @@ fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
         let written = ReadWrite::from_fd(&state.as_fd().try_clone_to_owned().unwrap()).unwrap();
         // SAFETY: fresh from `register_remote`; the predecessor has ended.
         let reader = unsafe { Reader::attach(&seen, &written, site) }.unwrap();
-        assert_eq!(reader.root().view::<u64>(&seen, TABLE), Ok(&[42][..]));
-        let missing = reader.root().view::<u64>(&seen, OTHER);
+        assert_eq!(reader.root().view(&seen, TABLE), Ok(&[42][..]));
+        let missing = reader.root().view(&seen, OTHER);
         assert_eq!(missing, Err(ViewError::NoTable { kind: 31 }));
         let grace = publisher.grace_period();
         std::mem::forget(reader);

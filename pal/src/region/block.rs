@@ -86,7 +86,7 @@ pub enum ViewError {
     #[error("the root names no table of kind {kind}")]
     NoTable {
         /// The kind asked for.
-        kind: u8,
+        kind: usize,
     },
 }
 

@@ -65,6 +65,10 @@ impl AclResult {
     const LOG: u32 = 1 << 29;
     const RULE: u32 = (1 << 29) - 1;
 
+    /// Stands for the result of rules that should be there and are not, for all features: a list
+    /// denies, and as the row of an action or an entry it is beyond every table.
+    pub(super) const MISSING: u32 = Self::DENY | Self::RULE;
+
     /// The result of the rule whose counters are number `rule`, below 2^29.
     #[must_use]
     pub const fn new(rule: u32, deny: bool) -> Self {
@@ -124,7 +128,7 @@ pub struct AclTables<'a> {
 }
 
 impl<'a> AclTables<'a> {
-    /// Opens the generation's tables; nothing is bound when there are none.
+    /// Opens the generation's tables.
     #[inline]
     #[must_use]
     pub fn open(tables: &Tables<'a>) -> Self {
@@ -135,19 +139,20 @@ impl<'a> AclTables<'a> {
         }
     }
 
-    /// What is bound to an interface.
+    /// What is bound to an interface; none when the table that says so is missing.
     #[inline]
     #[must_use]
-    pub fn bindings(&self, uidb: UidbIndex) -> Bindings {
-        self.bindings.get(usize::from(uidb.0)).copied().unwrap_or_default()
+    pub fn bindings(&self, uidb: UidbIndex) -> Option<Bindings> {
+        self.bindings.get(usize::from(uidb.0)).copied()
     }
 
-    /// The line that an object begins at; none when there is no such object.
+    /// The line that a bound object begins at; none when there is no such object.
     #[inline]
     #[must_use]
     pub fn object(&self, binding: Binding) -> Option<u32> {
         let number = binding.object.checked_sub(1)?;
         // Whatever this line refers to was written before the line's number.
-        self.objects.get(number as usize).map(|line| line.load(Acquire))
+        let line = self.objects.get(number as usize)?.load(Acquire);
+        (self.lines.len() > line as usize).then_some(line)
     }
 }

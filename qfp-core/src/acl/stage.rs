@@ -102,33 +102,49 @@ impl Engine {
         direction: Direction,
         uidb: UidbIndex,
     ) {
-        let bindings = tables.bindings(uidb);
+        let (ipv4, ipv6) = (select & vector.ipv4, select & vector.ipv6);
+        find_nothing(vector, select - ipv4 - ipv6, NO_MATCH);
+        let Some(bindings) = tables.bindings(uidb) else {
+            return find_nothing(vector, ipv4 | ipv6, AclResult::MISSING);
+        };
         let (four, six) = match direction {
             Direction::In => (bindings.in4, bindings.in6),
             Direction::Out => (bindings.out4, bindings.out6),
         };
-        let (ipv4, ipv6) = (select & vector.ipv4, select & vector.ipv6);
-        if !ipv4.is_empty() {
-            let tcam = Tcam::new(tables.lines, self.isa);
-            let object = tables.object(four);
-            let columns = object.map_or(0, |object| tcam.columns(object));
-            if object.is_some() {
-                keys4(vector, ipv4, columns, &mut self.keys4);
-            }
+        let tcam = Tcam::new(tables.lines, self.isa);
+        if let Some(object) = bound(tables, four, vector, ipv4) {
+            keys4(vector, ipv4, tcam.columns(object), &mut self.keys4);
             look_up(&tcam, object, four, &self.keys4, &mut self.found, vector, ipv4);
         }
-        if !ipv6.is_empty() {
-            let tcam = Tcam::new(tables.lines, self.isa);
-            let object = tables.object(six);
-            let columns = object.map_or(0, |object| tcam.columns(object));
-            if object.is_some() {
-                keys6(vector, ipv6, columns, &mut self.keys6);
-            }
+        if let Some(object) = bound(tables, six, vector, ipv6) {
+            keys6(vector, ipv6, tcam.columns(object), &mut self.keys6);
             look_up(&tcam, object, six, &self.keys6, &mut self.found, vector, ipv6);
         }
-        for slot in select - vector.ipv4 - vector.ipv6 {
-            vector.class.iter_mut().for_each(|results| results[slot & 63] = NO_MATCH);
-        }
+    }
+}
+
+/// The object that packets are to be looked up in; where there is none, that is what they find.
+fn bound(
+    tables: &AclTables<'_>,
+    binding: Binding,
+    vector: &mut Vector,
+    select: PacketMask,
+) -> Option<u32> {
+    if select.is_empty() {
+        return None;
+    }
+    let object = tables.object(binding);
+    if object.is_none() {
+        let result = if binding.object == 0 { NO_MATCH } else { AclResult::MISSING };
+        find_nothing(vector, select, result);
+    }
+    object
+}
+
+/// Writes the same for all features: there are no rules to look anything up in.
+fn find_nothing(vector: &mut Vector, select: PacketMask, result: u32) {
+    if !select.is_empty() {
+        vector.class.iter_mut().for_each(|to| copy(select, &[result; VECTOR], to));
     }
 }
 
@@ -154,17 +170,16 @@ impl Found {
 /// Looks keys up and writes what was found to the vector.
 fn look_up<const W: usize>(
     tcam: &Tcam<'_>,
-    object: Option<u32>,
+    object: u32,
     binding: Binding,
     keys: &Keys<W>,
     found: &mut Found,
     vector: &mut Vector,
     select: PacketMask,
 ) {
-    let features = if object.is_some() { binding.features } else { 0 };
-    let object = object.unwrap_or(0);
+    let features = binding.features;
     match features.count_ones() {
-        0 => vector.class.iter_mut().for_each(|to| copy(select, &[NO_MATCH; VECTOR], to)),
+        0 => find_nothing(vector, select, NO_MATCH),
         1 => look_up_in(tcam, object, features, keys, &mut found.one, vector, select),
         2 => look_up_in(tcam, object, features, keys, &mut found.two, vector, select),
         3 => look_up_in(tcam, object, features, keys, &mut found.three, vector, select),

@@ -2,7 +2,6 @@
 //! routing table of the vector once.
 
 use std::net::IpAddr;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hal::PacketMask;
@@ -125,7 +124,7 @@ const CACHED: u64 = 1 << 17;
 /// True when routes cover so little that their leaves stay in the cache: then a prefetch pass is
 /// work for nothing.
 fn is_cached(tables: &Tables<'_>) -> bool {
-    let cover = tables.view::<AtomicU64>(table_kind::FIB4_COVER);
+    let cover = tables.view(table_kind::FIB4_COVER);
     cover.first().is_some_and(|cover| cover.load(Relaxed) <= CACHED)
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 
 use hal::{PacketMask, VECTOR};
 
-use super::{Fib4, Fib6, Isa, Line, v4, v6};
+use super::{Fib4, Fib6, Isa, v4, v6};
 use crate::packet::Vector;
 use crate::simd::same_interface;
 use crate::tables::{Tables, table_kind};
@@ -51,14 +51,14 @@ impl Vrf {
     #[inline]
     #[must_use]
     pub fn of(tables: &Tables<'_>, table: TableId) -> Self {
-        let rows = tables.view::<Self>(table_kind::VRF);
+        let rows = tables.view(table_kind::VRF);
         rows.get(usize::from(table.0)).copied().unwrap_or_default()
     }
 
     /// Its IPv4 image.
     pub(super) fn ipv4<'a>(&self, tables: &Tables<'a>, isa: Isa) -> Fib4<'a> {
         let root = root(tables.view(table_kind::FIB4_VRF_ROOTS), self.root4);
-        let lines = tables.view::<Line>(table_kind::FIB4_VRF_LINES);
+        let lines = tables.view(table_kind::FIB4_VRF_LINES);
         let lines = part(lines, self.first_line4, self.lines4);
         v4::Compact::new(root, lines, isa).map_or(Fib4::None, Fib4::Compact)
     }
@@ -66,7 +66,7 @@ impl Vrf {
     /// Its IPv6 image.
     pub(super) fn ipv6<'a>(&self, tables: &Tables<'a>, isa: Isa) -> Fib6<'a> {
         let root = root(tables.view(table_kind::FIB6_VRF_ROOTS), self.root6);
-        let lines = tables.view::<Line>(table_kind::FIB6_VRF_LINES);
+        let lines = tables.view(table_kind::FIB6_VRF_LINES);
         let lines = part(lines, self.first_line6, self.lines6);
         let deep = part(tables.view(table_kind::FIB6_VRF_DEEP), self.first_deep6, self.deep6);
         Fib6::new(v6::Trie::new(root, lines, deep, isa))

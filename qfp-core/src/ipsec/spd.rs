@@ -11,7 +11,7 @@ use crate::acl::{Classify, Feature, first_match};
 use crate::isa::Isa;
 use crate::packet::{DropReason, Source, Vector};
 use crate::step::{Lcore, Step};
-use crate::tables::{Tables, table_kind};
+use crate::tables::table_kind;
 use crate::uidb::{Direction, Uidb, UidbIndex, UidbTable};
 
 pal::plain_struct! {
@@ -54,18 +54,18 @@ impl SpdEntry {
     }
 }
 
-/// The entry that a packet has matched, counted for it.
-fn matched<'a>(
-    tables: &Tables<'a>,
-    lcore: &Lcore<'_>,
-    vector: &Vector,
-    direction: Direction,
-    slot: usize,
-) -> Option<&'a SpdEntry> {
-    let row = first_match(vector, direction, Feature::Spd, slot)?;
-    let entry = tables.view::<SpdEntry>(table_kind::ESP_POLICIES).get(row as usize)?;
+/// What becomes of a packet: as the entry says that it has matched, which is counted, and no
+/// further when that entry is missing.
+fn matched(lcore: &Lcore<'_>, vector: &Vector, direction: Direction, slot: usize) -> SpdEntry {
+    let Some(row) = first_match(vector, direction, Feature::Spd, slot) else {
+        return SpdEntry::default();
+    };
+    let entries = lcore.tables.view(table_kind::ESP_POLICIES);
+    let Some(entry) = entries.get(row as usize) else {
+        return SpdEntry { action: SpdEntry::DISCARD, ..SpdEntry::default() };
+    };
     lcore.counters.rule(entry.rule, u64::from(vector.burst.lens()[slot & 63]));
-    Some(entry)
+    *entry
 }
 
 /// Row `spd-in`: drops what came in the clear though an entry wants it protected, and what an entry
@@ -85,11 +85,10 @@ impl Step for SpdIn {
         // What ESP was taken out of has met the selectors of its SA.
         let select = select - vector.opened;
         self.0.process(lcore, vector, select);
-        let tables = lcore.tables;
         for slot in select {
-            match matched(&tables, lcore, vector, Direction::In, slot).map(|entry| entry.action) {
-                Some(SpdEntry::PROTECT) => vector.drop(slot, DropReason::SpdUnprotected),
-                Some(SpdEntry::DISCARD) => vector.drop(slot, DropReason::SpdDiscard),
+            match matched(lcore, vector, Direction::In, slot).action {
+                SpdEntry::PROTECT => vector.drop(slot, DropReason::SpdUnprotected),
+                SpdEntry::DISCARD => vector.drop(slot, DropReason::SpdDiscard),
                 _ => {}
             }
         }
@@ -116,12 +115,9 @@ impl Step for SpdOut {
             return;
         }
         self.0.process(lcore, vector, select);
-        let tables = lcore.tables;
-        let uidbs = UidbTable::open(&tables);
+        let uidbs = UidbTable::open(&lcore.tables);
         for slot in select {
-            let Some(entry) = matched(&tables, lcore, vector, Direction::Out, slot) else {
-                continue;
-            };
+            let entry = matched(lcore, vector, Direction::Out, slot);
             match entry.action {
                 SpdEntry::PROTECT => {
                     let interface = UidbIndex(entry.interface);

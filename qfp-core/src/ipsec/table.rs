@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::replay::{Window, replay_words};
 use super::sa::{InboundSa, OutboundSa, SaFlags};
-use super::spi::{SpiBucket, SpiTable};
+use super::spi::SpiTable;
 use super::state::SaState;
 use crate::crypto::SaKey;
 use crate::tables::{Tables, table_kind};
@@ -89,7 +89,7 @@ impl<'a> EspTables<'a> {
             tunnels: tables.view(table_kind::ESP_TUNNELS),
             outbound: tables.view(table_kind::ESP_OUTBOUND),
             inbound: tables.view(table_kind::ESP_INBOUND),
-            spis: SpiTable::new(tables.view::<SpiBucket>(table_kind::ESP_SPIS)),
+            spis: SpiTable::new(tables.view(table_kind::ESP_SPIS)),
             keys: tables.view(table_kind::ESP_KEYS),
             states: tables.state(table_kind::ESP_STATES),
             replay: tables.state(table_kind::ESP_REPLAY),

@@ -460,7 +460,7 @@ fn the_fused_kernel_serves_ports_with_native_buffers() {
     plan.route("0.0.0.0/0", Hop::new(AdjacencyKind::Plain, 3, 14));
     let mut rig = Rig::simple(&plan, Vec::new());
     let mut port = hal::Spec::parse("synth:size=64,flows=64").unwrap().open().unwrap();
-    let config = hal::PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1 };
+    let config = hal::PortConfig::default();
     let queue = port.start(&config).unwrap().rx.remove(0);
     rig.ppe.rx = vec![PolledQueue::new(0, queue)];
     assert_eq!(rig.ppe.poll_queue(0, Nanos::ZERO, &mut Ring::new(0)), 64);

@@ -5,7 +5,7 @@ use hal::PacketMask;
 use crate::acl::{AclTables, Feature, NO_MATCH};
 use crate::packet::{DropReason, Vector};
 use crate::qos::police::{Colour, NO_POLICER, Policers};
-use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark, QosSettings};
+use crate::qos::table::{ClassEvent, ClassRow, LEVELS, Mark};
 use crate::step::{Lcore, Step};
 use crate::tables::table_kind;
 use crate::uidb::Direction;
@@ -44,7 +44,7 @@ impl Step for QosAct {
             };
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
             rest -= same;
-            let bindings = bindings.bindings(uidb);
+            let Some(bindings) = bindings.bindings(uidb) else { continue };
             let first = match self.direction {
                 Direction::In => bindings.classes_in,
                 Direction::Out => bindings.classes_out,
@@ -57,8 +57,8 @@ impl Step for QosAct {
 /// Applies the policy whose first class is `first`: classes without policers at once, and
 /// packets that meet policers in the order in which they came, since classes may share a parent's.
 fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, first: u32) {
-    let classes = lcore.tables.view::<ClassRow>(table_kind::QOS_CLASSES);
-    let settings = lcore.tables.view::<QosSettings>(table_kind::QOS_SETTINGS);
+    let classes = lcore.tables.view(table_kind::QOS_CLASSES);
+    let settings = lcore.tables.view(table_kind::QOS_SETTINGS);
     let accounting = settings.first().copied().unwrap_or_default().accounting();
     let class_of = |result: u32| match result {
         NO_MATCH => None,

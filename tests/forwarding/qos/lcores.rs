@@ -66,7 +66,7 @@ fn a_policer_of_two_ports_inputs_passes_its_burst_and_what_time_earns() {
     assert!(running.wait(Duration::from_secs(120)), "it does not end");
     let report = running.join().unwrap();
     let most = 5000 + 10 * (start.elapsed().as_secs() + 1);
-    assert!(report.conserved && report.lcores.len() == 2);
+    assert!(report.conserved == Some(true) && report.lcores.len() == 2);
     let passed = report.ports[1].tx_packets;
     assert!((5000..=most).contains(&passed), "{passed}");
     assert_eq!(report.drops, [("Policer", 50_000 - passed)]);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
-use qfp_core::crypto::{Algorithm, SaKey};
-use qfp_core::ipsec::{Endpoints, SpiBucket, SpiTable, Tunnel as Row};
+use qfp_core::crypto::Algorithm;
+use qfp_core::ipsec::{Endpoints, SpiTable};
 use qfp_core::tables::{Tables, table_kind};
 use qfp_core::uidb::TableId;
 
@@ -53,20 +53,20 @@ impl World {
     fn protecting(&self) -> Option<u32> {
         let tables = Tables::new(self.reader.root(), &self.tables);
         let uidb = self.client.uidb("tunnel0").unwrap();
-        tables.view::<Row>(table_kind::ESP_TUNNELS)[usize::from(uidb.0)].outbound()
+        tables.view(table_kind::ESP_TUNNELS)[usize::from(uidb.0)].outbound()
     }
 
     /// Whether packets with the SPI of SA number `n` find a row.
     fn finds(&self, n: u32) -> bool {
         let tables = Tables::new(self.reader.root(), &self.tables);
-        let spis = SpiTable::new(tables.view::<SpiBucket>(table_kind::ESP_SPIS));
+        let spis = SpiTable::new(tables.view(table_kind::ESP_SPIS));
         spis.find(0x1000 + n, |_| true).is_some()
     }
 
     /// Keys that lcores could use.
     fn keys(&self) -> usize {
         let tables = Tables::new(self.reader.root(), &self.tables);
-        let keys = tables.view::<SaKey>(table_kind::ESP_KEYS).iter();
+        let keys = tables.view(table_kind::ESP_KEYS).iter();
         keys.filter(|key| key.algorithm().is_some()).count()
     }
 

@@ -1,9 +1,9 @@
 //! Routing tables of VRFs, interfaces that are shut down, sources that are checked.
 
 use qfp_core::fia::Gate;
-use qfp_core::l3::{OwnAddress, own_addresses};
+use qfp_core::l3::own_addresses;
 use qfp_core::tables::{Tables, table_kind};
-use qfp_core::uidb::{Rpf, RpfMode, TableId, Uidb};
+use qfp_core::uidb::{Rpf, RpfMode, TableId};
 
 use super::world::{TINY, Way, World, address, facts, interfaces, neighbour, via};
 use crate::Capacity;
@@ -144,7 +144,7 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
     }
     world.commit(&config).unwrap();
     let tables = Tables::new(world.reader.root(), &world.tables);
-    let uidbs = tables.view::<Uidb>(table_kind::UIDB);
+    let uidbs = tables.view(table_kind::UIDB);
     for (n, mode, allow_default) in
         [(0, RpfMode::Strict, true), (3, RpfMode::Loose, false), (6, RpfMode::Off, false)]
     {
@@ -154,7 +154,7 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
         assert_eq!(row.features_in & Gate::URPF.mask() != 0, mode != RpfMode::Off);
         assert_eq!(row.features_in & Gate::VRF.mask() != 0, n != 0);
     }
-    let row = tables.view::<qfp_core::fib::Vrf>(table_kind::VRF)[0];
+    let row = tables.view(table_kind::VRF)[0];
     let leaf = |dst: [u8; 4]| world.leaf(TableId::GLOBAL, dst.into());
     assert_eq!(leaf([8, 8, 8, 8]), u32::from(row.default4));
     assert_ne!(leaf([172, 20, 0, 1]), u32::from(row.default4));
@@ -170,7 +170,7 @@ fn addresses_that_are_the_router_s_alone_are_told_by_table_and_asked_of_all_who_
     config.ports[0].layer3.allow_own_source = true;
     world.commit(&config).unwrap();
     let tables = Tables::new(world.reader.root(), &world.tables);
-    let uidbs = tables.view::<Uidb>(table_kind::UIDB);
+    let uidbs = tables.view(table_kind::UIDB);
     for n in [0, 3, 6] {
         let asked = uidbs[usize::from(world.uidb(n).0)].features_in & Gate::SOURCE.mask() != 0;
         assert_eq!(asked, n != 0);
@@ -188,6 +188,6 @@ fn addresses_that_are_the_router_s_alone_are_told_by_table_and_asked_of_all_who_
     }
     let (filter, rows) = own_addresses(expected);
     assert!(rows.len() > 4 && rows.iter().any(|row| row.table != 0));
-    assert_eq!(tables.view::<u32>(table_kind::OWN_FILTER), filter);
-    assert_eq!(tables.view::<OwnAddress>(table_kind::OWN_ADDRESSES), rows);
+    assert_eq!(tables.view(table_kind::OWN_FILTER), filter);
+    assert_eq!(tables.view(table_kind::OWN_ADDRESSES), rows);
 }

@@ -4,7 +4,8 @@ use super::*;
 use crate::Spec;
 use crate::pool::{NativePool, Origin, Pool};
 
-const CONFIG: PortConfig = PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 2 };
+const CONFIG: PortConfig =
+    PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 2, promiscuous: false };
 
 fn write(path: &Path, packets: &[(u64, usize)]) {
     let mut writer = Writer::new(File::create(path).unwrap());

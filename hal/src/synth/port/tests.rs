@@ -10,7 +10,7 @@ use pal::clock::Nanos;
 
 fn start(text: &str, rx_queues: u16, mac: Option<[u8; 6]>) -> Vec<Box<dyn RxQueue>> {
     let mut port = Spec::parse(text).unwrap().open().unwrap();
-    port.start(&PortConfig { mac, mtu: 9000, rx_queues, tx_queues: 1 }).unwrap().rx
+    port.start(&PortConfig { mac, mtu: 9000, rx_queues, ..PortConfig::default() }).unwrap().rx
 }
 
 /// The frames of `bursts` bursts.
@@ -191,7 +191,7 @@ fn what_is_sent_to_a_generator_is_discarded() {
     let mut cache = pool.cache(0);
     let mut burst = Burst::new(Origin::Native);
     let mut port = Spec::parse("synth").unwrap().open().unwrap();
-    let config = PortConfig { mac: None, mtu: 1500, rx_queues: 1, tx_queues: 1 };
+    let config = PortConfig::default();
     let mut tx: Vec<Box<dyn TxQueue>> = port.start(&config).unwrap().tx;
     assert!(cache.append(&mut burst, &[0; 60]));
     tx[0].tx_burst(&mut burst, PacketMask::FULL, &mut cache, Nanos(0));

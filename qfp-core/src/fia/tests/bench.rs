@@ -12,6 +12,7 @@ use pal::clock::Nanos;
 use pal::publication::{Publisher, Reader, RootDraft};
 use pal::region::{HugePages, Plain, ReadOnly, Region};
 
+use crate::acl::Bindings;
 use crate::adjacency::{
     Adjacency, AdjacencyKind, AdjacencyState, Group, GroupClass, GroupWord, Path,
 };
@@ -173,6 +174,8 @@ impl Router {
     pub(crate) fn publish_with(&mut self, plan: &Plan, more: impl FnOnce(&mut RootDraft)) {
         let region = &self.region;
         let mut root = self.publisher.draft();
+        // Nothing is bound to any interface.
+        root.set(table_kind::ACL_BINDINGS, table(region, &vec![Bindings::default(); 64]));
         more(&mut root);
         root.set(table_kind::UIDB, table(region, &plan.uidbs))
             .set(table_kind::PORT_CLASS, table(region, &plan.ports))

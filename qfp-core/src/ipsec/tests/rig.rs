@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use hal::pool::NativePool;
 use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use pal::clock::Nanos;
+use pal::publication::RootDraft;
 use pal::region::{Block, Plain, Region};
 
 use crate::acl::{
@@ -404,6 +405,14 @@ impl Gateway {
         self.engines.iter_mut().for_each(|engine| _ = engine.poll());
         self.ppe.quiescent();
         self.router.publisher().all_passed(grace)
+    }
+
+    /// Publishes a generation that `change` makes of the present one.
+    pub(super) fn publish(&mut self, change: impl FnOnce(&mut RootDraft)) {
+        let mut root = self.router.publisher().draft();
+        change(&mut root);
+        self.router.publisher().publish(&root).unwrap();
+        self.ppe.quiescent();
     }
 
     /// Ports and IP packets that have left since the last call.
