@@ -258,7 +258,7 @@ impl World {
         let acl = AclTables::open(&tables);
         let uidbs: Vec<Uidb> = tables.view::<Uidb>(table_kind::UIDB).to_vec();
         let bound = (0..uidbs.len() as u16).flat_map(|uidb| {
-            let bindings = acl.bindings(UidbIndex(uidb));
+            let bindings = acl.bindings(UidbIndex(uidb)).unwrap_or_default();
             let four = [bindings.in4, bindings.out4].map(|b| matches::<WORDS4>(acl, b));
             let six = [bindings.in6, bindings.out6].map(|b| matches::<WORDS6>(acl, b));
             four.into_iter().chain(six)
