@@ -61,9 +61,9 @@ docs: ## Write docs/order-of-operations.md anew, from the table
 	QFP_BLESS=1 $(CARGO) test --package qfp --test order_of_operations
 
 .PHONY: loom
-loom: ## Model check of the publication protocol
+loom: ## Model check of the publication protocol and of wake-ups
 	RUSTFLAGS='--cfg loom' $(CARGO) test --package pal --release \
-		--target-dir $(TARGET_DIR)/loom --test loom_publication
+		--target-dir $(TARGET_DIR)/loom --test loom_publication --test loom_doorbell
 
 .PHONY: miri
 miri: ## Publication, memory and rings under miri (nightly)

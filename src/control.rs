@@ -1,36 +1,44 @@
 //! The control side of a running forwarder: the slow path, the client, and how they are fed.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use client::acl::Family;
+use client::config::{Config, RouteTable};
 use client::ea::TcamUsage;
 use client::{Client, ListEdit, ListError};
 use hal::PoolCache;
 use pal::clock::{Clock, Nanos, TscClock};
+use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
+use pal::publication::Generation;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
+use qfp_core::uidb::UidbIndex;
 
 use crate::ipsec::{self, Events, Paths};
 use crate::lists::{InUse, Lists};
+use crate::reconfigure::{InForce, ReconfigureError};
 use crate::report::IpsecReport;
 
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
 
-/// How long the control thread sleeps when there is nothing to do. It bounds how late an ARP reply
-/// or an ICMP error is.
-const NAP: Duration = Duration::from_micros(100);
+/// How long the control thread sleeps while nobody would wake it: inputs have ended and what is
+/// under way is waited for, or what inbound SAs accept has to stay ahead of their peers.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Rounds without work, all inputs ended, after which a run is over.
 const QUIET_ROUNDS: u32 = 20;
 
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING_NS: u64 = 50 * Nanos::PER_MILLI;
+/// Between two rounds when nothing has happened since the last one.
+const LAZY_NS: u64 = Nanos::PER_SECOND;
 
 /// Counts of the control side, as reports see them.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +82,8 @@ impl Shared {
 /// The slow path and the client, with one owner at a time.
 pub(crate) struct Control {
     slow: SlowPath,
-    client: Client,
+    pub(crate) client: Client,
+    pub(crate) in_force: InForce,
     paths: Paths,
     lists: Lists,
     pool: PoolCache,
@@ -86,21 +95,26 @@ pub(crate) struct Control {
     now: Nanos,
     housekept: Nanos,
     tidied: Nanos,
+    /// Something has happened since the last housekeeping, or waits for the next one.
+    stirred: bool,
 }
 
 impl Control {
     pub(crate) fn new(
         slow: SlowPath,
-        (client, lists): (Client, Lists),
+        (mut client, in_force, lists): (Client, InForce, Lists),
         pool: PoolCache,
         commands: Receiver<Command>,
         shared: Arc<Shared>,
     ) -> Self {
         // What is bound is to be shown the first time.
         shared.stale.store(true, Ordering::Relaxed);
+        // The first classes have counted nothing yet.
+        client.take_new_classes();
         Self {
             slow,
             client,
+            in_force,
             paths: Paths::default(),
             lists,
             pool,
@@ -111,6 +125,7 @@ impl Control {
             now: Nanos::ZERO,
             housekept: Nanos::ZERO,
             tidied: Nanos::ZERO,
+            stirred: true,
         }
     }
 
@@ -119,6 +134,7 @@ impl Control {
         let mut done = 0;
         while let Some(command) = self.commands.as_ref().and_then(|c| c.try_recv().ok()) {
             command(self);
+            self.stirred = true;
             done += 1;
         }
         done
@@ -140,6 +156,27 @@ impl Control {
         self.client.edit_list(&mut self.lists.document, family, name, edits)?;
         self.shared.stale.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn commit(
+        &mut self,
+        config: Config,
+        routes: &RouteTable,
+    ) -> Result<Generation, ReconfigureError> {
+        let Self { slow, client, in_force, lists, actions, .. } = self;
+        lists.before_change(client);
+        let said = config.clone();
+        let generation = in_force.commit((config, routes), client, slow, actions)?;
+        lists.follow(&said, client);
+        self.paths.again(client, slow);
+        self.shared.stale.store(true, Ordering::Release);
+        Ok(generation)
+    }
+
+    /// Neighbours whose MAC addresses are known.
+    pub(crate) fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
+        self.slow.neighbours()
     }
 
     /// The client, for what no more than it has to know of.
@@ -184,7 +221,17 @@ impl Control {
         self.slow.next_deadline()
     }
 
+    /// How long nothing is due after `now`, nanoseconds, but for what somebody brings.
+    fn rest(&self, now: Nanos) -> u64 {
+        let (_, sas) = self.client.sa_usage();
+        let is_due = self.stirred || sas > 0;
+        let round = self.housekept.saturating_add(if is_due { HOUSEKEEPING_NS } else { LAZY_NS });
+        let due = self.next_deadline().map_or(round, |due| due.min(round));
+        due.saturating_since(now)
+    }
+
     fn apply(&mut self, now: Nanos, injected: &mut Work) {
+        self.stirred = true;
         for action in self.actions.drain(..) {
             match action {
                 Action::Inject { lcore, table, origin, within, packet } => {
@@ -226,10 +273,12 @@ impl Control {
         }
         self.housekept = now;
         self.client.housekeeping();
-        for (uidb, address) in self.client.lost_next_hops() {
+        let lost = self.client.lost_next_hops();
+        for &(uidb, address) in &lost {
             self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
         }
         self.apply(now, injected);
+        self.stirred = !lost.is_empty();
         ipsec::watch(now, &mut self.client, &self.shared.sa_events);
         self.paths.age(now, &self.client, &mut self.slow);
         self.show();
@@ -268,12 +317,16 @@ impl Control {
 pub(crate) struct LcoreRings {
     pub(crate) punts: Consumer<SlowWork>,
     pub(crate) inject: Producer<Injected>,
+    /// The lcore's.
+    pub(crate) bell: Arc<Doorbell>,
 }
 
 /// The control thread of a forwarder in the machine's time.
 pub(crate) struct ControlLoop {
     pub(crate) control: Control,
     pub(crate) lcores: Vec<LcoreRings>,
+    /// What this thread sleeps on.
+    pub(crate) bell: Arc<Doorbell>,
     pub(crate) clock: TscClock,
     /// Lcores whose inputs have ended.
     pub(crate) ended: Arc<AtomicUsize>,
@@ -294,8 +347,9 @@ impl ControlLoop {
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
             let mut injected = Vec::new();
-            let handled = self.serve(now, &mut injected) + self.control.obey();
-            if self.control.next_deadline().is_some_and(|due| due <= now) {
+            let obeyed = self.control.obey();
+            let handled = self.serve(now, &mut injected) + obeyed;
+            if obeyed > 0 || self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
             self.control.keep_ahead(now, false);
@@ -312,8 +366,11 @@ impl ControlLoop {
             }
             if !busy {
                 self.control.tidy(now);
-                // Whoever has a command wakes it.
-                std::thread::park_timeout(NAP);
+                let polls = ended || self.control.client.keeps_ahead();
+                let due = Duration::from_nanos(self.control.rest(now));
+                let patience = if polls { due.min(NAP) } else { due };
+                let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                self.bell.sleep(&[], patience, has_work);
             }
         }
         self.lcores_stop.stop();
@@ -344,6 +401,8 @@ impl ControlLoop {
                 self.control.counts.inject_queue_full += 1;
             }
         }
+        let filled = self.lcores.iter().filter(|rings| !rings.inject.is_empty());
+        filled.for_each(|rings| rings.bell.ring());
     }
 
     /// After the lcores have stopped: counts what they left in their rings, and ends.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hal::Arrival;
 use pal::clock::{Clock, Nanos, TscClock};
+use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
 use qfp_core::ipsec::EngineLcore;
@@ -29,7 +30,24 @@ const CRYPTO_NAP: Duration = Duration::from_micros(50);
 const MISSED_EVERY: u32 = 1 << 14;
 
 /// The ring to the slow path, as an engine sees it.
-pub(crate) struct SlowRing(pub(crate) Producer<SlowWork>);
+pub(crate) struct SlowRing {
+    pub(crate) ring: Producer<SlowWork>,
+    /// The slow path's.
+    pub(crate) bell: Arc<Doorbell>,
+    /// Something went in since it was rung.
+    pub(crate) filled: bool,
+}
+
+impl SlowRing {
+    /// Between vectors: lets the slow path know, should it sleep.
+    #[inline]
+    fn ring(&mut self) {
+        if self.filled {
+            self.filled = false;
+            self.bell.ring();
+        }
+    }
+}
 
 impl SlowPathSink for SlowRing {
     /// Floods of what passes through the router, or is dropped, get half of the ring at most: a
@@ -42,10 +60,11 @@ impl SlowPathSink for SlowRing {
             }
             SlowWork::Unreachable(..) => true,
         };
-        if in_transit && self.0.len() >= self.0.capacity() / 2 {
+        if in_transit && self.ring.len() >= self.ring.capacity() / 2 {
             return Err(work);
         }
-        self.0.push(work)
+        self.filled = true;
+        self.ring.push(work)
     }
 }
 
@@ -54,6 +73,8 @@ pub(crate) struct LiveLoop {
     pub(crate) ppe: Ppe,
     pub(crate) punts: SlowRing,
     pub(crate) injected: Consumer<Injected>,
+    /// This lcore's.
+    pub(crate) bell: Arc<Doorbell>,
     pub(crate) clock: TscClock,
     /// Lcores whose inputs have ended.
     pub(crate) ended: Arc<AtomicUsize>,
@@ -76,6 +97,7 @@ impl LiveLoop {
                 busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
                 self.ppe.inject(batch.drain(..), now, &mut self.punts);
             }
+            self.punts.ring();
             countdown -= 1;
             if countdown == 0 {
                 countdown = MISSED_EVERY;
@@ -90,8 +112,9 @@ impl LiveLoop {
             if !has_ended && self.all_ended() {
                 has_ended = true;
                 self.ended.fetch_add(1, Ordering::Release);
+                self.punts.bell.wake();
             }
-            idle.rest(&mut self.ppe);
+            idle.rest(&mut self.ppe, &self.bell, || !self.injected.is_empty());
         }
         // What the slow path has put in up to here is still sent.
         let now = self.clock.now();
@@ -169,7 +192,10 @@ impl VirtualLoop {
             self.control.keep_ahead(now, true);
             self.control.housekeeping(now, &mut injected);
             self.control.tidy(now);
-            self.control.obey();
+            if self.control.obey() > 0 {
+                self.control.poll(now, &mut injected);
+                self.settle(now, &mut work, &mut injected);
+            }
             let received = self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
             if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {

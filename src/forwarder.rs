@@ -328,11 +328,14 @@ impl Running {
     #[must_use]
     pub fn wait(&self, patience: Duration) -> bool {
         let start = std::time::Instant::now();
+        let mut pause = Duration::from_millis(1);
         while !self.is_finished() {
-            if start.elapsed() >= patience {
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(2).min(patience));
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
         true
     }

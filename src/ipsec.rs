@@ -108,6 +108,15 @@ impl Paths {
         }
     }
 
+    /// Says again what is known, after interfaces have been configured.
+    pub(crate) fn again(&self, client: &Client, slow: &mut SlowPath) {
+        for (uidb, (_, inner)) in &self.0 {
+            if let Some(mtu) = client.set_path_mtu(*uidb, Some(*inner)) {
+                slow.set_mtu(*uidb, mtu);
+            }
+        }
+    }
+
     /// Somebody says how large packets of an SA may be on their way.
     pub(crate) fn smaller(
         &mut self,

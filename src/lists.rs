@@ -44,7 +44,8 @@ struct Counted {
 pub(crate) struct InUse {
     lists: Vec<(AccessListReport, Vec<Counted>)>,
     route_maps: Vec<(RouteMapReport, Vec<Counted>)>,
-    classes: Vec<(BoundClass, ClassFacts)>,
+    /// With the baselines of their events.
+    classes: Vec<(BoundClass, ClassFacts, Vec<Counts>)>,
     security: Vec<(SecurityRule, Counted)>,
 }
 
@@ -63,6 +64,18 @@ impl Lists {
     pub(crate) fn before_change(&mut self, client: &mut Client) {
         for number in client.take_idle_counters() {
             self.baselines.insert(number, self.totals.rule(number));
+        }
+    }
+
+    /// The lists of another configuration, which has been committed.
+    pub(crate) fn follow(&mut self, config: &Config, client: &mut Client) {
+        self.document = config.access_lists.clone();
+        self.route_maps = config.route_maps.clone();
+        // What the counters of new classes have counted so far is not theirs.
+        for first in client.take_new_classes() {
+            for number in first..first + ClassEvent::COUNT {
+                self.baselines.insert(number, self.totals.rule(number));
+            }
         }
     }
 
@@ -103,7 +116,11 @@ impl Lists {
             Some((RouteMapReport { family, name, entries: Vec::new() }, counted.collect()))
         });
         let classes = client.service_classes();
-        let classes = classes.map(|(class, facts)| (class.clone(), facts.clone()));
+        let before = |number| self.baselines.get(&number).copied().unwrap_or_default();
+        let classes = classes.map(|(class, facts)| {
+            let before = (facts.counters..facts.counters + ClassEvent::COUNT).map(before);
+            (class.clone(), facts.clone(), before.collect())
+        });
         security.sort_unstable();
         let security = security.into_iter().map(|(rule, number)| {
             let counted = self.counted(0, String::new(), number);
@@ -135,10 +152,12 @@ impl InUse {
 
     /// The classes of service policies, with what has been counted so far.
     pub(crate) fn classes(&self, totals: &CounterTotals) -> Vec<ClassReport> {
-        let report = |(class, facts): &(BoundClass, ClassFacts)| {
+        let report = |(class, facts, before): &(BoundClass, ClassFacts, Vec<Counts>)| {
             let count = |event: ClassEvent| {
                 let (packets, bytes) = totals.rule(facts.counters + event as u32);
-                Count { packets, bytes }
+                let before = before.get(event as usize).copied().unwrap_or_default();
+                let packets = packets.saturating_sub(before.0);
+                Count { packets, bytes: bytes.saturating_sub(before.1) }
             };
             ClassReport {
                 class: class.clone(),

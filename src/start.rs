@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use client::config::{Config, Interfaces, RouteTable};
@@ -25,15 +24,16 @@ use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
 use qfp_core::uidb::UidbIndex;
 
-use crate::control::{Command, Control, ControlLoop, Shared};
+use crate::control::{Command, Control, Shared};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::links::{LINKS, Links};
 use crate::lists::Lists;
+use crate::reconfigure::InForce;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
 
-use launch::{launch_live, launch_virtual};
+use launch::{Live, launch_live, launch_virtual};
 #[cfg(feature = "dpdk")]
 use ports::mbufs;
 pub(crate) use ports::{NATIVE_FRAME, own_mac};
@@ -73,7 +73,7 @@ pub(crate) struct Started {
 
 /// Who runs what.
 enum Run {
-    Live { lcores: Lcores<Option<Ppe>>, control: JoinHandle<ControlLoop> },
+    Live(Live),
     Virtual(Lcores<Option<(Ppe, Control)>>),
 }
 
@@ -162,12 +162,13 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
     let totals = Arc::new(totals);
+    let in_force = InForce::new(&parts.config, facts);
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
     let (commands, commanded) = channel();
     let (cache, shown) = (pool.cache(0), Arc::clone(&shared));
     let interfaces = interface_names(&client, &parts.config);
-    let mut control = Control::new(slow, (client, lists), cache, commanded, shown);
+    let mut control = Control::new(slow, (client, in_force, lists), cache, commanded, shown);
     control.show();
     let statistics = Statistics {
         totals,
@@ -187,9 +188,9 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         Run::Virtual(lcores)
     } else {
         links.watch().map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
-        let (lcores, control, flag) = launch_live(lcore_specs, engines, crypto, control)?;
-        stop = flag;
-        Run::Live { lcores, control }
+        let live = launch_live(lcore_specs, engines, crypto, control)?;
+        stop = live.stop.clone();
+        Run::Live(live)
     };
     Ok(Started {
         run: Some(run),
@@ -352,8 +353,8 @@ impl Started {
         // Should nobody wait for the answer any more, nobody misses it.
         let command: Command = Box::new(move |control| drop(answer.send(question(control))));
         self.commands.send(command).ok()?;
-        if let Some(Run::Live { control, .. }) = &self.run {
-            control.thread().unpark();
+        if let Some(Run::Live(live)) = &self.run {
+            live.bell.wake();
         }
         answered.recv().ok()
     }
@@ -372,7 +373,7 @@ impl Started {
 
     pub(crate) fn is_finished(&self) -> bool {
         match &self.run {
-            Some(Run::Live { lcores, .. }) => lcores.is_finished(),
+            Some(Run::Live(live)) => live.lcores.is_finished(),
             Some(Run::Virtual(lcores)) => lcores.is_finished(),
             None => true,
         }
@@ -386,7 +387,7 @@ impl Started {
     /// Waits for the threads. Returns the engines; none if they have ended before.
     fn end(&mut self) -> Result<Vec<Ppe>, RunError> {
         match self.run.take() {
-            Some(Run::Live { lcores, control }) => {
+            Some(Run::Live(Live { lcores, control, .. })) => {
                 let engines = lcores.join();
                 // The control thread sees that the lcores have stopped, whatever stopped them.
                 self.stop.stop();

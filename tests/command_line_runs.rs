@@ -506,7 +506,7 @@ fn the_example_of_a_tunnel_runs_and_takes_new_keys_at_a_hangup() {
     let outcome = l3fwd::finish(child);
     assert_eq!(outcome.status, 0, "{outcome:?}");
     assert_eq!(said.recv(), Err(mpsc::RecvError), "nothing else is said");
-    assert_eq!(good, "l3fwd: the SAs are those that the configuration has now");
+    assert_eq!(good, "l3fwd: the configuration is in force as it is now");
     assert!(bad.contains("ipsec.toml:26: ") && bad.contains("SPI 7 is reserved"), "{bad}");
     for line in ["crypto engine name:", "interface: tunnel0", "current outbound spi: 0x1002(4098)"]
     {
@@ -524,6 +524,56 @@ fn the_example_of_a_tunnel_runs_and_takes_new_keys_at_a_hangup() {
     // It has ended in order: the mark is the last number.
     let mark = format!(" {:016x} = ", sa["sequence"].as_u64().unwrap());
     assert!(marks.lines().any(|line| line.contains(&mark)), "{marks} {sa}");
+}
+
+/// Starts a router with `config` in `dir`; its process, and the lines that it says.
+fn started(dir: &Path, config: &str) -> (std::process::Child, mpsc::Receiver<String>) {
+    std::fs::write(dir.join("router.toml"), config).unwrap();
+    let mut command = l3fwd::command();
+    command.current_dir(dir).args(["--config", "router.toml", "--stats-json", "stats.json"]);
+    let mut child = command.spawn().unwrap();
+    assert!(l3fwd::is_running(&child));
+    let (stderr, (say, said)) = (child.stderr.take().unwrap(), mpsc::channel());
+    std::thread::spawn(move || {
+        BufReader::new(stderr).lines().for_each(|line| say.send(line.unwrap()).unwrap());
+    });
+    (child, said)
+}
+
+#[test]
+fn a_hangup_puts_lists_in_force_and_a_mistake_leaves_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[[port]]\ndevice = \"synth\"\nacl_in = \"A\"\n[[port]]\ndevice = \"sink\"\n\
+        address = [\"10.2.0.1/24\"]\n[[route]]\nprefix = \"0.0.0.0/0\"\nvia = \"10.2.0.2\"\n\
+        [[neighbor]]\naddress = \"10.2.0.2\"\nmac = \"02:00:00:00:00:02\"\n\
+        [[acl]]\ntext = \"ip access-list extended A\\n permit ip any any\"\n";
+    let (child, said) = started(dir.path(), config);
+    let hangup = |config: &str| {
+        std::fs::write(dir.path().join("router.toml"), config).unwrap();
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        said.recv_timeout(Duration::from_secs(60)).unwrap()
+    };
+    let denied = config.replace("permit ip", "deny ip");
+    assert_eq!(hangup(&denied), "l3fwd: the configuration is in force as it is now");
+    let wrong = hangup(&config.replace("[[acl]]", "[[acls]]"));
+    assert!(wrong.starts_with("l3fwd: router.toml:13: "), "{wrong}");
+    let fixed = hangup(&config.replace("[[route]]", "mtu = 1400\n[[route]]"));
+    assert_eq!(
+        fixed,
+        "l3fwd: router.toml:7: mtu of port port1 cannot change while the router runs"
+    );
+    // Long enough for some packets to meet the list.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let outcome = l3fwd::finish(child);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let stats = std::fs::read(dir.path().join("stats.json")).unwrap();
+    let stats: Value = serde_json::from_slice(&stats).unwrap();
+    assert!(stats["drops"]["Ipv4Acl"].as_u64() > Some(0), "{}", stats["drops"]);
+    assert!(outcome.stdout.contains("deny ip any any ("), "{}", outcome.stdout);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "namespaces/floods.rs"]
 mod floods;
+#[path = "namespaces/idle.rs"]
+mod idle;
 #[path = "support/l3fwd.rs"]
 mod l3fwd;
 #[path = "support/namespaces.rs"]

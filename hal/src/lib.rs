@@ -29,7 +29,6 @@ pub mod sink;
 pub mod spec;
 pub mod synth;
 pub mod tap;
-pub mod wait;
 
 pub use mask::PacketMask;
 pub use packet::{Burst, Packet, VECTOR};

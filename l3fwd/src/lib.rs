@@ -137,7 +137,7 @@ fn watch(
         }
         live.update(running.report()).iter().for_each(|line| log.say(Kind::Link, line));
         if reload.swap(false, Ordering::Relaxed) {
-            rekey(running, args, log);
+            reconfigure(running, args, log);
         }
         running.take_sa_events().iter().for_each(|event| tell(log, event));
     }
@@ -149,14 +149,14 @@ fn tell(log: &mut Log<Stderr>, event: &SaEvent) {
     log.say(Kind::of(event), &event.to_string());
 }
 
-/// Makes the SAs those that the configuration has now. A mistake in it changes nothing.
-fn rekey(running: &Running, args: &Args, log: &mut Log<Stderr>) {
-    let done = match args.config() {
-        Ok(config) => running.rekey(config).map_err(|error| error.to_string()),
+/// Puts the configuration in force as it is now. A mistake in it changes nothing.
+fn reconfigure(running: &Running, args: &Args, log: &mut Log<Stderr>) {
+    let done = match args.configuration(|_, _| ()) {
+        Ok((config, routes)) => running.commit(config, routes).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match done {
-        Ok(()) => log.say(Kind::Reload, "the SAs are those that the configuration has now"),
+        Ok(_) => log.say(Kind::Reload, "the configuration is in force as it is now"),
         Err(error) => log.say(Kind::Reload, &error),
     }
 }

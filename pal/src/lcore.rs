@@ -10,7 +10,7 @@ mod launch;
 mod stop;
 
 pub use cpu::{CpuId, CpuList, CpuListError, allowed_cpus, current_numa_node};
-pub use launch::{LaunchError, LcoreContext, LcoreError, LcoreSpec, Lcores, launch};
+pub use launch::{LaunchError, LcoreContext, LcoreError, LcoreSpec, Lcores, launch, launch_with};
 pub use stop::StopFlag;
 
 use std::fmt;

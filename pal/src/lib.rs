@@ -8,6 +8,7 @@
 //! - [`region`]: memory that holds the tables, mapped read-only by those who forward
 //! - [`ring`]: bounded queues between lcores
 //! - [`lcore`]: threads that own a CPU
+//! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
 //! - [`refusal`]: tests have memory and numbers refused
@@ -67,6 +68,7 @@
 
 pub mod clock;
 pub mod counters;
+pub mod doorbell;
 pub mod file;
 pub mod inventory;
 pub mod lcore;

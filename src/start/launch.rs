@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use pal::clock::{Nanos, TscClock};
+use pal::doorbell::Doorbell;
 use pal::lcore::{LaunchError, LcoreContext, LcoreSpec, Lcores, StopFlag};
 use pal::ring::Ring;
 use qfp_core::ipsec::EngineLcore;
@@ -70,7 +71,21 @@ impl Role {
     }
 }
 
-pub(super) type Live = (Lcores<Option<Ppe>>, JoinHandle<ControlLoop>, StopFlag);
+/// The thread that serves the lcores.
+const CONTROL: &str = "qfp-control";
+
+pub(super) struct Live {
+    pub(super) lcores: Lcores<Option<Ppe>>,
+    pub(super) control: JoinHandle<ControlLoop>,
+    /// The control thread's.
+    pub(super) bell: Arc<Doorbell>,
+    pub(super) stop: StopFlag,
+}
+
+fn doorbell(name: &str) -> Result<Arc<Doorbell>, LaunchError> {
+    let made = Doorbell::new().map(Arc::new);
+    made.map_err(|source| LaunchError::Spawn { name: name.to_owned(), source })
+}
 
 pub(super) fn launch_live(
     specs: Vec<LcoreSpec>,
@@ -85,35 +100,39 @@ pub(super) fn launch_live(
         .into_iter()
         .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
         .collect();
+    let bell = doorbell(CONTROL)?;
+    let mut bells = vec![Arc::clone(&bell)];
     let mut loops = Vec::new();
     let mut rings = Vec::new();
-    for ppe in engines {
+    for (ppe, spec) in engines.into_iter().zip(&specs) {
+        let own = doorbell(&spec.name)?;
+        bells.push(Arc::clone(&own));
         let (punts, punted) = Ring::new(RING).split();
         let (inject, injected) = Ring::new(RING).split();
         let ended = Arc::clone(&ended);
         let forwards = Arc::clone(&forwarding);
-        let live = LiveLoop { ppe, punts: SlowRing(punts), injected, clock, ended, forwards };
+        let punts = SlowRing { ring: punts, bell: Arc::clone(&bell), filled: false };
+        rings.push(LcoreRings { punts: punted, inject, bell: Arc::clone(&own) });
+        let live = LiveLoop { ppe, punts, injected, bell: own, clock, ended, forwards };
         loops.push(Role::Forward(Box::new(live)));
-        rings.push(LcoreRings { punts: punted, inject });
     }
     // From here on the lcores' loops alone keep the engines.
     drop(forwarding);
     let loops = HandOut::new(loops.into_iter().chain(crypto));
-    let lcores = pal::lcore::launch(specs, move |context| {
+    let lcores_stop = StopFlag::waking(bells);
+    let lcores = pal::lcore::launch_with(lcores_stop.clone(), specs, move |context| {
         as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
     })?;
-    let stop = StopFlag::new();
-    let control =
-        ControlLoop { control, lcores: rings, clock, ended, lcores_stop: lcores.stop_flag() };
-    let flag = stop.clone();
-    let thread = std::thread::Builder::new().name("qfp-control".to_owned());
+    let stop = StopFlag::waking(vec![Arc::clone(&bell)]);
+    let (own, flag) = (Arc::clone(&bell), stop.clone());
+    let control = ControlLoop { control, lcores: rings, bell: own, clock, ended, lcores_stop };
+    let thread = std::thread::Builder::new().name(CONTROL.to_owned());
     match thread.spawn(move || control.run(&flag)) {
-        Ok(control) => Ok((lcores, control, stop)),
+        Ok(control) => Ok(Live { lcores, control, bell, stop }),
         Err(source) => {
             lcores.stop_flag().stop();
             drop(lcores.join());
-            let name = "qfp-control".to_owned();
-            Err(StartError::Launch(LaunchError::Spawn { name, source }))
+            Err(StartError::Launch(LaunchError::Spawn { name: CONTROL.to_owned(), source }))
         }
     }
 }

@@ -29,6 +29,7 @@ mod paths;
 mod pbr;
 mod policy_oracle;
 mod qos;
+mod reconfigure;
 mod reports;
 mod routing;
 mod sources;

@@ -118,6 +118,12 @@ impl Client {
         self.ipsec.keep_ahead(&mut self.driver, now, wait, events);
     }
 
+    /// Whether [`Client::keep_ahead`] has anything to look at.
+    #[must_use]
+    pub fn keeps_ahead(&self) -> bool {
+        self.ipsec.keeps_ahead()
+    }
+
     /// Notes how far all lasting keys have come, exactly: the lcores have stopped. Without this, a
     /// restart has to leave out what was reserved.
     pub fn close_marks(&mut self, events: &mut Vec<SaEvent>) {

@@ -80,8 +80,24 @@ where
     T: Send + 'static,
     F: Fn(LcoreContext) -> T + Send + Sync + 'static,
 {
+    launch_with(StopFlag::new(), specs, body)
+}
+
+/// As [`launch`], with the flag that stops them.
+///
+/// # Errors
+/// See [`launch`].
+pub fn launch_with<T, F>(
+    stop: StopFlag,
+    specs: Vec<LcoreSpec>,
+    body: F,
+) -> Result<Lcores<T>, LaunchError>
+where
+    T: Send + 'static,
+    F: Fn(LcoreContext) -> T + Send + Sync + 'static,
+{
     let body = Arc::new(body);
-    let mut lcores = Lcores { stop: StopFlag::new(), threads: Vec::with_capacity(specs.len()) };
+    let mut lcores = Lcores { stop, threads: Vec::with_capacity(specs.len()) };
     // Dropping `go` unused releases the waiting threads without running their bodies.
     let mut go = Vec::with_capacity(specs.len());
     for spec in specs {

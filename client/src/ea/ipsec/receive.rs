@@ -22,6 +22,11 @@ fn seen(state: &SaState) -> Seen {
 }
 
 impl IpsecAgent {
+    /// Whether there is an inbound SA of a lasting key.
+    pub(crate) fn keeps_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Keeps the limits of inbound SAs ahead of what they accept, at `now` of the vectors' clock:
     /// writes marks, and has what is written be limits. With `wait` the disk is waited for; without,
     /// a thread does that, and most calls do nothing.
