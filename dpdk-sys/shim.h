@@ -30,6 +30,7 @@
 enum {
 	QFP_MBUF_BUF_ADDR = offsetof(struct rte_mbuf, buf_addr),
 	QFP_MBUF_DATA_OFF = offsetof(struct rte_mbuf, data_off),
+	QFP_MBUF_REFCNT = offsetof(struct rte_mbuf, refcnt),
 	QFP_MBUF_NB_SEGS = offsetof(struct rte_mbuf, nb_segs),
 	QFP_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len),
 	QFP_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len),

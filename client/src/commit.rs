@@ -22,8 +22,9 @@ use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
 use crate::ea::{
-    AclAgent, AclError, AclPlan, AdjacencyAgent, BoundClass, ClassFacts, FibAgent, InterfaceAgent,
-    InterfacePlan, IpsecAgent, IpsecError, LinkFacts, mac_of,
+    AdjacencyAgent, BoundClass, ClassFacts, ClassificationAgent, ClassificationError,
+    ClassificationPlan, FibAgent, InterfaceAgent, InterfacePlan, IpsecAgent, IpsecError, LinkFacts,
+    mac_of,
 };
 use crate::rib::Rib;
 use crate::rm::{Exhausted, Vrfs};
@@ -49,7 +50,7 @@ pub enum CommitError {
     Exhausted(#[from] Exhausted),
     /// Access lists and policies.
     #[error(transparent)]
-    Acl(#[from] AclError),
+    Classification(#[from] ClassificationError),
     /// SAs.
     #[error(transparent)]
     Ipsec(#[from] IpsecError),
@@ -90,7 +91,7 @@ impl CommitError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) | Self::NoTable(_) => true,
-            Self::Acl(error) => error.is_usage(),
+            Self::Classification(error) => error.is_usage(),
             Self::Ipsec(error) => error.is_usage(),
             _ => false,
         }
@@ -121,7 +122,7 @@ pub struct Client {
     interfaces: InterfaceAgent,
     adjacencies: AdjacencyAgent,
     fib: FibAgent,
-    acl: AclAgent,
+    classification: ClassificationAgent,
     ipsec: IpsecAgent,
     /// Tunnels, and what stands for policies, by name.
     protected: BTreeMap<String, Protected>,
@@ -222,35 +223,35 @@ impl Prepare<Configured<'_>> for InterfaceAgent {
     }
 }
 
-impl Agent for AclAgent {
-    type Plan = AclPlan;
+impl Agent for ClassificationAgent {
+    type Plan = ClassificationPlan;
 
-    fn name(client: &mut Client, plan: &mut AclPlan, root: &mut RootDraft) {
-        client.acl.name(plan, root);
+    fn name(client: &mut Client, plan: &mut ClassificationPlan, root: &mut RootDraft) {
+        client.classification.name(plan, root);
     }
 
-    fn keep(client: &mut Client, plan: AclPlan) {
-        client.acl.keep(&mut client.driver, plan);
+    fn keep(client: &mut Client, plan: ClassificationPlan) {
+        client.classification.keep(&mut client.driver, plan);
     }
 
-    fn abort(client: &mut Client, plan: AclPlan) {
-        client.acl.abort(&mut client.driver, plan);
+    fn abort(client: &mut Client, plan: ClassificationPlan) {
+        client.classification.abort(&mut client.driver, plan);
     }
 }
 
-impl Prepare<Configured<'_>> for AclAgent {
+impl Prepare<Configured<'_>> for ClassificationAgent {
     type Error = CommitError;
 
     fn prepare(
         client: &mut Client,
         wanted: Configured<'_>,
-        plan: &mut AclPlan,
+        plan: &mut ClassificationPlan,
     ) -> Result<(), CommitError> {
-        let Client { driver, acl, interfaces, vrfs, .. } = client;
+        let Client { driver, classification, interfaces, vrfs, .. } = client;
         let uidb = |interface: &Interface<'_>| interfaces.uidb(interface);
         let rows = interfaces.high_water();
         let what = (wanted.config, wanted.interfaces);
-        Ok(acl.prepare(driver, what, uidb, rows, |vrf| vrfs.named(vrf), plan)?)
+        Ok(classification.prepare(driver, what, uidb, rows, |vrf| vrfs.named(vrf), plan)?)
     }
 }
 
@@ -271,7 +272,12 @@ impl Client {
         })?;
         let adjacencies = AdjacencyAgent::new(&mut driver, capacity.adjacencies)?;
         let fib = FibAgent::new(&mut driver, capacity)?;
-        let acl = AclAgent::new(&mut driver, capacity.acl_lines, capacity.rules, capacity.classes)?;
+        let classification = ClassificationAgent::new(
+            &mut driver,
+            capacity.acl_lines,
+            capacity.rules,
+            capacity.classes,
+        )?;
         let ipsec = IpsecAgent::new(&mut driver, capacity)?;
         let interfaces = InterfaceAgent::new();
         Ok(Self {
@@ -279,7 +285,7 @@ impl Client {
             interfaces,
             adjacencies,
             fib,
-            acl,
+            classification,
             ipsec,
             protected: BTreeMap::new(),
             rib: Rib::default(),
@@ -309,18 +315,18 @@ impl Client {
 
     /// Says how many lcores forward, before the first commit: policers of several are shared.
     pub fn set_lcores(&mut self, lcores: usize) {
-        self.acl.services().share(lcores > 1);
+        self.classification.services().share(lcores > 1);
     }
 
     /// Classes of service policies where they are bound, and what they have.
     pub fn service_classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
-        self.acl.classes()
+        self.classification.classes()
     }
 
     /// First counters of classes that are bound since this was last asked: what they have counted
     /// so far is not theirs.
     pub fn take_new_classes(&mut self) -> Vec<u32> {
-        self.acl.services().take_renamed()
+        self.classification.services().take_renamed()
     }
 
     /// Switches features of an interface on, from the next commit on.
@@ -342,7 +348,7 @@ impl Client {
         routes: &RouteTable,
         ports: &[PortFacts],
     ) -> Result<Generation, CommitError> {
-        type All = (Vrfs, (InterfaceAgent, (Forwarding, (AclAgent, IpsecAgent))));
+        type All = (Vrfs, (InterfaceAgent, (Forwarding, (ClassificationAgent, IpsecAgent))));
         config.validate()?;
         routes.validate(config)?;
         let interfaces = Interfaces::new(config);
@@ -366,7 +372,7 @@ impl Client {
         let own = self.features.get(interface.name()).copied().unwrap_or_default();
         let all = [
             own,
-            self.acl.features(config, interface),
+            self.classification.features(config, interface),
             IpsecAgent::everywhere(config),
             IpsecAgent::features(interface),
             Features {
@@ -419,7 +425,7 @@ impl Client {
     pub fn housekeeping(&mut self) {
         self.fib.reclaim(&mut self.driver);
         self.adjacencies.reclaim(&self.driver);
-        self.acl.reclaim(&self.driver);
+        self.classification.reclaim(&self.driver);
         self.ipsec.reclaim(&self.driver);
         self.vrfs.reclaim(&self.driver);
         self.driver.reclaim();

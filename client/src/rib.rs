@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use family::{Candidate, Family};
-pub(crate) use resolve::Members;
+pub(crate) use resolve::{AdjacencyKey, Members};
 pub(crate) use sets::SetId;
 use sets::Sets;
 

@@ -151,7 +151,9 @@ impl Burst {
         if !self.owned.contains(slot) {
             return false;
         }
-        let Some(len) = self.len(slot).checked_add_signed(-delta) else { return false };
+        let Some(len) = self.len(slot).checked_add_signed(delta.wrapping_neg()) else {
+            return false;
+        };
         let Ok(len) = u16::try_from(len) else { return false };
         let grows = delta < 0;
         // Only then the buffer is asked what lies in front.

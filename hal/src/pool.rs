@@ -113,10 +113,15 @@ impl PoolCache {
         }
     }
 
-    /// Bytes of the longest frame that a buffer holds; 0 while there is no buffer to ask.
+    /// Bytes of the longest frame that each of its buffers holds.
+    #[inline]
     #[must_use]
-    pub fn frame_room(&mut self) -> usize {
-        self.packet(&[]).map_or(0, |packet| packet.capacity())
+    pub fn frame_room(&self) -> usize {
+        match self {
+            Self::Native(cache) => cache.frame_room(),
+            #[cfg(feature = "dpdk")]
+            Self::Mbuf(cache) => cache.frame_room(),
+        }
     }
 
     /// One packet that holds a copy of `frame`; `None` without a buffer or when it is too long.

@@ -24,6 +24,8 @@ const DEVICES: &[&str] = &[
     "net_ring5",
     "net_ring6",
     "net_ring7",
+    "net_ring8",
+    "net_ring9",
     "net_null0",
 ];
 
@@ -301,6 +303,70 @@ fn a_pool_that_is_dropped_early_leaves_its_packets_valid() {
     let pool = MbufPool::create(eal, &MbufPoolConfig::default()).unwrap();
     let packet = Pool::Mbuf(pool).cache(0).packet(&frame(9, 99)).unwrap();
     assert_eq!(packet.frame(), frame(9, 99));
+}
+
+#[test]
+fn frames_that_come_in_moved_promise_no_headroom_and_grow_to_the_buffers_end() {
+    let Some((eal, _turn)) = eal() else { return };
+    let mut bed = Bed::new(eal, "net_ring8", 2048, 1);
+    let mut burst = bed.burst(&[frame(1, 60), frame(2, 60)]);
+    assert!(burst.move_start(1, -120));
+    let grown = burst.frame(1).to_vec();
+    bed.send(0, &mut burst, PacketMask::FULL);
+    burst.clear();
+    assert_eq!(bed.fill(0, &mut burst), 2);
+    assert!(burst.shifted().contains(1));
+    assert_eq!(burst.frame(1), grown);
+    assert!(!burst.move_start(1, -9) && burst.move_start(1, -8));
+    bed.cache.free(&mut burst, PacketMask::FULL);
+    let mut burst = bed.burst(&[frame(1, 60), frame(2, 60)]);
+    bed.send(0, &mut burst, PacketMask::FULL);
+    burst.clear();
+    assert_eq!(bed.fill(0, &mut burst), 2);
+    assert!(burst.shifted().is_empty(), "these lie where a device puts them");
+    bed.cache.free(&mut burst, PacketMask::FULL);
+    bed.end();
+}
+
+#[test]
+#[expect(unsafe_code, reason = "mbufs are changed behind the port's back")]
+fn what_lies_in_a_shared_or_external_buffer_is_copied() {
+    use dpdk_sys as sys;
+
+    let Some((eal, _turn)) = eal() else { return };
+    let mut bed = Bed::new(eal, "net_ring9", 2048, 1);
+    let mut burst = bed.burst(&[frame(1, 60), frame(2, 60), frame(3, 60)]);
+    let header = hal::packet::HEADROOM + sys::QFP_MBUF_SIZE as usize;
+    let starts = [0, 1].map(|slot| burst.frame_mut(slot).as_mut_ptr());
+    let [shared, external] = starts.map(|start| start.wrapping_sub(header));
+    let mut outside = frame(7, 60);
+    bed.send(0, &mut burst, PacketMask::FULL);
+    burst.clear();
+    let field = |mbuf: *mut u8, offset: u32| mbuf.wrapping_add(offset as usize);
+    let base = field(external, sys::QFP_MBUF_BUF_ADDR).cast::<*mut u8>();
+    // SAFETY: both mbufs wait in the ring, where nobody looks at them.
+    let inside = unsafe {
+        field(shared, sys::QFP_MBUF_REFCNT).cast::<u16>().write(2);
+        field(external, sys::QFP_MBUF_DATA_OFF).cast::<u16>().write(0);
+        field(external, sys::QFP_MBUF_BUF_LEN).cast::<u16>().write(60);
+        base.replace(outside.as_mut_ptr())
+    };
+    assert_eq!(bed.fill(0, &mut burst), 3);
+    let frames = [0, 1, 2].map(|slot| burst.frame(slot).to_vec());
+    assert_eq!(frames, [frame(1, 60), frame(7, 60), frame(3, 60)]);
+    burst.frame_mut(0).fill(0);
+    assert!(burst.move_start(1, -128) && burst.extend(1, 1000));
+    assert_eq!(outside, frame(7, 60));
+    bed.cache.free(&mut burst, PacketMask::FULL);
+    // SAFETY: the external one is back in its pool, the shared one has one owner left: this test.
+    unsafe {
+        let kept = std::slice::from_raw_parts(starts[0], 60);
+        assert_eq!(kept, frame(1, 60), "a shared buffer is not written");
+        field(external, sys::QFP_MBUF_BUF_LEN).cast::<u16>().write(128 + 2048);
+        base.write(inside);
+        sys::rte_pktmbuf_free_bulk([shared].as_mut_ptr().cast(), 1);
+    }
+    bed.end();
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //! addresses are refused by their numbers.
 //!
 //! ```
-//! use client::acl::{Ace, AccessList, Address, Compare, Document, Family, Kind, Protocol};
+//! use lang::acl::{Ace, AccessList, Address, Compare, Document, Family, Kind, Protocol};
 //!
 //! let mut edge = AccessList::new("EDGE".parse()?, Family::V4, Kind::Extended)?;
 //! edge.add_remark("web servers")?;

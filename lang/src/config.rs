@@ -17,7 +17,6 @@ mod error;
 mod interfaces;
 mod ipsec;
 mod lpts;
-mod mac;
 mod model;
 mod neighbours;
 mod place;
@@ -34,6 +33,7 @@ mod texts;
 mod validate;
 mod write;
 
+pub use crate::mac::{MacAddr, NotMac};
 pub use definitions::{Definition, Definitions};
 pub use error::{ConfigError, Problem};
 pub use interfaces::{Hop, Interface, InterfaceId, InterfaceKind, Interfaces};
@@ -43,7 +43,6 @@ pub use ipsec::{
     SpdAction, SpdEntry,
 };
 pub use lpts::{LptsConfig, LptsListener, LptsPeer, LptsProblem, LptsSession};
-pub use mac::{MacAddr, NotMac};
 pub use model::{
     Config, Layer3, MAX_ACES, MAX_PATHS, MIN_MTU_IPV6, MTU, Neighbour, Port, Route, Target,
 };

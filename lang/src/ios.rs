@@ -10,7 +10,7 @@
 //! text that is taken whole (a remark, a description).
 //!
 //! ```
-//! use client::ios::{Cursor, TextError, lines};
+//! use lang::ios::{Cursor, TextError, lines};
 //!
 //! fn vlan(text: &str) -> Result<u16, TextError> {
 //!     let mut vlan = 0;
@@ -28,6 +28,7 @@
 //! ```
 
 mod cursor;
+mod description;
 mod error;
 mod lines;
 pub mod names;
@@ -35,5 +36,6 @@ pub mod names;
 mod tests;
 
 pub use cursor::Cursor;
+pub use description::{Description, NotDescription};
 pub use error::{TextError, What};
 pub use lines::{Line, Word, lines, utf8};

@@ -17,5 +17,6 @@ pub mod config;
 pub mod flowspec;
 pub mod ios;
 pub mod ipsec;
+mod mac;
 pub mod mqc;
 pub mod pbr;

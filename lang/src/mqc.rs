@@ -25,7 +25,7 @@
 //! traffic classes, tables of marks, overhead accounting a class (it is a router's), `drop`.
 //!
 //! ```
-//! use client::mqc::{ClassMap, Logic, Match, Policies};
+//! use lang::mqc::{ClassMap, Logic, Match, Policies};
 //!
 //! let text = "class-map match-any VOICE
 //!  match dscp ef

@@ -14,7 +14,7 @@
 //! learned.
 //!
 //! ```
-//! use client::pbr::RouteMaps;
+//! use lang::pbr::RouteMaps;
 //!
 //! let text = "route-map WEB permit 10
 //!  match ip address EDGE
@@ -35,7 +35,5 @@ mod rule;
 mod tests;
 
 pub use check::EntryError;
-pub use route_map::{
-    Action, Description, Entry, Mark, Matches, NotDescription, RouteMap, RouteMaps, Sets,
-};
+pub use route_map::{Action, Entry, Mark, Matches, RouteMap, RouteMaps, Sets};
 pub use rule::{Condition, Outcome, Rule, RuleKey};

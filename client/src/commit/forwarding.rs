@@ -9,8 +9,8 @@ use super::routes::{Wanted, host, is_connected, other_family};
 use super::transaction::{Agent, Prepare};
 use super::{Client, CommitError, Configured};
 use crate::config::{Place, Problem};
-use crate::ea::{AdjacencyKey, FibPlan, Macs, Rows};
-use crate::rib::{Action, Delta, NextHop, Path, Paths, RouteUpdate, SetId, Source};
+use crate::ea::{FibPlan, Macs, Rows};
+use crate::rib::{Action, AdjacencyKey, Delta, NextHop, Path, Paths, RouteUpdate, SetId, Source};
 
 /// All that decides where a packet goes.
 pub(super) struct Forwarding;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::acl::{AccessList, Ace, Body, Document, EditError, Family, Name};
 use crate::commit::transaction::{Agent, Prepare};
 use crate::commit::{Client, CommitError};
-use crate::ea::{AclError, CounterName, EditPlan, RuleName, TcamUsage, Touched};
+use crate::ea::{ClassificationError, CounterName, EditPlan, RuleName, TcamUsage, Touched};
 use crate::flowspec::{FlowTable, RouteTarget, TooComplex};
 use crate::pbr::Rule;
 
@@ -113,26 +113,26 @@ impl Agent for ListEdits {
     type Plan = EditPlan;
 
     fn publish(client: &mut Client, plan: &mut EditPlan) {
-        client.acl.publish_edit(&mut client.driver, std::mem::take(plan));
+        client.classification.publish_edit(&mut client.driver, std::mem::take(plan));
     }
 
     fn keep(_: &mut Client, _: EditPlan) {}
 
     fn abort(client: &mut Client, plan: EditPlan) {
-        client.acl.abort_edit(&mut client.driver, plan);
+        client.classification.abort_edit(&mut client.driver, plan);
     }
 }
 
 impl Prepare<Edited<'_>> for ListEdits {
-    type Error = AclError;
+    type Error = ClassificationError;
 
     fn prepare(
         client: &mut Client,
         edited: Edited<'_>,
         plan: &mut EditPlan,
-    ) -> Result<(), AclError> {
+    ) -> Result<(), ClassificationError> {
         let Edited { lists, what, touched } = edited;
-        client.acl.prepare_edit(&client.driver, lists, what, touched, plan)
+        client.classification.prepare_edit(&client.driver, lists, what, touched, plan)
     }
 }
 
@@ -158,7 +158,7 @@ impl Client {
     ) -> Result<(), ListError> {
         let no_list = || ListError::NoList(name.to_owned());
         let list = lists.list_mut(family, name).ok_or_else(no_list)?;
-        self.acl.reclaim(&self.driver);
+        self.classification.reclaim(&self.driver);
         let was_empty = list.aces().next().is_none();
         let mut origins = Origins::default();
         // What was in each place before, to be put back last to first.
@@ -213,19 +213,19 @@ impl Client {
             table.rules(family).map(rule).collect()
         };
         let (four, six) = (rules(Family::V4)?, rules(Family::V6)?);
-        self.acl.set_flows(four, six);
+        self.classification.set_flows(four, six);
         Ok(())
     }
 
     /// Builds one classification object anew that edits have made worse. Returns whether there was
     /// one: to be called when there is time, some milliseconds for ten thousand rules.
     pub fn tidy_lists(&mut self) -> bool {
-        self.acl.tidy(&mut self.driver)
+        self.classification.tidy(&mut self.driver)
     }
 
     /// Rules that have counters, and the numbers of these.
     pub fn rule_counters(&self) -> impl Iterator<Item = (&CounterName, u32)> {
-        self.acl.counters()
+        self.classification.counters()
     }
 
     /// Numbers of counters that rules have left, that no lcore counts by any more, and that new
@@ -233,12 +233,12 @@ impl Client {
     /// each commit and edit by whoever reads counters; without, numbers are used again when there
     /// are no others.
     pub fn take_idle_counters(&mut self) -> Vec<u32> {
-        self.acl.take_idle_counters()
+        self.classification.take_idle_counters()
     }
 
     /// What of the classifier is in use, and by whom (ARC-21).
     #[must_use]
     pub fn tcam_usage(&self) -> TcamUsage {
-        self.acl.usage()
+        self.classification.usage()
     }
 }

@@ -12,7 +12,7 @@ use driver::DriverError;
 use pal::publication::RootDraft;
 
 use super::{Client, CommitError};
-use crate::ea::{AclError, IpsecError};
+use crate::ea::{ClassificationError, IpsecError};
 
 /// How long a change waits for lcores when it needs memory that they may still read.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -57,14 +57,14 @@ impl Refusal for CommitError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Fib(qfp_core::fib::FibError::Full { waiting, .. }) => *waiting > 0,
-            Self::Acl(error) => error.may_pass(),
+            Self::Classification(error) => error.may_pass(),
             Self::Driver(DriverError::Publish(_)) => true,
             _ => false,
         }
     }
 }
 
-impl Refusal for AclError {
+impl Refusal for ClassificationError {
     fn may_pass(&self) -> bool {
         self.may_pass()
     }

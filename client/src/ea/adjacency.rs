@@ -15,22 +15,8 @@ use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX}
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
+use crate::rib::AdjacencyKey;
 use crate::rm::{Exhausted, Numbers};
-
-/// What an adjacency is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum AdjacencyKey {
-    /// Packets for the router itself.
-    Receive,
-    /// Packets for a broadcast address of a connected network.
-    LocalGroup,
-    /// Packets to be discarded.
-    Null0,
-    /// Hosts on the link of an interface.
-    Glean(UidbIndex),
-    /// One neighbour.
-    Neighbour(UidbIndex, IpAddr),
-}
 
 /// MAC addresses of neighbours.
 pub(crate) type Macs = HashMap<(UidbIndex, IpAddr), [u8; 6]>;

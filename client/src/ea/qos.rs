@@ -1,7 +1,7 @@
 //! Quality of service: the classes of service policies where they are bound, and their policers.
 //!
 //! Every binding of a policy to an interface and a direction has rows, counters and policers of its
-//! own; what packets match is compiled once a policy ([`crate::ea`], access lists). A class keeps
+//! own; what packets match is compiled once a policy ([`crate::ea`], classification). A class keeps
 //! its numbers, and with them its tokens and counts, for as long as its policy is bound with it.
 
 mod error;

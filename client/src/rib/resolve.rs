@@ -8,13 +8,27 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
-use qfp_core::uidb::TableId;
+use qfp_core::uidb::{TableId, UidbIndex};
 
 use super::family::Candidate;
 use super::sets::{SetId, recursive};
 use super::{Delta, Hop, NextHop, Rib, Source};
 use crate::config::MAX_PATHS;
-use crate::ea::AdjacencyKey;
+
+/// What an adjacency is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum AdjacencyKey {
+    /// Packets for the router itself.
+    Receive,
+    /// Packets for a broadcast address of a connected network.
+    LocalGroup,
+    /// Packets to be discarded.
+    Null0,
+    /// Hosts on the link of an interface.
+    Glean(UidbIndex),
+    /// One neighbour.
+    Neighbour(UidbIndex, IpAddr),
+}
 
 /// Where a route leads: adjacencies and their shares, with no divisor in common.
 pub(crate) type Members = Vec<(AdjacencyKey, u32)>;

@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::ea::AdjacencyKey;
 
 const TABLES: [TableId; 2] = [TableId(0), TableId(5)];
 const LINKS: [UidbIndex; 2] = [UidbIndex(3), UidbIndex(4)];

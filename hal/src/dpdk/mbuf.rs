@@ -7,9 +7,16 @@ use crate::packet::{BurstParts, HEADROOM, RawBuf};
 // Buffers are laid out for this headroom, and DPDK resets `data_off` to its own.
 const _: () = assert!(HEADROOM == sys::QFP_PKTMBUF_HEADROOM as usize);
 
-/// Bits between `data_off` and `nb_segs`, which `gather` reads as one word.
-const SEGMENTS_SHIFT: u32 = (sys::QFP_MBUF_NB_SEGS - sys::QFP_MBUF_DATA_OFF) * 8;
-const _: () = assert!(SEGMENTS_SHIFT <= 48 && sys::QFP_MBUF_DATA_OFF.is_multiple_of(8));
+/// Where a frame starts, the number of users and that of segments, as one little-endian word: of a
+/// frame in one segment that is nobody else's, behind the whole headroom.
+const USUAL: u64 = {
+    assert!(sys::QFP_MBUF_DATA_OFF.is_multiple_of(8));
+    assert!(sys::QFP_MBUF_REFCNT == sys::QFP_MBUF_DATA_OFF + 2);
+    assert!(sys::QFP_MBUF_NB_SEGS == sys::QFP_MBUF_DATA_OFF + 4);
+    HEADROOM as u64 | 1 << 16 | 1 << 32
+};
+/// Bits of that word that count: behind them is the port.
+const USUAL_BITS: u64 = (1 << 48) - 1;
 
 /// Reads the field at `offset`.
 ///
@@ -85,7 +92,8 @@ const USUAL_START: usize = sys::QFP_MBUF_SIZE as usize + HEADROOM;
 pub(super) enum Received {
     /// One segment in the mbuf's own buffer.
     Own,
-    /// One segment in memory of somebody else's: nobody promises what lies around the frame.
+    /// One segment in memory of somebody else's, or in a buffer with more users: nobody promises what
+    /// lies around the frame, or that it may be written.
     External,
     /// The frame goes on in another mbuf.
     Chain,
@@ -99,7 +107,10 @@ pub(super) unsafe fn received(buf: RawBuf) -> Received {
     // SAFETY: passed on from the caller.
     if unsafe { get::<u16>(buf, sys::QFP_MBUF_NB_SEGS) } != 1 {
         Received::Chain
-    } else if buf_addr(buf) == buf.wrapping_add(sys::QFP_MBUF_SIZE as usize) {
+    } else if buf_addr(buf) == buf.wrapping_add(sys::QFP_MBUF_SIZE as usize)
+        // SAFETY: as above.
+        && unsafe { get::<u16>(buf, sys::QFP_MBUF_REFCNT) } == 1
+    {
         Received::Own
     } else {
         Received::External
@@ -112,8 +123,9 @@ pub(super) fn is_shifted(buf: RawBuf, data: *mut u8) -> bool {
 }
 
 /// Notes start and length of the frames in slots `first..first + count`, and returns true unless
-/// each is one segment that starts where a fresh buffer's frame does. `PREFETCH` asks for their first bytes, which a device has written; what this
-/// CPU has just written itself is in its cache already.
+/// each is one segment of its own that starts where a fresh buffer's frame does. `PREFETCH` asks for
+/// their first bytes, which a device has written; what this CPU has just written itself is in its
+/// cache already.
 ///
 /// # Safety
 /// Those slots of `parts.buf` hold live mbufs with a frame each.
@@ -126,8 +138,8 @@ pub(super) unsafe fn gather<const PREFETCH: bool>(
     let slots = first..first + count;
     let bufs = &parts.buf[slots.clone()];
     let frames = parts.data[slots.clone()].iter_mut().zip(&mut parts.len[slots]);
-    // One segment each: the union of all counts is 1. Start and count lie in one word.
-    let (mut union, mut elsewhere) = (0, 0);
+    // What is unusual about any of them.
+    let (mut odd, mut elsewhere) = (0, 0);
     for (&buf, (data, len)) in bufs.iter().zip(frames) {
         // SAFETY: passed on from the caller.
         let (rearm, data_len) = unsafe {
@@ -139,10 +151,10 @@ pub(super) unsafe fn gather<const PREFETCH: bool>(
         }
         *data = start;
         *len = data_len;
-        union |= rearm;
+        odd |= rearm ^ USUAL;
         elsewhere |= (start as usize).wrapping_sub(buf as usize) ^ USUAL_START;
     }
-    count > 0 && (union >> SEGMENTS_SHIFT & 0xffff != 1) | (elsewhere != 0)
+    (odd & USUAL_BITS != 0) | (elsewhere != 0)
 }
 
 /// Makes the mbuf say what the burst says: where its frame starts, and how long it is.

@@ -118,7 +118,7 @@ impl MbufPool {
     /// Access for one thread, to the memory nearest to `numa_node`.
     #[must_use]
     pub fn cache(&self, numa_node: u32) -> MbufCache {
-        MbufCache { mempool: self.shared.on(numa_node), _pool: self.clone() }
+        MbufCache { mempool: self.shared.on(numa_node), pool: self.clone() }
     }
 
     /// Buffers that nobody holds, those in lcore caches included. Exact when nothing moves.
@@ -257,10 +257,15 @@ impl Mempool {
 /// One thread's access to the pool. The cache itself is DPDK's, and belongs to the lcore.
 pub struct MbufCache {
     mempool: Mempool,
-    _pool: MbufPool,
+    pool: MbufPool,
 }
 
 impl MbufCache {
+    #[inline]
+    pub(crate) fn frame_room(&self) -> usize {
+        self.pool.frame_room()
+    }
+
     /// Fresh buffers behind the burst's last slot: all of `count` (cut to the room), or none.
     #[inline]
     pub(crate) fn reserve(&mut self, burst: &mut Burst, count: usize) -> usize {

@@ -144,7 +144,7 @@ impl DpdkRxQueue {
 impl RxQueue for DpdkRxQueue {
     #[inline]
     fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
-        if burst.origin() != Origin::Mbuf {
+        if burst.origin() != Origin::Mbuf || pool.origin() != Origin::Mbuf {
             return 0;
         }
         let first = burst.count();

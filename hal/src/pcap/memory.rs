@@ -38,23 +38,19 @@ impl Frames {
 pub(super) struct MemoryRx {
     frames: Frames,
     next: usize,
-    room: usize,
     missed: u64,
 }
 
 impl MemoryRx {
     /// `missed` packets of the capture are not among `frames`.
     pub(super) fn new(frames: Frames, missed: u64) -> Self {
-        Self { frames, next: 0, room: 0, missed }
+        Self { frames, next: 0, missed }
     }
 }
 
 impl RxQueue for MemoryRx {
     fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
-        if self.room == 0 {
-            // All buffers of a pool are alike.
-            self.room = pool.frame_room();
-        }
+        let room = pool.frame_room();
         let first = burst.count();
         let reserved = pool.reserve(burst, VECTOR - first);
         let parts = burst.parts();
@@ -63,7 +59,7 @@ impl RxQueue for MemoryRx {
             let Some(&entry) = self.frames.index.get(self.next) else { break };
             self.next = if self.next + 1 < self.frames.index.len() { self.next + 1 } else { 0 };
             let len = usize::from(entry.len);
-            if len > self.room {
+            if len > room {
                 self.missed += 1;
                 continue;
             }
@@ -71,7 +67,7 @@ impl RxQueue for MemoryRx {
             let lines = &self.frames.lines[entry.first_line as usize..];
             // SAFETY: `data` is the start of a fresh buffer, whose `room` bytes hold the frame, and
             // the frame's lines start at `first_line`.
-            unsafe { copy_lines(lines, len, parts.data[slot], self.room) };
+            unsafe { copy_lines(lines, len, parts.data[slot], room) };
             parts.len[slot] = entry.len;
             filled += 1;
         }

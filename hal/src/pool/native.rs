@@ -31,6 +31,7 @@ struct Header {
 /// What all caches share, and the memory of the buffers.
 struct Home {
     total: usize,
+    frame_room: usize,
     free: ArrayQueue<usize>,
     memory: NonNull<u8>,
     layout: Layout,
@@ -104,7 +105,7 @@ impl NativePool {
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
         // SAFETY: the range was just allocated. Refusal is harmless: small pages work too.
         unsafe { libc::madvise(memory.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
-        let home = Home { total, free: ArrayQueue::new(total), memory, layout };
+        let home = Home { total, frame_room, free: ArrayQueue::new(total), memory, layout };
         let home = Arc::new(Open(NonNull::from(Box::leak(Box::new(home)))));
         for index in 0..total {
             // SAFETY: `index * stride` lies inside the allocation.
@@ -142,6 +143,11 @@ pub struct NativeCache {
 }
 
 impl NativeCache {
+    #[inline]
+    pub(super) fn frame_room(&self) -> usize {
+        self.home.frame_room
+    }
+
     /// Fetches buffers until half a cache of them is here, or there are no more.
     #[cold]
     fn refill(&mut self) {
@@ -301,6 +307,7 @@ mod tests {
         let mut cache = crate::PoolCache::Native(pool.cache());
         let mut burst = Burst::new(Origin::Native);
         assert!(cache.append(&mut burst, b"payload"));
+        assert!(!burst.move_start(0, isize::MIN));
         assert!(burst.move_start(0, -128));
         assert!(!burst.move_start(0, -1));
         assert!(burst.move_start(0, 130));

@@ -99,7 +99,6 @@ impl Port for SynthPort {
                 cycle: self.spec.size.cycle(),
                 cycle_at: 0,
                 left: self.spec.count.map_or(u64::MAX, share),
-                room: 0,
                 missed: 0,
             }) as Box<dyn RxQueue>)
         };
@@ -119,7 +118,6 @@ struct SynthRx {
     cycle: &'static [u8],
     cycle_at: usize,
     left: u64,
-    room: usize,
     missed: u64,
 }
 
@@ -144,10 +142,7 @@ impl SynthRx {
 
 impl RxQueue for SynthRx {
     fn rx_burst(&mut self, burst: &mut Burst, pool: &mut PoolCache) -> usize {
-        if self.room == 0 {
-            // All buffers of a pool are alike.
-            self.room = pool.frame_room();
-        }
+        let room = pool.frame_room();
         let first = burst.count();
         let want = usize::try_from(self.left).unwrap_or(VECTOR).min(VECTOR - first);
         let reserved = pool.reserve(burst, want);
@@ -157,14 +152,14 @@ impl RxQueue for SynthRx {
             let (flow, length) = self.next();
             let (line, len) = self.templates.frame(flow, length);
             let bytes = usize::from(len);
-            if bytes > self.room {
+            if bytes > room {
                 self.missed += 1;
                 continue;
             }
             let slot = (first + filled) & 63;
             let head = bytes.min(64);
             // SAFETY: `data` is the start of a fresh buffer with `room >= bytes` writable bytes.
-            unsafe { copy_lines(std::slice::from_ref(line), head, parts.data[slot], self.room) };
+            unsafe { copy_lines(std::slice::from_ref(line), head, parts.data[slot], room) };
             if bytes > head {
                 // SAFETY: as above.
                 unsafe { parts.data[slot].add(head).write_bytes(0, bytes - head) };

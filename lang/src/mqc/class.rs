@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::{Ip, Numbers};
 use crate::acl::{Family, Name};
-use crate::config::MacAddr;
-use crate::pbr::Description;
+use crate::ios::Description;
+use crate::mac::MacAddr;
 
 /// The class of what no other class of a policy takes. It has no class map.
 pub const CLASS_DEFAULT: &str = "class-default";

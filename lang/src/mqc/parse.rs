@@ -251,7 +251,7 @@ fn typed_name(words: &mut Words, wants: &'static str) -> Result<Name, TextError>
     words.parsed(wants)
 }
 
-fn description(words: &mut Words) -> Result<crate::pbr::Description, TextError> {
+fn description(words: &mut Words) -> Result<crate::ios::Description, TextError> {
     words.take("description");
     let before = words.clone();
     let text = words.rest();

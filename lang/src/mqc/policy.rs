@@ -3,7 +3,7 @@
 use super::class::is_default;
 use super::{CLASS_DEFAULT, Mark, Police, Queueing};
 use crate::acl::Name;
-use crate::pbr::Description;
+use crate::ios::Description;
 
 /// A policy: the first class that a packet is in takes it, and `class-default` what is left.
 #[derive(Clone, Debug, PartialEq, Eq)]

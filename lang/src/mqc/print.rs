@@ -7,8 +7,8 @@ use std::fmt::{Display, Formatter, Result};
 
 use super::{ClassMap, Criterion, Ip, Logic, Match, Numbers, Policies, PolicyMap};
 use crate::acl::{Family, Name};
-use crate::config::MacAddr;
 use crate::ios::names::{DSCP, PRECEDENCE, PROTOCOLS, name_of};
+use crate::mac::MacAddr;
 
 /// Protocols that have no name in access lists, as those have messages instead.
 pub(super) const ICMP: &[(&str, u8)] = &[("icmp", 1), ("icmpv6", 58)];

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use super::EntryError;
 use crate::acl::Name;
+use crate::ios::Description;
 
 /// Whether packets that match are treated specially.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,34 +15,6 @@ pub enum Action {
     Permit,
     /// Routed as usual. Sets count for nothing.
     Deny,
-}
-
-/// Free text of one line.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Description(Box<str>);
-
-/// Text that would not be read back as one description.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no description: it must be one line with no blanks around it, and not empty")]
-pub struct NotDescription(String);
-
-impl Description {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Description {
-    type Err = NotDescription;
-
-    fn from_str(text: &str) -> Result<Self, NotDescription> {
-        if text.is_empty() || text.trim() != text || text.contains(char::is_control) {
-            return Err(NotDescription(text.into()));
-        }
-        Ok(Self(text.into()))
-    }
 }
 
 /// What an entry matches: all that is given must hold. Nothing given matches everything.

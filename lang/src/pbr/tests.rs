@@ -190,7 +190,7 @@ fn an_entry_that_is_built_is_checked_like_text() {
     assert_eq!(replaced, Some(Entry::new(Action::Deny)));
     assert!(map.remove(10).is_some() && map.remove(10).is_none());
     for text in ["", " a", "a\nb", "a\t "] {
-        assert!(text.parse::<Description>().is_err(), "{text:?}");
+        assert!(text.parse::<crate::ios::Description>().is_err(), "{text:?}");
     }
 }
 

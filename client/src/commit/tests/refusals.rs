@@ -258,7 +258,7 @@ impl World {
         let acl = AclTables::open(&tables);
         let uidbs: Vec<Uidb> = tables.view::<Uidb>(table_kind::UIDB).to_vec();
         let bound = (0..uidbs.len() as u16).flat_map(|uidb| {
-            let bindings = acl.bindings(UidbIndex(uidb)).unwrap_or_default();
+            let bindings = acl.bindings(UidbIndex(uidb)).expect("tables");
             let four = [bindings.in4, bindings.out4].map(|b| matches::<WORDS4>(acl, b));
             let six = [bindings.in6, bindings.out6].map(|b| matches::<WORDS6>(acl, b));
             four.into_iter().chain(six)
@@ -290,7 +290,7 @@ impl World {
             tcam: self.client.tcam_usage(),
             sas: self.client.sa_usage(),
             routes: self.client.fib.bytes_used(&self.client.driver),
-            objects_and_classes: self.client.acl.numbers_used(),
+            objects_and_classes: self.client.classification.numbers_used(),
             interfaces: self.client.interfaces.numbers_used(),
             sa_rows: self.client.ipsec.rows_used(),
         }

@@ -11,8 +11,8 @@ use super::spread::Spread;
 use super::tables::Writers;
 use super::{FibAgent, default_leaf};
 use crate::commit::CommitError;
-use crate::ea::{AdjacencyAgent, AdjacencyKey, Rows};
-use crate::rib::{Delta, Rib, SetId};
+use crate::ea::{AdjacencyAgent, Rows};
+use crate::rib::{AdjacencyKey, Delta, Rib, SetId};
 
 /// Adjacencies of a group.
 #[derive(Clone, Debug)]

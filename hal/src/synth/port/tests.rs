@@ -186,6 +186,16 @@ fn frames_that_fit_no_buffer_are_missed() {
 }
 
 #[test]
+fn buffers_of_another_pool_are_not_taken_for_as_large_as_the_first() {
+    let [mut large, mut small] =
+        [600, 100].map(|room| NativePool::new(8, room)).map(|pool| Pool::Native(pool).cache(0));
+    let mut burst = Burst::new(large.origin());
+    let mut rx = start("synth:size=512", 1, None);
+    assert_eq!(rx[0].rx_burst(&mut burst, &mut large), 8);
+    assert_eq!(rx[0].rx_burst(&mut burst, &mut small), 0);
+}
+
+#[test]
 fn what_is_sent_to_a_generator_is_discarded() {
     let pool = Pool::Native(NativePool::new(4, 256));
     let mut cache = pool.cache(0);

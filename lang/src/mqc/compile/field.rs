@@ -4,7 +4,7 @@ use qfp_core::acl::Pattern;
 use qfp_core::acl::key::link;
 
 use crate::acl::Family;
-use crate::config::MacAddr;
+use crate::mac::MacAddr;
 use crate::mqc::{Ip, Match, Numbers};
 
 /// The packets of `family` that match, or those that do not, as a union of patterns. None for access

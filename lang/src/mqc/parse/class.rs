@@ -3,9 +3,9 @@
 use super::units::numbers;
 use super::{Words, refusal};
 use crate::acl::{Family, Name};
-use crate::config::MacAddr;
 use crate::ios::names::{DSCP, PRECEDENCE, PROTOCOLS};
 use crate::ios::{TextError, What};
+use crate::mac::MacAddr;
 use crate::mqc::print::ICMP;
 use crate::mqc::{Criterion, Ip, MAX_QOS_GROUP, MAX_VLAN, Match};
 

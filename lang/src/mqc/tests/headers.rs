@@ -9,7 +9,7 @@ use qfp_core::qos::police::Colour;
 
 use super::*;
 use crate::acl::{Action, Document, Family, PlainAce};
-use crate::config::MacAddr;
+use crate::mac::MacAddr;
 
 /// A tag: its VLAN, class of service and drop eligible indicator.
 pub(super) type Tag = (u16, u8, bool);

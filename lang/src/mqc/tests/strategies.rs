@@ -8,7 +8,7 @@ use qfp_core::qos::police::{BitsPerSecond, PacketsPerSecond, Percent, Rate};
 
 use super::*;
 use crate::acl::Family;
-use crate::config::MacAddr;
+use crate::mac::MacAddr;
 
 pub(super) const CLASSES: [&str; 6] = ["A", "B", "C", "D", "match-any", "type"];
 pub(super) const POLICIES: [&str; 3] = ["top", "middle", "low"];

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::acl::Family;
-use crate::config::MacAddr;
+use crate::mac::MacAddr;
 
 #[test]
 fn matches_are_read_in_both_dialects() {

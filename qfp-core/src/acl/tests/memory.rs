@@ -60,6 +60,42 @@ fn changes_that_run_out_of_memory_change_nothing_and_take_nothing() {
 }
 
 #[test]
+fn a_rebuild_that_found_no_room_is_not_wanted_again_before_something_has_changed() {
+    let of = |n: u32| Pattern4::any().source(n << 8, !0xff).destination(n << 16, u32::MAX);
+    let rules: Vec<Vec<Pattern4>> = (0..60).map(|n| vec![of(n)]).collect();
+    let mut large = World::new(1 << 12);
+    drop(classifier(&mut large, &rules, 1));
+    let lines = (1 << 12) - large.space.free().0;
+    // Room for edits, but not for all of it once more.
+    let mut world = World::new(lines + lines / 2);
+    let mut list = classifier(&mut world, &rules, 1);
+    let other = classifier(&mut world, &rules[..4], 1);
+    let place = Place { feature: 0, sequence: 0 };
+    let edit = |world: &mut World, list: &mut Classifier<WORDS4>, result| {
+        let rule = Rule { result, patterns: rules[0].clone() };
+        let changes = [Change::Remove(place), Change::Add(place, rule)];
+        list.apply(&mut world.memory(), &changes, Nodes::InPlace).unwrap();
+        let epoch = world.space.seal();
+        world.space.reclaim(epoch);
+    };
+    for result in 0..5000 {
+        edit(&mut world, &mut list, result);
+    }
+    assert!(list.wants_rebuild(&world.memory()));
+    list.rebuild(&mut world.memory()).unwrap_err();
+    assert!(!list.wants_rebuild(&world.memory()));
+    edit(&mut world, &mut list, 1);
+    assert!(list.wants_rebuild(&world.memory()), "the list has changed");
+    list.rebuild(&mut world.memory()).unwrap_err();
+    assert!(!list.wants_rebuild(&world.memory()));
+    other.retire(&mut world.memory());
+    assert!(!list.wants_rebuild(&world.memory()), "readers may still be there");
+    let epoch = world.space.seal();
+    world.space.reclaim(epoch);
+    assert!(list.wants_rebuild(&world.memory()), "there is more room");
+}
+
+#[test]
 fn a_list_of_ten_thousand_rules_takes_less_than_four_megabytes() {
     let mut state = 0x1234_5678_9abc_def1_u64;
     let mut next = |n: u32| {

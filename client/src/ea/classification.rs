@@ -40,7 +40,7 @@ pub use self::rules::{RuleError, RuleName};
 
 /// Why access lists and policies cannot be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum AclError {
+pub enum ClassificationError {
     /// A list or policy.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -70,11 +70,11 @@ pub enum AclError {
         /// Where the configuration binds it.
         place: ConfigPlace,
         /// What is wrong.
-        error: Box<AclError>,
+        error: Box<ClassificationError>,
     },
 }
 
-impl AclError {
+impl ClassificationError {
     /// Whether the operator has asked for what cannot be, rather than for more than there is room
     /// for.
     #[must_use]
@@ -151,7 +151,7 @@ struct Drafts {
 
 /// A generation's objects and tables, ready to be published.
 #[derive(Default)]
-pub(crate) struct AclPlan {
+pub(crate) struct ClassificationPlan {
     fresh: Vec<(ObjectName, Object)>,
     /// All objects of the generation, and their bindings.
     used: BTreeMap<ObjectName, usize>,
@@ -165,7 +165,7 @@ pub(crate) struct AclPlan {
 }
 
 /// The agent for access lists and policies.
-pub(crate) struct AclAgent {
+pub(crate) struct ClassificationAgent {
     lines: Block<Line>,
     heads: Block<AtomicU32>,
     space: Space,
@@ -188,7 +188,7 @@ pub(crate) struct AclAgent {
     flows: [Vec<pbr::Rule>; 2],
 }
 
-impl AclAgent {
+impl ClassificationAgent {
     /// Tables of `lines` lines, for rules with `counters` counters and `classes` bound classes.
     pub(crate) fn new(
         driver: &mut Driver,
@@ -275,7 +275,7 @@ impl AclAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: AclPlan) {
+    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: ClassificationPlan) {
         for (_, object) in plan.fresh {
             self.leave(driver, object);
         }
@@ -296,7 +296,7 @@ impl AclAgent {
     }
 
     /// Names the tables that were prepared.
-    pub(crate) fn name(&mut self, plan: &mut AclPlan, root: &mut RootDraft) {
+    pub(crate) fn name(&mut self, plan: &mut ClassificationPlan, root: &mut RootDraft) {
         self.services.name(&mut plan.services, root);
         let Some(drafts) = plan.drafts.take() else { return };
         let blocks = Blocks {
@@ -311,7 +311,7 @@ impl AclAgent {
     }
 
     /// The generation with the new tables stays: what only the old one bound goes.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: AclPlan) {
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: ClassificationPlan) {
         if let Some(old) = plan.before {
             old.retire(driver);
         }

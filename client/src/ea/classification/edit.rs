@@ -9,7 +9,7 @@ use qfp_core::acl::{AclResult, Change, Memory, Pattern, Place, Rule};
 use super::names::{CounterName, ObjectName, packed};
 use super::object::{Changes, Compiled, Pending};
 use super::rules::{self, RuleError, RuleName};
-use super::{AclAgent, AclError};
+use super::{ClassificationAgent, ClassificationError};
 use crate::acl::{Document, Family};
 use crate::rm::Exhausted;
 
@@ -34,7 +34,7 @@ pub(crate) struct EditPlan {
     gone: Vec<u32>,
 }
 
-impl AclAgent {
+impl ClassificationAgent {
     /// Prepares that the objects say of some rules of a list what `lists` says of them.
     ///
     /// A rule that is new gets counters, one that goes gives them back.
@@ -45,7 +45,7 @@ impl AclAgent {
         (family, name): (Family, &str),
         touched: &[Touched],
         plan: &mut EditPlan,
-    ) -> Result<(), AclError> {
+    ) -> Result<(), ClassificationError> {
         let list = lists.list(family, name).ok_or_else(|| RuleError::NoList(name.to_owned()))?;
         match family {
             Family::V4 => {
@@ -67,7 +67,7 @@ impl AclAgent {
         rule: impl Fn(RuleName) -> Result<Option<(AclResult, Vec<Pattern<W>>)>, RuleError>,
         wrap: impl Fn(Vec<Change<W>>) -> Changes,
         plan: &mut EditPlan,
-    ) -> Result<(), AclError>
+    ) -> Result<(), ClassificationError>
     where
         Compiled: Holds<W>,
     {
@@ -95,8 +95,10 @@ impl AclAgent {
             }
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
             let pending = object.compiled.prepare(&mut memory, &wrap(changes));
-            let pending = pending
-                .map_err(|error| AclError::Classifier { what: object_name.to_string(), error })?;
+            let pending = pending.map_err(|error| ClassificationError::Classifier {
+                what: object_name.to_string(),
+                error,
+            })?;
             plan.pending.extend(pending.map(|pending| (object_name.clone(), pending)));
         }
         Ok(())

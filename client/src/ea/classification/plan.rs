@@ -17,7 +17,7 @@ use super::object::{Compiled, Rules};
 use super::patterns::Addresses;
 use super::rules::{self, RuleError};
 use super::security::Policies;
-use super::{AclAgent, AclError, AclPlan, Drafts, Object};
+use super::{ClassificationAgent, ClassificationError, ClassificationPlan, Drafts, Object};
 use crate::acl::{AccessList, Family};
 use crate::config::{Config, Interface, Interfaces, Place as ConfigPlace};
 use crate::mqc;
@@ -62,7 +62,7 @@ fn table_of<T: Plain>(driver: &Driver, rows: BTreeMap<u32, T>) -> Result<Draft<T
     Ok(table)
 }
 
-impl AclAgent {
+impl ClassificationAgent {
     /// Compiles what `config` binds to interfaces, where no lcore sees it.
     pub(crate) fn prepare(
         &mut self,
@@ -71,8 +71,8 @@ impl AclAgent {
         uidb: impl Fn(&Interface<'_>) -> UidbIndex,
         high_water: usize,
         table: impl Fn(&str) -> Option<TableId>,
-        plan: &mut AclPlan,
-    ) -> Result<(), AclError> {
+        plan: &mut ClassificationPlan,
+    ) -> Result<(), ClassificationError> {
         let mut wanted: Vec<(UidbIndex, [Option<ObjectName>; 4])> = Vec::new();
         for interface in interfaces.all() {
             wanted.push((uidb(interface), names(config, interface, self.has_flows())));
@@ -88,15 +88,16 @@ impl AclAgent {
         let used: Vec<(ObjectName, usize)> =
             plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
         for (name, bindings) in &used {
-            let at = |error: AclError| error.bound(place_of(interfaces, &wanted, name));
+            let at = |error: ClassificationError| error.bound(place_of(interfaces, &wanted, name));
             let rules = self.rules(config, name, &table, plan, &mut rows).map_err(at)?;
             if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
                 numbers.insert(name, object.number);
                 continue;
             }
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
-            let compiled = Compiled::build(&mut memory, rules)
-                .map_err(|error| at(AclError::Classifier { what: name.to_string(), error }))?;
+            let compiled = Compiled::build(&mut memory, rules).map_err(|error| {
+                at(ClassificationError::Classifier { what: name.to_string(), error })
+            })?;
             let number = match self.numbers.take() {
                 Ok(number) => number,
                 Err(error) => {
@@ -142,9 +143,9 @@ impl AclAgent {
         config: (&Config, &Policies<'_>),
         name: &ObjectName,
         table: &impl Fn(&str) -> Option<TableId>,
-        plan: &mut AclPlan,
+        plan: &mut ClassificationPlan,
         rows: &mut Rows,
-    ) -> Result<Rules, AclError> {
+    ) -> Result<Rules, ClassificationError> {
         match name.family {
             Family::V4 => self.rules_of::<WORDS4>(config, name, table, plan, rows).map(Rules::V4),
             Family::V6 => self.rules_of::<WORDS6>(config, name, table, plan, rows).map(Rules::V6),
@@ -156,9 +157,9 @@ impl AclAgent {
         (config, policies): (&Config, &Policies<'_>),
         name: &ObjectName,
         table: &impl Fn(&str) -> Option<TableId>,
-        plan: &mut AclPlan,
+        plan: &mut ClassificationPlan,
         rows: &mut Rows,
-    ) -> Result<Vec<(Place, Rule<W>)>, AclError>
+    ) -> Result<Vec<(Place, Rule<W>)>, ClassificationError>
     where
         Pattern<W>: Addresses,
     {
@@ -238,7 +239,11 @@ impl AclAgent {
     }
 
     /// The number of a rule's counters, a new one if it has none.
-    fn number(&mut self, name: CounterName, plan: &mut AclPlan) -> Result<u32, Exhausted> {
+    fn number(
+        &mut self,
+        name: CounterName,
+        plan: &mut ClassificationPlan,
+    ) -> Result<u32, Exhausted> {
         plan.counters_used.insert(name.clone());
         if let Some(number) = self.counters.get(&name) {
             return Ok(*number);
