@@ -42,8 +42,11 @@ enum Need {
     Rows(usize),
     /// From the start on, in the region that lcores write.
     State,
-    /// From the first configuration on. What reads it is closed without it.
+    /// From the first configuration on, or where there is room for security associations. What reads
+    /// it is closed without it.
     Maybe,
+    /// Likewise, in the region that lcores write.
+    MaybeState,
 }
 
 /// The tables of one generation, for the time of one vector.
@@ -102,7 +105,7 @@ impl<'a> Tables<'a> {
         let Some(found) = self.root.row_size(kind) else {
             let error = ViewError::NoTable { kind: kind.index() };
             return match need {
-                Need::Maybe => Ok(()),
+                Need::Maybe | Need::MaybeState => Ok(()),
                 Need::Rows(_) | Need::State => Err(TableError::View { name, error }),
             };
         };
@@ -110,8 +113,8 @@ impl<'a> Tables<'a> {
             return Err(TableError::RowSize { name, found, wanted: size_of::<T>() });
         }
         let rows = match (need, self.state, self.root.block(kind)) {
-            (Need::State, Some(state), Some(block)) => state.view(block),
-            (Need::State, ..) => return Ok(()),
+            (Need::State | Need::MaybeState, Some(state), Some(block)) => state.view(block),
+            (Need::State | Need::MaybeState, ..) => return Ok(()),
             _ => self.root.view(self.region, kind),
         };
         let found = rows.map_err(|error| TableError::View { name, error })?.len();
@@ -225,22 +228,22 @@ pub mod table_kind {
         /// [`PolicerState`](crate::qos::police::PolicerState) rows, in the region that lcores write.
         POLICER_STATES: crate::qos::police::PolicerState, Need::State;
         /// [`Tunnel`](crate::ipsec::Tunnel) rows, by uIDB number.
-        ESP_TUNNELS: crate::ipsec::Tunnel, Need::Rows(0);
+        ESP_TUNNELS: crate::ipsec::Tunnel, Need::Maybe;
         /// [`OutboundSa`](crate::ipsec::OutboundSa) rows.
-        ESP_OUTBOUND: crate::ipsec::OutboundSa, Need::Rows(0);
+        ESP_OUTBOUND: crate::ipsec::OutboundSa, Need::Maybe;
         /// [`InboundSa`](crate::ipsec::InboundSa) rows.
-        ESP_INBOUND: crate::ipsec::InboundSa, Need::Rows(0);
+        ESP_INBOUND: crate::ipsec::InboundSa, Need::Maybe;
         /// [`SpiBucket`](crate::ipsec::SpiBucket)s.
-        ESP_SPIS: crate::ipsec::SpiBucket, Need::Rows(0);
+        ESP_SPIS: crate::ipsec::SpiBucket, Need::Maybe;
         /// [`SaKey`](crate::crypto::SaKey) rows.
-        ESP_KEYS: crate::crypto::SaKey, Need::Rows(0);
+        ESP_KEYS: crate::crypto::SaKey, Need::Maybe;
         /// [`SaState`](crate::ipsec::SaState) rows, in the region that lcores write.
-        ESP_STATES: crate::ipsec::SaState, Need::State;
+        ESP_STATES: crate::ipsec::SaState, Need::MaybeState;
         /// Words of replay windows, in the region that lcores write.
-        ESP_REPLAY: AtomicU64, Need::State;
+        ESP_REPLAY: AtomicU64, Need::MaybeState;
         /// [`TunnelState`](crate::ipsec::TunnelState) rows by uIDB number, in the region that lcores
         /// write.
-        ESP_TUNNEL_STATES: crate::ipsec::TunnelState, Need::State;
+        ESP_TUNNEL_STATES: crate::ipsec::TunnelState, Need::MaybeState;
         /// [`SpdEntry`](crate::ipsec::SpdEntry) rows.
         ESP_POLICIES: crate::ipsec::SpdEntry, Need::Maybe;
     }

@@ -1,12 +1,12 @@
 //! Every packet has exactly one fate, and every run of the same packets is the same.
 
-use qfp::Forwarder;
 use qfp::client::config::Config;
 use qfp::core::fia::{FiaBuilder, Gate};
 use qfp::core::lpts::{FlowType, LptsRates};
 use qfp::core::packet::{DropReason, Vector};
 use qfp::core::step::{Lcore, Step};
 use qfp::hal::PacketMask;
+use qfp::{Forwarder, RunError};
 
 use crate::capture::{self, Timed};
 use crate::gateways::{Pair, spi};
@@ -316,11 +316,12 @@ fn packets_that_an_output_does_not_take_are_drops_of_its_queue() {
     config.ports[1].device = Some("pcap:tx=/dev/full".to_owned());
     let running = Forwarder::new(config).start().unwrap();
     assert!(running.wait(std::time::Duration::from_secs(60)));
-    let report = running.report();
+    let RunError::Port { source, ended } = running.join().unwrap_err() else { panic!() };
+    assert!(source.to_string().contains("/dev/full"));
+    let (report, _) = *ended;
     assert_eq!(report.conserved, Some(true));
     let [(reason, lost)] = report.drops[..] else { panic!("{:?}", report.drops) };
     assert_eq!(reason, "TxQueueFull");
     assert!(lost > 500 && lost + report.ports[1].tx_packets == 2000);
     assert_eq!(report.ports[1].tx_dropped, lost);
-    assert!(running.join().unwrap_err().to_string().contains("/dev/full"));
 }
