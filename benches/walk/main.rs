@@ -1,8 +1,10 @@
 //! Cycles of the whole walk and of each row, by vector size and kind of traffic.
 //!
-//! Frames lie in memory and vectors are as full as the case says; receive and transmit queues
-//! cost next to nothing and are not counted. Two routes, two ports. Criterion measures TSC cycles a
+//! Frames lie in memory and vectors are as full as the case says; receive queues are not counted,
+//! transmit queues give buffers back. Two routes, two ports. Criterion measures TSC cycles a
 //! packet; below each case stand the sampled cycles of its rows.
+//!
+//! `out-1` and `out-64` leave through as many sub-interfaces of one port, by turns.
 //!
 //! The cases `full-4k`, `full-256k` and `full-uniform` route by a full Internet table: `QFP_RIB_V4`
 //! (lines `PREFIX NUMBER`, plain or zstd), by default the one beside the repository; they are
@@ -164,28 +166,48 @@ fn cases() -> Vec<Case> {
     };
     let mixed = move |n: usize| if n.is_multiple_of(2) { v4(n / 2) } else { ipv6(n / 2) };
     let mut cases = vec![
-        small("ipv4", PLAIN, v4),
-        small("ipv6", PLAIN, ipv6),
-        small("vlan", VLAN, tagged),
-        small("bad3", PLAIN, bad),
-        small("mixed", PLAIN, mixed),
+        small("ipv4", PLAIN.into(), v4),
+        small("ipv6", PLAIN.into(), ipv6),
+        small("vlan", VLAN.into(), tagged),
+        small("bad3", PLAIN.into(), bad),
+        small("mixed", PLAIN.into(), mixed),
+        small("out-1", sub_interfaces(1), v4_to(1)),
+        small("out-64", sub_interfaces(64), v4_to(64)),
     ];
     cases.extend(internet::cases());
     cases.extend(lists::cases());
     cases
 }
 
+/// A port that packets come from, and one with `count` sub-interfaces, each with a route.
+fn sub_interfaces(count: u8) -> String {
+    let port = |n| format!("[[port]]\ndevice = \"sink\"\nmac = \"02:00:00:00:00:0{n}\"\n");
+    let mut config = port(1) + &port(2);
+    for n in 0..count {
+        config +=
+            &format!("[[port.vlan]]\nid = {}\naddress = [\"10.9.{n}.1/24\"]\n", 100 + u16::from(n));
+    }
+    for n in 0..count {
+        config += &format!(
+            "[[route]]\nprefix = \"198.18.{n}.0/24\"\nvia = \"10.9.{n}.2\"\n\
+             [[neighbor]]\naddress = \"10.9.{n}.2\"\nmac = \"02:00:00:00:01:{n:02x}\"\n"
+        );
+    }
+    config
+}
+
+/// Packets to each of that many routes, by turns.
+fn v4_to(routes: usize) -> impl Fn(usize) -> Vec<u8> {
+    move |n| ipv4(n, [198, 18, (n % routes) as u8, (n * 7) as u8], &[])
+}
+
 /// A case with few routes.
-fn small(
-    name: &'static str,
-    config: &'static str,
-    frame: impl Fn(usize) -> Vec<u8> + 'static,
-) -> Case {
+fn small(name: &'static str, config: String, frame: impl Fn(usize) -> Vec<u8> + 'static) -> Case {
     let frames = move || (0..FRAMES).map(&frame).collect();
     Case {
         name,
         sizes: vec![1, 4, 16, 32, 64],
-        make: Box::new(move || Traffic::new(config, &RouteTable::default(), frames())),
+        make: Box::new(move || Traffic::new(&config, &RouteTable::default(), frames())),
     }
 }
 
