@@ -162,12 +162,6 @@ impl<O: Operator> Term<O> {
         Self { width: self.width.max(width), ..self }
     }
 
-    /// Whether it is a further condition on the term before it.
-    #[must_use]
-    pub fn is_and(&self) -> bool {
-        self.and
-    }
-
     /// The operator.
     #[must_use]
     pub fn op(&self) -> O {

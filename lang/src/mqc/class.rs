@@ -103,13 +103,6 @@ impl ClassMap {
         self
     }
 
-    /// With one more match of packets that do not match `is`.
-    #[must_use]
-    pub fn matching_not(mut self, is: Match) -> Self {
-        self.matches.push(Criterion { not: true, is });
-        self
-    }
-
     /// The class maps that it names.
     pub(super) fn nested(&self) -> impl Iterator<Item = &Name> {
         self.matches.iter().filter_map(|criterion| match &criterion.is {

@@ -105,12 +105,6 @@ impl AclResult {
         self.0 & Self::CAPTURE != 0
     }
 
-    /// Whether the packet is to be logged.
-    #[must_use]
-    pub const fn logs(self) -> bool {
-        self.0 & Self::LOG != 0
-    }
-
     /// The number of the rule's counters.
     #[must_use]
     pub const fn rule(self) -> u32 {

@@ -69,12 +69,6 @@ impl<'a> Arp<'a> {
         self.ip(14)
     }
 
-    /// MAC address of the target; means nothing in a request.
-    #[must_use]
-    pub fn target_mac(&self) -> [u8; 6] {
-        self.mac(18)
-    }
-
     /// IPv4 address that is asked for, or that the reply goes to.
     #[must_use]
     pub fn target_ip(&self) -> Ipv4Addr {
