@@ -28,6 +28,10 @@ use crate::report::IpsecReport;
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
 
+/// How long after work of an lcore's nobody has to ring for more: an lcore makes a system call fifty
+/// times a second at most, however its packets leave for the slow path.
+const LINGER_NS: u64 = 20 * Nanos::PER_MILLI;
+
 /// How long the control thread sleeps while nobody would wake it: inputs have ended and what is
 /// under way is waited for, or what inbound SAs accept has to stay ahead of their peers.
 const NAP: Duration = Duration::from_micros(200);
@@ -338,7 +342,7 @@ impl ControlLoop {
     /// Serves the lcores until `stop`, or until all their inputs have ended and nothing moves any
     /// more; then stops them. Returns the control side and the rings for [`settle`](Self::settle).
     pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
-        let mut quiet = 0;
+        let (mut quiet, mut worked) = (0, Nanos::ZERO);
         // Its rate limits count from here, so that the quiet time before the first packet earns
         // their bursts.
         let mut injected = Vec::new();
@@ -348,7 +352,11 @@ impl ControlLoop {
             let now = self.clock.now();
             let mut injected = Vec::new();
             let obeyed = self.control.obey();
-            let handled = self.serve(now, &mut injected) + obeyed;
+            let served = self.serve(now, &mut injected);
+            if served > 0 {
+                worked = now;
+            }
+            let handled = served + obeyed;
             if obeyed > 0 || self.control.next_deadline().is_some_and(|due| due <= now) {
                 self.control.poll(now, &mut injected);
             }
@@ -369,8 +377,12 @@ impl ControlLoop {
                 let polls = ended || self.control.client.keeps_ahead();
                 let due = Duration::from_nanos(self.control.rest(now));
                 let patience = if polls { due.min(NAP) } else { due };
-                let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
-                self.bell.sleep(&[], patience, has_work);
+                if now.saturating_since(worked) < LINGER_NS {
+                    std::thread::sleep(patience.min(NAP));
+                } else {
+                    let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                    self.bell.sleep(&[], patience, has_work);
+                }
             }
         }
         self.lcores_stop.stop();
