@@ -22,7 +22,7 @@ use qfp_core::uidb::UidbIndex;
 
 use crate::ipsec::{self, Events, Paths};
 use crate::lists::{InUse, Lists};
-use crate::reconfigure::{InForce, ReconfigureError};
+use crate::reconfigure::{InForce, InterfaceState, ReconfigureError};
 use crate::report::IpsecReport;
 
 /// Work taken from one lcore in one go.
@@ -86,8 +86,8 @@ impl Shared {
 /// The slow path and the client, with one owner at a time.
 pub(crate) struct Control {
     slow: SlowPath,
-    pub(crate) client: Client,
-    pub(crate) in_force: InForce,
+    client: Client,
+    in_force: InForce,
     paths: Paths,
     lists: Lists,
     pool: PoolCache,
@@ -170,12 +170,16 @@ impl Control {
     ) -> Result<Generation, ReconfigureError> {
         let Self { slow, client, in_force, lists, actions, .. } = self;
         lists.before_change(client);
-        let said = config.clone();
         let generation = in_force.commit((config, routes), client, slow, actions)?;
-        lists.follow(&said, client);
+        lists.follow(in_force.config(), client);
         self.paths.again(client, slow);
         self.shared.stale.store(true, Ordering::Release);
         Ok(generation)
+    }
+
+    /// The interfaces, in the order of the configuration.
+    pub(crate) fn interfaces(&self) -> Vec<InterfaceState> {
+        self.in_force.interfaces(&self.client)
     }
 
     /// Neighbours whose MAC addresses are known.

@@ -65,6 +65,11 @@ impl InForce {
         Self { config: config.clone(), facts, names, state_dir: config.state_dir() }
     }
 
+    /// The configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Refuses what only a new start can do.
     fn allows(&self, config: &Config) -> Result<(), ReconfigureError> {
         let fixed = |place, what: String| Err(ReconfigureError::Fixed { place, what });
@@ -133,7 +138,7 @@ impl InForce {
         Ok(generation)
     }
 
-    fn interfaces(&self, client: &Client) -> Vec<InterfaceState> {
+    pub(crate) fn interfaces(&self, client: &Client) -> Vec<InterfaceState> {
         let interfaces = Interfaces::new(&self.config);
         let visible = interfaces.all().iter().filter(|interface| !interface.is_hidden());
         let state = visible.filter_map(|interface| {
@@ -146,12 +151,6 @@ impl InForce {
             })
         });
         state.collect()
-    }
-}
-
-impl Control {
-    pub(crate) fn interfaces(&self) -> Vec<InterfaceState> {
-        self.in_force.interfaces(&self.client)
     }
 }
 

@@ -88,17 +88,17 @@ impl Burst {
     #[inline]
     pub fn clear(&mut self) {
         if !self.owned.is_empty() {
-            self.release();
+            self.release(self.owned);
         }
         self.count = 0;
         self.resized = PacketMask::EMPTY;
         self.shifted = PacketMask::EMPTY;
     }
 
-    /// Drops what the burst owns.
+    /// Drops the packets of `select` that the burst owns, each to its own pool.
     #[cold]
-    fn release(&mut self) {
-        for slot in self.owned {
+    pub(crate) fn release(&mut self, select: PacketMask) {
+        for slot in select & self.owned {
             drop(self.take(slot));
         }
     }
@@ -337,7 +337,7 @@ impl Burst {
 
 impl Drop for Burst {
     fn drop(&mut self) {
-        self.release();
+        self.release(self.owned);
     }
 }
 

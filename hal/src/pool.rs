@@ -143,8 +143,7 @@ impl PoolCache {
             return;
         }
         if burst.origin() != self.origin() {
-            select.into_iter().for_each(|slot| drop(burst.take(slot)));
-            return;
+            return burst.release(select);
         }
         match self {
             Self::Native(cache) => cache.free(burst, select),

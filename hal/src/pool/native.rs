@@ -214,8 +214,7 @@ impl NativeCache {
             None => select.into_iter().any(|slot| foreign(bufs[slot & 63])),
         };
         if strange {
-            select.into_iter().for_each(|slot| drop(burst.take(slot)));
-            return;
+            return burst.release(select);
         }
         match select.dense() {
             Some(count) => self.local.extend(bufs[..count].iter().map(|&buf| buf as usize)),
