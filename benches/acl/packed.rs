@@ -1,6 +1,6 @@
 //! Headers as contestants get them: packed bytes in network byte order.
 
-use crate::set::{Family, Header};
+use crate::set::{self, Family, Header};
 
 /// Headers a record each: protocol, source, destination, ports, then padding.
 pub(crate) struct Packed {
@@ -18,7 +18,7 @@ impl Packed {
     /// Lays out `headers`.
     pub(crate) fn new(family: Family, headers: &[Header]) -> Self {
         let mut bytes = Vec::new();
-        let skip = 16 - usize::from(family.bits() / 8);
+        let skip = 16 - usize::from(set::bits(family) / 8);
         let stride = stride(family);
         for (at, header) in headers.iter().enumerate() {
             bytes.push(header.proto);

@@ -13,7 +13,7 @@ use qfp::hal::dpdk::{Eal, EalError};
 use crate::memory::{HUGE_PAGE, Heap, peak_during};
 use crate::packed::Packed;
 use crate::race::{Contestant, sample};
-use crate::set::{Family, Prefix, Rule};
+use crate::set::{self, Family, Prefix, Rule};
 use contest::thread_ns;
 
 /// Megabytes of DPDK's heap, where its tables lie: those of 100,000 rules need more.
@@ -266,7 +266,7 @@ fn c_rules<const N: usize>(family: Family, lists: &[&[Rule]]) -> Vec<CRule<N>> {
 }
 
 fn fields<const N: usize>(family: Family, rule: &Rule) -> [sys::rte_acl_field; N] {
-    let words = usize::from(family.bits() / 32);
+    let words = usize::from(set::bits(family) / 32);
     std::array::from_fn(|field| match field {
         0 => c_field(rule.proto.into(), rule.proto_mask.into()),
         _ if field <= words => prefix_word(rule.src, words, field - 1),

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+pub(crate) use qfp::core::wire::Family;
+
 /// Rules of a set beyond which it takes part only when asked for.
 const LARGE: usize = 50_000;
 
@@ -19,25 +21,17 @@ pub(crate) enum InputError {
     Syntax { path: PathBuf, line: usize, text: String, expected: &'static str },
 }
 
-/// Which addresses a set has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
+/// Bits of an address.
+pub(crate) const fn bits(family: Family) -> u8 {
+    match family {
+        Family::V4 => 32,
+        Family::V6 => 128,
+    }
 }
 
-impl Family {
-    pub(crate) const fn bits(self) -> u8 {
-        match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
-        }
-    }
-
-    /// All address bits set.
-    pub(crate) const fn all(self) -> u128 {
-        u128::MAX >> (128 - self.bits())
-    }
+/// All bits of an address set.
+pub(crate) const fn all(family: Family) -> u128 {
+    u128::MAX >> (128 - bits(family))
 }
 
 /// The leading `len` bits of an address; an IPv4 address is a number below 2^32.
@@ -49,12 +43,12 @@ pub(crate) struct Prefix {
 
 impl Prefix {
     pub(crate) fn mask(self, family: Family) -> u128 {
-        let host = u32::from(family.bits() - self.len);
-        family.all() & u128::MAX.checked_shl(host).unwrap_or(0)
+        let host = u32::from(bits(family) - self.len);
+        all(family) & u128::MAX.checked_shl(host).unwrap_or(0)
     }
 
     pub(crate) fn last(self, family: Family) -> u128 {
-        self.value | family.all() & !self.mask(family)
+        self.value | all(family) & !self.mask(family)
     }
 }
 
@@ -201,7 +195,7 @@ fn prefix(text: &str) -> Option<(Prefix, bool)> {
         Err(_) => (u128::from(address.parse::<Ipv6Addr>().ok()?), Family::V6),
     };
     let prefix = Prefix { value, len };
-    (len <= family.bits())
+    (len <= bits(family))
         .then(|| (Prefix { value: value & prefix.mask(family), len }, family == Family::V4))
 }
 

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::oracle::Oracle;
-use crate::set::{Family, Header, Rule};
+use crate::set::{self, Family, Header, Rule};
 
 /// Headers of one kind.
 pub(crate) struct Traffic {
@@ -37,8 +37,8 @@ impl Traffic {
     pub(crate) fn random(family: Family, count: usize) -> Self {
         let mut rng = StdRng::seed_from_u64(3);
         let headers = (0..count).map(|_| Header {
-            src: rng.random::<u128>() & family.all(),
-            dst: rng.random::<u128>() & family.all(),
+            src: rng.random::<u128>() & set::all(family),
+            dst: rng.random::<u128>() & set::all(family),
             sport: rng.random(),
             dport: rng.random(),
             proto: rng.random(),

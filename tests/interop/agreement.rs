@@ -5,17 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use qfp::core::crypto::Algorithm;
+pub(crate) use qfp::core::wire::Family::{self, V4, V6};
 
 use crate::hex;
-
-/// Address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
-}
-
-pub(crate) use Family::{V4, V6};
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
