@@ -6,14 +6,8 @@ use crate::packet::Vector;
 use crate::uidb::TableId;
 
 impl Vector {
-    /// Sets the DSCP of an IP packet (RFC 2474); ECN stays, an IPv4 checksum is adjusted.
-    #[inline]
-    pub fn set_dscp(&mut self, slot: usize, dscp: u8) {
-        self.set_traffic_class(slot, dscp << 2, 0xfc);
-    }
-
-    /// Sets the bits `mask` of the byte that holds DSCP and ECN. The internal class of service
-    /// stays what it was before (VOQ-10).
+    /// Sets the bits `mask` of the byte that holds DSCP and ECN (RFC 2474, RFC 3168); an IPv4
+    /// checksum is adjusted. The internal class of service stays what it was before (VOQ-10).
     #[inline]
     pub fn set_traffic_class(&mut self, slot: usize, value: u8, mask: u8) {
         self.glean_cos(slot);
