@@ -39,11 +39,11 @@ impl Agent for IpsecAgent {
     }
 
     fn keep(client: &mut Client, plan: IpsecPlan) {
-        client.ipsec.keep(&mut client.driver, plan);
+        client.ipsec.keep(&client.driver, plan);
     }
 
     fn abort(client: &mut Client, plan: IpsecPlan) {
-        client.ipsec.abort(&mut client.driver, plan);
+        client.ipsec.abort(&client.driver, plan);
     }
 }
 
