@@ -165,7 +165,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let sessions = client.lpts(&parts.config);
     let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), client.uidb_limit());
     let lpts = lpts.seeded(seed);
-    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
     let made = (&pool, lanes, &kit);
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hal::{DeviceCounters, Link};
-use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent};
+use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent, RowCounters};
 use qfp_core::packet::{DropReason, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
 use qfp_core::uidb::UidbIndex;
@@ -118,18 +118,16 @@ impl Statistics {
         self.ports.iter().zip(own).enumerate().map(port).collect()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "an average for people to read")]
+    /// Each row, and what it costs to receive.
     fn steps(&self) -> Vec<StepReport> {
-        let step = |(n, name): (usize, &&'static str)| {
-            let row = self.totals.row(n);
-            let sampled = row.sampled_packets.max(1) as f64;
-            StepReport {
-                name: (*name).to_owned(),
-                packets: row.packets,
-                cycles_per_packet: row.sampled_cycles as f64 / sampled,
-            }
+        let event = |event| self.totals.event(event);
+        let rx = RowCounters {
+            packets: event(LoopEvent::Received),
+            sampled_cycles: event(LoopEvent::RxCycles),
+            sampled_packets: event(LoopEvent::RxSampled),
         };
-        self.rows.iter().enumerate().map(step).collect()
+        let rows = self.rows.iter().enumerate().map(|(n, name)| (*name, self.totals.row(n)));
+        rows.chain([("rx", rx)]).map(step).collect()
     }
 
     fn crypto_engines(&self) -> Vec<(&'static str, u64)> {
@@ -161,6 +159,16 @@ impl Statistics {
             lcores.push(LcoreReport { id, cpu, vectors, packets, busy_percent });
         }
         lcores
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an average for people to read")]
+fn step((name, row): (&str, RowCounters)) -> StepReport {
+    let sampled = row.sampled_packets.max(1) as f64;
+    StepReport {
+        name: name.to_owned(),
+        packets: row.packets,
+        cycles_per_packet: row.sampled_cycles as f64 / sampled,
     }
 }
 

@@ -9,7 +9,7 @@ use hal::pool::NativePool;
 use hal::{Burst, PacketMask, PoolCache, TxQueue, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
-use pal::publication::{Publisher, Reader, RootDraft};
+use pal::publication::{Publisher, Reader, RootDraft, Timekeeper};
 use pal::region::{HugePages, Plain, ReadOnly, Region};
 
 use crate::acl::Bindings;
@@ -230,14 +230,18 @@ impl Router {
         let root4 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines4 = region.alloc::<Line>(1 << 9).unwrap();
         let image = v4::Compact::new(&root4, &lines4, Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image).bulk_load(&image, routes4(&plan.routes)).unwrap();
+        v4::CompactWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(&plan.routes))
+            .unwrap();
         root.set(table_kind::FIB4_ROOT, root4.publish())
             .set(table_kind::FIB4_LINES, lines4.publish());
         let root6 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines6 = region.alloc::<Line>(1 << 10).unwrap();
         let deep6 = region.alloc::<AtomicU32>(VRF_DEEP).unwrap();
         let image = v6::Trie::new(&root6, &lines6, &deep6, Isa::Portable).unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(&plan.routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(&plan.routes))
+            .unwrap();
         root.set(table_kind::FIB6_ROOT, root6.publish())
             .set(table_kind::FIB6_LINES, lines6.publish())
             .set(table_kind::FIB6_DEEP, deep6.publish());
@@ -272,11 +276,15 @@ fn publish_vrfs(region: &Region, plan: &Plan, root: &mut RootDraft) {
         let root_of = |all| <[AtomicU32]>::chunks(all, 1 << 16).nth(at).unwrap();
         let lines_of = |all| <[Line]>::chunks(all, VRF_LINES).nth(at).unwrap();
         let image = v4::Compact::new(root_of(&roots4), lines_of(&lines4), Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image).bulk_load(&image, routes4(routes)).unwrap();
+        v4::CompactWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(routes))
+            .unwrap();
         let deep = deep6.chunks(VRF_DEEP).nth(at).unwrap();
         let image = v6::Trie::new(root_of(&roots6), lines_of(&lines6), deep, Isa::Portable);
         let image = image.unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(routes))
+            .unwrap();
         rows[usize::from(*table)] = Vrf {
             root4: at as u32,
             first_line4: (at * VRF_LINES) as u32,
@@ -355,8 +363,8 @@ pub(crate) struct Walker {
     cache: PoolCache,
     tx: Vec<Box<dyn TxQueue>>,
     vector: Box<Vector>,
-    /// Packets that the fused kernel has served in the last walk.
-    pub(crate) fused: PacketMask,
+    /// Packets that `egress-fast` has taken in the last walk.
+    pub(crate) fast: PacketMask,
 }
 
 impl Walker {
@@ -367,9 +375,9 @@ impl Walker {
         let counters = totals.add_lcore();
         let cache = PoolCache::Native(NativePool::new(VECTOR, 2048).cache());
         let vector = Box::new(Vector::new(cache.origin()));
-        let fused = PacketMask::EMPTY;
+        let fast = PacketMask::EMPTY;
         let tx = (0..4).map(|_| Box::new(Keep) as Box<dyn TxQueue>).collect();
-        Self { fia, reader, tables, totals, counters, cache, tx, vector, fused }
+        Self { fia, reader, tables, totals, counters, cache, tx, vector, fast }
     }
 
     fn begin(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) {
@@ -409,7 +417,7 @@ impl Walker {
 
     fn end(&mut self, count: usize) -> Walked {
         let vector = &mut self.vector;
-        self.fused = vector.fused;
+        self.fast = vector.rewritten;
         let slots = || 0..count;
         let walked = Walked {
             live: vector.sent,
@@ -447,7 +455,8 @@ pub(crate) fn open_kit(isa: Isa) -> Kit {
         rates.set(*flow, LptsRates::MAX_RATE, LptsRates::MAX_BURST).unwrap();
     }
     let known = Arc::new(Acquaintance::new(1));
-    Kit { isa, lpts: Arc::new(LptsGroup::new(&rates, Lpts::default(), known, 64)) }
+    let lpts = LptsGroup::new(&rates, Lpts::default(), known, 64);
+    Kit { isa, lpts: Arc::new(lpts), ..Kit::default() }
 }
 
 /// Remembers the slots it was shown in all vectors since it was last asked.
