@@ -12,7 +12,7 @@ use crate::fia::order::{
 };
 use crate::fia::trace::Trace;
 use crate::isa::Isa;
-use crate::packet::Vector;
+use crate::packet::{DropReason, Vector};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 use crate::wire::Family;
@@ -380,6 +380,9 @@ impl Fia {
         vector: &mut Vector,
         observer: &mut Observer<'_>,
     ) {
+        if !lcore.tables.are_whole() {
+            vector.drop_all(vector.live, DropReason::NoTables);
+        }
         let (fused_first, behind_rewrite, fused_end) = match &self.fusion {
             Some(fusion) => (fusion.first, fusion.behind_rewrite.unwrap_or(usize::MAX), fusion.end),
             None => (usize::MAX, usize::MAX, usize::MAX),

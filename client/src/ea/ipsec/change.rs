@@ -11,7 +11,6 @@ use super::ahead::{Ahead, LEAST};
 use super::{Installed, IpsecAgent, IpsecError, Leaving, RESERVE};
 use crate::config::Config;
 use crate::ipsec::{Direction, KeyId, Mark, MarkId, RowNumbers, Sa};
-use crate::rm::Exhausted;
 
 /// One SA that comes, in place of one of its name if there is one, or that goes.
 #[derive(Debug)]
@@ -80,10 +79,8 @@ impl IpsecAgent {
         plan: &mut IpsecPlan,
     ) -> Result<(), IpsecError> {
         self.fill(driver, changes, names, plan)?;
-        if let Some(tables) = &self.tables {
-            let mut opened = plan.fresh.iter().filter(|new| new.is_opened());
-            opened.try_for_each(|new| tables.reserve(driver, new.sa.spi, new.held.row))?;
-        }
+        let mut opened = plan.fresh.iter().filter(|new| new.is_opened());
+        opened.try_for_each(|new| self.tables.reserve(driver, new.sa.spi, new.held.row))?;
         self.reserve(driver, plan)
     }
 
@@ -181,9 +178,7 @@ impl IpsecAgent {
             None => (SaEvents::default(), None, 0),
         };
         let like = same.map(|same| same.held);
-        let full = Exhausted { what: "SAs", limit: 0 };
-        let tables = self.tables.as_mut().ok_or(full)?;
-        let held = tables.write(driver, &sa, numbers, like)?;
+        let held = self.tables.write(driver, &sa, numbers, like)?;
         if like.is_none() {
             self.order += 1;
         }
@@ -237,9 +232,7 @@ impl IpsecAgent {
             }
             // Nobody can send with it before there is an interface that it protects, and nothing
             // comes in before its SPI is known.
-            if let Some(tables) = &self.tables {
-                tables.resume(driver, &new.sa, new.held, used);
-            }
+            self.tables.resume(driver, &new.sa, new.held, used);
         }
         self.marks.write(&noted)?;
         for new in fresh {
@@ -265,7 +258,7 @@ impl IpsecAgent {
 
     /// Gives up what was prepared.
     pub(crate) fn abort(&mut self, driver: &mut Driver, plan: IpsecPlan) {
-        let Some(tables) = &mut self.tables else { return };
+        let tables = &mut self.tables;
         for new in &plan.fresh {
             if new.sa.direction == Direction::In {
                 tables.leave(driver, new.sa.spi, new.held.row);
@@ -297,9 +290,8 @@ impl IpsecAgent {
         if let Some(configured) = plan.configured.take() {
             self.configured = configured;
         }
-        let Some(tables) = &self.tables else { return };
         for new in plan.fresh.iter().filter(|new| new.is_opened()) {
-            tables.enter(driver, new.sa.spi, new.held.row);
+            self.tables.enter(driver, new.sa.spi, new.held.row);
         }
         // All of them first: names may have changed hands.
         let names = plan.gone.iter().chain(plan.fresh.iter().map(|new| &new.sa.name));
@@ -317,7 +309,7 @@ impl IpsecAgent {
 
     /// Gives back what was replaced.
     pub(crate) fn keep(&mut self, driver: &mut Driver, plan: IpsecPlan) {
-        let Some(tables) = &mut self.tables else { return };
+        let tables = &mut self.tables;
         for old in plan.left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }

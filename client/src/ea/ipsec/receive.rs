@@ -83,7 +83,6 @@ impl IpsecAgent {
         let mut marks = Vec::new();
         let mut lowered = Vec::new();
         let Self { tables, ahead, .. } = self;
-        let Some(tables) = tables else { return marks };
         for (row, ahead) in ahead {
             let Some(state) = tables.state(driver, *row) else { continue };
             match ahead.look(now, seen(state)) {
@@ -159,9 +158,7 @@ impl IpsecAgent {
         let _ = self.marks.write(&last);
         last.iter().for_each(|(id, _)| self.marks.release(*id));
         for Leaving { grace, held, .. } in gone {
-            if let Some(tables) = &mut self.tables {
-                tables.drop_key(held, grace);
-            }
+            self.tables.drop_key(held, grace);
         }
     }
 
