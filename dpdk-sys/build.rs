@@ -15,12 +15,10 @@ mod link {
     /// Oldest version that is supported.
     const OLDEST: &str = "22.11";
 
-    /// Functions and variables to bind: what hal calls, and what the benches measure against.
+    /// Functions and variables that hal calls.
     const NAMES: &[&str] = &[
         "qfp_.*",
         "QFP_.*",
-        "RTE_ACL_(FIELD_TYPE_.*|MAX_PRIORITY)",
-        "rte_acl_(create|free|add_rules|build|classify|classify_alg|set_ctx_classify|reset)",
         "rte_crypto_op_pool_create",
         "rte_cryptodev_(close|configure|get_dev_id|queue_pair_setup|start|stop)",
         "rte_cryptodev_sym_get_private_session_size",
@@ -38,24 +36,31 @@ mod link {
         "rte_eth_(rx|tx)_queue_setup",
         "rte_eth_stats_get",
         "rte_eth_xstats_(get|get_names)",
-        "rte_fib6?_(create|free|add|delete|lookup_bulk|select_lookup)",
-        "rte_lpm6?_(create|free|add|delete|delete_all|lookup|lookup_bulk_func)",
         "rte_malloc_(get_socket_stats|heap_create|heap_get_socket|heap_memory_add)",
         "rte_mempool_(avail_count|create_empty|free|in_use_count|obj_iter)",
         "rte_mempool_(populate_default|set_ops_byname)",
         "rte_mbuf_best_mempool_ops",
-        "rte_meter_(srtcm|trtcm|trtcm_rfc4115)_(config|profile_config)",
         "rte_pktmbuf_(free_bulk|init|pool_create|pool_init)",
-        "rte_sched_port_(config|free|pkt_write|pkt_read_tree_path|get_memory_footprint)",
-        "rte_sched_port_(enqueue|dequeue|subport_profile_add)",
-        "rte_sched_(subport|pipe)_config",
         "rte_strerror",
         "rte_thread_(register|unregister)",
         "rte_version",
     ];
 
+    /// Functions and variables of the libraries that benches measure against.
+    const PEERS: &[&str] = &[
+        "RTE_ACL_(FIELD_TYPE_.*|MAX_PRIORITY)",
+        "rte_acl_(create|free|add_rules|build|classify|classify_alg|set_ctx_classify|reset)",
+        "rte_fib6?_(create|free|add|delete|lookup_bulk|select_lookup)",
+        "rte_lpm6?_(create|free|add|delete|delete_all|lookup|lookup_bulk_func)",
+        "rte_meter_(srtcm|trtcm|trtcm_rfc4115)_(config|profile_config)",
+        "rte_sched_port_(config|free|pkt_write|pkt_read_tree_path|get_memory_footprint)",
+        "rte_sched_port_(enqueue|dequeue|subport_profile_add)",
+        "rte_sched_(subport|pipe)_config",
+    ];
+
     /// Types that no bound function names, because it takes them as `void *`.
-    const TYPES: &[&str] = &["rte_acl_rule_data", "rte_color", "rte_pktmbuf_pool_private"];
+    const TYPES: &[&str] = &["rte_pktmbuf_pool_private"];
+    const PEER_TYPES: &[&str] = &["rte_acl_rule_data", "rte_color"];
 
     /// Types that are handled by address only, or whose fields have no stable names.
     const OPAQUE: &[&str] = &[
@@ -78,7 +83,7 @@ mod link {
                  (Debian, Ubuntu) or dpdk-devel (Fedora), or build without feature `dpdk`"
             ));
         }
-        for file in ["build.rs", "shim.c", "shim.h"] {
+        for file in ["build.rs", "peers.c", "peers.h", "shim.c", "shim.h"] {
             println!("cargo:rerun-if-changed={file}");
         }
         for variable in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"] {
@@ -109,17 +114,21 @@ mod link {
     fn shim(cflags: &[String]) {
         let mut build = cc::Build::new();
         build.file("shim.c").opt_level(3).warnings(true);
+        if cfg!(feature = "peers") {
+            build.file("peers.c");
+        }
         for flag in cflags {
             build.flag(flag);
         }
         if let Err(error) = build.try_compile("qfp_dpdk_shim") {
-            stop(&format!("shim.c does not compile against the installed DPDK: {error}"));
+            stop(&format!("the shim does not compile against the installed DPDK: {error}"));
         }
     }
 
     fn bind(cflags: &[String]) {
+        let with_peers = cfg!(feature = "peers");
         let mut builder = bindgen::Builder::default()
-            .header("shim.h")
+            .header(if with_peers { "peers.h" } else { "shim.h" })
             .clang_args(cflags)
             .rust_edition(bindgen::RustEdition::Edition2024)
             .default_enum_style(bindgen::EnumVariation::Consts)
@@ -128,10 +137,11 @@ mod link {
             .derive_copy(true)
             .derive_default(true)
             .layout_tests(false);
-        for name in NAMES {
+        let (peers, peer_types) = if with_peers { (PEERS, PEER_TYPES) } else { (&[][..], &[][..]) };
+        for name in NAMES.iter().chain(peers) {
             builder = builder.allowlist_function(name).allowlist_var(name);
         }
-        for name in TYPES {
+        for name in TYPES.iter().chain(peer_types) {
             builder = builder.allowlist_type(name);
         }
         for name in OPAQUE {

@@ -7,23 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <rte_acl.h>
 #include <rte_cryptodev.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_fib.h>
-#include <rte_fib6.h>
 #include <rte_lcore.h>
-#include <rte_lpm.h>
-#include <rte_lpm6.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
-#include <rte_meter.h>
-#include <rte_sched.h>
 #include <rte_version.h>
 
 /* Byte offsets in struct rte_mbuf, sizes and limits. */
@@ -61,27 +54,6 @@ unsigned int qfp_mempool_uncached_count(const struct rte_mempool *mp);
 
 /* True, with speed in Mb/s (QFP_LINK_SPEED_UNKNOWN when unknown), when the link is up. */
 bool qfp_link_is_up(uint16_t port, uint32_t *mbps);
-
-/* Longest match for n addresses (host order); missing ones give next_hops[i] = miss. */
-void qfp_lpm_lookup_bulk(const struct rte_lpm *lpm, const uint32_t *ips, uint32_t *next_hops,
-			 unsigned int n, uint32_t miss);
-/* The same in groups of four with SIMD; n is rounded down to a multiple of four. */
-void qfp_lpm_lookup_x4(const struct rte_lpm *lpm, const uint32_t *ips, uint32_t *next_hops,
-		       unsigned int n, uint32_t miss);
-
-/* Meters packet i of len[i] bytes with m[meter[i]]; colours (enum rte_color) in and out. */
-void qfp_meter_srtcm_blind(struct rte_meter_srtcm *m, struct rte_meter_srtcm_profile *p,
-			   uint64_t time, const uint32_t *meter, const uint32_t *len,
-			   uint8_t *colours, unsigned int n);
-void qfp_meter_srtcm_aware(struct rte_meter_srtcm *m, struct rte_meter_srtcm_profile *p,
-			   uint64_t time, const uint32_t *meter, const uint32_t *len,
-			   uint8_t *colours, unsigned int n);
-void qfp_meter_trtcm_blind(struct rte_meter_trtcm *m, struct rte_meter_trtcm_profile *p,
-			   uint64_t time, const uint32_t *meter, const uint32_t *len,
-			   uint8_t *colours, unsigned int n);
-void qfp_meter_trtcm_aware(struct rte_meter_trtcm *m, struct rte_meter_trtcm_profile *p,
-			   uint64_t time, const uint32_t *meter, const uint32_t *len,
-			   uint8_t *colours, unsigned int n);
 
 /* What a crypto operation is about; offsets in bytes from the start of the packet. */
 struct qfp_crypto_job {

@@ -13,7 +13,7 @@ use qfp_core::ipsec::EngineLcore;
 use qfp_core::packet::PuntCause;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
-use crate::control::{Control, Work};
+use crate::control::{ClientSide, SlowSide, Work};
 use crate::idle::Idle;
 
 /// Packets taken from the slow path in one go.
@@ -166,36 +166,34 @@ impl CryptoLoop {
 /// the same every time.
 pub(crate) struct VirtualLoop {
     pub(crate) ppe: Ppe,
-    pub(crate) control: Control,
+    pub(crate) slow: SlowSide,
+    pub(crate) client: ClientSide,
     /// Time of queues that have none of their own, until the first capture speaks.
     pub(crate) start: Nanos,
 }
 
 impl VirtualLoop {
     /// Runs until the last capture has ended, or `stop`.
-    pub(crate) fn run(mut self, stop: &StopFlag) -> (Ppe, Control) {
+    pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
         let mut now = self.start;
         let mut work: Vec<SlowWork> = Vec::new();
         let mut injected = Work::new();
         while !stop.is_stopped() {
             let Some((queue, at)) = self.next(now) else { break };
             // What the slow path has to do before the next packet comes is done in its own time.
-            while let Some(due) = self.control.next_deadline().filter(|due| *due <= at) {
+            while let Some(due) = self.slow.next_deadline().filter(|due| *due <= at) {
                 now = now.max(due);
-                self.control.poll(now, &mut injected);
+                self.slow.poll(now, &mut injected);
                 self.settle(now, &mut work, &mut injected);
-                if self.control.next_deadline() == Some(due) {
+                if self.slow.next_deadline() == Some(due) {
                     break;
                 }
             }
             now = now.max(at);
-            self.control.keep_ahead(now, true);
-            self.control.housekeeping(now, &mut injected);
-            self.control.tidy(now);
-            if self.control.obey() > 0 {
-                self.control.poll(now, &mut injected);
-                self.settle(now, &mut work, &mut injected);
-            }
+            self.client.housekeeping(now, true);
+            self.client.tidy(now);
+            self.slow.housekeeping(now);
+            self.settle(now, &mut work, &mut injected);
             let received = self.ppe.poll_queue(queue, now, &mut work);
             self.settle(now, &mut work, &mut injected);
             if received == 0 && self.ppe.arrival(queue) == Arrival::At(at) {
@@ -204,8 +202,15 @@ impl VirtualLoop {
             }
         }
         self.ppe.count_missed();
-        self.control.turn_away();
-        (self.ppe, self.control)
+        self.client.turn_away();
+        self
+    }
+
+    /// After it has run: counts what still waits, and ends.
+    pub(crate) fn finish(self) -> Ppe {
+        self.slow.finish();
+        self.client.finish();
+        self.ppe
     }
 
     /// The queue with the earliest packet. Queues without a time of their own are polled as long
@@ -232,11 +237,19 @@ impl VirtualLoop {
         Some(first)
     }
 
-    /// Passes work to and from the slow path until there is none.
+    /// Passes work to and from the slow path, and messages between it and the client, until there
+    /// are none.
     fn settle(&mut self, now: Nanos, work: &mut Vec<SlowWork>, injected: &mut Work) {
-        while !work.is_empty() || !injected.is_empty() {
-            for item in work.drain(..) {
-                self.control.handle(now, item, injected);
+        loop {
+            let mut items = work.drain(..);
+            loop {
+                while self.client.obey(now) + self.slow.obey(now, injected) > 0 {}
+                let Some(item) = items.next() else { break };
+                self.slow.handle(now, item, injected);
+            }
+            drop(items);
+            if injected.is_empty() {
+                return;
             }
             self.ppe.inject(injected.drain(..).map(|(_, item)| item), now, work);
         }

@@ -13,6 +13,7 @@ use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 
+use crate::control::Request;
 use crate::explain::{ExplainError, Explanation, Probe, explain};
 use crate::report::RunReport;
 use crate::start::{Parts, start};
@@ -128,8 +129,8 @@ pub enum RunError {
         /// What the run did all the same: as [`Running::join_traced`] would have returned it.
         ended: Box<(RunReport, Vec<TracedPacket>)>,
     },
-    /// The control thread panicked.
-    #[error("the control thread panicked")]
+    /// The slow path or the client panicked.
+    #[error("the control side panicked")]
     Control,
 }
 
@@ -295,15 +296,14 @@ impl Running {
         edits: &[ListEdit],
     ) -> Result<(), EditError> {
         let (name, edits) = (name.to_owned(), edits.to_vec());
-        let edit =
-            move |control: &mut crate::control::Control| control.edit_list(family, &name, &edits);
-        Ok(self.inner.ask(edit).ok_or(EditError::Ended)??)
+        let edited = self.inner.ask(|reply| Request::EditList { family, name, edits, reply });
+        Ok(edited.ok_or(EditError::Ended)??)
     }
 
     /// What of the classifier is in use, and by whom; as it was last when the run has ended.
     #[must_use]
     pub fn tcam_usage(&self) -> Option<TcamUsage> {
-        self.inner.ask(|control| control.tcam_usage()).or_else(|| self.report().tcam)
+        self.inner.ask(Request::TcamUsage).or_else(|| self.report().tcam)
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.

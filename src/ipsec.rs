@@ -10,11 +10,10 @@ use client::ipsec::{Sa, SaEvent};
 use client::{Client, CommitError};
 use pal::clock::Nanos;
 use qfp_core::ipsec::engine;
-use qfp_core::punt::SlowPath;
 use qfp_core::uidb::UidbIndex;
 
 use crate::Running;
-use crate::control::Control;
+use crate::control::{Reply, Request};
 use crate::report::IpsecReport;
 
 /// Events that wait for somebody to ask; of more the oldest are lost.
@@ -94,27 +93,24 @@ pub(crate) fn close(client: &mut Client, kept: &Events) {
     }
 }
 
+/// What interfaces take from now on, bytes.
+type Mtus = Vec<(UidbIndex, u16)>;
+
 impl Paths {
     /// Forgets what is known for long.
-    pub(crate) fn age(&mut self, now: Nanos, client: &Client, slow: &mut SlowPath) {
-        let old = |(uidb, (since, _)): (&UidbIndex, &(Nanos, u16))| {
-            (now.saturating_since(*since) >= PATH_MTU_AGE).then_some(*uidb)
-        };
-        for uidb in self.0.iter().filter_map(old).collect::<Vec<_>>() {
-            self.0.remove(&uidb);
-            if let Some(mtu) = client.set_path_mtu(uidb, None) {
-                slow.set_mtu(uidb, mtu);
-            }
-        }
+    pub(crate) fn age(&mut self, now: Nanos, client: &Client) -> Mtus {
+        let is_old =
+            |_: &UidbIndex, (since, _): &mut _| now.saturating_since(*since) >= PATH_MTU_AGE;
+        let old = self.0.extract_if(.., is_old);
+        old.filter_map(|(uidb, _)| Some((uidb, client.set_path_mtu(uidb, None)?))).collect()
     }
 
     /// Says again what is known, after interfaces have been configured.
-    pub(crate) fn again(&self, client: &Client, slow: &mut SlowPath) {
-        for (uidb, (_, inner)) in &self.0 {
-            if let Some(mtu) = client.set_path_mtu(*uidb, Some(*inner)) {
-                slow.set_mtu(*uidb, mtu);
-            }
-        }
+    pub(crate) fn again(&self, client: &Client) -> Mtus {
+        let again = |(uidb, (_, inner)): (&UidbIndex, &(Nanos, u16))| {
+            Some((*uidb, client.set_path_mtu(*uidb, Some(*inner))?))
+        };
+        self.0.iter().filter_map(again).collect()
     }
 
     /// Somebody says how large packets of an SA may be on their way.
@@ -123,18 +119,17 @@ impl Paths {
         now: Nanos,
         (spi, destination, mtu): (u32, IpAddr, u16),
         client: &Client,
-        slow: &mut SlowPath,
-    ) {
+    ) -> Mtus {
+        let mut mtus = Mtus::new();
         for (uidb, inner) in client.inner_mtus(spi, destination, mtu) {
             let known = self.0.entry(uidb).or_insert((now, u16::MAX));
             // A message that says more than is known is an old one.
             if inner <= known.1 {
                 *known = (now, inner);
-                if let Some(mtu) = client.set_path_mtu(uidb, Some(inner)) {
-                    slow.set_mtu(uidb, mtu);
-                }
+                mtus.extend(client.set_path_mtu(uidb, Some(inner)).map(|mtu| (uidb, mtu)));
             }
         }
+        mtus
     }
 }
 
@@ -150,12 +145,11 @@ pub(crate) fn report(client: &Client) -> Option<IpsecReport> {
 
 /// The SAs of a running forwarder. In the time of captures a change happens between two vectors.
 impl Running {
-    fn sas_do<T: Send + 'static>(
+    fn sas_do<T>(
         &self,
-        change: impl FnOnce(&mut Client) -> Result<T, IpsecError> + Send + 'static,
+        request: impl FnOnce(Reply<Result<T, IpsecError>>) -> Request,
     ) -> Result<T, SaChangeError> {
-        let change = move |control: &mut Control| change(control.client());
-        Ok(self.inner.ask(change).ok_or(SaChangeError::Ended)??)
+        Ok(self.inner.ask(request).ok_or(SaChangeError::Ended)??)
     }
 
     /// Adds an SA while packets flow. An outbound one protects its interface from then on; no packet
@@ -164,7 +158,8 @@ impl Running {
     /// # Errors
     /// See [`SaChangeError`].
     pub fn add_sa(&self, sa: Sa) -> Result<(), SaChangeError> {
-        self.sas_do(|client| client.add_sa(sa))
+        let sa = Box::new(sa);
+        self.sas_do(|reply| Request::AddSa { sa, reply })
     }
 
     /// Gives the SA of this name other settings. See [`Client::update_sa`].
@@ -172,7 +167,8 @@ impl Running {
     /// # Errors
     /// See [`SaChangeError`].
     pub fn update_sa(&self, sa: Sa) -> Result<(), SaChangeError> {
-        self.sas_do(|client| client.update_sa(sa))
+        let sa = Box::new(sa);
+        self.sas_do(|reply| Request::UpdateSa { sa, reply })
     }
 
     /// Deletes an SA. See [`Client::delete_sa`].
@@ -181,7 +177,7 @@ impl Running {
     /// See [`SaChangeError`].
     pub fn delete_sa(&self, name: &str) -> Result<(), SaChangeError> {
         let name = name.to_owned();
-        self.sas_do(move |client| client.delete_sa(&name))
+        self.sas_do(|reply| Request::DeleteSa { name, reply })
     }
 
     /// Deletes all SAs. Returns how many there were.
@@ -189,7 +185,7 @@ impl Running {
     /// # Errors
     /// The run is over.
     pub fn flush_sas(&self) -> Result<usize, SaChangeError> {
-        self.sas_do(|client| Ok(client.flush_sas()))
+        self.inner.ask(Request::FlushSas).ok_or(SaChangeError::Ended)
     }
 
     /// An SPI that no inbound SA has, handed out once. See [`Client::allocate_spi`].
@@ -197,21 +193,20 @@ impl Running {
     /// # Errors
     /// See [`SaChangeError`].
     pub fn allocate_spi(&self) -> Result<u32, SaChangeError> {
-        self.sas_do(Client::allocate_spi)
+        self.sas_do(Request::AllocateSpi)
     }
 
     /// An SA with what lcores have counted; none if there is none of this name, or the run is over.
     #[must_use]
     pub fn sa(&self, name: &str) -> Option<SaStatus> {
         let name = name.to_owned();
-        self.inner.ask(move |control| control.client().sa(&name)).flatten()
+        self.inner.ask(|reply| Request::Sa { name, reply }).flatten()
     }
 
     /// SAs with what lcores have counted, and the engine; as they were last when the run has ended.
     #[must_use]
     pub fn ipsec(&self) -> Option<IpsecReport> {
-        let asked = self.inner.ask(|control| report(control.client()));
-        asked.unwrap_or_else(|| self.report().ipsec)
+        self.inner.ask(Request::Ipsec).unwrap_or_else(|| self.report().ipsec)
     }
 
     /// What has become of SAs since this was asked last, oldest first.
@@ -227,7 +222,8 @@ impl Running {
     /// # Errors
     /// See [`RekeyError`].
     pub fn rekey(&self, config: Config) -> Result<(), RekeyError> {
-        let rekey = move |control: &mut Control| control.client().rekey(&config);
-        Ok(self.inner.ask(rekey).ok_or(RekeyError::Ended)??)
+        let config = Box::new(config);
+        let rekeyed = self.inner.ask(|reply| Request::Rekey { config, reply });
+        Ok(rekeyed.ok_or(RekeyError::Ended)??)
     }
 }

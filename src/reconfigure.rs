@@ -1,6 +1,6 @@
 //! Another configuration for a forwarder that runs: what may be another, and who follows it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -9,11 +9,10 @@ use client::rib::RouteUpdate;
 use client::{Client, CommitError, PortFacts};
 use ipnet::IpNet;
 use pal::publication::Generation;
-use qfp_core::punt::{Action, SlowPath};
 use qfp_core::uidb::UidbIndex;
 
 use crate::Running;
-use crate::control::Control;
+use crate::control::{Configured, Request};
 
 /// Why a forwarder goes on with the configuration that it has. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -110,32 +109,27 @@ impl InForce {
         }
     }
 
-    /// Makes the tables say what `config` and `routes` say, and has the slow path know the same.
+    /// Makes the tables say what `config` and `routes` say. Returns what the slow path has to know.
     pub(crate) fn commit(
         &mut self,
-        (config, routes): (Config, &RouteTable),
+        config: Config,
+        routes: &RouteTable,
         client: &mut Client,
-        slow: &mut SlowPath,
-        actions: &mut Vec<Action>,
-    ) -> Result<Generation, ReconfigureError> {
+    ) -> Result<(Generation, Configured), ReconfigureError> {
         self.allows(&config)?;
-        let neighbours = |client: &Client, config: &Config| -> HashMap<(UidbIndex, IpAddr), _> {
-            let all = client.static_neighbours(config).into_iter();
-            all.map(|(uidb, address, mac)| ((uidb, address), mac)).collect()
-        };
-        let before = neighbours(client, &self.config);
+        let before = client.static_neighbours(&self.config);
         let generation = client.commit(&config, routes, &self.facts)?;
-        let after = neighbours(client, &config);
-        slow.set_interfaces(client.slow_path_interfaces(&config, &self.facts), actions);
-        slow.set_sides(client.slow_path_sides(&config));
-        for &(uidb, address) in before.keys().filter(|one| !after.contains_key(one)) {
-            slow.remove_neighbour(uidb, address, actions);
-        }
-        for (&(uidb, address), &mac) in &after {
-            slow.add_static_neighbour(uidb, address, mac);
-        }
+        let neighbours = client.static_neighbours(&config);
+        let kept: HashSet<_> = neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let removed = before.into_iter().map(|(uidb, address, _)| (uidb, address));
+        let configured = Configured {
+            interfaces: client.slow_path_interfaces(&config, &self.facts),
+            sides: client.slow_path_sides(&config),
+            removed: removed.filter(|one| !kept.contains(one)).collect(),
+            neighbours,
+        };
         self.config = config;
-        Ok(generation)
+        Ok((generation, configured))
     }
 
     pub(crate) fn interfaces(&self, client: &Client) -> Vec<InterfaceState> {
@@ -169,8 +163,9 @@ impl Running {
         config: Config,
         routes: RouteTable,
     ) -> Result<Generation, ReconfigureError> {
-        let commit = move |control: &mut Control| control.commit(config, &routes);
-        self.inner.ask(commit).ok_or(ReconfigureError::Ended)?
+        let config = Box::new(config);
+        let committed = self.inner.ask(|reply| Request::Commit { config, routes, reply });
+        committed.ok_or(ReconfigureError::Ended)?
     }
 
     /// Changes routes of a source other than the configuration: all of `updates`, or none. See
@@ -179,20 +174,20 @@ impl Running {
     /// # Errors
     /// See [`ReconfigureError`].
     pub fn routes(&self, updates: Vec<RouteUpdate>) -> Result<(), ReconfigureError> {
-        let change = move |control: &mut Control| control.client().routes(updates);
-        Ok(self.inner.ask(change).ok_or(ReconfigureError::Ended)??)
+        let changed = self.inner.ask(|reply| Request::Routes { updates, reply });
+        Ok(changed.ok_or(ReconfigureError::Ended)??)
     }
 
     /// The interfaces, in the order of the configuration; none when the run has ended.
     #[must_use]
     pub fn interfaces(&self) -> Vec<InterfaceState> {
-        self.inner.ask(|control| control.interfaces()).unwrap_or_default()
+        self.inner.ask(Request::Interfaces).unwrap_or_default()
     }
 
-    /// Neighbours whose MAC addresses are known, static ones among them; none when the run has
+    /// Neighbours whose MAC addresses lcores see, static ones among them; none when the run has
     /// ended.
     #[must_use]
     pub fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
-        self.inner.ask(|control| control.neighbours()).unwrap_or_default()
+        self.inner.ask(Request::Neighbours).unwrap_or_default()
     }
 }

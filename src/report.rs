@@ -38,7 +38,7 @@ pub struct RunReport {
     /// Whether every packet that came in or was injected is accounted for; none as long as lcores
     /// run, as their counts are not all of one moment.
     pub conserved: Option<bool>,
-    /// Steps of the feature invocation array, in order.
+    /// Steps of the feature invocation array, in order, and behind them `rx`, to receive packets.
     pub steps: Vec<StepReport>,
     /// What the slow path did, by name.
     pub slow_path: Vec<(&'static str, u64)>,

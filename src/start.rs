@@ -24,7 +24,8 @@ use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
 use qfp_core::uidb::UidbIndex;
 
-use crate::control::{Command, Control, Shared};
+use crate::control::{ClientSide, Reply, Request, Shared, SlowSide, ToClient};
+use crate::engine::VirtualLoop;
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::links::{LINKS, Links};
@@ -64,7 +65,7 @@ pub(crate) struct Started {
     pool: Pool,
     statistics: Statistics,
     shared: Arc<Shared>,
-    commands: Sender<Command>,
+    client: Sender<ToClient>,
     total_packets: Option<u64>,
     /// DPDK stays up until its ports and buffers are gone.
     #[cfg(feature = "dpdk")]
@@ -74,7 +75,7 @@ pub(crate) struct Started {
 /// Who runs what.
 enum Run {
     Live(Live),
-    Virtual(Lcores<Option<(Ppe, Control)>>),
+    Virtual(Lcores<Option<VirtualLoop>>),
 }
 
 /// Opens everything and starts to forward.
@@ -157,7 +158,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let sessions = client.lpts(&parts.config);
     let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), client.uidb_limit());
     let lpts = lpts.seeded(seed);
-    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
     let made = (&pool, lanes, &kit);
     let engines = engines(&parts, &cpus, queues, made, &mut client, &mut totals)?;
     let crypto = crypto_engines(crypto, &mut client, &mut totals)?;
@@ -165,11 +166,15 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let in_force = InForce::new(&parts.config, facts);
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
-    let (commands, commanded) = channel();
-    let (cache, shown) = (pool.cache(0), Arc::clone(&shared));
     let interfaces = interface_names(&client, &parts.config);
-    let mut control = Control::new(slow, (client, in_force, lists), cache, commanded, shown);
-    control.show();
+    let (to_client, of_client) = channel();
+    let (to_slow, of_slow) = channel();
+    let lines = (of_slow, to_client.clone());
+    let slow = SlowSide::new(slow, pool.cache(0), lines, Arc::clone(&shared));
+    let lines = (of_client, to_slow);
+    let mut client = ClientSide::new((client, in_force, lists), lines, Arc::clone(&shared));
+    client.show();
+    let control = (slow, client);
     let statistics = Statistics {
         totals,
         started: Instant::now(),
@@ -199,7 +204,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         pool,
         statistics,
         shared,
-        commands,
+        client: to_client,
         total_packets,
         #[cfg(feature = "dpdk")]
         _eal: eal,
@@ -337,23 +342,15 @@ impl Started {
     pub(crate) fn report(&self) -> RunReport {
         if self.shared.stale.load(Ordering::Acquire) {
             // Without an answer the run has ended, and has shown all there is.
-            self.ask(Control::show);
+            self.ask(Request::Show);
         }
         self.statistics.report(&self.shared.counts(), &self.links, false)
     }
 
-    /// Has `question` answered by whoever owns the control side; none when the run has ended.
-    pub(crate) fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&mut Control) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (answer, answered) = channel();
-        // Should nobody wait for the answer any more, nobody misses it.
-        let command: Command = Box::new(move |control| drop(answer.send(question(control))));
-        self.commands.send(command).ok()?;
-        if let Some(Run::Live(live)) = &self.run {
-            live.bell.wake();
-        }
+    /// Has `request` answered by the client; none when the run has ended.
+    pub(crate) fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+        let (reply, answered) = channel();
+        self.client.send(ToClient::Request(request(reply))).ok()?;
         answered.recv().ok()
     }
 
@@ -385,20 +382,18 @@ impl Started {
     /// Waits for the threads. Returns the engines; none if they have ended before.
     fn end(&mut self) -> Result<Vec<Ppe>, RunError> {
         match self.run.take() {
-            Some(Run::Live(Live { lcores, control, .. })) => {
+            Some(Run::Live(Live { lcores, slow, client, .. })) => {
                 let engines = lcores.join();
-                // The control thread sees that the lcores have stopped, whatever stopped them.
+                // The slow path sees that the lcores have stopped, whatever stopped them.
                 self.stop.stop();
-                control.join().map_err(|_| RunError::Control)?.settle();
+                let (slow, client) = (slow.join(), client.join());
+                slow.map_err(|_| RunError::Control)?.settle();
+                client.map_err(|_| RunError::Control)?.finish();
                 Ok(engines?.into_iter().flatten().collect())
             }
             Some(Run::Virtual(lcores)) => {
                 let ended = lcores.join()?.into_iter().flatten();
-                let settle = |(ppe, control): (Ppe, Control)| {
-                    control.finish();
-                    ppe
-                };
-                Ok(ended.map(settle).collect())
+                Ok(ended.map(VirtualLoop::finish).collect())
             }
             None => Ok(Vec::new()),
         }

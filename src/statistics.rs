@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hal::{DeviceCounters, Link};
-use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent};
+use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent, RowCounters};
 use qfp_core::packet::{DropReason, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
 use qfp_core::uidb::UidbIndex;
 
-use crate::control::ControlCounts;
+use crate::control::{ClientCounts, SlowCounts};
 use crate::links::Links;
 use crate::report::{
     InterfaceReport, LcoreReport, PolicedReport, PortReport, RunReport, StepReport,
@@ -33,7 +33,12 @@ pub(crate) struct Statistics {
 
 impl Statistics {
     /// The counts now; the lcores have ended if `ended` says so.
-    pub(crate) fn report(&self, control: &ControlCounts, links: &Links, ended: bool) -> RunReport {
+    pub(crate) fn report(
+        &self,
+        (slow, client): &(SlowCounts, ClientCounts),
+        links: &Links,
+        ended: bool,
+    ) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
         let totals = &*self.totals;
         let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
@@ -47,20 +52,19 @@ impl Statistics {
             policed: self.policed(),
             consumed: totals.event(LoopEvent::Consumed),
             injected: totals.event(LoopEvent::Injected),
-            queued: totals.held() + control.in_rings + control.slow_path.held,
-            conserved: ended
-                .then(|| totals.conserved(totals.held()) && control.slow_path.conserved()),
+            queued: totals.held() + slow.in_rings + slow.slow_path.held,
+            conserved: ended.then(|| totals.conserved(totals.held()) && slow.slow_path.conserved()),
             steps: self.steps(),
-            slow_path: slow_path(control),
+            slow_path: slow_path(slow),
             crypto_engines: self.crypto_engines(),
             lcores: self.lcores(),
-            access_lists: control.in_use.access_lists(totals),
-            route_maps: control.in_use.route_maps(totals),
-            classes: control.in_use.classes(totals),
-            security: control.in_use.security(totals),
-            tcam: control.tcam.clone(),
-            ipsec: control.ipsec.clone(),
-            generation: control.generation,
+            access_lists: client.in_use.access_lists(totals),
+            route_maps: client.in_use.route_maps(totals),
+            classes: client.in_use.classes(totals),
+            security: client.in_use.security(totals),
+            tcam: client.tcam.clone(),
+            ipsec: client.ipsec.clone(),
+            generation: client.generation,
         }
     }
 
@@ -114,18 +118,16 @@ impl Statistics {
         self.ports.iter().zip(own).enumerate().map(port).collect()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "an average for people to read")]
+    /// Each row, and what it costs to receive.
     fn steps(&self) -> Vec<StepReport> {
-        let step = |(n, name): (usize, &&'static str)| {
-            let row = self.totals.row(n);
-            let sampled = row.sampled_packets.max(1) as f64;
-            StepReport {
-                name: (*name).to_owned(),
-                packets: row.packets,
-                cycles_per_packet: row.sampled_cycles as f64 / sampled,
-            }
+        let event = |event| self.totals.event(event);
+        let rx = RowCounters {
+            packets: event(LoopEvent::Received),
+            sampled_cycles: event(LoopEvent::RxCycles),
+            sampled_packets: event(LoopEvent::RxSampled),
         };
-        self.rows.iter().enumerate().map(step).collect()
+        let rows = self.rows.iter().enumerate().map(|(n, name)| (*name, self.totals.row(n)));
+        rows.chain([("rx", rx)]).map(step).collect()
     }
 
     fn crypto_engines(&self) -> Vec<(&'static str, u64)> {
@@ -160,8 +162,18 @@ impl Statistics {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "an average for people to read")]
+fn step((name, row): (&str, RowCounters)) -> StepReport {
+    let sampled = row.sampled_packets.max(1) as f64;
+    StepReport {
+        name: name.to_owned(),
+        packets: row.packets,
+        cycles_per_packet: row.sampled_cycles as f64 / sampled,
+    }
+}
+
 /// What the slow path did, by name, without what did not happen.
-fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
+fn slow_path(slow: &SlowCounts) -> Vec<(&'static str, u64)> {
     let SlowPathCounters {
         punted,
         reported,
@@ -191,7 +203,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         reassemblies_given_up,
         reassemblies_timed_out,
         ..
-    } = control.slow_path;
+    } = slow.slow_path;
     let fates = [
         ("punted", punted),
         ("reported", reported),
@@ -207,7 +219,7 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("neighbours_learnt", neighbours_learnt),
         ("neighbours_absent", neighbours_absent),
         ("neighbours_lost", neighbours_lost),
-        ("neighbours_refused", control.neighbours_refused),
+        ("neighbours_refused", slow.neighbours_refused),
         ("neighbours_over_limit", neighbours_over_limit),
         ("neighbours_contested", neighbours_contested),
         ("unresolved_gave_way", unresolved_gave_way),
@@ -221,9 +233,9 @@ fn slow_path(control: &ControlCounts) -> Vec<(&'static str, u64)> {
         ("reassembled", reassembled),
         ("reassemblies_given_up", reassemblies_given_up),
         ("reassemblies_timed_out", reassemblies_timed_out),
-        ("inject_queue_full", control.inject_queue_full),
+        ("inject_queue_full", slow.inject_queue_full),
     ];
-    let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), control.slow_path.icmp_sent(kind)));
-    let drops = SlowDrop::ALL.iter().map(|&d| (d.name(), control.slow_path.dropped(d)));
+    let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), slow.slow_path.icmp_sent(kind)));
+    let drops = SlowDrop::ALL.iter().map(|&d| (d.name(), slow.slow_path.dropped(d)));
     fates.into_iter().chain(icmp).chain(drops).filter(|(_, n)| *n > 0).collect()
 }

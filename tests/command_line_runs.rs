@@ -153,6 +153,8 @@ fn the_statistics_have_the_promised_members_and_types() {
     assert!(stats["consumed"].is_u64());
     let steps = stats["steps"].as_array().unwrap();
     assert_eq!(steps[0]["name"], "if-classify");
+    let rx = steps.last().unwrap();
+    assert_eq!((&rx["name"], &rx["packets"]), (&"rx".into(), &1000.into()));
     for step in steps {
         assert!(step["name"].is_string() && step["packets"].is_u64(), "{step}");
         assert!(step["cycles_per_packet"].is_f64(), "{step}");
@@ -191,11 +193,7 @@ packet 0 at 1.000000000 on uidb 3, 62 bytes
   l3-parse
   fib4-lookup
   next-hop
-  ttl
-  ifib-act
-  adjacency
-  l2-rewrite
-  mtu
+  egress-fast
   tx
   sent on uidb 4
   out  0200 0000 0202 0200 0000 0201 0800 4500 0024 1234 0000 3f11 238d 0a01 0002 cb00 7105 \

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use qfp_core::fia::order::{FUSED_FIRST, FUSED_LAST, ROUTER};
+use qfp_core::fia::order::{FAST, LAST_PASSED, REWRITE, ROUTER};
 use qfp_core::wire::Family;
 
 #[test]
@@ -46,8 +46,9 @@ fn document() -> Result<String, std::fmt::Error> {
     }
     write!(
         text,
-        "\nThe rows from `{FUSED_FIRST}` to `{FUSED_LAST}` are served by one kernel for the packets \
-         that need nothing\nbetween them; see [ADR 0001](adr/0001-one-order-of-operations.md).\n"
+        "\nPackets that `{FAST}` has taken pass by the rows behind it, to the end of `{LAST_PASSED}`, or \
+         of `{REWRITE}`\nwhere their output interface has features; see \
+         [ADR 0001](adr/0001-one-order-of-operations.md).\n"
     )?;
     Ok(text)
 }

@@ -66,7 +66,7 @@ fn only_the_row_punt_gives_it_away_and_only_the_control_side_takes_it() -> Outco
     let sinks = files_with(&["impl SlowPathSink for"])?;
     assert_eq!(sinks, set(&["qfp-core/src/ppe/work.rs", "src/engine.rs"]));
     let fed = files_with(&["slow.punt(", "slow.unreachable(", "slow_path.punt("])?;
-    let control = ["qfp-core/src/punt/exercise.rs", "src/control.rs"];
+    let control = ["qfp-core/src/punt/exercise.rs", "src/control/slow_side.rs"];
     assert_eq!(fed, set(&control));
     Ok(())
 }

@@ -413,6 +413,12 @@ impl Client {
         links
     }
 
+    /// Neighbours whose MAC addresses lcores see, static ones among them, in no order.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
+        self.adjacencies.known().collect()
+    }
+
     /// Next hops of routes that were known once and are not now. Packets go to the other members of
     /// their groups, so nobody but who calls this will ask for them.
     #[must_use]

@@ -110,7 +110,7 @@ impl Router {
         };
         let mut client = Client::new(&small).expect("memory");
         let config = Config::parse(CONFIG, "fuzz.toml").expect("a good configuration");
-        // Egress features on one interface: its packets are not fused.
+        // Egress features on one interface: its packets are taken to `l2-rewrite` only.
         client.set_features("port1", Features { ingress: 0, egress: 1 << 40 });
         let facts: Vec<_> =
             (0..3).map(|n| PortFacts { mac: [2, 0, 0, 0, 1, n], filter_mac: false }).collect();
@@ -146,7 +146,7 @@ impl Router {
         }
         let tables = self.client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
-        let fia = if knobs & 1 == 0 { fia } else { fia.without_fusion() };
+        let fia = if knobs & 1 == 0 { fia } else { fia.row_by_row() };
         let isa =
             [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::detect()][usize::from(knobs >> 1 & 3)];
         let fia = fia.build(isa.or_lower());

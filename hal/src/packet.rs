@@ -155,10 +155,10 @@ impl Burst {
             return false;
         };
         let Ok(len) = u16::try_from(len) else { return false };
-        let grows = delta < 0;
-        // Only then the buffer is asked what lies in front.
-        if grows
-            && delta.unsigned_abs() > pool::headroom(self.origin, self.buf[index], self.data[index])
+        let more = delta.min(0).unsigned_abs();
+        // What lies in front of a frame that starts elsewhere its buffer is asked.
+        if (more > HEADROOM || more > 0 && self.shifted.contains(slot))
+            && more > pool::headroom(self.origin, self.buf[index], self.data[index])
         {
             return false;
         }
@@ -269,18 +269,6 @@ impl Burst {
     #[must_use]
     pub fn lens(&self) -> &[u16; VECTOR] {
         &self.len
-    }
-
-    /// Gives the frame in `slot` another start and length, for kernels that have checked both.
-    ///
-    /// # Safety
-    /// The burst owns `slot`, and `start..start + len` lies inside its buffer.
-    #[inline]
-    pub unsafe fn restart(&mut self, slot: usize, start: *mut u8, len: u16) {
-        self.data[slot & 63] = start;
-        self.len[slot & 63] = len;
-        self.resized.insert(slot);
-        self.shifted.insert(slot);
     }
 
     /// The writable parts, for back-ends, which keep the module's ownership rule.

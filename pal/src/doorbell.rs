@@ -65,6 +65,11 @@ impl Doorbell {
         }
         self.asleep.store(false, Ordering::Relaxed);
     }
+
+    /// Sleeps for `patience`, or until it is woken: who rings goes by, and makes no system call.
+    pub fn nap(&self, patience: Duration) {
+        self.event.wait(&[], patience);
+    }
 }
 
 #[cfg(loom)]
@@ -198,6 +203,12 @@ mod tests {
         // What has woken it is gone.
         bell.sleep(&[], Duration::from_millis(5), || false);
         assert!(start.elapsed() >= Duration::from_millis(15));
+        bell.ring();
+        bell.nap(Duration::from_millis(5));
+        assert!(start.elapsed() >= Duration::from_millis(20), "a nap was ended by a ring");
+        bell.wake();
+        bell.nap(Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //!
 //! Ingress picks the member of the group and thereby the output interface; the rewrite string is
 //! egress state and looked at by egress rows only. Where nothing stands between the TTL and the
-//! wire, one kernel does the whole run of rows for a vector ([`fused`]).
+//! wire, [`EgressFast`] does the work of a whole run of rows.
 
-pub mod fused;
+mod fast;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 mod stage;
 mod table;
 
+pub use fast::{EgressFast, Interposed};
+pub(crate) use stage::open_gates;
 pub use stage::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
 pub use table::{
     Adjacency, AdjacencyKind, AdjacencyState, AdjacencyTables, Group, GroupClass, GroupWord, Path,

@@ -9,6 +9,6 @@ mod verdict;
 pub use flow_type::FlowType;
 pub use hal::{Packet, PacketMask, VECTOR};
 pub use meta::{Cold, L3, Origin, PuntedPacket};
-pub(crate) use vector::End;
+pub(crate) use vector::{End, Span};
 pub use vector::{Source, Vector};
 pub use verdict::{DropReason, PuntCause, Verdict};

@@ -255,13 +255,6 @@ impl SlowPath {
         self.discard(events, actions);
     }
 
-    /// Neighbours whose MAC addresses are known, static ones among them, in no order.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
-        let known = |key: (UidbIndex, IpAddr)| Some((key.0, key.1, self.neighbours.mac(key)?));
-        self.neighbours.keys().into_iter().filter_map(known).collect()
-    }
-
     /// Handles one packet that the fast path punted.
     pub fn punt(
         &mut self,

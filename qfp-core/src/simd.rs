@@ -27,6 +27,33 @@ pub(crate) fn same_interface(array: &[UidbIndex; VECTOR], wanted: UidbIndex) -> 
     PacketMask(fastest!(equal(array, wanted)))
 }
 
+/// Interfaces with fewer packets in the vector are seen to packet by packet: a comparison of the
+/// whole vector costs as much as so many packets.
+const FEW: u32 = 6;
+
+/// Calls `see` with packets of one interface each, until all of `select` have been seen: at once
+/// while an interface has many of them or all that are left, then one by one.
+#[inline]
+pub(crate) fn each_interface(
+    array: &[UidbIndex; VECTOR],
+    select: PacketMask,
+    mut see: impl FnMut(UidbIndex, PacketMask),
+) {
+    let mut rest = select;
+    while let Some(first) = rest.into_iter().next() {
+        let uidb = array[first & 63];
+        let same = rest & same_interface(array, uidb);
+        if same.count() < FEW && same != rest {
+            break;
+        }
+        see(uidb, same);
+        rest -= same;
+    }
+    for slot in rest {
+        see(array[slot & 63], PacketMask::only(slot));
+    }
+}
+
 /// Slots whose byte is `wanted`.
 #[inline]
 #[must_use]
@@ -52,7 +79,10 @@ pub(crate) fn words_with(array: &[u32; VECTOR], wanted: u32) -> PacketMask {
 #[inline]
 #[must_use]
 pub(crate) fn sum(lens: &[u16; VECTOR], select: PacketMask) -> u64 {
-    sum_at_least(lens, select, 0)
+    match select.into_iter().next() {
+        Some(only) if select == PacketMask::only(only) => u64::from(lens[only & 63]),
+        _ => sum_at_least(lens, select, 0),
+    }
 }
 
 /// Sum of the lengths of `select`, each of which counts as `least` if it is less.

@@ -77,7 +77,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
     let rates = parts.punt.as_ref().unwrap_or(&config.lpts.rates);
     let known = Arc::new(Acquaintance::new(1));
     let lpts = LptsGroup::new(rates, client.lpts(config), known, client.uidb_limit());
-    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
     let mut ppe = Ppe::new(PpeParts {
         lcore: 0,
         fia: fia.build_with(&kit),

@@ -1,4 +1,4 @@
-//! Lcores and the slow path, each on its thread.
+//! Lcores, the slow path and the client, each on its thread.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use pal::ring::Ring;
 use qfp_core::ipsec::EngineLcore;
 use qfp_core::ppe::Ppe;
 
-use crate::control::{Control, ControlLoop, LcoreRings};
+use crate::control::{ClientLoop, ClientSide, LcoreRings, SlowLoop, SlowSide};
 use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
 use crate::forwarder::StartError;
 
@@ -43,10 +43,11 @@ fn as_lcore<T>(body: impl FnOnce() -> T) -> T {
 pub(super) fn launch_virtual(
     specs: Vec<LcoreSpec>,
     engines: Vec<Ppe>,
-    control: Control,
-) -> Result<Lcores<Option<(Ppe, Control)>>, StartError> {
+    control: (SlowSide, ClientSide),
+) -> Result<Lcores<Option<VirtualLoop>>, StartError> {
     let loops = engines.into_iter().zip([control]);
-    let loops = loops.map(|(ppe, control)| VirtualLoop { ppe, control, start: Nanos::ZERO });
+    let start = Nanos::ZERO;
+    let loops = loops.map(|(ppe, (slow, client))| VirtualLoop { ppe, slow, client, start });
     let loops = HandOut::new(loops);
     Ok(pal::lcore::launch(specs, move |context| {
         as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
@@ -72,14 +73,23 @@ impl Role {
 }
 
 /// The thread that serves the lcores.
-const CONTROL: &str = "qfp-control";
+const SLOW_PATH: &str = "qfp-slow-path";
+/// The thread that serves the handle and the slow path.
+const CLIENT: &str = "qfp-client";
 
 pub(super) struct Live {
     pub(super) lcores: Lcores<Option<Ppe>>,
-    pub(super) control: JoinHandle<ControlLoop>,
-    /// The control thread's.
-    pub(super) bell: Arc<Doorbell>,
+    pub(super) slow: JoinHandle<SlowLoop>,
+    pub(super) client: JoinHandle<ClientSide>,
     pub(super) stop: StopFlag,
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, LaunchError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map_err(|source| LaunchError::Spawn { name: name.to_owned(), source })
 }
 
 fn doorbell(name: &str) -> Result<Arc<Doorbell>, LaunchError> {
@@ -91,7 +101,7 @@ pub(super) fn launch_live(
     specs: Vec<LcoreSpec>,
     engines: Vec<Ppe>,
     crypto: Vec<EngineLcore>,
-    control: Control,
+    (slow, mut client): (SlowSide, ClientSide),
 ) -> Result<Live, StartError> {
     let clock = TscClock::calibrate();
     let ended = Arc::new(AtomicUsize::new(0));
@@ -100,7 +110,7 @@ pub(super) fn launch_live(
         .into_iter()
         .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
         .collect();
-    let bell = doorbell(CONTROL)?;
+    let bell = doorbell(SLOW_PATH)?;
     let mut bells = vec![Arc::clone(&bell)];
     let mut loops = Vec::new();
     let mut rings = Vec::new();
@@ -124,15 +134,18 @@ pub(super) fn launch_live(
         as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
     })?;
     let stop = StopFlag::waking(vec![Arc::clone(&bell)]);
-    let (own, flag) = (Arc::clone(&bell), stop.clone());
-    let control = ControlLoop { control, lcores: rings, bell: own, clock, ended, lcores_stop };
-    let thread = std::thread::Builder::new().name(CONTROL.to_owned());
-    match thread.spawn(move || control.run(&flag)) {
-        Ok(control) => Ok(Live { lcores, control, bell, stop }),
-        Err(source) => {
+    client.wake_by(Arc::clone(&bell));
+    let slow = SlowLoop { side: slow, lcores: rings, bell, clock, ended, lcores_stop };
+    let client = ClientLoop { side: client, clock, stop: stop.clone() };
+    let flag = stop.clone();
+    let spawned = spawn(CLIENT, || client.run())
+        .and_then(|client| Ok((client, spawn(SLOW_PATH, move || slow.run(&flag))?)));
+    match spawned {
+        Ok((client, slow)) => Ok(Live { lcores, slow, client, stop }),
+        Err(error) => {
             lcores.stop_flag().stop();
             drop(lcores.join());
-            Err(StartError::Launch(LaunchError::Spawn { name: CONTROL.to_owned(), source }))
+            Err(error.into())
         }
     }
 }

@@ -97,9 +97,9 @@ fn classification_precedes_the_forwarding_lookup_and_action_follows_it() {
     );
     let from = |src: &str| udp(src, V4.1, 64, (1, 2), &payload(40));
     let packets = west(&["10.1.0.9", "10.1.0.8", "10.1.0.7"].map(from));
-    for fused in [true, false] {
+    for fast in [true, false] {
         let fia = FiaBuilder::router();
-        let fia = if fused { fia } else { fia.without_fusion() };
+        let fia = if fast { fia } else { fia.row_by_row() };
         let run = route_with(&config, &[&packets], |forwarder| forwarder.fia(fia).trace(3));
         assert_eq!(run.report.drops, [("Ipv4Acl", 2)]);
         let rows =
@@ -107,8 +107,9 @@ fn classification_precedes_the_forwarding_lookup_and_action_follows_it() {
         let inbound = ["if-classify", "l3-parse", "acl-classify-in", "fib4-lookup", "next-hop"];
         let inbound = [&inbound[..], &["acl-act-in"]].concat();
         assert_eq!(rows(0), inbound);
-        let outbound = ["ttl", "ifib-act", "adjacency", "l2-rewrite", "acl-classify-out"];
-        let outbound = [&inbound[..], &outbound, &["acl-act-out"]].concat();
+        let by_row = ["ttl", "ifib-act", "adjacency", "l2-rewrite"];
+        let rewrite = if fast { &["egress-fast"][..] } else { &by_row };
+        let outbound = [&inbound[..], rewrite, &["acl-classify-out", "acl-act-out"]].concat();
         assert_eq!(rows(1), outbound);
         assert_eq!(rows(2), [&outbound[..], &["mtu", "tx"]].concat());
         let denied = TraceOutcome::Dropped(DropReason::Ipv4Acl);

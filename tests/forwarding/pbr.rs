@@ -173,7 +173,7 @@ fn a_policy_may_route_in_the_table_of_a_vrf() {
 /// The byte of DSCP and ECN and the TTL change together, and the checksum is right.
 #[test]
 fn a_new_code_point_and_the_new_ttl_share_one_right_checksum() {
-    for fused in [true, false] {
+    for fast in [true, false] {
         for (set, class, before) in
             [("dscp ef", 0xbb, 0x03), ("precedence 5", 0xa7, 0x47), ("dscp 0", 0x02, 0xfe)]
         {
@@ -187,7 +187,7 @@ fn a_new_code_point_and_the_new_ttl_share_one_right_checksum() {
             six[0] = 0x60 | before >> 4;
             six[1] = before << 4 | 0x5;
             let fia = FiaBuilder::router();
-            let fia = if fused { fia } else { fia.without_fusion() };
+            let fia = if fast { fia } else { fia.row_by_row() };
             let received = west(&[ip, six]);
             let run = route_with(&config(&text, ""), &[&received], |forwarder| forwarder.fia(fia));
             let [four, six] = run.frames(1)[..] else { panic!("{:?}", run.sent) };

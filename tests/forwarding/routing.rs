@@ -109,7 +109,7 @@ fn a_trace_names_the_rows_in_the_order_of_operations() {
     let input6 = frame(mac(1, 1), mac(1, 2), &[], &ip6);
     let received = [(1, input.clone()), (2, input6)];
     let run = route_with(TWO_NETWORKS, &[&received], |forwarder| {
-        forwarder.trace(2).fia(FiaBuilder::router().without_fusion())
+        forwarder.trace(2).fia(FiaBuilder::router().row_by_row())
     });
     let rows = |n: usize| run.traces[n].steps.iter().map(|step| step.row).collect::<Vec<_>>();
     let before = ["if-classify", "l3-parse"];
@@ -121,9 +121,9 @@ fn a_trace_names_the_rows_in_the_order_of_operations() {
     assert_eq!(run.traces[0].outcome, TraceOutcome::Sent);
 }
 
-/// The fused kernel is a faster way to the same result.
+/// `egress-fast` is a faster way to the same result.
 #[test]
-fn fused_rows_and_single_rows_send_the_same() {
+fn egress_fast_and_the_rows_one_by_one_send_the_same() {
     let mut received = Vec::new();
     for n in 0..200_u16 {
         let [_, low] = n.to_be_bytes();
@@ -133,11 +133,11 @@ fn fused_rows_and_single_rows_send_the_same() {
         // Several at a time, so that vectors hold a mixture.
         received.push((u64::from(n / 50) * 1_000_000_000, frame(mac(1, 1), mac(1, 2), &[], &ip)));
     }
-    let single = FiaBuilder::router().without_fusion();
-    let fused = route(TWO_NETWORKS, &[&received]);
+    let single = FiaBuilder::router().row_by_row();
+    let fast = route(TWO_NETWORKS, &[&received]);
     let single = route_with(TWO_NETWORKS, &[&received], |forwarder| forwarder.fia(single));
-    assert_eq!(fused.sent, single.sent);
-    assert_eq!(fused.report.drops, single.report.drops);
-    assert_eq!(fused.report.punts, single.report.punts);
-    assert_eq!(fused.report.slow_path, single.report.slow_path);
+    assert_eq!(fast.sent, single.sent);
+    assert_eq!(fast.report.drops, single.report.drops);
+    assert_eq!(fast.report.punts, single.report.punts);
+    assert_eq!(fast.report.slow_path, single.report.slow_path);
 }

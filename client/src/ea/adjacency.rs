@@ -308,6 +308,16 @@ impl AdjacencyAgent {
         })
     }
 
+    /// Neighbours whose MAC addresses are known.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (UidbIndex, IpAddr, [u8; 6])> {
+        self.by_key.iter().filter_map(|(key, number)| match key {
+            AdjacencyKey::Neighbour(uidb, address) if !self.is_point_to_point(*uidb) => {
+                Some((*uidb, *address, *self.macs.get(number)?))
+            }
+            _ => None,
+        })
+    }
+
     /// Removes an adjacency that no group refers to any more; its number is free after a grace
     /// period.
     pub(crate) fn remove(&mut self, driver: &mut Driver, number: u32) {

@@ -93,7 +93,7 @@ impl Router {
         slow.set_sides(self.client.slow_path_sides(config));
         let tables = self.client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
-        let fia = if knobs & 1 == 0 { fia } else { fia.without_fusion() };
+        let fia = if knobs & 1 == 0 { fia } else { fia.row_by_row() };
         let isa =
             [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::detect()][usize::from(knobs >> 1 & 3)];
         let limit = self.client.uidb_limit();
@@ -105,7 +105,7 @@ impl Router {
             slow.acquaintance(),
             limit,
         );
-        let kit = Kit { isa: isa.or_lower(), lpts: Arc::new(lpts) };
+        let kit = Kit { isa: isa.or_lower(), lpts: Arc::new(lpts), ..Kit::default() };
         let (coming, gone) = <([Wire; PORTS], [Wire; PORTS])>::default();
         let pool = Pool::Native(self.pool.clone());
         let mut ppe = Ppe::new(PpeParts {

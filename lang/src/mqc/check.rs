@@ -131,16 +131,6 @@ impl Policies {
     }
 }
 
-impl Limits {
-    /// Makes sure that an instance of a policy can have this name.
-    ///
-    /// # Errors
-    /// [`Fault::NameTooLong`].
-    pub fn check_instance_name(&self, name: &Name) -> Result<(), Fault> {
-        length(name, self.instance_name)
-    }
-}
-
 fn length(name: &Name, max: usize) -> Result<(), Fault> {
     let length = name.as_str().len();
     if length > max { Err(Fault::NameTooLong { length, max }) } else { Ok(()) }

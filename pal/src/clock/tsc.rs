@@ -17,7 +17,6 @@ pub struct TscClock {
     start: Nanos,
     hz: u64,
     to_nanos: Ratio,
-    to_cycles: Ratio,
 }
 
 impl TscClock {
@@ -34,7 +33,6 @@ impl TscClock {
             start: last.at,
             hz: Ratio::of(cycles, ns).apply(Nanos::PER_SECOND).max(1),
             to_nanos: Ratio::of(ns, cycles),
-            to_cycles: Ratio::of(cycles, ns),
         }
     }
 
@@ -49,13 +47,6 @@ impl TscClock {
     #[must_use]
     pub const fn cycles_to_nanos(&self, cycles: u64) -> u64 {
         self.to_nanos.apply(cycles)
-    }
-
-    /// Cycles that go by in `ns` nanoseconds. No division.
-    #[inline]
-    #[must_use]
-    pub const fn nanos_to_cycles(&self, ns: u64) -> u64 {
-        self.to_cycles.apply(ns)
     }
 }
 
@@ -123,15 +114,6 @@ mod tests {
             let now = clock.now();
             assert!(now >= last);
             last = now;
-        }
-    }
-
-    #[test]
-    fn converts_there_and_back() {
-        let clock = TscClock::calibrate();
-        for ns in [1_000, 1_000_000_000, 86_400_000_000_000] {
-            let back = clock.cycles_to_nanos(clock.nanos_to_cycles(ns));
-            assert!(back.abs_diff(ns) <= ns / 1_000_000 + 2, "{ns} came back as {back}");
         }
     }
 }

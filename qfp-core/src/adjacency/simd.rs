@@ -1,4 +1,4 @@
-//! Kernels of the adjacency rows: groups of one member, and the fused egress run.
+//! Kernels of the adjacency rows: groups of one member, and `egress-fast`.
 //!
 //! Both take what is ordinary and leave the rest to the rows. The egress run changes header and TTL
 //! of a packet in one register and stores them at once: three small stores a packet keep the store
@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering;
 
 use hal::{PacketMask, VECTOR};
 
-use crate::adjacency::fused::{Kinds, Rewritten};
+use super::stage::make_room;
+use crate::adjacency::fast::{Kinds, Taken};
 use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, Group, GroupWord};
 use crate::isa::Isa;
 use crate::packet::Vector;
@@ -104,64 +105,45 @@ fn resolve(vector: &mut Vector, class: u64, lookup: impl Fn(__m256i) -> __m512i)
     simple
 }
 
-/// Rewrites the packets of `select` that are ordinary, as `kinds` says.
+/// Rewrites the packets of `select` that `kinds` takes and whose new header is one of Ethernet, with
+/// a tag or without.
 #[inline]
 pub(super) fn rewrite(
     tables: &AdjacencyTables<'_>,
     vector: &mut Vector,
     select: PacketMask,
     kinds: Kinds,
-) -> Rewritten {
+) -> Taken {
+    let mut taken = Taken::default();
     if !Isa::Avx512.available() {
-        return Rewritten::default();
+        return taken;
     }
-    let select = select & vector.burst.owned();
+    let mut rest = select & vector.burst.owned();
     // All ones where TTLs are written.
     let ttl = if kinds.ttl { u32::MAX } else { 0 };
-    let untagged = select & equal_bytes(&vector.l3_offset, UNTAGGED);
-    let tagged = select & equal_bytes(&vector.l3_offset, TAGGED);
-    let adjacencies = tables.adjacencies;
     // SAFETY: the CPU has the features, and the burst owns `select`, whose frames have whole IP
-    // headers (`l3-parse`); those that get a longer header are where they were received.
+    // headers (`l3-parse`).
     unsafe {
-        let mut seen = PacketMask::EMPTY;
-        let (mut plain, mut featured) = (PacketMask::EMPTY, PacketMask::EMPTY);
         for _ in 0..IN_REGISTERS {
-            let Some(first) = (select - seen).into_iter().next() else { break };
+            let Some(first) = rest.into_iter().next() else { return taken };
             let number = vector.adjacency[first & 63];
-            let same = (select - seen) & PacketMask(equal_words(&vector.adjacency, number));
-            seen |= same;
-            let Some(row) = adjacencies.get(number as usize) else { continue };
+            let same = rest & PacketMask(equal_words(&vector.adjacency, number));
+            rest -= same;
+            let Some(row) = tables.adjacencies.get(number as usize) else { continue };
             let state = row.state();
-            let is_plain = state.kind == AdjacencyKind::Plain;
-            let wanted = match state.kind {
-                AdjacencyKind::Plain => same & PacketMask(at_most(&vector.ip_len, state.mtu)),
-                AdjacencyKind::Featured if kinds.featured => same,
+            let Some(limit) = kinds.limit(state) else { continue };
+            let wanted = same & PacketMask(at_most(&vector.ip_len, limit));
+            let done = match state.rewrite_len {
+                UNTAGGED => one_header::<14>(row, vector, wanted, ttl),
+                TAGGED => one_header::<18>(row, vector, wanted, ttl),
                 _ => continue,
             };
-            let taken = match state.rewrite_len {
-                UNTAGGED => one_header::<14>(row, vector, wanted & untagged, ttl),
-                TAGGED => one_header::<18>(row, vector, wanted & tagged, ttl),
-                _ => PacketMask::EMPTY,
-            };
-            *if is_plain { &mut plain } else { &mut featured } |= taken;
+            taken.add(state.kind, done);
         }
-        let (ipv4, ipv6) = (vector.ipv4, vector.ipv6);
-        let (untagged, tagged) = (untagged - seen, tagged - seen);
-        if !(untagged | tagged).is_empty() {
-            plain |= same_header::<14, true>(adjacencies, vector, untagged & ipv4, ttl)
-                | same_header::<14, false>(adjacencies, vector, untagged & ipv6, ttl)
-                | same_header::<18, true>(adjacencies, vector, tagged & ipv4, ttl)
-                | same_header::<18, false>(adjacencies, vector, tagged & ipv6, ttl);
-        }
-        // Frames that start elsewhere may lack headroom for a longer header: the rows look at that.
-        for slot in select - plain - featured - vector.burst.shifted() {
-            if any_header(adjacencies, vector, slot, kinds.ttl) {
-                plain.insert(slot);
-            }
-        }
-        Rewritten { plain, featured }
+        taken.plain |= any_header::<true>(tables.adjacencies, vector, rest & vector.ipv4, ttl)
+            | any_header::<false>(tables.adjacencies, vector, rest & vector.ipv6, ttl);
     }
+    taken
 }
 
 /// Next hops of a vector whose header is kept in a register while their packets are rewritten.
@@ -195,31 +177,37 @@ fn at_most(array: &[u16; VECTOR], limit: u16) -> u64 {
     group(0) | group(1)
 }
 
-/// Puts the header of `row` in front of the packets of `select`, all of which have one of its
-/// length; returns them.
+/// Puts the header of `row`, of `LEN` bytes, in front of the packets of `select`; returns those that
+/// have room for it.
 ///
 /// # Safety
-/// The burst owns `select`; each packet has a whole IP header behind `LEN` bytes.
+/// The burst owns `select`; each packet has a whole IP header at its `l3_offset`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
 unsafe fn one_header<const LEN: usize>(
     row: &Adjacency,
-    vector: &Vector,
+    vector: &mut Vector,
     select: PacketMask,
     ttl: u32,
 ) -> PacketMask {
-    // SAFETY: a plain adjacency's rewrite string is not written while an lcore can read it, so it
-    // may be loaded as a whole.
+    let mut done = select & equal_bytes(&vector.l3_offset, LEN as u8);
+    for slot in select - done {
+        if make_room(vector, slot, LEN as u8) {
+            done.insert(slot);
+        }
+    }
+    // SAFETY: a complete adjacency's rewrite string is not written while an lcore can read it, so
+    // it may be loaded as a whole.
     let header = unsafe { _mm256_loadu_si256((&raw const row.rewrite).cast()) };
-    for slot in select & vector.ipv4 {
+    for slot in done & vector.ipv4 {
         // SAFETY: passed on from the caller.
         unsafe { store::<LEN, true>(vector, slot, header, ttl) };
     }
-    for slot in select & vector.ipv6 {
+    for slot in done & vector.ipv6 {
         // SAFETY: passed on from the caller.
         unsafe { store::<LEN, false>(vector, slot, header, ttl) };
     }
-    select
+    done
 }
 
 /// Changes header and TTL of one packet in a register, and stores them at once. `ttl` is all ones,
@@ -253,120 +241,43 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(
     }
 }
 
-/// A header of `LEN` bytes to another of the same length. Returns those that it has done.
+/// Puts the headers of plain adjacencies in front of the packets of `select`; returns those that it
+/// has done.
 ///
 /// # Safety
-/// The burst owns `select`; each packet has a whole IP header behind `LEN` bytes.
+/// As for [`one_header`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
-unsafe fn same_header<const LEN: usize, const IPV4: bool>(
+unsafe fn any_header<const IPV4: bool>(
     adjacencies: &[Adjacency],
-    vector: &Vector,
+    vector: &mut Vector,
     select: PacketMask,
     ttl: u32,
 ) -> PacketMask {
-    // SAFETY: passed on from the caller.
-    let left = unsafe {
-        match select.dense() {
-            Some(count) => same_headers::<LEN, IPV4>(adjacencies, vector, 0..count, ttl),
-            None => same_headers::<LEN, IPV4>(adjacencies, vector, select.into_iter(), ttl),
-        }
-    };
-    select - PacketMask(left)
-}
-
-/// As [`same_header`], slot by slot; returns those that were left alone.
-///
-/// # Safety
-/// As for [`same_header`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
-unsafe fn same_headers<const LEN: usize, const IPV4: bool>(
-    adjacencies: &[Adjacency],
-    vector: &Vector,
-    slots: impl Iterator<Item = usize>,
-    ttl: u32,
-) -> u64 {
-    // The low half of the state word of a plain adjacency with such a header.
-    let plain = u32::from_le_bytes([AdjacencyKind::Plain as u8, LEN.to_le_bytes()[0], 0, 0]);
-    let mut left = 0;
-    for slot in slots {
+    let mut done = 0;
+    for slot in select {
         let i = slot & 63;
-        let row = adjacencies.get(vector.adjacency[i] as usize);
-        let state = row.map_or(0, |row| row.state.load(Ordering::Acquire));
-        let (Some(row), true) =
-            (row, (state & 0xffff == plain) & (u32::from(vector.ip_len[i]) <= state >> 16))
-        else {
-            left |= 1 << i;
+        let Some(row) = adjacencies.get(vector.adjacency[i] as usize) else { continue };
+        let state = row.state.load(Ordering::Acquire);
+        let [kind, len, ..] = state.to_le_bytes();
+        let is_taken = kind == AdjacencyKind::Plain as u8
+            && u32::from(vector.ip_len[i]) <= state >> 16
+            && matches!(len, UNTAGGED | TAGGED);
+        if !is_taken || vector.l3_offset[i] != len && !make_room(vector, slot, len) {
             continue;
-        };
+        }
         // SAFETY: passed on from the caller. A plain adjacency's rewrite string is not written
         // while an lcore can read it, so it may be loaded as a whole.
         unsafe {
             let header = _mm256_loadu_si256((&raw const row.rewrite).cast());
-            store::<LEN, IPV4>(vector, slot, header, ttl);
+            match len {
+                UNTAGGED => store::<14, IPV4>(vector, slot, header, ttl),
+                _ => store::<18, IPV4>(vector, slot, header, ttl),
+            }
         }
+        done |= 1 << i;
     }
-    left
-}
-
-/// Headers of any length; false when the packet is not for this kernel.
-///
-/// # Safety
-/// The burst owns the packet, which is not `shifted`; its IP header starts at its `l3_offset`.
-#[inline]
-unsafe fn any_header(
-    adjacencies: &[Adjacency],
-    vector: &mut Vector,
-    slot: usize,
-    ttl: bool,
-) -> bool {
-    let i = slot & 63;
-    let Some(row) = adjacencies.get(vector.adjacency[i] as usize) else { return false };
-    let state = row.state();
-    if state.kind != AdjacencyKind::Plain || vector.ip_len[i] > state.mtu {
-        return false;
-    }
-    let len = state.rewrite_len;
-    let l3_offset = vector.l3_offset[i];
-    let next = vector.next_ttl[i];
-    let is_ipv4 = vector.ipv4.contains(slot);
-    // A step may have cut the frame since its header was read.
-    let Some(behind) = vector.burst.lens()[i].checked_sub(u16::from(l3_offset)) else {
-        return false;
-    };
-    let Some(longer) = behind.checked_add(u16::from(len)) else { return false };
-    let data = vector.burst.data_ptrs()[i];
-    // SAFETY: the network header is inside the frame; `len` is at most `REWRITE_MAX`, which is
-    // the size of the rewrite string and less than the headroom. The string is not written while
-    // an lcore can read it.
-    unsafe {
-        let network = data.add(usize::from(l3_offset));
-        if !ttl {
-            // It stays.
-        } else if is_ipv4 {
-            network.add(8).cast::<u32>().write_unaligned(next);
-        } else {
-            network.add(7).write(next.to_le_bytes()[0]);
-        }
-        let count = usize::from(len);
-        let source = (&raw const row.rewrite).cast::<u8>();
-        let frame = network.sub(count);
-        if count >= 16 {
-            // Two copies of 16 that overlap: no call, whatever the length.
-            let first = _mm_loadu_si128(source.cast());
-            let last = _mm_loadu_si128(source.add(count - 16).cast());
-            _mm_storeu_si128(frame.cast(), first);
-            _mm_storeu_si128(frame.add(count - 16).cast(), last);
-        } else {
-            std::ptr::copy_nonoverlapping(source, frame, count);
-        }
-        if len != l3_offset {
-            vector.burst.restart(slot, frame, longer);
-            vector.l3_offset[i] = len;
-        }
-    }
-    true
+    PacketMask(done)
 }
 
 const _: () = {

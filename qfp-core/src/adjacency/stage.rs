@@ -2,11 +2,11 @@
 
 use hal::PacketMask;
 
-use crate::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
+use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, GroupClass};
 use crate::packet::{DropReason, PuntCause, Vector};
-use crate::simd::{longer, same_interface};
+use crate::simd::{each_interface, equal_bytes, longer};
 use crate::step::{Lcore, Step};
-use crate::uidb::{Gates, UidbIndex, UidbTable};
+use crate::uidb::{UidbIndex, UidbTable};
 
 /// Row `next-hop`: from the leaf to the member of its group, and to the output interface.
 ///
@@ -67,15 +67,21 @@ impl Step for TtlDecrement {
         let select = select - vector.for_us;
         vector.punt_all(select & vector.ttl_expiring, PuntCause::IpTtlExceeded);
         for slot in select & vector.live {
-            let next = vector.next_ttl[slot & 63].to_le_bytes();
-            if vector.ipv4.contains(slot) {
-                if let Some(field) = vector.network_mut(slot).get_mut(8..12) {
-                    field.copy_from_slice(&next);
-                }
-            } else if let Some(field) = vector.network_mut(slot).get_mut(7) {
-                *field = next[0];
-            }
+            decrement(vector, slot);
         }
+    }
+}
+
+/// Writes the TTL that `l3-parse` has counted down, or the hop limit.
+#[inline]
+pub(super) fn decrement(vector: &mut Vector, slot: usize) {
+    let next = vector.next_ttl[slot & 63].to_le_bytes();
+    if vector.ipv4.contains(slot) {
+        if let Some(field) = vector.network_mut(slot).get_mut(8..12) {
+            field.copy_from_slice(&next);
+        }
+    } else if let Some(field) = vector.network_mut(slot).get_mut(7) {
+        *field = next[0];
     }
 }
 
@@ -98,25 +104,18 @@ impl Step for AdjacencyLookup {
                 _ => vector.drop(slot, DropReason::NoAdjacency),
             }
         }
-        let uidbs = UidbTable::open(&lcore.tables);
-        vector.gates_out = egress_gates(uidbs, vector, select & vector.live);
+        open_gates(UidbTable::open(&lcore.tables), vector, select & vector.live);
     }
 }
 
-/// Rows that are on for the output interfaces of `select`.
+/// Opens the gates of the rows that are on for the output interfaces of `select`.
 #[inline]
-pub(super) fn egress_gates(uidbs: UidbTable<'_>, vector: &Vector, select: PacketMask) -> Gates {
-    let mut gates = Gates { any: 0, all: u64::MAX };
-    let mut rest = select;
-    while let Some(first) = rest.into_iter().next() {
-        let output = vector.output[first & 63];
-        rest -= same_interface(&vector.output, output);
-        let on = uidbs.get(output).features_out;
-        gates.any |= on;
-        gates.all &= on;
-    }
-    gates.all &= gates.any;
-    gates
+pub(crate) fn open_gates(uidbs: UidbTable<'_>, vector: &mut Vector, select: PacketMask) {
+    let mut gates = vector.gates_out;
+    each_interface(&vector.output, select, |output, _| {
+        gates.open(uidbs.get(output).features_out);
+    });
+    vector.gates_out = gates;
 }
 
 /// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02), and ends
@@ -133,23 +132,52 @@ impl Step for L2Rewrite {
                 vector.drop(slot, DropReason::NoAdjacency);
                 continue;
             };
-            let len = row.state().rewrite_len;
-            let rewrite = row.rewrite();
-            let delta = isize::from(vector.l3_offset[i]) - isize::from(len);
-            if delta != 0 && !vector.burst.move_start(slot, delta) {
+            if !put_header(vector, slot, row, row.state().rewrite_len) {
                 vector.drop(slot, DropReason::RewriteNoRoom);
-                continue;
-            }
-            vector.l3_offset[i] = len;
-            let len = usize::from(len);
-            if let (Some(header), Some(rewrite)) =
-                (vector.burst.frame_mut(slot).get_mut(..len), rewrite.get(..len))
-            {
-                header.copy_from_slice(rewrite);
             }
         }
-        cut(vector, select & vector.live);
-        vector.impose_cos(select & vector.live);
+        finish(vector, select & vector.live);
+    }
+}
+
+/// Puts the rewrite string of `row`, of `len` bytes, in front of the network header; false, and no
+/// change, where the buffer has no room for it.
+#[inline]
+pub(super) fn put_header(vector: &mut Vector, slot: usize, row: &Adjacency, len: u8) -> bool {
+    if !make_room(vector, slot, len) {
+        return false;
+    }
+    let (len, rewrite) = (usize::from(len), row.rewrite());
+    if let (Some(header), Some(rewrite)) =
+        (vector.burst.frame_mut(slot).get_mut(..len), rewrite.get(..len))
+    {
+        header.copy_from_slice(rewrite);
+    }
+    true
+}
+
+/// Has `len` bytes in front of the network header; false, and no change, where the buffer has no
+/// room for them.
+#[inline]
+pub(super) fn make_room(vector: &mut Vector, slot: usize, len: u8) -> bool {
+    let l3_offset = &mut vector.l3_offset[slot & 63];
+    let delta = isize::from(*l3_offset) - isize::from(len);
+    if delta != 0 && !vector.burst.move_start(slot, delta) {
+        return false;
+    }
+    *l3_offset = len;
+    true
+}
+
+/// What new headers need besides: the frames of `select` end where their packets end, and their
+/// tags carry classes of service.
+#[inline]
+pub(super) fn finish(vector: &mut Vector, select: PacketMask) {
+    cut(vector, select);
+    // Most headers have no tags, which one comparison of the vector tells.
+    let tagged = select - equal_bytes(&vector.l3_offset, 14);
+    if !tagged.is_empty() {
+        vector.impose_cos(tagged);
     }
 }
 
@@ -158,7 +186,7 @@ impl Step for L2Rewrite {
 ///
 /// Ten instructions a vector, and a few for each frame that is cut.
 #[inline]
-pub(super) fn cut(vector: &mut Vector, select: PacketMask) {
+fn cut(vector: &mut Vector, select: PacketMask) {
     let frames = vector.burst.lens();
     for slot in select & longer(frames, &vector.l3_offset, &vector.ip_len) {
         let end = usize::from(vector.l3_offset[slot & 63]) + usize::from(vector.ip_len[slot & 63]);

@@ -123,8 +123,8 @@ fn what_stands_behind_a_packet_is_not_forwarded() {
     let builder = FiaBuilder::router;
     for fia in [
         builder().build(Isa::detect()),
-        builder().without_fusion().build(Isa::detect()),
-        builder().without_fusion().build(Isa::Portable),
+        builder().row_by_row().build(Isa::detect()),
+        builder().row_by_row().build(Isa::Portable),
     ] {
         let mut plan = Plan::with_ports(2);
         plan.route("203.0.113.0/24", Hop::new(AdjacencyKind::Plain, 4, 14).mtu(1280));

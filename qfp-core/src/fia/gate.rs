@@ -5,7 +5,7 @@ use crate::uidb::Uidb;
 
 const _: () = {
     assert!(Gate::VRF.mask() == Uidb::VRF && Gate::URPF.mask() == Uidb::URPF);
-    assert!(Gate::SOURCE.mask() == Uidb::SOURCE);
+    assert!(Gate::TTL.mask() == Uidb::TTL && Gate::SOURCE.mask() == Uidb::SOURCE);
     assert!(Gate::ESP_OUT.mask() == Uidb::ESP_OUT);
 };
 

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use crate::acl::{AclAct, Classify};
-use crate::adjacency::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
+use crate::adjacency::{
+    AdjacencyLookup, EgressFast, Interposed, L2Rewrite, MtuCheck, NextHop, TtlDecrement,
+};
 use crate::fia::Gate;
 use crate::fib::{Fib4Lookup, Fib6Lookup, Urpf};
 use crate::ifib::IfibAct;
@@ -30,7 +32,7 @@ pub enum Path {
     Ingress,
     /// The output interface's.
     Egress,
-    /// The row works on what has left its walk for the slow path.
+    /// The row works on what has left its walk for the slow path; the input interface's.
     Punt,
 }
 
@@ -53,6 +55,8 @@ pub struct Kit {
     pub isa: Isa,
     /// What the slow path takes, and how much of it: of the lcores that share it.
     pub lpts: Arc<LptsGroup>,
+    /// What row `egress-fast` has to leave to others: [`FiaBuilder`](crate::fia::FiaBuilder) knows.
+    pub interposed: Interposed,
 }
 
 /// Makes a row's step, for one lcore.
@@ -126,6 +130,8 @@ pub static ROUTER: &[Row] = order! {
         "ESP for this router is opened; the inner packet begins a walk", "drop Esp reasons, NatKeepalive", "CRY-01, CRY-06".
     "spd-in"           Ingress Gate::SPD_IN,     None, Some(|kit| Box::new(SpdIn::new(kit.isa)));
         "cleartext that a security policy wants protected or discarded", "drop SpdUnprotected, SpdDiscard", "CRY-01".
+    "egress-fast"      Ingress Gate::Always,     None, Some(|kit| Box::new(EgressFast::new(kit.interposed)));
+        "`ttl` to `mtu` at once, or to `l2-rewrite`, for packets that nothing in between wants", "nothing", "own".
     "ttl"              Ingress Gate::TTL,        None, Some(|_| Box::new(TtlDecrement));
         "TTL or hop limit less one", "punt IpTtlExceeded", "ING-15, ING-22".
     "qos-queue-in"     Ingress Gate::QUEUE_IN,   None, None;
@@ -169,10 +175,12 @@ pub const OWN_FRAMES_FIRST: &str = "spd-out";
 /// Last of these rows.
 pub const OWN_FRAMES_LAST: &str = "esp-encap";
 
-/// First row of the run that [`crate::adjacency::fused`] can serve at once.
-pub const FUSED_FIRST: &str = "ttl";
-/// Last row of that run.
-pub const FUSED_LAST: &str = "mtu";
+/// Row that takes packets ahead of those behind it, to the end of [`REWRITE`] or of [`LAST_PASSED`].
+pub const FAST: &str = "egress-fast";
+/// The row of the new link header.
+pub const REWRITE: &str = "l2-rewrite";
+/// Last of the rows that packets can be ahead of.
+pub const LAST_PASSED: &str = "mtu";
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +207,7 @@ mod tests {
                 "qos-act-in",
                 "esp-decap",
                 "spd-in",
+                "egress-fast",
                 "ttl",
                 "qos-queue-in",
                 "ifib-act",

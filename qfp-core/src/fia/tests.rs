@@ -2,6 +2,6 @@
 
 pub(crate) mod bench;
 mod closed;
+pub(crate) mod fast;
 mod features;
-pub(crate) mod fused;
 mod order;

@@ -5,7 +5,7 @@ use hal::PacketMask;
 use crate::counters::LcoreCounters;
 use crate::l2::{MacRow, PortClass, TagTables, simd};
 use crate::packet::{DropReason, Source, Vector};
-use crate::simd::{same_interface, sum};
+use crate::simd::{each_interface, sum};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, Uidb, UidbIndex, UidbTable};
 
@@ -83,7 +83,8 @@ fn classify_tag(tags: TagTables<'_>, class: PortClass, frame: &[u8]) -> (UidbInd
     (UidbIndex(outer.uidb), 18)
 }
 
-/// Counts the interfaces, drops what has none, and opens the gates of their features.
+/// Counts the interfaces, drops what has none, and opens the gates of their features. `uniform` is
+/// the interface of all packets, where it is known to be one.
 fn finish(
     counters: &LcoreCounters,
     uidbs: UidbTable<'_>,
@@ -91,26 +92,14 @@ fn finish(
     select: PacketMask,
     uniform: Option<UidbIndex>,
 ) {
-    let mut rest = select;
-    let mut gates = Gates { any: 0, all: u64::MAX };
-    while let Some(first) = rest.into_iter().next() {
-        let uidb = uniform.unwrap_or(vector.input[first & 63]);
-        let same = match uniform {
-            Some(_) => rest,
-            None => rest & same_interface(&vector.input, uidb),
-        };
-        rest -= same;
+    let input = vector.input;
+    let mut gates = Gates::NONE;
+    let mut see = |uidb, same: PacketMask| {
         let row = uidbs.get(uidb);
         match row.state {
-            Uidb::UP => {
-                gates.any |= row.features_in;
-                gates.all &= row.features_in;
-            }
+            Uidb::UP => gates.open(row.features_in),
             Uidb::DOWN => vector.drop_all(same, DropReason::UidbDown),
-            _ => {
-                vector.drop_all(same, DropReason::BadUidbIdx);
-                continue;
-            }
+            _ => return vector.drop_all(same, DropReason::BadUidbIdx),
         }
         let bytes = if same == vector.burst.owned() {
             vector.bytes
@@ -118,8 +107,11 @@ fn finish(
             sum(vector.burst.lens(), same)
         };
         counters.interface_in(uidb, u64::from(same.count()), bytes);
+    };
+    match uniform {
+        Some(uidb) => see(uidb, select),
+        None => each_interface(&input, select, see),
     }
-    gates.all &= gates.any;
     vector.gates_in = gates;
 }
 

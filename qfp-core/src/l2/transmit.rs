@@ -4,13 +4,9 @@ use hal::PacketMask;
 
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::packet::{DropReason, VECTOR, Vector};
-use crate::simd::{same_interface, sum};
+use crate::simd::{each_interface, sum};
 use crate::step::{Lcore, Step};
-use crate::uidb::{NO_PORT, UidbIndex, UidbTable};
-
-/// Interfaces with fewer packets in the vector are seen to packet by packet: a comparison of the
-/// whole vector costs as much as so many packets.
-const FEW: u32 = 6;
+use crate::uidb::{NO_PORT, UidbTable};
 
 /// Sends what walks, one burst an output port, in the order of arrival.
 pub struct Transmit {
@@ -28,18 +24,19 @@ impl Transmit {
     /// Sorts `select` by output port; returns the number of ports.
     #[inline]
     fn by_port(&mut self, uidbs: UidbTable<'_>, vector: &Vector, select: PacketMask) -> usize {
-        let mut count = 0;
+        let (mut count, mut last) = (0, 0);
         each_interface(&vector.output, select, |uidb, packets| {
             let port = uidbs.get(uidb).port;
             // There are no more ports than packets.
-            let at = self.ports.iter().take(count).position(|known| known.0 == port);
-            match at.and_then(|at| self.ports.get_mut(at)) {
-                Some((_, known)) => *known |= packets,
-                None => {
-                    self.ports[count & 63] = (port, packets);
+            if count == 0 || self.ports[last & 63].0 != port {
+                let known = self.ports.iter().take(count).position(|known| known.0 == port);
+                last = known.unwrap_or(count);
+                if last == count {
+                    self.ports[count & 63] = (port, PacketMask::EMPTY);
                     count += 1;
                 }
             }
+            self.ports[last & 63].1 |= packets;
         });
         count
     }
@@ -82,10 +79,7 @@ fn count_sent(counters: &LcoreCounters, vector: &Vector, port: u16, sent: Packet
     let mut all = 0;
     // The lengths of what was sent stand where they stood.
     each_interface(&vector.output, sent, |uidb, packets| {
-        let bytes = match packets.into_iter().next() {
-            Some(only) if packets.count() == 1 => u64::from(vector.burst.lens()[only & 63]),
-            _ => sum(vector.burst.lens(), packets),
-        };
+        let bytes = sum(vector.burst.lens(), packets);
         counters.interface_out(uidb, u64::from(packets.count()), bytes);
         all += bytes;
     });
@@ -93,27 +87,4 @@ fn count_sent(counters: &LcoreCounters, vector: &Vector, port: u16, sent: Packet
     counters.event(LoopEvent::Sent, count);
     counters.port(port, PortEvent::TxPackets, count);
     counters.port(port, PortEvent::TxBytes, all);
-}
-
-/// Calls `see` with packets of one interface each, until all of `select` have been seen: at once
-/// while an interface has many of them, one by one from the first that has few.
-#[inline]
-fn each_interface(
-    output: &[UidbIndex; VECTOR],
-    select: PacketMask,
-    mut see: impl FnMut(UidbIndex, PacketMask),
-) {
-    let mut rest = select;
-    while let Some(first) = rest.into_iter().next() {
-        let uidb = output[first & 63];
-        let same = rest & same_interface(output, uidb);
-        if same.count() < FEW {
-            break;
-        }
-        see(uidb, same);
-        rest -= same;
-    }
-    for slot in rest {
-        see(output[slot & 63], PacketMask::only(slot));
-    }
 }

@@ -6,14 +6,8 @@ use crate::packet::Vector;
 use crate::uidb::TableId;
 
 impl Vector {
-    /// Sets the DSCP of an IP packet (RFC 2474); ECN stays, an IPv4 checksum is adjusted.
-    #[inline]
-    pub fn set_dscp(&mut self, slot: usize, dscp: u8) {
-        self.set_traffic_class(slot, dscp << 2, 0xfc);
-    }
-
-    /// Sets the bits `mask` of the byte that holds DSCP and ECN. The internal class of service
-    /// stays what it was before (VOQ-10).
+    /// Sets the bits `mask` of the byte that holds DSCP and ECN (RFC 2474, RFC 3168); an IPv4
+    /// checksum is adjusted. The internal class of service stays what it was before (VOQ-10).
     #[inline]
     pub fn set_traffic_class(&mut self, slot: usize, value: u8, mask: u8) {
         self.glean_cos(slot);
@@ -60,17 +54,10 @@ impl Vector {
     #[inline]
     #[must_use]
     pub(crate) fn internal_cos(&self, slot: usize) -> u8 {
-        if self.gleaned.contains(slot) { self.cos[slot & 63] } else { self.precedence(slot) }
-    }
-
-    /// The upper three bits of the byte of DSCP and ECN.
-    #[inline]
-    fn precedence(&self, slot: usize) -> u8 {
-        match (self.network(slot).first_chunk::<2>(), self.ipv6.contains(slot)) {
-            (Some([_, class]), false) => class >> 5,
-            (Some([first, _]), true) => (first & 0xf) >> 1,
-            (None, _) => 0,
+        if self.gleaned.contains(slot) {
+            return self.cos[slot & 63];
         }
+        precedence(self.network(slot), self.ipv6.contains(slot))
     }
 
     /// Gives the tags of the header that has just been put in front of the packets of `select`
@@ -78,11 +65,18 @@ impl Vector {
     #[inline]
     pub(crate) fn impose_cos(&mut self, select: PacketMask) {
         for slot in select {
-            let l3_offset = self.l3_offset[slot & 63];
-            if l3_offset > 14 {
-                let cos = self.internal_cos(slot);
-                let inner = (l3_offset > 18).then_some(cos);
-                self.set_cos(slot, Some(cos), inner);
+            let l3_offset = usize::from(self.l3_offset[slot & 63]);
+            let frame = self.burst.frame_mut(slot);
+            let Some((header, packet)) = frame.split_at_mut_checked(l3_offset) else { continue };
+            let cos = if self.gleaned.contains(slot) {
+                self.cos[slot & 63]
+            } else {
+                precedence(packet, self.ipv6.contains(slot))
+            };
+            for at in [14, 18] {
+                if let (true, Some(tag)) = (l3_offset >= at + 4, header.get_mut(at)) {
+                    *tag = *tag & 0x1f | cos << 5;
+                }
             }
         }
     }
@@ -123,6 +117,16 @@ impl Vector {
     #[must_use]
     pub fn captured(&self) -> hal::PacketMask {
         self.captured
+    }
+}
+
+/// The upper three bits of the byte of DSCP and ECN.
+#[inline]
+fn precedence(packet: &[u8], is_ipv6: bool) -> u8 {
+    match packet {
+        [first, _, ..] if is_ipv6 => (first & 0xf) >> 1,
+        [_, class, ..] => class >> 5,
+        _ => 0,
     }
 }
 

@@ -24,6 +24,19 @@ pub enum Source {
     },
 }
 
+/// Rows that the same packets meet: those that are ahead of a row pass it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// All that walk.
+    Open,
+    /// Those whose link header is not the new one yet.
+    Rewrite,
+    /// Those that egress features look at, or that nobody has looked at yet.
+    Egress,
+    /// Those that have left their walk for the slow path.
+    Leaving,
+}
+
 /// How the walk of a packet ended, for its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum End {
@@ -91,10 +104,10 @@ pub struct Vector {
     pub(crate) link_scope: PacketMask,
     /// Packets whose TTL or hop limit is at most 1.
     pub(crate) ttl_expiring: PacketMask,
-    /// Packets that the fused egress kernel has taken through its run of rows.
-    pub(crate) fused: PacketMask,
-    /// Those of them that are ahead of the rows, which pass them by until the run's end.
-    pub(crate) ahead: PacketMask,
+    /// Packets for which `egress-fast` has done what the rows of [`Span::Rewrite`] do, and those
+    /// of them for which there is nothing to do in [`Span::Egress`].
+    pub(crate) rewritten: PacketMask,
+    pub(crate) complete: PacketMask,
     /// Packets that are for this router whatever the routes say: to local groups and link-local
     /// addresses, and ARP. Those are no IP packets.
     pub(crate) local: PacketMask,
@@ -160,8 +173,8 @@ impl Vector {
             extended: PacketMask::EMPTY,
             link_scope: PacketMask::EMPTY,
             ttl_expiring: PacketMask::EMPTY,
-            fused: PacketMask::EMPTY,
-            ahead: PacketMask::EMPTY,
+            rewritten: PacketMask::EMPTY,
+            complete: PacketMask::EMPTY,
             local: PacketMask::EMPTY,
             attention: PacketMask::EMPTY,
             for_us: PacketMask::EMPTY,
@@ -198,8 +211,8 @@ impl Vector {
             cold: [Cold::default(); VECTOR],
             end: [End::Walking; VECTOR],
             flow: [FlowType::Feature; VECTOR],
-            gates_in: Gates::default(),
-            gates_out: Gates::default(),
+            gates_in: Gates::NONE,
+            gates_out: Gates::NONE,
             source: Source::Internal { uidb: UidbIndex::NONE, table: TableId::GLOBAL },
             via: None,
             origin: None,
@@ -220,8 +233,8 @@ impl Vector {
         self.extended = PacketMask::EMPTY;
         self.link_scope = PacketMask::EMPTY;
         self.ttl_expiring = PacketMask::EMPTY;
-        self.fused = PacketMask::EMPTY;
-        self.ahead = PacketMask::EMPTY;
+        self.rewritten = PacketMask::EMPTY;
+        self.complete = PacketMask::EMPTY;
         self.local = PacketMask::EMPTY;
         self.attention = PacketMask::EMPTY;
         self.for_us = PacketMask::EMPTY;
@@ -238,8 +251,8 @@ impl Vector {
         self.sent = PacketMask::EMPTY;
         self.recirculated = PacketMask::EMPTY;
         self.scattered = false;
-        self.gates_in = Gates::default();
-        self.gates_out = Gates::default();
+        self.gates_in = Gates::NONE;
+        self.gates_out = Gates::NONE;
         self.source = source;
         self.via = None;
         self.origin = None;
@@ -253,6 +266,17 @@ impl Vector {
     #[must_use]
     pub fn live(&self) -> PacketMask {
         self.live
+    }
+
+    /// Packets that a row of `span` has still to look at.
+    #[inline]
+    pub(crate) fn walking(&self, span: Span) -> PacketMask {
+        match span {
+            Span::Open => self.live,
+            Span::Rewrite => self.live - self.rewritten,
+            Span::Egress => self.live - self.complete,
+            Span::Leaving => self.leaving(),
+        }
     }
 
     /// When the vector was received.

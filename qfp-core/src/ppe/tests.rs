@@ -14,7 +14,7 @@ use super::{Injected, PolledQueue, Ppe, PpeParts, SlowPathSink, SlowWork};
 use crate::adjacency::AdjacencyKind;
 use crate::counters::{CounterLayout, CounterTotals, LoopEvent, Policed, PortEvent};
 use crate::fia::tests::bench::{Hop, Plan, Router, frame, to};
-use crate::fia::tests::fused;
+use crate::fia::tests::fast;
 use crate::fia::{FiaBuilder, Gate, Kit, TraceOutcome};
 use crate::isa::Isa;
 use crate::l3::scalar::tests::{ipv4, ipv6};
@@ -302,7 +302,8 @@ impl Rig {
         let mut router = Router::new(plan);
         let known = Arc::new(Acquaintance::new(1));
         let lpts = LptsGroup::new(&rates, Lpts::default(), known, plan.uidbs.len());
-        let fia = fia.build_with(&Kit { isa: Isa::detect(), lpts: Arc::new(lpts) });
+        let fia =
+            fia.build_with(&Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() });
         let layout = CounterLayout::new(fia.names().len(), PORTS.into(), plan.uidbs.len());
         let mut totals = CounterTotals::new(layout);
         let sent: Vec<Arc<AtomicU64>> = (0..PORTS).map(|_| Arc::default()).collect();
@@ -370,9 +371,9 @@ enum Work {
 
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
-        2 => fused::packet().prop_map(Work::Route),
+        2 => fast::packet().prop_map(Work::Route),
         // Interfaces that never were are among them.
-        1 => (0..12u16, fused::packet()).prop_map(|(uidb, frame)| Work::Transmit(uidb, frame)),
+        1 => (0..12u16, fast::packet()).prop_map(|(uidb, frame)| Work::Transmit(uidb, frame)),
     ]
 }
 
@@ -380,8 +381,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn every_packet_is_counted_once_and_every_buffer_comes_back(
-        plan in fused::plan(),
-        frames in prop::collection::vec(prop::collection::vec(fused::packet(), 0..80), 1..4),
+        plan in fast::plan(),
+        frames in prop::collection::vec(prop::collection::vec(fast::packet(), 0..80), 1..4),
         works in prop::collection::vec(work(), 0..100),
         burst in 1..=64usize,
         pattern in prop_oneof![Just(u64::MAX), Just(0), any::<u64>()],
@@ -613,11 +614,7 @@ fn injected_packets_keep_their_ttl_and_their_order() {
 }
 
 #[test]
-fn the_fused_kernel_serves_ports_with_native_buffers() {
-    if cfg!(not(target_arch = "x86_64")) {
-        eprintln!("skipped: there is no fused kernel for this architecture");
-        return;
-    }
+fn egress_fast_takes_the_packets_of_native_buffers() {
     let mut plan = Plan::with_ports(1);
     plan.route("0.0.0.0/0", Hop::new(AdjacencyKind::Plain, 3, 14));
     let mut rig = Rig::simple(&plan, Vec::new());
@@ -626,5 +623,5 @@ fn the_fused_kernel_serves_ports_with_native_buffers() {
     let queue = port.start(&config).unwrap().rx.remove(0);
     rig.ppe.rx = vec![PolledQueue::new(0, queue)];
     assert_eq!(rig.ppe.poll_queue(0, Nanos::ZERO, &mut Ring::new(0)), 64);
-    assert_eq!(rig.ppe.vector.fused, PacketMask::FULL);
+    assert_eq!(rig.ppe.vector.rewritten, PacketMask::FULL);
 }

@@ -16,7 +16,7 @@
 //! and no token spent twice, so its total is exact.
 //!
 //! Two levels are two calls, child before parent: the packets that the child lets through enter
-//! the parent with the child's colour. See [`Policers::meter_two_levels`].
+//! the parent with the child's colour.
 
 mod arch;
 mod batch;
@@ -32,7 +32,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{ColourSet, NO_POLICER, Policers, TwoLevels};
+pub use batch::{NO_POLICER, Policers};
 pub use colour::{Colour, meter};
 pub use config::{
     Algorithm, Bucket, Burst, Limits, PolicerError, PolicerSpec, PolicerWarning, Rate,

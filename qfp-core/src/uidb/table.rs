@@ -1,7 +1,6 @@
 //! The uIDB table: one row an interface, swapped whole with a generation.
 
 use crate::tables::{Tables, table_kind};
-use hal::PacketMask;
 
 /// Number of an interface in the uIDB table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +65,8 @@ const _: () = assert!(size_of::<Uidb>() == 24);
 impl Uidb {
     /// Bit of [`Uidb::features_in`]: sources are checked as [`Uidb::urpf`] says.
     pub const URPF: u64 = 1 << 4;
+    /// Bit of [`Uidb::features_in`]: TTL or hop limit is decremented.
+    pub const TTL: u64 = 1 << 5;
     /// Bit of [`Uidb::features_in`]: packets are not routed in the global table.
     pub const VRF: u64 = 1 << 7;
     /// Bit of [`Uidb::features_in`]: packets that claim to come from this router are dropped.
@@ -134,8 +135,8 @@ impl<'a> UidbTable<'a> {
     }
 }
 
-/// Which rows are switched on for the packets of a vector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which rows are switched on for packets of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gates {
     /// Rows that are on for at least one packet.
     pub any: u64,
@@ -144,29 +145,13 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// Rows of packets that all have the features `bits`.
-    #[inline]
-    #[must_use]
-    pub const fn uniform(bits: u64) -> Self {
-        Self { any: bits, all: bits }
-    }
+    /// Those of no packet.
+    pub const NONE: Self = Self { any: 0, all: u64::MAX };
 
-    /// Rows of `select`, whose interfaces are in `index`; `bits` reads one interface's features.
+    /// There are packets with the features `bits`, too.
     #[inline]
-    #[must_use]
-    pub fn of(
-        table: UidbTable<'_>,
-        index: &[UidbIndex; hal::VECTOR],
-        select: PacketMask,
-        bits: fn(&Uidb) -> u64,
-    ) -> Self {
-        let mut gates = Self { any: 0, all: u64::MAX };
-        for slot in select {
-            let on = bits(&table.get(index[slot & 63]));
-            gates.any |= on;
-            gates.all &= on;
-        }
-        gates.all &= gates.any;
-        gates
+    pub const fn open(&mut self, bits: u64) {
+        self.any |= bits;
+        self.all &= bits;
     }
 }

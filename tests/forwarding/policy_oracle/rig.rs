@@ -120,7 +120,7 @@ impl Router {
         let mut totals = CounterTotals::new(layout);
         let lpts =
             LptsGroup::new(&rates, client.lpts(&config), slow.acquaintance(), client.uidb_limit());
-        let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts) };
+        let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
         let (coming, gone) = <([Wire; 3], [Wire; 3])>::default();
         let pool = Pool::Native(pool);
         let ppe = Ppe::new(PpeParts {

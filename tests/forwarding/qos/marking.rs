@@ -37,9 +37,9 @@ fn code_points_and_precedences_are_set_in_both_versions_and_directions() {
     ];
     for (set, before, after) in cases {
         for (interface, key) in [WEST_IN, ("east", "service_policy_out = \"P\"")] {
-            for fused in [true, false] {
+            for fast in [true, false] {
                 let fia = FiaBuilder::router();
-                let fia = if fused { fia } else { fia.without_fusion() };
+                let fia = if fast { fia } else { fia.row_by_row() };
                 let received = [false, true].map(|v6| with_class(ip(2, v6, 100), before));
                 let config = router(&[(interface, key)], &all(set));
                 let received = at_once(&received);

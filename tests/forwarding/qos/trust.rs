@@ -17,11 +17,11 @@ fn marks(frame: &[u8]) -> (Vec<u8>, u8) {
 
 /// Marks of the frames that leave by each of the east's interfaces, for a packet that comes with
 /// these tags and this DSCP.
-fn out(config: &str, tags: &[Tag], v6: bool, dscp: u8, fused: bool) -> [(Vec<u8>, u8); 3] {
+fn out(config: &str, tags: &[Tag], v6: bool, dscp: u8, fast: bool) -> [(Vec<u8>, u8); 3] {
     let packet = |link| from_west(tags, &with_class(ip(link, v6, 100), dscp << 2));
     let received = EAST.map(|link| (0, packet(link)));
     let fia = FiaBuilder::router();
-    let fia = if fused { fia } else { fia.without_fusion() };
+    let fia = if fast { fia } else { fia.row_by_row() };
     let run = route_with(config, &[&received], |forwarder| forwarder.fia(fia));
     let mut found: Vec<_> = run.frames(1).into_iter().map(marks).collect();
     found.sort_by_key(|(priorities, _)| priorities.len());
@@ -41,8 +41,8 @@ fn tags_that_are_put_on_say_the_precedence_and_the_code_point_stays() {
         (&[], true, 63, 7),
     ];
     for (tags, v6, dscp, cos) in cases {
-        for fused in [true, false] {
-            let found = out(&router(&[], ""), tags, v6, dscp, fused);
+        for fast in [true, false] {
+            let found = out(&router(&[], ""), tags, v6, dscp, fast);
             assert_eq!(found, [(vec![], dscp), (vec![cos], dscp), (vec![cos, cos], dscp)]);
         }
     }
@@ -56,11 +56,11 @@ fn new_tags_say_the_precedence_that_a_packet_had_before_it_was_marked() {
     let inbound = ("west", "service_policy_in = \"IN\"");
     let outbound = ["east.30", "east.40.50"].map(|name| (name, "service_policy_out = \"OUT\""));
     for v6 in [false, true] {
-        for fused in [true, false] {
-            let found = out(&router(&[inbound], text), &[], v6, 40, fused);
+        for fast in [true, false] {
+            let found = out(&router(&[inbound], text), &[], v6, 40, fast);
             assert_eq!(found, [(vec![], 8), (vec![5], 8), (vec![5, 5], 8)]);
             let keys = [inbound, outbound[0], outbound[1]];
-            let found = out(&router(&keys, text), &[], v6, 40, fused);
+            let found = out(&router(&keys, text), &[], v6, 40, fast);
             assert_eq!(found, [(vec![], 8), (vec![2], 8), (vec![2, 5], 8)]);
         }
     }

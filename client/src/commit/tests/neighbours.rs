@@ -107,7 +107,7 @@ fn a_link_that_changes_changes_the_headers_of_its_neighbours() {
     let way = Way::Neighbour(world.uidb(1).0, address(1, 9, false), Some(wanted));
     assert_eq!(ways(&world, [172, 16, 0, 1]), std::slice::from_ref(&way));
     assert_eq!(ways(&world, [10, 1, 0, 9]), [way]);
-    // Egress features take its packets off the fused kernel, and off again.
+    // Egress features make its packets meet egress rows, and off again.
     for on in [1, 0] {
         world.client.set_features("port0.10", Features { ingress: 0, egress: on });
         world.commit(&config).unwrap();

@@ -55,17 +55,13 @@ fn a_grandparent_has_class_default_alone() {
 }
 
 #[test]
-fn names_have_64_bytes_and_those_of_instances_32() {
+fn names_have_64_bytes() {
     let named = |command: &str, length| format!("{command} {}\n", "n".repeat(length));
-    let long = |max| Fault::NameTooLong { length: max + 1, max };
     for command in ["class-map", "policy-map"] {
         parse(&named(command, 64));
         let error = refusal(&named(command, 65));
         assert!(error.ends_with("a name of 65 bytes; it can have 64"), "{error}");
     }
-    let limits = Limits::default();
-    assert_eq!(limits.check_instance_name(&name(&"n".repeat(32))), Ok(()));
-    assert_eq!(limits.check_instance_name(&name(&"n".repeat(33))), Err(long(32)));
 }
 
 fn with_classes(count: usize) -> String {

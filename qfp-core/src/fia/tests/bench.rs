@@ -401,8 +401,8 @@ pub(crate) struct Walker {
     cache: PoolCache,
     tx: Vec<Box<dyn TxQueue>>,
     vector: Box<Vector>,
-    /// Packets that the fused kernel has served in the last walk.
-    pub(crate) fused: PacketMask,
+    /// Packets that `egress-fast` has taken in the last walk.
+    pub(crate) fast: PacketMask,
 }
 
 impl Walker {
@@ -413,10 +413,10 @@ impl Walker {
         let counters = totals.add_lcore();
         let cache = PoolCache::Native(NativePool::new(VECTOR, 2048).cache());
         let vector = Box::new(Vector::new(cache.origin()));
-        let fused = PacketMask::EMPTY;
+        let fast = PacketMask::EMPTY;
         let tx = (0..4).map(|_| Box::new(Keep) as Box<dyn TxQueue>).collect();
         let _memory = Arc::clone(&router.memory);
-        Self { _memory, fia, tables, totals, counters, cache, tx, vector, fused }
+        Self { _memory, fia, tables, totals, counters, cache, tx, vector, fast }
     }
 
     fn begin(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) {
@@ -456,7 +456,7 @@ impl Walker {
 
     fn end(&mut self, count: usize) -> Walked {
         let vector = &mut self.vector;
-        self.fused = vector.fused;
+        self.fast = vector.rewritten;
         let slots = || 0..count;
         let walked = Walked {
             live: vector.sent,
@@ -494,7 +494,8 @@ pub(crate) fn open_kit(isa: Isa) -> Kit {
         rates.set(*flow, LptsRates::MAX_RATE, LptsRates::MAX_BURST).unwrap();
     }
     let known = Arc::new(Acquaintance::new(1));
-    Kit { isa, lpts: Arc::new(LptsGroup::new(&rates, Lpts::default(), known, 64)) }
+    let lpts = LptsGroup::new(&rates, Lpts::default(), known, 64);
+    Kit { isa, lpts: Arc::new(lpts), ..Kit::default() }
 }
 
 /// Remembers the slots it was shown in all vectors since it was last asked.

@@ -97,7 +97,7 @@ fn without_the_rules_of_a_bound_list_nothing_passes_it() {
 fn nothing_passes_while_the_tables_are_not_those_that_are_read() {
     let mut router = router(ALL);
     let whole = router.publisher().draft();
-    for fia in [FiaBuilder::router(), FiaBuilder::router().without_fusion()] {
+    for fia in [FiaBuilder::router(), FiaBuilder::router().row_by_row()] {
         let mut walker = Walker::new(&mut router, fia.build(Isa::detect()));
         assert_eq!(ends(&mut walker), [End::Walking; 3]);
         for (index, shape) in (0..).zip(table_kind::SHAPES) {

@@ -130,13 +130,15 @@ fn a_trace_shows_interfaces_and_only_the_rows_that_are_on() {
         assert_eq!((traced.input, traced.output), (UidbIndex(3), UidbIndex(4)));
         traced.steps.iter().map(|step| step.row).collect::<Vec<_>>()
     };
-    let egress = ["next-hop", "ttl", "ifib-act", "adjacency", "l2-rewrite", "mtu", "tx"];
-    for fia in [FiaBuilder::router(), FiaBuilder::router().without_fusion()] {
+    let by_row = ["next-hop", "ttl", "ifib-act", "adjacency", "l2-rewrite", "mtu", "tx"];
+    let fast = ["next-hop", "egress-fast", "tx"];
+    let row_by_row = FiaBuilder::router().row_by_row();
+    for (fia, egress) in [(FiaBuilder::router(), &fast[..]), (row_by_row, &by_row)] {
         let mut walker = Walker::new(&mut router, fia.build(Isa::detect()));
         let ingress = ["if-classify", "l3-parse", "fib4-lookup"];
-        assert_eq!(listing(&mut walker, "192.0.2.1"), [&ingress[..], &egress].concat());
+        assert_eq!(listing(&mut walker, "192.0.2.1"), [&ingress[..], egress].concat());
         let ingress = ["if-classify", "l3-parse", "fib6-lookup"];
-        assert_eq!(listing(&mut walker, "2001:db8::1"), [&ingress[..], &egress].concat());
+        assert_eq!(listing(&mut walker, "2001:db8::1"), [&ingress[..], egress].concat());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The policers of a router: by index, for a vector of packets, on two levels.
+//! The policers of a router: by index, for a packet or a vector of them.
 
 use pal::clock::Nanos;
 
@@ -27,19 +27,6 @@ pub struct Policers<'a> {
     pub config_of: &'a [u32],
     /// Tokens.
     pub states: &'a [PolicerState],
-}
-
-/// A set of colours, such as those whose action is to drop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ColourSet(u8);
-
-/// What two levels find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TwoLevels {
-    /// The child's colour, which its actions go by.
-    pub child: Colour,
-    /// The parent's, unless the child has dropped the packet.
-    pub parent: Option<Colour>,
 }
 
 impl<'a> Policers<'a> {
@@ -104,28 +91,6 @@ impl<'a> Policers<'a> {
             _ => packets.meter(PolicerConfig::masks),
         }
     }
-
-    /// Colours a packet by a child and, if its colour is not among `dropped`, by the parent.
-    ///
-    /// The parent meets the packet with the child's colour; whether it looks is its
-    /// configuration's matter ([`PolicerSpec::child_conform_aware`]). A vector may as well take
-    /// the two levels one after the other, as a parent is nobody's child.
-    ///
-    /// [`PolicerSpec::child_conform_aware`]: super::PolicerSpec::child_conform_aware
-    #[inline]
-    #[must_use]
-    pub fn meter_two_levels(
-        &self,
-        [child, parent]: [u32; 2],
-        dropped: ColourSet,
-        now: Nanos,
-        length: u32,
-        colour: Colour,
-    ) -> TwoLevels {
-        let child = self.meter(child, now, length, colour);
-        let passes = !dropped.contains(child);
-        TwoLevels { child, parent: passes.then(|| self.meter(parent, now, length, child)) }
-    }
 }
 
 /// A vector whose rows are known.
@@ -145,23 +110,5 @@ impl Packets<'_> {
                 *colour = meter_as(masks(config), config, state, self.now, length, *colour);
             }
         }
-    }
-}
-
-impl ColourSet {
-    /// No colour.
-    pub const EMPTY: Self = Self(0);
-
-    /// The set with `colour` in it.
-    #[must_use]
-    pub const fn with(self, colour: Colour) -> Self {
-        Self(self.0 | 1 << colour as u8)
-    }
-
-    /// Whether `colour` is in it.
-    #[inline]
-    #[must_use]
-    pub const fn contains(self, colour: Colour) -> bool {
-        self.0 & 1 << colour as u8 != 0
     }
 }

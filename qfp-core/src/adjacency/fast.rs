@@ -1,0 +1,139 @@
+//! Row `egress-fast`: what the rows from `ttl` to `mtu` do, at once, for packets that need nothing
+//! in between.
+//!
+//! A packet is taken only if its TTL lasts, it is not for us, no option asks for attention, its
+//! rewrite is known, no egress feature looks at it and it fits the MTU. With egress features it is
+//! taken to the end of `l2-rewrite` and meets the rows from there on. All others are left to the
+//! rows, whose own words do the work here, or a kernel that a property test holds equal to them.
+
+use hal::PacketMask;
+
+use super::stage::{decrement, finish, open_gates, put_header};
+use crate::adjacency::{AdjacencyKind, AdjacencyState, AdjacencyTables};
+use crate::packet::Vector;
+use crate::step::{Lcore, Step};
+use crate::uidb::{Uidb, UidbTable};
+
+/// Features that are not this router's own and stand between `ttl` and `l2-rewrite`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interposed {
+    /// Those of input interfaces: vectors that meet one are left to the rows.
+    pub ingress: u64,
+    /// Whether there are some of output interfaces: packets with any egress feature are left.
+    pub egress: bool,
+}
+
+/// Row `egress-fast`.
+#[derive(Debug)]
+pub struct EgressFast(Interposed);
+
+impl EgressFast {
+    /// A step for one lcore.
+    #[must_use]
+    pub const fn new(interposed: Interposed) -> Self {
+        Self(interposed)
+    }
+
+    /// What may be taken of a vector; none if it must be left to the rows.
+    #[inline]
+    fn kinds(&self, vector: &Vector) -> Option<Kinds> {
+        let gates = vector.gates_in;
+        let some_ttl = (gates.any & !gates.all) & Uidb::TTL != 0;
+        if vector.within.is_some() || gates.any & self.0.ingress != 0 || some_ttl {
+            return None;
+        }
+        Some(Kinds { ttl: gates.any & Uidb::TTL != 0, featured: !self.0.egress })
+    }
+}
+
+impl Step for EgressFast {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let Some(kinds) = self.kinds(vector) else { return };
+        let mut select = select - (vector.for_us | vector.attention);
+        if kinds.ttl {
+            select -= vector.ttl_expiring;
+        }
+        let tables = AdjacencyTables::open(&lcore.tables);
+        let mut taken = rewrite(&tables, vector, select, kinds);
+        for slot in select - (taken.plain | taken.featured) {
+            one(&tables, vector, slot, kinds, &mut taken);
+        }
+        vector.rewritten = taken.plain | taken.featured;
+        vector.complete = taken.plain;
+        finish(vector, vector.rewritten);
+        open_gates(UidbTable::open(&lcore.tables), vector, taken.featured);
+    }
+}
+
+/// Which packets are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds {
+    /// The row `ttl` is on for all of them, or for none.
+    pub(super) ttl: bool,
+    /// Those with egress features too.
+    featured: bool,
+}
+
+impl Kinds {
+    /// The largest packet that is taken for an adjacency of that state; none if none is. The size
+    /// of those with egress features is looked at behind these.
+    #[inline]
+    pub(super) const fn limit(self, state: AdjacencyState) -> Option<u16> {
+        match state.kind {
+            AdjacencyKind::Plain => Some(state.mtu),
+            AdjacencyKind::Featured if self.featured => Some(u16::MAX),
+            _ => None,
+        }
+    }
+}
+
+/// The packets that have been taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    /// To the point of being sent.
+    pub(super) plain: PacketMask,
+    /// To the end of `l2-rewrite`.
+    pub(super) featured: PacketMask,
+}
+
+impl Taken {
+    /// Packets of adjacencies of that kind have been taken.
+    #[inline]
+    pub(super) fn add(&mut self, kind: AdjacencyKind, packets: PacketMask) {
+        if kind == AdjacencyKind::Plain {
+            self.plain |= packets;
+        } else {
+            self.featured |= packets;
+        }
+    }
+}
+
+/// One packet that no kernel has taken.
+#[inline]
+fn one(
+    tables: &AdjacencyTables<'_>,
+    vector: &mut Vector,
+    slot: usize,
+    kinds: Kinds,
+    taken: &mut Taken,
+) {
+    let i = slot & 63;
+    let Some(row) = tables.adjacencies.get(vector.adjacency[i] as usize) else { return };
+    let state = row.state();
+    let fits = kinds.limit(state).is_some_and(|limit| vector.ip_len[i] <= limit);
+    if fits && put_header(vector, slot, row, state.rewrite_len) {
+        if kinds.ttl {
+            decrement(vector, slot);
+        }
+        taken.add(state.kind, PacketMask::only(slot));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+use super::simd::rewrite;
+
+/// Without a kernel for this machine packets are taken one by one.
+#[cfg(not(target_arch = "x86_64"))]
+fn rewrite(_: &AdjacencyTables<'_>, _: &mut Vector, _: PacketMask, _: Kinds) -> Taken {
+    Taken::default()
+}

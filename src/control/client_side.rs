@@ -1,0 +1,301 @@
+//! The client of a running forwarder: what is asked of it, and what it looks after.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use client::Client;
+use client::config::{Config, RouteTable};
+use client::ea::TcamUsage;
+use pal::clock::{Clock, Nanos, TscClock};
+use pal::doorbell::Doorbell;
+use pal::lcore::StopFlag;
+use qfp_core::uidb::UidbIndex;
+
+use super::messages::{Committed, Reply, Request, ToClient, ToSlowPath};
+use super::{HOUSEKEEPING_NS, LAZY_NS, Shared, show};
+use crate::ipsec::{self, Paths};
+use crate::lists::{InUse, Lists};
+use crate::reconfigure::InForce;
+use crate::report::IpsecReport;
+
+/// Between two looks at how far what inbound SAs accept is ahead of their peers.
+const NAP_NS: u64 = 200_000;
+
+/// Counts of the client, as reports see them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientCounts {
+    pub(crate) generation: u64,
+    /// Access lists and route maps, as of the last look at them.
+    pub(crate) in_use: Arc<InUse>,
+    pub(crate) tcam: Option<TcamUsage>,
+    /// SAs, at the end.
+    pub(crate) ipsec: Option<IpsecReport>,
+}
+
+/// The client with what is in force, and its ends of the lines to and from others.
+pub(crate) struct ClientSide {
+    client: Client,
+    in_force: InForce,
+    lists: Lists,
+    paths: Paths,
+    /// None once nobody is listened to any more; who waits for an answer hears so.
+    inbox: Option<Receiver<ToClient>>,
+    slow_path: Sender<ToSlowPath>,
+    /// What the slow path sleeps on, if it has a thread.
+    bell: Option<Arc<Doorbell>>,
+    /// The slow path does not know yet what was committed last; what is asked meanwhile waits.
+    is_ahead: bool,
+    waiting: VecDeque<Request>,
+    counts: ClientCounts,
+    shared: Arc<Shared>,
+    /// When it was called last.
+    now: Nanos,
+    housekept: Nanos,
+    tidied: Nanos,
+    /// Something has happened since the last housekeeping, or waits for the next one.
+    stirred: bool,
+}
+
+impl ClientSide {
+    pub(crate) fn new(
+        (mut client, in_force, lists): (Client, InForce, Lists),
+        (inbox, slow_path): (Receiver<ToClient>, Sender<ToSlowPath>),
+        shared: Arc<Shared>,
+    ) -> Self {
+        // What is bound is to be shown the first time.
+        shared.stale.store(true, Ordering::Relaxed);
+        // The first classes have counted nothing yet.
+        client.take_new_classes();
+        Self {
+            client,
+            in_force,
+            lists,
+            paths: Paths::default(),
+            inbox: Some(inbox),
+            slow_path,
+            bell: None,
+            is_ahead: false,
+            waiting: VecDeque::new(),
+            counts: ClientCounts::default(),
+            shared,
+            now: Nanos::ZERO,
+            housekept: Nanos::ZERO,
+            tidied: Nanos::ZERO,
+            stirred: true,
+        }
+    }
+
+    /// The slow path sleeps on `bell` from here on.
+    pub(crate) fn wake_by(&mut self, bell: Arc<Doorbell>) {
+        self.bell = Some(bell);
+    }
+
+    /// Does what others have asked for. Returns how much that was.
+    pub(crate) fn obey(&mut self, now: Nanos) -> usize {
+        let mut done = 0;
+        while let Some(message) = self.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) {
+            self.take(now, message);
+            done += 1;
+        }
+        done
+    }
+
+    /// From here on nobody is listened to.
+    pub(crate) fn turn_away(&mut self) {
+        self.inbox = None;
+        self.waiting.clear();
+    }
+
+    fn take(&mut self, now: Nanos, message: ToClient) {
+        self.stirred = true;
+        match message {
+            ToClient::Request(request) if self.is_ahead => self.waiting.push_back(request),
+            ToClient::Request(request) => self.answer(request),
+            ToClient::Neighbour { report, uidb, address, mac } => {
+                if self.client.neighbour(uidb, address, mac).is_ok() {
+                    return self.tell(ToSlowPath::Entered { report });
+                }
+                // What is left of it makes room for others; there may be nothing.
+                let _ = self.client.neighbour(uidb, address, None);
+                self.tell(ToSlowPath::Refused { report, uidb, address });
+            }
+            ToClient::PathMtu { destination, spi, mtu } => {
+                let mtus = self.paths.smaller(now, (spi, destination, mtu), &self.client);
+                self.tell_mtus(mtus);
+            }
+            ToClient::Followed => {
+                self.is_ahead = false;
+                while !self.is_ahead
+                    && let Some(request) = self.waiting.pop_front()
+                {
+                    self.answer(request);
+                }
+            }
+            ToClient::Ended => self.turn_away(),
+        }
+    }
+
+    /// Should nobody wait for an answer any more, nobody misses it.
+    fn answer(&mut self, request: Request) {
+        fn give<T>(reply: &Reply<T>, answer: T) {
+            drop(reply.send(answer));
+        }
+        let client = &mut self.client;
+        match request {
+            Request::Commit { config, routes, reply } => {
+                give(&reply, self.commit(*config, &routes));
+            }
+            Request::Routes { updates, reply } => give(&reply, client.routes(updates)),
+            Request::EditList { family, name, edits, reply } => {
+                self.lists.before_change(client);
+                let edited = client.edit_list(&mut self.lists.document, family, &name, &edits);
+                if edited.is_ok() {
+                    self.shared.stale.store(true, Ordering::Release);
+                }
+                give(&reply, edited);
+            }
+            Request::Interfaces(reply) => give(&reply, self.in_force.interfaces(client)),
+            Request::Neighbours(reply) => give(&reply, client.neighbours()),
+            Request::TcamUsage(reply) => give(&reply, client.tcam_usage()),
+            Request::AddSa { sa, reply } => give(&reply, client.add_sa(*sa)),
+            Request::UpdateSa { sa, reply } => give(&reply, client.update_sa(*sa)),
+            Request::DeleteSa { name, reply } => give(&reply, client.delete_sa(&name)),
+            Request::FlushSas(reply) => give(&reply, client.flush_sas()),
+            Request::AllocateSpi(reply) => give(&reply, client.allocate_spi()),
+            Request::Sa { name, reply } => give(&reply, client.sa(&name)),
+            Request::Ipsec(reply) => give(&reply, ipsec::report(client)),
+            Request::Rekey { config, reply } => give(&reply, client.rekey(&config)),
+            Request::Show(reply) => {
+                self.show();
+                give(&reply, ());
+            }
+        }
+    }
+
+    /// Puts another configuration in force.
+    fn commit(&mut self, config: Config, routes: &RouteTable) -> Committed {
+        self.lists.before_change(&mut self.client);
+        let (generation, configured) = self.in_force.commit(config, routes, &mut self.client)?;
+        self.lists.follow(self.in_force.config(), &mut self.client);
+        self.is_ahead = true;
+        self.tell(ToSlowPath::Configured(Box::new(configured)));
+        self.tell_mtus(self.paths.again(&self.client));
+        self.shared.stale.store(true, Ordering::Release);
+        Ok(generation)
+    }
+
+    /// A slow path that is gone misses nothing.
+    fn tell(&self, message: ToSlowPath) {
+        drop(self.slow_path.send(message));
+        if let Some(bell) = &self.bell {
+            bell.wake();
+        }
+    }
+
+    fn tell_mtus(&self, mtus: Vec<(UidbIndex, u16)>) {
+        mtus.into_iter().for_each(|(uidb, mtu)| self.tell(ToSlowPath::Mtu { uidb, mtu }));
+    }
+
+    /// When there is nothing else to do, now and then: makes lists better that edits have made
+    /// worse.
+    pub(crate) fn tidy(&mut self, now: Nanos) {
+        if now.saturating_since(self.tidied) >= HOUSEKEEPING_NS {
+            self.tidied = now;
+            self.client.tidy_lists();
+        }
+    }
+
+    /// How long nothing is due after `now`, but for what somebody brings.
+    fn rest(&self, now: Nanos) -> Duration {
+        let (_, sas) = self.client.sa_usage();
+        let is_due = self.stirred || sas > 0;
+        let round = self.housekept.saturating_add(if is_due { HOUSEKEEPING_NS } else { LAZY_NS });
+        let nap = if self.client.keeps_ahead() { NAP_NS } else { LAZY_NS };
+        Duration::from_nanos(round.saturating_since(now).min(nap))
+    }
+
+    /// Lets inbound SAs accept more sequence numbers, and now and then frees what no lcore reads any
+    /// more, asks for lost members of groups, looks at SAs, and lets reports see the counts. In the
+    /// time of captures, where the disk takes no time, it waits for it.
+    pub(crate) fn housekeeping(&mut self, now: Nanos, wait: bool) {
+        self.now = now;
+        ipsec::keep_ahead(now, wait, &mut self.client, &self.shared.sa_events);
+        if now.saturating_since(self.housekept) < HOUSEKEEPING_NS {
+            return;
+        }
+        self.housekept = now;
+        self.client.housekeeping();
+        let lost: Vec<(UidbIndex, IpAddr)> = self.client.lost_next_hops();
+        self.stirred = !lost.is_empty();
+        for (uidb, address) in lost {
+            self.tell(ToSlowPath::LookFor { uidb, address });
+        }
+        ipsec::watch(now, &mut self.client, &self.shared.sa_events);
+        let mtus = self.paths.age(now, &self.client);
+        self.tell_mtus(mtus);
+        self.show();
+    }
+
+    /// Lets reports see the counts.
+    pub(crate) fn show(&mut self) {
+        self.counts.generation = self.client.generation().0;
+        self.counts.tcam = Some(self.client.tcam_usage());
+        if self.shared.stale.swap(false, Ordering::AcqRel) {
+            self.counts.in_use = Arc::new(self.lists.in_use(&self.client));
+        }
+        show(&self.shared.client, &self.counts);
+    }
+
+    /// Ends it. The lcores have stopped.
+    pub(crate) fn finish(mut self) {
+        ipsec::watch(self.now, &mut self.client, &self.shared.sa_events);
+        ipsec::close(&mut self.client, &self.shared.sa_events);
+        self.counts.ipsec = ipsec::report(&self.client)
+            .map(|report| IpsecReport { events: self.shared.sa_events.take(), ..report });
+        self.show();
+    }
+}
+
+/// The client of a forwarder in the machine's time, on its thread.
+pub(crate) struct ClientLoop {
+    pub(crate) side: ClientSide,
+    pub(crate) clock: TscClock,
+    /// What stops the run.
+    pub(crate) stop: StopFlag,
+}
+
+/// A client that panics does not leave the others behind.
+struct End(StopFlag);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+impl ClientLoop {
+    /// Serves until the slow path has ended.
+    pub(crate) fn run(self) -> ClientSide {
+        let Self { mut side, clock, stop } = self;
+        let _end = End(stop);
+        while let Some(inbox) = &side.inbox {
+            match inbox.recv_timeout(side.rest(clock.now())) {
+                Ok(message) => {
+                    let now = clock.now();
+                    side.take(now, message);
+                    side.obey(now);
+                }
+                Err(RecvTimeoutError::Timeout) => side.tidy(clock.now()),
+                Err(RecvTimeoutError::Disconnected) => side.turn_away(),
+            }
+            side.housekeeping(clock.now(), false);
+        }
+        side
+    }
+}

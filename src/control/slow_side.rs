@@ -1,0 +1,374 @@
+//! The slow path of a running forwarder, and how it is fed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use hal::PoolCache;
+use pal::clock::{Clock, Nanos, TscClock};
+use pal::doorbell::Doorbell;
+use pal::lcore::StopFlag;
+use pal::ring::{Consumer, Producer};
+use qfp_core::ppe::{Injected, SlowWork};
+use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
+
+use super::messages::{Configured, ToClient, ToSlowPath};
+use super::{HOUSEKEEPING_NS, LAZY_NS, Shared, show};
+
+/// Work taken from one lcore in one go.
+const BURST: usize = 256;
+
+/// Packets that wait until lcores see their neighbours.
+const HELD_BACK: usize = 4096;
+
+/// How long after work of an lcore's nobody has to ring for more: an lcore makes a system call fifty
+/// times a second at most, however its packets leave for the slow path.
+const LINGER_NS: u64 = 20 * Nanos::PER_MILLI;
+
+/// How long it sleeps while nobody would wake it.
+const NAP: Duration = Duration::from_micros(200);
+
+/// Rounds without work, all inputs ended, after which a run is over.
+const QUIET_ROUNDS: u32 = 20;
+
+/// Counts of the slow path, as reports see them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SlowCounts {
+    pub(crate) slow_path: SlowPathCounters,
+    /// Packets in the rings to and from the lcores, and on their way to them.
+    pub(crate) in_rings: u64,
+    /// Packets of the slow path that no lcore had room for.
+    pub(crate) inject_queue_full: u64,
+    /// Neighbours that the tables had no room for.
+    pub(crate) neighbours_refused: u64,
+}
+
+/// What the slow path puts in, and on which lcore.
+pub(crate) type Work = Vec<(u16, Injected)>;
+
+/// The slow path, and its ends of the lines to and from the client.
+pub(crate) struct SlowSide {
+    slow: SlowPath,
+    pool: PoolCache,
+    inbox: Receiver<ToSlowPath>,
+    client: Sender<ToClient>,
+    actions: Vec<Action>,
+    /// Neighbours that were reported to the client, and how many of these lcores see.
+    reported: u64,
+    entered: u64,
+    /// Packets for neighbours that lcores do not see yet, with the reports that they wait for.
+    held_back: VecDeque<(u64, u16, Injected)>,
+    /// There is a configuration that the client has not heard is known here.
+    follows: bool,
+    counts: SlowCounts,
+    shared: Arc<Shared>,
+    shown: Nanos,
+    /// Something has happened since the counts were shown.
+    stirred: bool,
+}
+
+impl SlowSide {
+    pub(crate) fn new(
+        slow: SlowPath,
+        pool: PoolCache,
+        (inbox, client): (Receiver<ToSlowPath>, Sender<ToClient>),
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            slow,
+            pool,
+            inbox,
+            client,
+            actions: Vec::new(),
+            reported: 0,
+            entered: 0,
+            held_back: VecDeque::new(),
+            follows: false,
+            counts: SlowCounts::default(),
+            shared,
+            shown: Nanos::ZERO,
+            stirred: true,
+        }
+    }
+
+    /// Handles one piece of work; what comes of it is appended to `injected`.
+    pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Work) {
+        match work {
+            SlowWork::Punt(packet) => {
+                self.slow.punt(now, packet, &mut self.pool, &mut self.actions);
+            }
+            SlowWork::Unreachable(packet, reason) => {
+                self.slow.unreachable(now, &packet, reason, &mut self.pool, &mut self.actions);
+            }
+        }
+        self.apply(injected);
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn poll(&mut self, now: Nanos, injected: &mut Work) {
+        self.slow.poll(now, &mut self.pool, &mut self.actions);
+        self.apply(injected);
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Nanos> {
+        self.slow.next_deadline()
+    }
+
+    /// Takes in what the client says. Returns how much that was.
+    pub(crate) fn obey(&mut self, now: Nanos, injected: &mut Work) -> usize {
+        let mut done = 0;
+        let mut is_due = false;
+        while let Ok(message) = self.inbox.try_recv() {
+            done += 1;
+            match message {
+                ToSlowPath::Configured(configured) => {
+                    self.configure(*configured);
+                    is_due = true;
+                }
+                ToSlowPath::Mtu { uidb, mtu } => self.slow.set_mtu(uidb, mtu),
+                ToSlowPath::Entered { report } => self.entered = report,
+                ToSlowPath::Refused { report, uidb, address } => {
+                    self.counts.neighbours_refused += 1;
+                    self.slow.neighbour_refused(now, uidb, address);
+                    self.entered = report;
+                }
+                ToSlowPath::LookFor { uidb, address } => {
+                    self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
+                }
+            }
+            self.apply(injected);
+        }
+        if is_due {
+            self.poll(now, injected);
+        }
+        while let Some((report, lcore, item)) = self.held_back.pop_front() {
+            if report > self.entered {
+                self.held_back.push_front((report, lcore, item));
+                break;
+            }
+            injected.push((lcore, item));
+        }
+        // Numbers of tables that are gone are used again once nothing here is in one of them.
+        if self.follows && self.held_back.is_empty() {
+            self.follows = false;
+            self.tell(ToClient::Followed);
+        }
+        done
+    }
+
+    fn configure(&mut self, configured: Configured) {
+        self.slow.set_interfaces(configured.interfaces, &mut self.actions);
+        self.slow.set_sides(configured.sides);
+        for (uidb, address) in configured.removed {
+            self.slow.remove_neighbour(uidb, address, &mut self.actions);
+        }
+        for (uidb, address, mac) in configured.neighbours {
+            self.slow.add_static_neighbour(uidb, address, mac);
+        }
+        self.follows = true;
+    }
+
+    /// A client that is gone misses nothing.
+    fn tell(&self, message: ToClient) {
+        drop(self.client.send(message));
+    }
+
+    fn apply(&mut self, injected: &mut Work) {
+        self.stirred = true;
+        // What follows a neighbour may be for it, and finds it in the tables.
+        let mut after = 0;
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Inject { lcore, table, origin, within, packet } => {
+                    let route = Injected::Route { table, origin, within, packet };
+                    self.put_in(after, (lcore, route), injected);
+                }
+                Action::Forward { lcore, table, next_hop, origin, packet } => {
+                    let forward = Injected::Forward { table, next_hop, origin, packet };
+                    self.put_in(after, (lcore, forward), injected);
+                }
+                Action::Transmit { lcore, uidb, packet } => {
+                    injected.push((lcore, Injected::Transmit(uidb, packet)));
+                }
+                Action::TransmitPart { lcore, uidb, packet } => {
+                    injected.push((lcore, Injected::TransmitPart(uidb, packet)));
+                }
+                Action::PathMtu { destination, spi, mtu, .. } => {
+                    self.tell(ToClient::PathMtu { destination, spi, mtu });
+                }
+                Action::Neighbour { uidb, address, mac } => {
+                    self.reported += 1;
+                    after = self.reported;
+                    self.tell(ToClient::Neighbour { report: after, uidb, address, mac });
+                }
+            }
+        }
+        self.actions = actions;
+    }
+
+    /// Puts a packet in once lcores see what was reported before it.
+    fn put_in(&mut self, after: u64, item: (u16, Injected), injected: &mut Work) {
+        if after <= self.entered {
+            injected.push(item);
+        } else if self.held_back.len() < HELD_BACK {
+            self.held_back.push_back((after, item.0, item.1));
+        } else {
+            self.counts.inject_queue_full += 1;
+        }
+    }
+
+    /// Whether something is on its way to the client and back that packets may come of.
+    fn awaits(&self) -> bool {
+        self.reported > self.entered || !self.held_back.is_empty()
+    }
+
+    /// How long nothing is due after `now`, nanoseconds, but for what somebody brings.
+    fn rest(&self, now: Nanos) -> u64 {
+        let round = self.shown.saturating_add(if self.stirred { HOUSEKEEPING_NS } else { LAZY_NS });
+        let due = self.next_deadline().map_or(round, |due| due.min(round));
+        due.saturating_since(now)
+    }
+
+    /// Now and then: lets reports see the counts.
+    pub(crate) fn housekeeping(&mut self, now: Nanos) {
+        if now.saturating_since(self.shown) >= HOUSEKEEPING_NS {
+            self.shown = now;
+            self.stirred = false;
+            self.show();
+        }
+    }
+
+    /// Lets reports see the counts.
+    fn show(&mut self) {
+        self.counts.slow_path = self.slow.counters().clone();
+        show(&self.shared.slow, &self.counts);
+    }
+
+    /// Ends it: what still waits is dropped and counted.
+    pub(crate) fn finish(mut self) {
+        self.counts.inject_queue_full += self.held_back.len() as u64;
+        self.slow.drain();
+        self.show();
+    }
+}
+
+/// The slow path's ends of the rings to one lcore.
+pub(crate) struct LcoreRings {
+    pub(crate) punts: Consumer<SlowWork>,
+    pub(crate) inject: Producer<Injected>,
+    /// The lcore's.
+    pub(crate) bell: Arc<Doorbell>,
+}
+
+/// The slow path of a forwarder in the machine's time, on its thread.
+pub(crate) struct SlowLoop {
+    pub(crate) side: SlowSide,
+    pub(crate) lcores: Vec<LcoreRings>,
+    /// What this thread sleeps on.
+    pub(crate) bell: Arc<Doorbell>,
+    pub(crate) clock: TscClock,
+    /// Lcores whose inputs have ended.
+    pub(crate) ended: Arc<AtomicUsize>,
+    /// What stops the lcores.
+    pub(crate) lcores_stop: StopFlag,
+}
+
+/// However the slow path ends, lcores and client do so too.
+struct End(StopFlag, Sender<ToClient>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.stop();
+        drop(self.1.send(ToClient::Ended));
+    }
+}
+
+impl SlowLoop {
+    /// Serves the lcores until `stop`, or until all their inputs have ended and nothing moves any
+    /// more; then stops them and the client. Returns what [`settle`](Self::settle) takes.
+    pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
+        let _end = End(self.lcores_stop.clone(), self.side.client.clone());
+        let (mut quiet, mut worked) = (0, Nanos::ZERO);
+        // Its rate limits count from here, so that the quiet time before the first packet earns
+        // their bursts.
+        let mut injected = Vec::new();
+        self.side.poll(self.clock.now(), &mut injected);
+        self.put_in(&mut injected);
+        while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
+            let now = self.clock.now();
+            let obeyed = self.side.obey(now, &mut injected);
+            let served = self.serve(now, &mut injected);
+            if served > 0 {
+                worked = now;
+            }
+            if self.side.next_deadline().is_some_and(|due| due <= now) {
+                self.side.poll(now, &mut injected);
+            }
+            self.side.counts.in_rings = self.in_rings();
+            self.side.housekeeping(now);
+            let busy = served + obeyed > 0 || !injected.is_empty();
+            self.put_in(&mut injected);
+            // Ended inputs, empty rings and some quiet rounds since: nothing is under way.
+            let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
+            let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
+            let is_quiet = ended && drained && !busy && !self.side.awaits();
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            if quiet > QUIET_ROUNDS {
+                break;
+            }
+            if !busy {
+                let due = Duration::from_nanos(self.side.rest(now));
+                if now.saturating_since(worked) < LINGER_NS {
+                    self.bell.nap(due.min(NAP));
+                } else {
+                    let patience = if ended { due.min(NAP) } else { due };
+                    let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                    self.bell.sleep(&[], patience, has_work);
+                }
+            }
+        }
+        self
+    }
+
+    fn serve(&mut self, now: Nanos, injected: &mut Work) -> usize {
+        let Self { side, lcores, .. } = self;
+        let serve = |rings: &mut LcoreRings| {
+            rings.punts.pop_burst(BURST, |work| side.handle(now, work, injected))
+        };
+        lcores.iter_mut().map(serve).sum()
+    }
+
+    /// Packets on their way to and from the lcores.
+    fn in_rings(&self) -> u64 {
+        let both = |rings: &LcoreRings| rings.punts.len() + rings.inject.len();
+        let in_rings = self.lcores.iter().map(both).sum::<usize>();
+        (in_rings + self.side.held_back.len()) as u64
+    }
+
+    /// Gives each lcore what is its own: packets of a flow stay in order.
+    fn put_in(&mut self, injected: &mut Work) {
+        let count = self.lcores.len();
+        for (lcore, item) in injected.drain(..) {
+            let rings = self.lcores.get_mut(usize::from(lcore) % count.max(1));
+            if rings.is_none_or(|rings| rings.inject.push(item).is_err()) {
+                self.side.counts.inject_queue_full += 1;
+            }
+        }
+        let filled = self.lcores.iter().filter(|rings| !rings.inject.is_empty());
+        filled.for_each(|rings| rings.bell.ring());
+    }
+
+    /// After the lcores have stopped: counts what they left in their rings, and ends.
+    pub(crate) fn settle(mut self) {
+        let now = self.clock.now();
+        let mut injected = Vec::new();
+        while self.serve(now, &mut injected) > 0 {}
+        self.side.counts.inject_queue_full += injected.len() as u64;
+        drop(injected);
+        self.side.counts.in_rings = self.in_rings() - self.side.held_back.len() as u64;
+        self.side.finish();
+    }
+}
