@@ -156,7 +156,7 @@ pub struct TableReader {
     tables: ReadOnly,
     state: ReadWrite,
     shapes: &'static [TableShape],
-    opened: Opened,
+    opened: Box<Opened>,
 }
 
 impl TableReader {
@@ -172,7 +172,7 @@ impl TableReader {
         shapes: &'static [TableShape],
     ) -> Result<Self, TableError> {
         let views = [View::EMPTY; MAX_TABLES];
-        let mut opened = Opened { generation: Generation(0), whole: false, views };
+        let mut opened = Box::new(Opened { generation: Generation(0), whole: false, views });
         opened.open(reader.root(), (&tables, &state), shapes)?;
         Ok(Self { reader, tables, state, shapes, opened })
     }
