@@ -59,7 +59,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use grace::{Grace, WaitError};
+pub use grace::{Grace, GraceClock, Retired, Timekeeper, WaitError};
 pub use publisher::{PublishError, Publisher, ReaderState, RegisterError};
 pub use reader::Reader;
 #[cfg(not(loom))]

@@ -19,7 +19,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
-use pal::publication::Grace;
+use pal::publication::Retired;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
 use qfp_core::uidb::UidbIndex;
@@ -106,11 +106,11 @@ impl Installed {
     }
 }
 
-/// A key, its state and its window, which lcores may still use for a grace period.
+/// A key whose state lcores may still use for a grace period.
 #[derive(Debug)]
 struct Leaving {
-    grace: Grace,
-    held: Held,
+    /// Row of the state.
+    state: u32,
     key: KeyId,
     /// Its mark, which is exact then.
     id: Option<MarkId>,
@@ -141,7 +141,7 @@ pub(crate) struct IpsecAgent {
     syncing: Vec<(u32, u64)>,
     /// When limits were looked at last.
     looked: u64,
-    leaving: Vec<Leaving>,
+    leaving: Retired<Leaving>,
     /// When it was told last of an interface that it wants an SA.
     asked: HashMap<UidbIndex, u64>,
     /// When it was told last that numbers cannot be reserved, if they still cannot.
@@ -170,7 +170,7 @@ impl IpsecAgent {
             ahead: BTreeMap::new(),
             syncing: Vec::new(),
             looked: 0,
-            leaving: Vec::new(),
+            leaving: Retired::new(driver.clock()),
             asked: HashMap::new(),
             complained: None,
             order: 0,
@@ -316,7 +316,9 @@ impl IpsecAgent {
 
     /// Frees what every lcore has left. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &Driver) {
-        self.part(driver);
-        self.tables.reclaim(driver);
+        // States are used again only after it has been noted how far they have come.
+        if self.part(driver) {
+            self.tables.reclaim();
+        }
     }
 }

@@ -257,28 +257,26 @@ impl IpsecAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+    pub(crate) fn abort(&mut self, driver: &Driver, plan: IpsecPlan) {
         let tables = &mut self.tables;
         for new in &plan.fresh {
             if new.sa.direction == Direction::In {
                 tables.leave(driver, new.sa.spi, new.held.row);
             }
         }
-        let grace = driver.grace_period();
         for new in &plan.fresh {
-            tables.drop_row(new.sa.direction, new.held, grace);
+            tables.drop_row(new.sa.direction, new.held);
+            if !self.by_state.contains_key(&new.held.state) {
+                tables.drop_key(new.held);
+            }
         }
         for new in plan.fresh {
             if self.by_state.contains_key(&new.held.state) {
                 continue;
             }
             let (key, is_begun) = (new.sa.key_id(), new.mark > 0);
-            self.leaving.push(Leaving {
-                grace,
-                held: new.held,
-                key,
-                id: new.id.filter(|_| is_begun),
-            });
+            let id = new.id.filter(|_| is_begun);
+            self.leaving.push(Leaving { state: new.held.state, key, id });
             if let Some(id) = new.id.filter(|id| !is_begun && !self.has_mark(key, *id)) {
                 self.marks.release(id);
             }
@@ -308,18 +306,18 @@ impl IpsecAgent {
     }
 
     /// Gives back what was replaced.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+    pub(crate) fn keep(&mut self, driver: &Driver, plan: IpsecPlan) {
         let tables = &mut self.tables;
         for old in plan.left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }
-        let grace = driver.grace_period();
         for old in plan.left {
-            tables.drop_row(old.sa.direction, old.held, grace);
+            tables.drop_row(old.sa.direction, old.held);
             if !self.by_state.contains_key(&old.held.state) {
                 self.ahead.remove(&old.held.state);
-                let key = old.sa.key_id();
-                self.leaving.push(Leaving { grace, held: old.held, key, id: old.id });
+                tables.drop_key(old.held);
+                let (state, key) = (old.held.state, old.sa.key_id());
+                self.leaving.push(Leaving { state, key, id: old.id });
             }
         }
     }

@@ -10,7 +10,7 @@ use hal::pool::NativePool;
 use hal::{Burst, PacketMask, PoolCache, TxQueue, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
-use pal::publication::{Publisher, RootDraft};
+use pal::publication::{Publisher, RootDraft, Timekeeper};
 use pal::region::{Block, HugePages, Plain, Region};
 
 use crate::acl::Bindings;
@@ -169,7 +169,9 @@ impl Memory {
         let tbl8 = region.alloc(256 * 64).unwrap().publish();
         let [view24, view8] = [tbl24, tbl8].map(|block| region.view(block).unwrap());
         let image = v4::Dir24::new(view24, view8, Isa::Portable).unwrap();
-        v4::Dir24Writer::new(&image).bulk_load(&image, routes4(routes)).unwrap();
+        v4::Dir24Writer::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(routes))
+            .unwrap();
         root.set(table_kind::FIB4_TBL24, tbl24).set(table_kind::FIB4_TBL8, tbl8);
         Self { region, tbl24, routes: routes.to_vec() }
     }
@@ -281,7 +283,9 @@ impl Router {
         let lines6 = region.alloc::<Line>(1 << 10).unwrap();
         let deep6 = region.alloc::<AtomicU32>(VRF_DEEP).unwrap();
         let image = v6::Trie::new(&root6, &lines6, &deep6, Isa::Portable).unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(&plan.routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(&plan.routes))
+            .unwrap();
         root.set(table_kind::FIB6_ROOT, root6.publish())
             .set(table_kind::FIB6_LINES, lines6.publish())
             .set(table_kind::FIB6_DEEP, deep6.publish());
@@ -317,11 +321,15 @@ fn publish_vrfs(region: &Region, plan: &Plan, root: &mut RootDraft) {
         let root_of = |all| <[AtomicU32]>::chunks(all, 1 << 16).nth(at).unwrap();
         let lines_of = |all| <[Line]>::chunks(all, VRF_LINES).nth(at).unwrap();
         let image = v4::Compact::new(root_of(&roots4), lines_of(&lines4), Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image).bulk_load(&image, routes4(routes)).unwrap();
+        v4::CompactWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(routes))
+            .unwrap();
         let deep = deep6.chunks(VRF_DEEP).nth(at).unwrap();
         let image = v6::Trie::new(root_of(&roots6), lines_of(&lines6), deep, Isa::Portable);
         let image = image.unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(routes))
+            .unwrap();
         rows[usize::from(*table)] = Vrf {
             root4: at as u32,
             first_line4: (at * VRF_LINES) as u32,
