@@ -122,7 +122,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut facts = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
-        let filter_mac = matches!(specs[n], Spec::Tap(_)) && !config.promiscuous;
+        let filter_mac = matches!(specs[n], Spec::Tap(_) | Spec::Packet(_)) && !config.promiscuous;
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac });
     }
