@@ -151,6 +151,9 @@ impl World {
         for _ in 0..3 {
             self.reader.quiescent();
             self.client.housekeeping();
+            if self.client.wants_rings_cleared() {
+                self.client.rings_cleared();
+            }
         }
         self.client.usage()
     }
