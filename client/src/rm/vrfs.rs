@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use pal::pool::{Full, Pool};
 use driver::Driver;
+use pal::pool::{Full, Pool};
 use pal::publication::{Grace, Timekeeper};
 use qfp_core::uidb::TableId;
 

@@ -94,7 +94,7 @@ fn the_number_of_a_vrf_is_another_s_only_when_no_packet_can_have_it() {
     let mut world = World::new(&Capacity { vrfs: 1, ..TINY });
     world.client.commit(&named("red"), &RouteTable::default(), &facts()).unwrap();
     world.client.commit(&interfaces(0b001), &RouteTable::default(), &facts()).unwrap();
-    let mut refused = |world: &mut World, passes: bool| {
+    let refused = |world: &mut World, passes: bool| {
         if passes {
             world.reader.quiescent();
         }
