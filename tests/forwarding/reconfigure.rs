@@ -99,7 +99,10 @@ fn routes_lists_and_addresses_change_under_traffic() {
 /// There is one number for a VRF.
 #[test]
 fn the_number_of_a_vrf_comes_back_under_traffic() {
-    let of = |vrf: &str| with(&[("10.3.0.1/24\"]\n", &format!("10.3.0.1/24\"]\n{vrf}"))]);
+    let of = |vrf: &str| {
+        let right = format!("10.3.0.1/24\"]\n{vrf}");
+        with(&[("10.3.0.1/24\"]\n", &right), ("03:02\"\n", "03:02\"\ndev = \"right\"\n")])
+    };
     let running = Forwarder::new(of("vrf = \"red\"\n")).start().unwrap();
     only_grows(&running, 0);
     for vrf in ["blue", "green"] {
