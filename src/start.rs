@@ -288,7 +288,7 @@ fn engines(
             fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
             fia.replace("esp-decap", Box::new(EspDecap::with_engines(open)))?;
         }
-        let (reader, region) = client.attach(&format!("lcore-{n}"))?;
+        let tables = client.attach(&format!("lcore-{n}"))?;
         let numa = pal::lcore::current_numa_node(cpus.cpus()[n]).unwrap_or(0);
         let mut ppe = Ppe::new(PpeParts {
             lcore: u16::try_from(n).unwrap_or(u16::MAX),
@@ -296,9 +296,7 @@ fn engines(
             rx,
             tx,
             pool: pool.cache(u32::from(numa)),
-            region,
-            state: Some(client.state()),
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         ppe.trace(parts.trace);
