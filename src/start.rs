@@ -129,7 +129,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let mut facts = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
-        let filter_mac = matches!(specs[n], Some(Spec::Tap(_))) && !config.promiscuous;
+        let filters = matches!(specs[n], Some(Spec::Tap(_) | Spec::Packet(_)));
+        let filter_mac = filters && !config.promiscuous;
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac });
     }
