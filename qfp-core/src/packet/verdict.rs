@@ -118,8 +118,26 @@ named! {
         EspNoRoom,
         /// No crypto engine, or no key for the SA.
         EspNoEngine,
+        /// The tables are not those that this program reads: nothing passes without them.
+        NoTables,
         /// A user's own feature dropped it.
         Feature,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own0,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own1,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own2,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own3,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own4,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own5,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own6,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own7,
     }
 }
 

@@ -300,7 +300,6 @@ impl Rig {
         buffers: usize,
     ) -> Self {
         let mut router = Router::new(plan);
-        let (reader, region) = router.attach();
         let known = Arc::new(Acquaintance::new(1));
         let lpts = LptsGroup::new(&rates, Lpts::default(), known, plan.uidbs.len());
         let fia =
@@ -320,9 +319,7 @@ impl Rig {
             rx: rx.map(|(port, feed)| PolledQueue::new(port, Box::new(feed))).collect(),
             tx: sent.iter().map(tx).collect(),
             pool: pool.cache(0),
-            region,
-            state: None,
-            reader,
+            tables: router.attach(),
             counters: totals.add_lcore(),
         });
         Self { ppe, totals, sent, pool, router, fed }
@@ -528,6 +525,25 @@ fn two_vrfs() -> Plan {
 }
 
 #[test]
+fn packets_of_the_slow_path_hold_grace_up_until_all_of_them_have_been_walked() {
+    let mut rig = Rig::simple(&two_vrfs(), Vec::new());
+    let mut sink = Ring::new(10);
+    let mut cache = rig.pool.cache(0);
+    let work: Vec<_> = [(1, "10.0.0.1"), (2, "10.0.0.1"), (1, "10.1.0.1")]
+        .map(|(table, dst)| Injected::route(TableId(table), cache.packet(&to(dst)).unwrap()))
+        .into();
+    let Rig { ppe, router, .. } = &mut rig;
+    let publisher = router.publisher();
+    let grace = publisher.grace_period();
+    // Each is of another table than the one before it: it is walked alone.
+    let work = work.into_iter().inspect(|_| assert!(!publisher.all_passed(grace)));
+    ppe.inject(work, Nanos::from_secs(1), &mut sink);
+    assert!(router.publisher().all_passed(grace));
+    drop(cache);
+    rig.settle(sink, 3, 0);
+}
+
+#[test]
 fn injected_packets_are_routed_in_the_table_they_come_with() {
     let mut rig = Rig::simple(&two_vrfs(), Vec::new());
     let mut sink = Ring::new(10);
@@ -626,5 +642,5 @@ fn egress_fast_takes_the_packets_of_native_buffers() {
     let queue = port.start(&config).unwrap().rx.remove(0);
     rig.ppe.rx = vec![PolledQueue::new(0, queue)];
     assert_eq!(rig.ppe.poll_queue(0, Nanos::ZERO, &mut Ring::new(0)), 64);
-    assert_eq!(rig.ppe.vector.rewritten, PacketMask::FULL);
+    assert_eq!(rig.ppe.vector.is.rewritten, PacketMask::FULL);
 }

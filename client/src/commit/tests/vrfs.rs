@@ -2,7 +2,7 @@
 
 use qfp_core::fia::Gate;
 use qfp_core::l3::own_addresses;
-use qfp_core::tables::{Tables, table_kind};
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::{Rpf, RpfMode, TableId};
 
 use super::world::{TINY, Way, World, address, facts, interfaces, neighbour, via};
@@ -83,6 +83,44 @@ fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     assert_eq!(ways(&world, TableId::GLOBAL, [10, 0, 0, 9]), before);
 }
 
+/// Packets have it in walks, and in the rings to and from the slow path.
+#[test]
+fn the_number_of_a_vrf_is_another_s_only_when_no_packet_can_have_it() {
+    let named = |name: &str| {
+        let mut config = interfaces(0b001);
+        config.ports[1].layer3.vrf = Some(name.to_owned());
+        config
+    };
+    let mut world = World::new(&Capacity { vrfs: 1, ..TINY });
+    world.client.commit(&named("red"), &RouteTable::default(), &facts()).unwrap();
+    world.client.commit(&interfaces(0b001), &RouteTable::default(), &facts()).unwrap();
+    let refused = |world: &mut World, passes: bool| {
+        if passes {
+            world.reader.get_mut().quiescent();
+        }
+        world.client.housekeeping();
+        let commit = world.client.commit(&named("blue"), &RouteTable::default(), &facts());
+        let error = commit.unwrap_err().to_string();
+        assert_eq!(error, "VRFs: 1 wanted, 0 of 1 free, 1 waiting for readers");
+    };
+    refused(&mut world, true);
+    assert!(world.client.wants_rings_cleared());
+    refused(&mut world, true);
+    assert!(!world.client.wants_rings_cleared(), "it is being done");
+    world.client.rings_cleared();
+    // What came out of the rings is being walked.
+    refused(&mut world, false);
+    assert!(!world.client.wants_rings_cleared(), "the lcore has not moved on");
+    refused(&mut world, true);
+    // What was walked may have gone up.
+    assert!(world.client.wants_rings_cleared());
+    refused(&mut world, true);
+    world.client.rings_cleared();
+    world.client.commit(&named("blue"), &RouteTable::default(), &facts()).unwrap();
+    assert_eq!(world.client.table("blue"), Some(TableId(1)));
+    assert!(!world.client.wants_rings_cleared(), "nothing waits");
+}
+
 #[test]
 fn a_thousand_vrfs_have_tables_of_their_own() {
     const VRFS: u16 = if cfg!(debug_assertions) { 64 } else { 1024 };
@@ -143,7 +181,8 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
         config.routes.push(via(prefix, address(0, 7, false)));
     }
     world.commit(&config).unwrap();
-    let tables = Tables::new(world.reader.root(), &world.tables);
+    let mut reader = world.reader.borrow_mut();
+    let tables = reader.tables();
     let uidbs = tables.view(table_kind::UIDB);
     for (n, mode, allow_default) in
         [(0, RpfMode::Strict, true), (3, RpfMode::Loose, false), (6, RpfMode::Off, false)]
@@ -155,6 +194,7 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
         assert_eq!(row.features_in & Gate::VRF.mask() != 0, n != 0);
     }
     let row = tables.view(table_kind::VRF)[0];
+    drop(reader);
     let leaf = |dst: [u8; 4]| world.leaf(TableId::GLOBAL, dst.into());
     assert_eq!(leaf([8, 8, 8, 8]), u32::from(row.default4));
     assert_ne!(leaf([172, 20, 0, 1]), u32::from(row.default4));
@@ -169,7 +209,8 @@ fn addresses_that_are_the_router_s_alone_are_told_by_table_and_asked_of_all_who_
     let mut config = overlapping();
     config.ports[0].layer3.allow_own_source = true;
     world.commit(&config).unwrap();
-    let tables = Tables::new(world.reader.root(), &world.tables);
+    let mut reader = world.reader.borrow_mut();
+    let tables = reader.tables();
     let uidbs = tables.view(table_kind::UIDB);
     for n in [0, 3, 6] {
         let asked = uidbs[usize::from(world.uidb(n).0)].features_in & Gate::SOURCE.mask() != 0;
