@@ -64,9 +64,9 @@ fn only_the_row_punt_makes_work_for_the_slow_path() -> Outcome {
 fn only_the_row_punt_gives_it_away_and_only_the_control_side_takes_it() -> Outcome {
     assert_eq!(files_with(&["sink.push("])?, set(&["qfp-core/src/ppe/hand_over.rs"]));
     let sinks = files_with(&["impl SlowPathSink for"])?;
-    assert_eq!(sinks, set(&["qfp-core/src/ppe/work.rs", "src/engine.rs"]));
+    assert_eq!(sinks, set(&["qfp-core/src/ppe/work.rs", "ucode/src/engine.rs"]));
     let fed = files_with(&["slow.punt(", "slow.unreachable(", "slow_path.punt("])?;
-    let control = ["qfp-core/src/punt/exercise.rs", "src/control/slow_side.rs"];
+    let control = ["qfp-core/src/punt/exercise.rs", "ucode/src/slow_side.rs"];
     assert_eq!(fed, set(&control));
     Ok(())
 }
