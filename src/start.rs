@@ -174,7 +174,14 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         let failed = |source| LaunchError::Spawn { name: CLIENT.to_owned(), source };
         thread.spawn(|| client.run()).map_err(failed)
     });
-    Ok(Started { ucode, client: client.transpose()?, requests, statistics, shared, has_ended: false })
+    Ok(Started {
+        ucode,
+        client: client.transpose()?,
+        requests,
+        statistics,
+        shared,
+        has_ended: false,
+    })
 }
 
 /// How each port is started, and what the client must know of it.

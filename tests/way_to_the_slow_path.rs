@@ -17,9 +17,16 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Product code of all crates that packets go through, by file.
 fn code() -> Result<BTreeMap<String, String>, Box<dyn Error>> {
     let mut code = BTreeMap::new();
-    for folder in
-        ["qfp-core/src", "src", "client/src", "lang/src", "driver/src", "hal/src", "pal/src"]
-    {
+    for folder in [
+        "qfp-core/src",
+        "src",
+        "client/src",
+        "lang/src",
+        "driver/src",
+        "hal/src",
+        "pal/src",
+        "ucode/src",
+    ] {
         for file in rust_files(&root().join(folder))? {
             let name = file.strip_prefix(root())?.display().to_string();
             code.insert(name, product_code(&std::fs::read_to_string(&file)?));
