@@ -153,7 +153,6 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         fia: parts.fia,
         tables,
         counters,
-        state: client.state(),
         hooks: parts.hooks,
         // A client that is gone misses nothing.
         lines: (
@@ -194,7 +193,8 @@ fn port_configs(
     let lcores = u16::try_from(lcores).unwrap_or(u16::MAX);
     let both = |(n, info): (usize, &hal::PortInfo)| {
         let (started, mac) = port_config(config, n, info, lcores);
-        let filter_mac = matches!(specs[n], Some(Spec::Tap(_))) && !started.promiscuous;
+        let filters = matches!(specs[n], Some(Spec::Tap(_) | Spec::Packet(_)));
+        let filter_mac = filters && !started.promiscuous;
         (started, PortFacts { mac, filter_mac })
     };
     opened.infos().into_iter().enumerate().map(both).unzip()

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use hal::{Pool, PoolCache, PortConfig, PortError, Queues};
 use pal::lcore::{CpuId, LaunchError, LcoreId, LcoreSpec};
-use pal::publication::Reader;
-use pal::region::{ReadOnly, ReadWrite};
 use pal::ring::Ring;
 use qfp_core::counters::LcoreCounters;
 use qfp_core::fia::{FiaBuilder, FiaError, Kit};
@@ -14,6 +12,7 @@ use qfp_core::isa::Isa;
 use qfp_core::lpts::{Lpts, LptsGroup, LptsRates};
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
+use qfp_core::tables::TableReader;
 
 use crate::engine::Beside;
 use crate::hooks::{PLACES, PuntHooks};
@@ -52,12 +51,10 @@ pub struct Launch {
 pub struct Hands {
     /// The order of operations.
     pub fia: FiaBuilder,
-    /// The tables, and who reads them.
-    pub tables: Vec<(Reader, ReadOnly)>,
+    /// Who reads the tables.
+    pub tables: Vec<TableReader>,
     /// What each lcore counts.
     pub counters: Vec<LcoreCounters>,
-    /// What lcores write.
-    pub state: ReadWrite,
     /// Who looks at punted packets first.
     pub hooks: PuntHooks,
     /// The lines from and to the client.
@@ -113,13 +110,9 @@ impl Opened {
         }
         let specs = lcore_specs(&launch);
         let (slow, kit) = slow_path(&launch);
-        let Hands { fia, tables, counters, state, hooks, lines } = hands;
-        let (engines, crypto) = engines(
-            &launch,
-            queues,
-            (&pool, &kit, &fia, &state),
-            tables.into_iter().zip(counters),
-        )?;
+        let Hands { fia, tables, counters, hooks, lines } = hands;
+        let (engines, crypto) =
+            engines(&launch, queues, (&pool, &kit, &fia), tables.into_iter().zip(counters))?;
         let (injections, injected) = Ring::new(PLACES).split();
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
@@ -164,14 +157,14 @@ fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
 }
 
 /// What an lcore reads, and where it counts.
-type Own = ((Reader, ReadOnly), LcoreCounters);
+type Own = (TableReader, LcoreCounters);
 
 /// An engine for each lcore, and the crypto engines. Receive queues are spread so that each lcore
 /// gets its share.
 fn engines(
     launch: &Launch,
     queues: Vec<Queues>,
-    (pool, kit, fia, state): (&Pool, &Kit, &FiaBuilder, &ReadWrite),
+    (pool, kit, fia): (&Pool, &Kit, &FiaBuilder),
     mut own: impl Iterator<Item = Own>,
 ) -> Result<(Vec<Ppe>, Vec<EngineLcore>), StartError> {
     let count = launch.lcores.len();
@@ -190,7 +183,7 @@ fn engines(
     }
     let mut engines = Vec::new();
     let mut lanes = lanes.into_iter();
-    for ((n, (rx, tx)), ((reader, region), counters)) in
+    for ((n, (rx, tx)), (tables, counters)) in
         rx.into_iter().zip(tx).enumerate().zip(own.by_ref().take(count))
     {
         let mut fia = fia.build_with(kit);
@@ -204,9 +197,7 @@ fn engines(
             rx,
             tx,
             pool: near(pool, launch.lcores[n]),
-            region,
-            state: Some(state.clone()),
-            reader,
+            tables,
             counters,
         });
         ppe.trace(launch.trace);

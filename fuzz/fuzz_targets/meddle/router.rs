@@ -234,7 +234,7 @@ impl Router {
         }
         let isa = [Isa::Portable, Isa::Avx2, Isa::Avx512][usize::from(knobs) % 3].or_lower();
         let fia = fia.build(isa);
-        let (reader, region) = self.client.attach("meddle").expect("a place for a reader");
+        let tables = self.client.attach("meddle").expect("a place for a reader");
         let layout = CounterLayout::new(fia.names().len(), self.ports, self.client.uidb_limit());
         let mut totals = CounterTotals::new(layout);
         let mut ppe = Ppe::new(PpeParts {
@@ -243,9 +243,7 @@ impl Router {
             rx: vec![PolledQueue::new(0, Box::new(Feed(frames())))],
             tx: vec![Box::new(Reader)],
             pool: pools[0].cache(0),
-            region,
-            state: None,
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         let mut sink: Vec<SlowWork> = Vec::new();

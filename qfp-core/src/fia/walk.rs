@@ -9,7 +9,7 @@ use crate::fia::order::Path;
 use crate::fia::trace::Trace;
 use crate::fia::{FiaError, Gate};
 use crate::isa::Isa;
-use crate::packet::{Span, Vector};
+use crate::packet::{DropReason, Span, Vector};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 use crate::wire::Family;
@@ -141,6 +141,9 @@ impl Fia {
         vector: &mut Vector,
         observer: &mut Observer<'_>,
     ) {
+        if !lcore.tables.are_whole() {
+            vector.drop_all(vector.live, DropReason::NoTables);
+        }
         let mut n = first;
         while let Some(row) = self.rows.get_mut(n) {
             let walking = vector.walking(row.span);

@@ -14,8 +14,7 @@ use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
 use crate::uidb::TableId;
 
-/// An IPv4 table of the generation: the global one is DIR-24-8 or compact, whichever was built,
-/// those of VRFs are compact.
+/// An IPv4 table of the generation: the global one is DIR-24-8, those of VRFs are compact.
 pub enum Fib4<'a> {
     /// One leaf a /24.
     Dir24(v4::Dir24<'a>),
@@ -40,13 +39,8 @@ impl<'a> Fib4<'a> {
     #[must_use]
     pub fn open(tables: &Tables<'a>, isa: Isa) -> Self {
         let tbl24 = tables.view(table_kind::FIB4_TBL24);
-        if !tbl24.is_empty() {
-            let tbl8 = tables.view(table_kind::FIB4_TBL8);
-            return v4::Dir24::new(tbl24, tbl8, isa).map_or(Self::None, Self::Dir24);
-        }
-        let root = tables.view(table_kind::FIB4_ROOT);
-        let lines = tables.view(table_kind::FIB4_LINES);
-        v4::Compact::new(root, lines, isa).map_or(Self::None, Self::Compact)
+        let tbl8 = tables.view(table_kind::FIB4_TBL8);
+        v4::Dir24::new(tbl24, tbl8, isa).map_or(Self::None, Self::Dir24)
     }
 
     /// The leaf of one address.

@@ -40,6 +40,8 @@ impl OwnAddress {
 const OCTETS: usize = 16;
 /// Words of the smallest filter behind them, which the kernel keeps in two registers.
 pub(super) const FILTER: usize = 32;
+/// Words of the smallest with the octets' part.
+pub(crate) const LEAST_FILTER: usize = OCTETS + FILTER;
 /// Words of the largest.
 const FILTER_MAX: usize = 1 << 16;
 

@@ -300,7 +300,6 @@ impl Rig {
         buffers: usize,
     ) -> Self {
         let mut router = Router::new(plan);
-        let (reader, region) = router.attach();
         let known = Arc::new(Acquaintance::new(1));
         let lpts = LptsGroup::new(&rates, Lpts::default(), known, plan.uidbs.len());
         let fia =
@@ -320,9 +319,7 @@ impl Rig {
             rx: rx.map(|(port, feed)| PolledQueue::new(port, Box::new(feed))).collect(),
             tx: sent.iter().map(tx).collect(),
             pool: pool.cache(0),
-            region,
-            state: None,
-            reader,
+            tables: router.attach(),
             counters: totals.add_lcore(),
         });
         Self { ppe, totals, sent, pool, router, fed }

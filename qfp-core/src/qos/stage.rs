@@ -86,7 +86,7 @@ fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, fir
     let policers = Policers {
         configs: lcore.tables.view(table_kind::POLICER_CONFIGS),
         config_of: lcore.tables.view(table_kind::POLICER_CONFIG_OF),
-        states: lcore.tables.state(table_kind::POLICER_STATES),
+        states: lcore.tables.view(table_kind::POLICER_STATES),
     };
     for slot in one_by_one {
         if let Some(class) = class_of(vector.class(Feature::Qos as usize, slot)) {
