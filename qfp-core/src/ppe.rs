@@ -195,7 +195,7 @@ impl Ppe {
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
         self.process(Start::From(Source::Port(port)), now, sink);
-        self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
+        self.counters.port(port, PortEvent::RxBytes, self.vector.walk.bytes);
         self.recirculate(now, sink);
         received
     }
@@ -273,7 +273,7 @@ impl Ppe {
                 gathered = way;
             }
             if let Ok(slot) = self.vector.burst.push(packet) {
-                self.vector.output[slot & 63] = uidb;
+                self.vector.route.output[slot & 63] = uidb;
             }
         }
         self.inject_vector(gathered, now, sink);
@@ -304,7 +304,7 @@ impl Ppe {
     fn send_frames(&mut self, way: Way, now: Nanos, sink: &mut impl SlowPathSink) {
         let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
         self.vector.begin(source, now);
-        self.vector.input = [UidbIndex::RP; VECTOR];
+        self.vector.route.input = [UidbIndex::RP; VECTOR];
         let (fia, mut lcore, vector) = self.apart();
         match way {
             Way::Own => fia.walk_own(&mut lcore, vector),
@@ -378,15 +378,17 @@ impl Ppe {
     #[inline]
     fn end(&mut self, sink: &mut impl SlowPathSink) {
         {
-            if !self.vector.recirculated.is_empty() {
+            if !self.vector.ends.recirculated.is_empty() {
                 self.stays = self.recirculation.collect(&mut self.vector, &self.counters);
                 if self.trace.is_on() {
                     self.trace.settle(&self.vector);
                 }
             }
-            let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
+            let ended =
+                self.vector.ends.dropped | self.vector.ends.punted | self.vector.ends.consumed;
             if !ended.is_empty() {
-                self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
+                self.counters
+                    .event(LoopEvent::Consumed, u64::from(self.vector.ends.consumed.count()));
                 let tables = self.tables.tables();
                 if let Some(punt) = self.fia.punt_row() {
                     self.counters.row(punt, u64::from(self.vector.leaving().count()));
@@ -453,7 +455,8 @@ fn begin(vector: &mut Vector, start: Start, now: Nanos) {
         Start::From(source) => vector.begin(source, now),
         Start::Injected(how) => {
             vector.begin(Source::Internal { uidb: how.uidb, table: how.table }, now);
-            (vector.via, vector.origin, vector.within) = (how.via, how.origin, how.within);
+            (vector.walk.via, vector.walk.origin, vector.walk.within) =
+                (how.via, how.origin, how.within);
         }
     }
 }

@@ -157,7 +157,7 @@ impl Fia {
                 continue;
             }
             row.step.process(lcore, vector, select);
-            let worked = if row.takes_ahead { select & vector.rewritten } else { select };
+            let worked = if row.takes_ahead { select & vector.is.rewritten } else { select };
             lcore.counters.row(row.number, u64::from(worked.count()));
             if !matches!(observer, Observer::Nobody) {
                 observer.row(row, lcore, vector, worked);
@@ -177,18 +177,18 @@ impl ActiveRow {
     ) -> PacketMask {
         let of_family = match self.family {
             None => walking,
-            Some(Family::V4) => walking & vector.ipv4,
-            Some(Family::V6) => walking & vector.ipv6,
+            Some(Family::V4) => walking & vector.is.ipv4,
+            Some(Family::V6) => walking & vector.is.ipv6,
         };
         let mask = match self.gate {
             Gate::Always => return of_family,
-            Gate::Confined if vector.within.is_some() => return of_family,
+            Gate::Confined if vector.walk.within.is_some() => return of_family,
             Gate::Confined => return PacketMask::EMPTY,
             Gate::Bit(_) => self.gate.mask(),
         };
         let gates = match self.path {
-            Path::Ingress | Path::Punt => vector.gates_in,
-            Path::Egress => vector.gates_out,
+            Path::Ingress | Path::Punt => vector.walk.gates_in,
+            Path::Egress => vector.walk.gates_out,
         };
         match gates {
             Gates { any, .. } if any & mask == 0 => PacketMask::EMPTY,
@@ -209,8 +209,8 @@ impl ActiveRow {
         let mut on = PacketMask::EMPTY;
         for slot in select {
             let bits = match self.path {
-                Path::Ingress | Path::Punt => uidbs.get(vector.input[slot & 63]).features_in,
-                Path::Egress => uidbs.get(vector.output[slot & 63]).features_out,
+                Path::Ingress | Path::Punt => uidbs.get(vector.route.input[slot & 63]).features_in,
+                Path::Egress => uidbs.get(vector.route.output[slot & 63]).features_out,
             };
             if bits & mask != 0 {
                 on.insert(slot);

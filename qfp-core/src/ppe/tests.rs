@@ -623,5 +623,5 @@ fn egress_fast_takes_the_packets_of_native_buffers() {
     let queue = port.start(&config).unwrap().rx.remove(0);
     rig.ppe.rx = vec![PolledQueue::new(0, queue)];
     assert_eq!(rig.ppe.poll_queue(0, Nanos::ZERO, &mut Ring::new(0)), 64);
-    assert_eq!(rig.ppe.vector.rewritten, PacketMask::FULL);
+    assert_eq!(rig.ppe.vector.is.rewritten, PacketMask::FULL);
 }

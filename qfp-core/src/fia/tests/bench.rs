@@ -464,19 +464,21 @@ impl Walker {
 
     fn end(&mut self, count: usize) -> Walked {
         let vector = &mut self.vector;
-        self.fast = vector.rewritten;
+        self.fast = vector.is.rewritten;
         let slots = || 0..count;
         let walked = Walked {
-            live: vector.sent,
+            live: vector.ends.sent,
             ends: slots()
-                .map(
-                    |slot| {
-                        if vector.sent.contains(slot) { End::Walking } else { vector.end[slot] }
-                    },
-                )
+                .map(|slot| {
+                    if vector.ends.sent.contains(slot) {
+                        End::Walking
+                    } else {
+                        vector.ends.end[slot]
+                    }
+                })
                 .collect(),
             outputs: slots()
-                .map(|slot| vector.sent.contains(slot).then(|| vector.output(slot)))
+                .map(|slot| vector.ends.sent.contains(slot).then(|| vector.output(slot)))
                 .collect(),
             inputs: slots().map(|slot| vector.input(slot)).collect(),
             frames: slots().map(|slot| vector.burst.frame(slot).to_vec()).collect(),
