@@ -120,6 +120,7 @@ impl ClientSide {
                     self.answer(request);
                 }
             }
+            FromSlowPath::RingsCleared => self.client.rings_cleared(),
             FromSlowPath::Ended => self.turn_away(),
         }
     }
@@ -206,6 +207,9 @@ impl ClientSide {
         }
         self.housekept = now;
         self.client.housekeeping();
+        if self.client.wants_rings_cleared() {
+            self.slow_path.tell(ToSlowPath::ClearRings);
+        }
         let lost: Vec<(UidbIndex, IpAddr)> = self.client.lost_next_hops();
         self.stirred = !lost.is_empty();
         for (uidb, address) in lost {

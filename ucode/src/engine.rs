@@ -259,7 +259,7 @@ impl<C: Beside> VirtualLoop<C> {
             }
             drop(items);
             if injected.is_empty() {
-                return;
+                return self.slow.rings_cleared();
             }
             self.ppe.inject(injected.drain(..).map(|(_, item)| item), now, work);
         }

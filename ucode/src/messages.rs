@@ -39,6 +39,8 @@ pub enum FromSlowPath {
     },
     /// The slow path knows what was configured last, and nothing before it is on its way.
     Followed,
+    /// What was in the rings to and from the lcores when that was asked for has been taken out.
+    RingsCleared,
     /// The slow path has ended.
     Ended,
 }
@@ -48,6 +50,9 @@ pub enum FromSlowPath {
 pub enum ToSlowPath {
     /// The tables are those of another configuration. Answered by [`FromSlowPath::Followed`].
     Configured(Box<Configured>),
+    /// Packets of tables that are gone may be in the rings. Answered by
+    /// [`FromSlowPath::RingsCleared`].
+    ClearRings,
     /// Largest IP packet that an interface takes.
     Mtu {
         /// The interface.
