@@ -16,7 +16,7 @@ use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
-use qfp_core::counters::{CounterLayout, CounterTotals};
+use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
@@ -104,12 +104,12 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let layout =
         CounterLayout::new(parts.fia.names().len(), port_configs.len(), client.uidb_limit())
             .with_rules(capacity.counters());
-    let mut totals = CounterTotals::new(layout);
     let forwarding = (0..cpus.cpus().len()).map(|n| format!("lcore-{n}"));
     let readers = forwarding.chain((0..crypto_cpus.len()).map(|n| format!("crypto-{n}")));
     let tables = readers.map(|name| client.attach(&name)).collect::<Result<Vec<_>, _>>()?;
-    let counters = tables.iter().map(|_| totals.add_lcore()).collect();
-    let totals = Arc::new(totals);
+    let (counters, blocks) = client.counters(layout.words(), tables.len())?;
+    let totals = Arc::new(CounterTotals::of(layout, counters));
+    let counters = blocks.into_iter().map(|block| LcoreCounters::new(block, layout)).collect();
     let room = capacity.neighbours(client.usage().adjacencies);
     let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
     limits.record_route &= parts.config.punt.record_route;
