@@ -10,9 +10,10 @@ use client::{Client, CommitError, PortFacts};
 use ipnet::IpNet;
 use pal::publication::Generation;
 use qfp_core::uidb::UidbIndex;
+use ucode::Configured;
 
 use crate::Running;
-use crate::control::{Configured, Request};
+use crate::control::Request;
 
 /// Why a forwarder goes on with the configuration that it has. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
