@@ -26,7 +26,7 @@ use crate::ea::{
     ClassificationPlan, FibAgent, InterfaceAgent, InterfacePlan, IpsecAgent, IpsecError, LinkFacts,
     mac_of,
 };
-use crate::rib::Rib;
+use crate::rib::{Rib, RouteQuery, RouteState};
 use crate::rm::{Exhausted, Vrfs};
 use forwarding::Forwarding;
 use transaction::{Agent, NextGeneration, Prepare};
@@ -488,6 +488,17 @@ impl Client {
     #[must_use]
     pub fn table(&self, name: &str) -> Option<TableId> {
         self.vrfs.named(name)
+    }
+
+    /// The VRFs that interfaces are in, by name.
+    pub fn vrfs(&self) -> impl Iterator<Item = (&str, TableId)> {
+        self.vrfs.all()
+    }
+
+    /// Routes of the RIB, `limit` at most, without the first `skip`.
+    #[must_use]
+    pub fn show_routes(&self, query: RouteQuery, skip: usize, limit: usize) -> Vec<RouteState> {
+        self.rib.routes(query, skip, limit)
     }
 
     /// Routes in the forwarding tables.

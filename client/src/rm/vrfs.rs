@@ -52,6 +52,11 @@ impl Vrfs {
         self.by_name.get(name).copied()
     }
 
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, TableId)> {
+        self.by_name.iter().map(|(name, table)| (name.as_str(), *table))
+    }
+
     /// Whether there is such a table.
     pub(crate) fn contains(&self, table: TableId) -> bool {
         table == TableId::GLOBAL || self.by_name.values().any(|known| *known == table)
