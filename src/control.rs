@@ -5,10 +5,11 @@
 //! is committed. In the time of captures both run between two vectors.
 
 mod client_side;
+mod hooks;
 mod messages;
 mod slow_side;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
 use pal::clock::Nanos;
@@ -16,6 +17,8 @@ use pal::clock::Nanos;
 use crate::ipsec::Events;
 
 pub(crate) use client_side::{ClientCounts, ClientLoop, ClientSide};
+pub use hooks::{InjectError, PuntVerdict};
+pub(crate) use hooks::{Injection, PLACES, PuntHooks};
 pub(crate) use messages::{Configured, Reply, Request, ToClient};
 pub(crate) use slow_side::{LcoreRings, SlowCounts, SlowLoop, SlowSide, Work};
 
@@ -32,6 +35,8 @@ pub(crate) struct Shared {
     /// Lists have changed since the counts were shown.
     pub(crate) stale: AtomicBool,
     pub(crate) sa_events: Events,
+    /// Packets of users that were not put in.
+    pub(crate) inject_refused: AtomicU64,
 }
 
 impl Shared {

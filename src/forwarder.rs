@@ -7,16 +7,16 @@ use client::config::{Config, ConfigError, RouteTable};
 use client::ea::TcamUsage;
 use client::ipsec::MarksError;
 use client::{Capacity, CommitError, Features, ListEdit, ListError};
-use hal::PortError;
+use hal::{Port, PortError};
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
 use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 
-use crate::control::Request;
+use crate::control::{PuntHooks, Request};
 use crate::explain::{ExplainError, Explanation, Probe, explain};
 use crate::report::RunReport;
-use crate::start::{Parts, start};
+use crate::start::{OwnPorts, Parts, start};
 
 /// Why a forwarder cannot start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,16 @@ pub enum StartError {
         source: PortError,
     },
     /// A port has neither a device in the configuration nor a SPEC.
-    #[error("{place}port {name} has no device")]
+    #[error("{place}{name} has no \"device\", and no --port stands for it")]
     NoDevice {
         /// Where the port was configured.
         place: client::config::Place,
         /// The port.
         name: String,
     },
+    /// A port was given for one that the configuration does not have.
+    #[error("the configuration has no port {0}")]
+    UnknownPort(String),
     /// There is no port.
     #[error("no port: give --port, or [[port]] in a configuration file")]
     NoPorts,
@@ -99,6 +102,7 @@ impl StartError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) | Self::Device { .. } | Self::NoDevice { .. } | Self::NoPorts => true,
+            Self::UnknownPort(_) => true,
             Self::Port(error) => is_usage(error),
             Self::Commit(error) => error.is_usage(),
             Self::Marks(_) | Self::SharedCpu(_) => true,
@@ -159,6 +163,8 @@ impl Forwarder {
             routes: RouteTable::default(),
             fia: FiaBuilder::router(),
             features: Vec::new(),
+            own_ports: OwnPorts::new(),
+            hooks: PuntHooks::new(),
             lcores: None,
             crypto_lcores: None,
             eal_args: Vec::new(),
@@ -189,6 +195,15 @@ impl Forwarder {
     #[must_use]
     pub fn features(mut self, interface: &str, features: Features) -> Self {
         self.parts.features.push((interface.to_owned(), features));
+        self
+    }
+
+    /// A port of your own in place of the device of the `[[port]]` of that name, which needs none
+    /// then: `examples/own_port` has one. Its queues are polled by lcores; frames for any address are
+    /// taken in. If [`PortInfo::virtual_time`](hal::PortInfo) says so, time is its input's.
+    #[must_use]
+    pub fn port(mut self, name: &str, port: Box<dyn Port>) -> Self {
+        self.parts.own_ports.insert(name.to_owned(), port);
         self
     }
 
@@ -276,7 +291,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Counts so far. Takes no lock that an lcore could wait for.
+    /// The statistics: all counts so far, some microseconds an interface and rule. Takes no lock that
+    /// an lcore could wait for, and stops nobody; [`RunReport::since`] makes rates of two.
     #[must_use]
     pub fn report(&self) -> RunReport {
         self.inner.report()

@@ -50,10 +50,12 @@ mod start;
 mod statistics;
 
 pub use client;
+pub use control::{InjectError, PuntVerdict};
 pub use driver;
 pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};
 pub use hal;
 pub use ipsec::{RekeyError, SaChangeError};
 pub use pal;
 pub use qfp_core as core;
+pub use qfp_core::punt::InjectTo;
 pub use reconfigure::{InterfaceState, ReconfigureError};

@@ -8,8 +8,9 @@ use hal::{PortError, Spec};
 ///
 /// # Errors
 /// The number of the port, and what is wrong with its SPEC.
-pub(crate) fn check(specs: &[Spec]) -> Result<(), (usize, PortError)> {
-    for (n, spec) in specs.iter().enumerate() {
+pub(crate) fn check(specs: &[Option<Spec>]) -> Result<(), (usize, PortError)> {
+    let specs = || specs.iter().enumerate().filter_map(|(n, spec)| Some((n, spec.as_ref()?)));
+    for (n, spec) in specs() {
         let Some(output) = files(spec).1.and_then(identity) else { continue };
         let clash = |(m, other): (usize, &Spec)| {
             let (input, earlier) = files(other);
@@ -18,7 +19,7 @@ pub(crate) fn check(specs: &[Spec]) -> Result<(), (usize, PortError)> {
             m != n
                 && [input, earlier].into_iter().flatten().filter_map(identity).any(|f| f == output)
         };
-        if specs.iter().enumerate().any(clash) {
+        if specs().any(clash) {
             let reason = "its tx file is a file of another port";
             return Err((n, PortError::BadSpec { spec: spec.to_string(), reason }));
         }
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     fn clash(specs: &[&str]) -> Option<usize> {
-        let specs: Vec<Spec> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
+        let specs: Vec<_> = specs.iter().map(|spec| Some(spec.parse().unwrap())).collect();
         check(&specs).err().map(|(port, _)| port)
     }
 

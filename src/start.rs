@@ -15,6 +15,7 @@ use client::{Capacity, Client, Features, PortFacts};
 use hal::spec::Spec;
 use hal::{Pool, Queues};
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreId, LcoreSpec, Lcores, StopFlag, allowed_cpus};
+use pal::ring::{Producer, Ring};
 use qfp_core::counters::{CounterLayout, CounterTotals};
 use qfp_core::fia::{FiaBuilder, Kit, TracedPacket};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EngineQueues, EspDecap, EspEncap, engine_lanes};
@@ -24,7 +25,10 @@ use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
 use qfp_core::uidb::UidbIndex;
 
-use crate::control::{ClientSide, Reply, Request, Shared, SlowSide, ToClient};
+use crate::control::{
+    ClientSide, InjectError, Injection, PLACES, PuntHooks, Reply, Request, Shared, SlowSide,
+    ToClient,
+};
 use crate::engine::VirtualLoop;
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -37,7 +41,7 @@ use crate::statistics::Statistics;
 use launch::{Live, launch_live, launch_virtual};
 #[cfg(feature = "dpdk")]
 use ports::mbufs;
-pub(crate) use ports::{NATIVE_FRAME, own_mac};
+pub(crate) use ports::{NATIVE_FRAME, OwnPorts, own_mac};
 use ports::{names, native, open, port_config, specs, total};
 
 /// What a forwarder is made of.
@@ -46,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) routes: RouteTable,
     pub(crate) fia: FiaBuilder,
     pub(crate) features: Vec<(String, Features)>,
+    pub(crate) own_ports: OwnPorts,
+    pub(crate) hooks: PuntHooks,
     pub(crate) lcores: Option<CpuList>,
     pub(crate) crypto_lcores: Option<CpuList>,
     pub(crate) eal_args: Vec<String>,
@@ -66,6 +72,7 @@ pub(crate) struct Started {
     statistics: Statistics,
     shared: Arc<Shared>,
     client: Sender<ToClient>,
+    injections: Producer<Injection>,
     total_packets: Option<u64>,
     /// DPDK stays up until its ports and buffers are gone.
     #[cfg(feature = "dpdk")]
@@ -79,23 +86,23 @@ enum Run {
 }
 
 /// Opens everything and starts to forward.
-pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
+pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     parts.config.validate()?;
     if parts.config.ports.is_empty() {
         return Err(StartError::NoPorts);
     }
-    let specs = specs(&parts.config)?;
+    let specs = specs(&parts.config, &parts.own_ports)?;
     let cpus = match &parts.lcores {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
     #[cfg(feature = "dpdk")]
-    let eal = if specs.iter().any(|spec| matches!(spec, Spec::Dpdk(_))) {
+    let eal = if specs.iter().any(|spec| matches!(spec, Some(Spec::Dpdk(_)))) {
         Some(hal::dpdk::Eal::init(&parts.eal_args)?)
     } else {
         None
     };
-    let mut ports = open(&parts.config, &specs)?;
+    let mut ports = open(&parts.config, &specs, std::mem::take(&mut parts.own_ports))?;
     let virtual_time = ports.iter().any(|port| port.info().virtual_time);
     let cpus = if virtual_time { one(&cpus) } else { cpus };
     let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
@@ -122,7 +129,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let mut facts = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
-        let filter_mac = matches!(specs[n], Spec::Tap(_)) && !config.promiscuous;
+        let filter_mac = matches!(specs[n], Some(Spec::Tap(_))) && !config.promiscuous;
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac });
     }
@@ -169,8 +176,9 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
     let interfaces = interface_names(&client, &parts.config);
     let (to_client, of_client) = channel();
     let (to_slow, of_slow) = channel();
-    let lines = (of_slow, to_client.clone());
-    let slow = SlowSide::new(slow, pool.cache(0), lines, Arc::clone(&shared));
+    let (injections, injected) = Ring::new(PLACES).split();
+    let (lines, users) = ((of_slow, to_client.clone()), (parts.hooks, injected));
+    let slow = SlowSide::new(slow, pool.cache(0), lines, users, Arc::clone(&shared));
     let lines = (of_client, to_slow);
     let mut client = ClientSide::new((client, in_force, lists), lines, Arc::clone(&shared));
     client.show();
@@ -179,7 +187,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         totals,
         started: Instant::now(),
         rows: parts.fia.names(),
-        ports: names(&parts.config, &specs),
+        ports: names(&parts.config, &ports),
         interfaces,
         lcores: (0..).zip(all_cpus(&cpus, &crypto_cpus).map(|cpu| Some(cpu.0))).collect(),
     };
@@ -205,6 +213,7 @@ pub(crate) fn start(parts: Parts) -> Result<Started, StartError> {
         statistics,
         shared,
         client: to_client,
+        injections,
         total_packets,
         #[cfg(feature = "dpdk")]
         _eal: eal,
@@ -354,6 +363,20 @@ impl Started {
         let (reply, answered) = channel();
         self.client.send(ToClient::Request(request(reply))).ok()?;
         answered.recv().ok()
+    }
+
+    pub(crate) fn inject(&self, injection: Injection) -> Result<(), InjectError> {
+        if self.is_finished() {
+            return Err(InjectError::Ended);
+        }
+        if self.injections.push(injection).is_err() {
+            self.shared.inject_refused.fetch_add(1, Ordering::Relaxed);
+            return Err(InjectError::Full);
+        }
+        if let Some(Run::Live(live)) = &self.run {
+            live.bell.ring();
+        }
+        Ok(())
     }
 
     pub(crate) fn sa_events(&self) -> &Events {

@@ -234,6 +234,7 @@ fn slow_path(slow: &SlowCounts) -> Vec<(&'static str, u64)> {
         ("reassemblies_given_up", reassemblies_given_up),
         ("reassemblies_timed_out", reassemblies_timed_out),
         ("inject_queue_full", slow.inject_queue_full),
+        ("inject_refused", slow.inject_refused),
     ];
     let icmp = IcmpKind::ALL.iter().map(|&kind| (kind.name(), slow.slow_path.icmp_sent(kind)));
     let drops = SlowDrop::ALL.iter().map(|&d| (d.name(), slow.slow_path.dropped(d)));

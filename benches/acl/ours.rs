@@ -1,6 +1,5 @@
 //! Our classifier.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -13,6 +12,7 @@ use qfp::core::acl::{
 };
 use qfp::core::isa::Isa;
 use qfp::hal::{PacketMask, VECTOR};
+use qfp::pal::publication::{Grace, Timekeeper};
 
 use crate::keys::{Records, untagged};
 use crate::memory::heap_during;
@@ -99,6 +99,7 @@ where
 struct Compiled<const W: usize> {
     lines: Arc<[Line]>,
     space: Space,
+    time: Timekeeper,
     classifier: Classifier<W>,
 }
 
@@ -113,10 +114,11 @@ where
     }
 
     fn within(lines: Arc<[Line]>, rules: Vec<(Place, Rule<W>)>) -> Result<Self, BenchError> {
-        let mut space = Space::new(u32::try_from(lines.len())?);
+        let time = Timekeeper::default();
+        let mut space = Space::new(u32::try_from(lines.len())?, time.clock());
         let mut memory = Memory { lines: &lines, space: &mut space };
         let classifier = Classifier::build(&mut memory, rules)?;
-        Ok(Self { lines, space, classifier })
+        Ok(Self { lines, space, time, classifier })
     }
 
     fn memory(&mut self) -> (Memory<'_>, &mut Classifier<W>) {
@@ -125,7 +127,7 @@ where
 
     /// Bytes of the image in use.
     fn bytes(&self) -> usize {
-        (self.space.capacity() - self.space.free().0 as usize) * size_of::<Line>()
+        self.space.lines().in_use() as usize * size_of::<Line>()
     }
 }
 
@@ -243,8 +245,6 @@ pub(crate) struct Live<const W: usize> {
     compiled: Compiled<W>,
     rules: Vec<set::Rule>,
     object: Arc<AtomicU32>,
-    /// Epochs of the memory, and the last generation whose readers may see what they set aside.
-    waiting: VecDeque<(u64, u64)>,
     /// How often all was built anew, because so much had changed.
     pub(crate) rebuilds: u64,
 }
@@ -258,8 +258,7 @@ where
         let rules = set.rules.iter().enumerate();
         let compiled = Compiled::new(rules.map(|(line, rule)| placed(0, line, rule)).collect())?;
         let object = Arc::new(AtomicU32::new(compiled.classifier.object()));
-        let (rules, waiting) = (set.rules.clone(), VecDeque::new());
-        Ok(Self { compiled, rules, object, waiting, rebuilds: 0 })
+        Ok(Self { compiled, rules: set.rules.clone(), object, rebuilds: 0 })
     }
 
     /// One that looks up in it.
@@ -282,18 +281,16 @@ where
         Ok(())
     }
 
-    fn grace(&mut self, now: u64, passed: u64) -> Result<(), BenchError> {
+    fn grace(&mut self, passed: Grace) -> Result<(), BenchError> {
         let (mut memory, classifier) = self.compiled.memory();
         if classifier.wants_rebuild(&memory) {
             classifier.rebuild(&mut memory)?;
             self.object.store(classifier.object(), Release);
             self.rebuilds += 1;
         }
-        let epoch = memory.space.seal();
-        self.waiting.push_back((now, epoch));
-        while let Some((_, epoch)) = self.waiting.pop_front_if(|(seen, _)| *seen < passed) {
-            memory.space.reclaim(epoch);
-        }
+        self.compiled.time.begin();
+        self.compiled.time.pass(passed);
+        self.compiled.space.reclaim();
         Ok(())
     }
 }

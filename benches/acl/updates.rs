@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use qfp::hal::VECTOR;
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
+use qfp::pal::publication::Grace;
 
 use crate::packed::Packed;
 use crate::set::{Header, Set};
@@ -42,8 +43,9 @@ const BEHIND: u64 = 1024;
 pub(crate) trait Writer {
     /// Takes out the rule on a line of the set, or puts it back; readers see it at once.
     fn change(&mut self, line: usize, present: bool) -> Result<(), BenchError>;
-    /// Generation `now` has begun. No vector is looked up any more that began before `passed`.
-    fn grace(&mut self, now: u64, passed: u64) -> Result<(), BenchError>;
+    /// The next generation has begun. No vector is looked up any more that may see what was replaced
+    /// up to `passed`.
+    fn grace(&mut self, passed: Grace) -> Result<(), BenchError>;
 }
 
 /// Looks up while a writer writes.
@@ -333,7 +335,8 @@ impl<W: Writer> Changer<'_, W> {
         while self.shared.passed.load(Acquire) + BEHIND < self.generation {
             std::thread::yield_now();
         }
-        self.writer.grace(self.generation, self.shared.passed.load(Acquire))?;
+        // A vector that begins in a generation sees all changes of those before.
+        self.writer.grace(Grace(self.shared.passed.load(Acquire).saturating_sub(1)))?;
         Ok(Timed { generation, due: begun, begun, done, cpu })
     }
 

@@ -214,7 +214,7 @@ impl Routes {
         let tbl24 = driver.alloc::<AtomicU16>(1 << 24)?;
         let tbl8 = driver.alloc::<AtomicU16>(256 * 16)?;
         let image = v4::Dir24::new(&tbl24, &tbl8, Isa::Portable)?;
-        v4::Dir24Writer::new(&image).bulk_load(&image, leaves)?;
+        v4::Dir24Writer::new(&image, driver.clock()).bulk_load(&image, leaves)?;
         Ok(Self {
             adjacencies: adjacencies.publish(),
             groups: groups.publish(),

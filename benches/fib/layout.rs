@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use qfp::core::fib::{FibError, LANES, Leaf, Line, Prefix, ShapeError, v4, v6};
 use qfp::core::isa::Isa;
+use qfp::pal::publication::GraceClock;
 use qfp::pal::region::{Block, Plain, Region, RegionError, ViewError};
 
 use crate::family::Family;
@@ -41,7 +42,7 @@ pub(crate) trait Layout: Copy + Send + Sync + 'static {
     /// The view of the image in `map`.
     fn open<M: Map>(self, map: &M) -> Result<Self::View<'_>, ImageError>;
     /// The writer of an empty image.
-    fn writer(view: &Self::View<'_>) -> Self::Writer;
+    fn writer(view: &Self::View<'_>, clock: &GraceClock) -> Self::Writer;
     /// Writes all routes into an empty image.
     fn load(
         writer: &mut Self::Writer,
@@ -55,8 +56,8 @@ pub(crate) trait Layout: Copy + Send + Sync + 'static {
         prefix: Prefix<Self::Key>,
         leaf: Option<Leaf>,
     ) -> Result<(), FibError>;
-    /// Changes belong to generation `now`; what `passed` or an earlier one freed is free.
-    fn grace(writer: &mut Self::Writer, now: u64, passed: u64);
+    /// What readers have left behind is free.
+    fn reclaim(writer: &mut Self::Writer);
     /// Bytes of the image in use.
     fn bytes(writer: &Self::Writer, view: &Self::View<'_>) -> usize;
     /// Looks up a full vector.
@@ -95,8 +96,8 @@ impl Layout for Dir24 {
         Ok(v4::Dir24::new(map.array(self.tbl24)?, map.array(self.tbl8)?, self.isa)?)
     }
 
-    fn writer(view: &Self::View<'_>) -> Self::Writer {
-        v4::Dir24Writer::new(view)
+    fn writer(view: &Self::View<'_>, clock: &GraceClock) -> Self::Writer {
+        v4::Dir24Writer::new(view, clock)
     }
 
     fn load(
@@ -122,9 +123,8 @@ impl Layout for Dir24 {
         }
     }
 
-    fn grace(writer: &mut Self::Writer, now: u64, passed: u64) {
-        writer.set_generation(now);
-        writer.reclaim(passed);
+    fn reclaim(writer: &mut Self::Writer) {
+        writer.reclaim();
     }
 
     fn bytes(writer: &Self::Writer, view: &Self::View<'_>) -> usize {
@@ -192,8 +192,8 @@ impl Layout for Compact {
         Ok(v4::Compact::new(map.array(self.root)?, map.array(self.lines)?, self.isa)?)
     }
 
-    fn writer(view: &Self::View<'_>) -> Self::Writer {
-        v4::CompactWriter::new(view)
+    fn writer(view: &Self::View<'_>, clock: &GraceClock) -> Self::Writer {
+        v4::CompactWriter::new(view, clock)
     }
 
     fn load(
@@ -216,9 +216,8 @@ impl Layout for Compact {
         }
     }
 
-    fn grace(writer: &mut Self::Writer, now: u64, passed: u64) {
-        writer.set_generation(now);
-        writer.reclaim(passed);
+    fn reclaim(writer: &mut Self::Writer) {
+        writer.reclaim();
     }
 
     fn bytes(writer: &Self::Writer, view: &Self::View<'_>) -> usize {
@@ -260,8 +259,8 @@ impl Layout for Trie {
         Ok(v6::Trie::new(root, lines, map.array(self.deep)?, self.isa)?)
     }
 
-    fn writer(view: &Self::View<'_>) -> Self::Writer {
-        v6::TrieWriter::new(view)
+    fn writer(view: &Self::View<'_>, clock: &GraceClock) -> Self::Writer {
+        v6::TrieWriter::new(view, clock)
     }
 
     fn load(
@@ -284,9 +283,8 @@ impl Layout for Trie {
         }
     }
 
-    fn grace(writer: &mut Self::Writer, now: u64, passed: u64) {
-        writer.set_generation(now);
-        writer.reclaim(passed);
+    fn reclaim(writer: &mut Self::Writer) {
+        writer.reclaim();
     }
 
     fn bytes(writer: &Self::Writer, view: &Self::View<'_>) -> usize {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use qfp::core::fib::{FibError, LANES};
 use qfp::pal::lcore::{CpuId, LcoreId, LcoreSpec, launch};
+use qfp::pal::publication::Grace;
 
 use crate::allowed::Allowed;
 use crate::input::Update;
@@ -286,7 +287,7 @@ impl<L: Layout> Writer<'_, L> {
     fn apply(&mut self, (prefix, leaf): &Update<L::Key>) -> Result<(), FibError> {
         loop {
             match self.table.set(*prefix, *leaf) {
-                Err(FibError::Full { waiting, .. }) if waiting > 0 => {
+                Err(FibError::Full(full)) if full.waiting > 0 => {
                     self.waits += 1;
                     self.next_generation();
                     std::thread::yield_now();
@@ -303,7 +304,7 @@ impl<L: Layout> Writer<'_, L> {
         self.now += 1;
         self.shared.generation.store(self.now, Release);
         // A reader that began a vector in generation g sees all changes of g - 1 and before.
-        self.table.grace(self.now, passed.saturating_sub(1));
+        self.table.grace(Grace(passed.saturating_sub(1)));
     }
 }
 

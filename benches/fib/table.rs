@@ -1,6 +1,7 @@
 //! Our tables in memory as the engine has it, and the face they share with their peers.
 
 use qfp::core::fib::{FibError, LANES, Leaf, Prefix};
+use qfp::pal::publication::{Grace, Timekeeper};
 use qfp::pal::region::{Block, HugePages, Plain, ReadOnly, Region, ViewError};
 
 use crate::family::Family;
@@ -84,6 +85,7 @@ pub(crate) struct Table<L: Layout> {
     region: Region,
     image: L,
     writer: L::Writer,
+    time: Timekeeper,
     /// Whether huge pages were asked for.
     huge: bool,
 }
@@ -94,8 +96,9 @@ impl<L: Layout> Table<L> {
         // Large arrays begin at a huge page of their own.
         let region = Region::anonymous(L::memory(room) + 4 * (2 << 20), room.pages)?;
         let image = L::alloc(&region, room)?;
-        let writer = L::writer(&image.open(&region)?);
-        Ok(Self { region, image, writer, huge: room.pages == HugePages::Try })
+        let time = Timekeeper::default();
+        let writer = L::writer(&image.open(&region)?, time.clock());
+        Ok(Self { region, image, writer, time, huge: room.pages == HugePages::Try })
     }
 
     /// Writes all routes at once.
@@ -106,7 +109,8 @@ impl<L: Layout> Table<L> {
 
     /// The table as its writer sees it: for changes one by one.
     pub(crate) fn open(&mut self) -> Result<Open<'_, L>, BenchError> {
-        Ok(Open { view: self.image.open(&self.region)?, writer: &mut self.writer })
+        let view = self.image.open(&self.region)?;
+        Ok(Open { view, writer: &mut self.writer, time: &mut self.time })
     }
 
     /// Bytes of the image in use.
@@ -135,6 +139,7 @@ impl<L: Layout> Table<L> {
 pub(crate) struct Open<'a, L: Layout> {
     view: L::View<'a>,
     writer: &'a mut L::Writer,
+    time: &'a mut Timekeeper,
 }
 
 impl<L: Layout> Open<'_, L> {
@@ -147,9 +152,11 @@ impl<L: Layout> Open<'_, L> {
         L::set(self.writer, &self.view, prefix, leaf)
     }
 
-    /// Changes belong to generation `now` from here on; what readers have left behind is free.
-    pub(crate) fn grace(&mut self, now: u64, passed: u64) {
-        L::grace(self.writer, now, passed);
+    /// The next generation begins; what was replaced up to `passed` is free.
+    pub(crate) fn grace(&mut self, passed: Grace) {
+        self.time.begin();
+        self.time.pass(passed);
+        L::reclaim(self.writer);
     }
 }
 

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use pal::pool::Full;
 use pal::publication::{Generation, Reader, RootDraft};
 use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
@@ -27,7 +28,7 @@ use crate::ea::{
     mac_of,
 };
 use crate::rib::{Rib, RouteQuery, RouteState};
-use crate::rm::{Exhausted, Vrfs};
+use crate::rm::Vrfs;
 use forwarding::Forwarding;
 use transaction::{Agent, NextGeneration, Prepare};
 
@@ -47,7 +48,7 @@ pub enum CommitError {
     Driver(#[from] DriverError),
     /// A table has no more rows.
     #[error(transparent)]
-    Exhausted(#[from] Exhausted),
+    Full(#[from] Full),
     /// Access lists and policies.
     #[error(transparent)]
     Classification(#[from] ClassificationError),
@@ -76,12 +77,6 @@ pub enum CommitError {
     /// A routing table that no interface uses.
     #[error("there is no routing table {0}")]
     NoTable(u16),
-    /// The path table has no room for a group.
-    #[error("no room for a next-hop group of {wanted} places")]
-    PathsFull {
-        /// Places it needs.
-        wanted: u32,
-    },
 }
 
 impl CommitError {
@@ -167,11 +162,11 @@ impl Agent for Vrfs {
     type Plan = VrfPlan;
 
     fn keep(client: &mut Client, plan: VrfPlan) {
-        client.vrfs.retain(&mut client.driver, |name| plan.all.contains(name));
+        client.vrfs.retain(|name| plan.all.contains(name));
     }
 
     fn abort(client: &mut Client, plan: VrfPlan) {
-        client.vrfs.retain(&mut client.driver, |name| !plan.new.contains(name));
+        client.vrfs.forget(&plan.new);
     }
 }
 
@@ -235,7 +230,7 @@ impl Agent for ClassificationAgent {
     }
 
     fn abort(client: &mut Client, plan: ClassificationPlan) {
-        client.classification.abort(&mut client.driver, plan);
+        client.classification.abort(&client.driver, plan);
     }
 }
 
@@ -279,7 +274,8 @@ impl Client {
             capacity.classes,
         )?;
         let ipsec = IpsecAgent::new(&mut driver, capacity)?;
-        let interfaces = InterfaceAgent::new();
+        let interfaces = InterfaceAgent::new(driver.clock());
+        let vrfs = Vrfs::new(capacity.vrfs, driver.clock());
         Ok(Self {
             driver,
             interfaces,
@@ -289,7 +285,7 @@ impl Client {
             ipsec,
             protected: BTreeMap::new(),
             rib: Rib::default(),
-            vrfs: Vrfs::new(capacity.vrfs),
+            vrfs,
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
@@ -429,12 +425,12 @@ impl Client {
 
     /// Frees what no lcore can be reading any more. Does not wait: to be called now and then.
     pub fn housekeeping(&mut self) {
-        self.fib.reclaim(&mut self.driver);
-        self.adjacencies.reclaim(&self.driver);
-        self.classification.reclaim(&self.driver);
-        self.ipsec.reclaim(&self.driver);
-        self.vrfs.reclaim(&self.driver);
         self.driver.reclaim();
+        self.fib.reclaim();
+        self.adjacencies.reclaim();
+        self.classification.reclaim();
+        self.ipsec.reclaim(&self.driver);
+        self.vrfs.reclaim();
     }
 
     /// The interfaces of `config` as the slow path knows them, after a commit.

@@ -1,9 +1,5 @@
-//! Resource managers: who owns which number, and how many there are.
+//! Resource managers: who owns which number.
 
-mod numbers;
-mod places;
 mod vrfs;
 
-pub use numbers::{Exhausted, Numbers};
-pub(crate) use places::Places;
 pub(crate) use vrfs::Vrfs;

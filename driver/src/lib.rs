@@ -28,7 +28,8 @@
 use std::time::Duration;
 
 use pal::publication::{
-    Generation, Grace, PublishError, Publisher, Reader, ReaderState, RegisterError, RootDraft, Rows,
+    Generation, Grace, GraceClock, PublishError, Publisher, Reader, ReaderState, RegisterError,
+    RootDraft, Rows,
 };
 use pal::refusal;
 use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, ReadWrite, Region, RegionError};
@@ -129,12 +130,16 @@ impl Driver {
         Ok(self.region.alloc(count)?)
     }
 
-    /// Memory for a table whose rows come and go one by one.
+    /// Memory for a table of `what`, whose rows come and go one by one.
     ///
     /// # Errors
     /// There is not enough.
-    pub fn alloc_rows<T: Plain>(&self, count: usize) -> Result<Rows<T>, DriverError> {
-        Ok(Rows::new(&self.region, self.alloc(count)?))
+    pub fn alloc_rows<T: Plain>(
+        &self,
+        what: &'static str,
+        count: usize,
+    ) -> Result<Rows<T>, DriverError> {
+        Ok(self.publisher.rows(what, &self.region, self.alloc(count)?))
     }
 
     /// The elements of a published table, to be changed in place through their atomics. Empty for
@@ -186,6 +191,12 @@ impl Driver {
         self.publisher.retire_block(&self.region, block);
     }
 
+    /// The time that what nothing leads to any more waits by.
+    #[must_use]
+    pub const fn clock(&self) -> &GraceClock {
+        self.publisher.clock()
+    }
+
     /// Begins a grace period for what was changed in place before this call.
     pub fn grace_period(&mut self) -> Grace {
         self.publisher.grace_period()
@@ -203,7 +214,8 @@ impl Driver {
         self.publisher.wait_for_readers(patience).is_ok()
     }
 
-    /// Frees what every reader has passed. Does not wait: to be called now and then.
+    /// Takes the time: begins a grace period if something waits for it, and frees what every reader
+    /// has passed. Does not wait: to be called now and then.
     pub fn reclaim(&mut self) -> usize {
         self.publisher.reclaim()
     }

@@ -147,27 +147,33 @@ impl Burst {
     #[inline]
     #[must_use]
     pub fn move_start(&mut self, slot: usize, delta: isize) -> bool {
-        let index = slot & 63;
-        if !self.owned.contains(slot) {
-            return false;
-        }
-        let Some(len) = self.len(slot).checked_add_signed(delta.wrapping_neg()) else {
-            return false;
-        };
-        let Ok(len) = u16::try_from(len) else { return false };
+        !self.move_starts(PacketMask::only(slot), delta).is_empty()
+    }
+
+    /// As [`move_start`](Self::move_start), for every frame of `select`; returns those that it has
+    /// moved.
+    #[inline]
+    pub fn move_starts(&mut self, select: PacketMask, delta: isize) -> PacketMask {
         let more = delta.min(0).unsigned_abs();
-        // What lies in front of a frame that starts elsewhere its buffer is asked.
-        if (more > HEADROOM || more > 0 && self.shifted.contains(slot))
-            && more > pool::headroom(self.origin, self.buf[index], self.data[index])
-        {
-            return false;
+        let mut moved = PacketMask::EMPTY;
+        for slot in select & self.owned {
+            let index = slot & 63;
+            let len = usize::from(self.len[index]).checked_add_signed(delta.wrapping_neg());
+            let Some(Ok(len)) = len.map(u16::try_from) else { continue };
+            // What lies in front of a frame that starts elsewhere its buffer is asked.
+            if (more > HEADROOM || more > 0 && self.shifted.contains(slot))
+                && more > pool::headroom(self.origin, self.buf[index], self.data[index])
+            {
+                continue;
+            }
+            // SAFETY: just checked that the new start lies inside the buffer.
+            self.data[index] = unsafe { self.data[index].offset(delta) };
+            self.len[index] = len;
+            moved.insert(slot);
         }
-        // SAFETY: just checked that the new start lies inside the buffer.
-        self.data[index] = unsafe { self.data[index].offset(delta) };
-        self.len[index] = len;
-        self.resized.insert(slot);
-        self.shifted.insert(slot);
-        true
+        self.resized |= moved;
+        self.shifted |= moved;
+        moved
     }
 
     /// Leaves `len` bytes of the frame in `slot`, from `front` on. False, and no change, when it is

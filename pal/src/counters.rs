@@ -75,6 +75,19 @@ impl CounterBlock {
         }
     }
 
+    /// Adds to the counter with the even number `index` and to the one behind it, wrapping: one
+    /// look at the bounds for both. A pair beyond the last counter is ignored.
+    #[inline]
+    pub fn add_pair(&self, index: usize, n: [u64; 2]) {
+        debug_assert!(index.is_multiple_of(2), "{index} is not even");
+        if let Some(CounterLine(line)) = self.lines.get(index / PER_LINE) {
+            let first = (index % PER_LINE) & !1;
+            for (counter, n) in line[first..first + 2].iter().zip(n) {
+                counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The present value; zero beyond the last counter.
     #[inline]
     #[must_use]

@@ -72,6 +72,7 @@ pub mod doorbell;
 pub mod file;
 pub mod inventory;
 pub mod lcore;
+pub mod pool;
 pub mod publication;
 pub mod refusal;
 pub mod region;

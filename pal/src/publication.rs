@@ -56,7 +56,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use grace::{Grace, WaitError};
+pub use grace::{Grace, GraceClock, Retired, Timekeeper, WaitError};
 pub use publisher::{PublishError, Publisher, ReaderState, RegisterError};
 pub use reader::Reader;
 #[cfg(not(loom))]

@@ -36,5 +36,5 @@ pub use image::Line;
 pub use key::{Keys, Keys4, Keys6};
 pub use lookup::{Matches, NO_MATCH, Tcam};
 pub use pattern::{Pattern, Pattern4, Pattern6};
-pub use space::{Space, SpaceError};
+pub use space::Space;
 pub use stage::{AclAct, Classify, first_match};

@@ -202,13 +202,15 @@ pub struct RowCounters {
 pub struct LcoreCounters {
     block: CounterBlock,
     layout: CounterLayout,
+    /// Of the layout; it is counted from for every packet where each has another interface.
+    interface_base: usize,
 }
 
 impl LcoreCounters {
     /// Counters in `block`, which holds at least [`CounterLayout::words`] words.
     #[must_use]
     pub const fn new(block: CounterBlock, layout: CounterLayout) -> Self {
-        Self { block, layout }
+        Self { block, layout, interface_base: layout.interface_base() }
     }
 
     /// Counts `n` events of the loop.
@@ -283,8 +285,7 @@ impl LcoreCounters {
         let rule = rule as usize;
         if rule < self.layout.rules {
             let base = self.layout.rule_base() + rule * RULE_WORDS;
-            self.block.add(base, packets);
-            self.block.add(base + 1, bytes);
+            self.block.add_pair(base, [packets, bytes]);
         }
     }
 
@@ -292,8 +293,7 @@ impl LcoreCounters {
     #[inline]
     pub fn interface_in(&self, uidb: UidbIndex, packets: u64, bytes: u64) {
         if let Some(base) = self.interface(uidb) {
-            self.block.add(base, packets);
-            self.block.add(base + 1, bytes);
+            self.block.add_pair(base, [packets, bytes]);
         }
     }
 
@@ -301,8 +301,7 @@ impl LcoreCounters {
     #[inline]
     pub fn interface_out(&self, uidb: UidbIndex, packets: u64, bytes: u64) {
         if let Some(base) = self.interface(uidb) {
-            self.block.add(base + 2, packets);
-            self.block.add(base + 3, bytes);
+            self.block.add_pair(base + 2, [packets, bytes]);
         }
     }
 
@@ -318,8 +317,7 @@ impl LcoreCounters {
     #[inline]
     fn interface(&self, uidb: UidbIndex) -> Option<usize> {
         let index = usize::from(uidb.0);
-        (index < self.layout.interfaces)
-            .then(|| self.layout.interface_base() + index * INTERFACE_WORDS)
+        (index < self.layout.interfaces).then(|| self.interface_base + index * INTERFACE_WORDS)
     }
 }
 

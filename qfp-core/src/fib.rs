@@ -12,8 +12,7 @@
 //!
 //! Readers are wait-free: they look at a whole vector of 64 keys at once and are chosen at start
 //! ([`Isa`]). One writer a table changes it in place: it prepares a block out of sight, publishes
-//! it with one Release store and gives the old one back after a grace period, of which the owner
-//! of the writer tells it (`set_generation`, `reclaim`).
+//! it with one Release store and gives the old one back after a grace period (`reclaim`).
 //!
 //! A view trusts nothing it reads: every index is in range by construction or clamped, so a
 //! damaged image gives wrong leaves and never a wild read.
@@ -31,7 +30,7 @@ mod vrf;
 mod tests;
 
 use crate::isa::Isa;
-use crate::slab::NoRoom;
+use pal::pool::Full;
 pub use prefix::{Address, Prefix};
 pub use stage::{Fib4, Fib4Lookup, Fib6, Fib6Lookup};
 pub use tree::Line;
@@ -50,32 +49,12 @@ impl Leaf {
     pub const NONE: Self = Self(0);
 }
 
-/// Which part of an image ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// Lines of 64 bytes (compact IPv4, IPv6).
-    Lines,
-    /// Blocks of 256 leaves below a /24 (DIR-24-8).
-    Blocks,
-    /// Numbers for the nodes below a /48 (IPv6).
-    Deep,
-}
-
 /// Why a route could not be written. The table is as it was before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FibError {
     /// The image has no room; freed blocks may still be waiting for their grace period.
-    #[error("no room for {wanted} more {resource:?} ({free} free, {waiting} waiting for readers)")]
-    Full {
-        /// What ran out.
-        resource: Resource,
-        /// How many units the change needed in one piece.
-        wanted: u32,
-        /// Units free now, in any piece.
-        free: u32,
-        /// Units that come back after the grace period.
-        waiting: u32,
-    },
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The leaf collides with the numbers this image uses for its inner blocks.
     #[error("leaf {leaf} is above {max}, the highest this table can hold")]
     LeafTooLarge {
@@ -84,12 +63,6 @@ pub enum FibError {
         /// The highest leaf allowed.
         max: u16,
     },
-}
-
-impl FibError {
-    pub(crate) fn full(resource: Resource, no: NoRoom) -> Self {
-        Self::Full { resource, wanted: no.wanted, free: no.free, waiting: no.waiting }
-    }
 }
 
 /// Why slices cannot be an image.

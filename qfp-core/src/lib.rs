@@ -35,7 +35,6 @@ pub mod ppe;
 pub mod punt;
 pub mod qos;
 mod simd;
-mod slab;
 pub mod step;
 pub mod tables;
 pub mod uidb;

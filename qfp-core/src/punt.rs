@@ -51,7 +51,7 @@ pub use exercise::exercise;
 pub use interface::{Interface, VlanTag};
 pub use limit::{Limits, Rate, Share, TokenBucket};
 
-use counters::Fate;
+use counters::{Done, Fate};
 use icmp::Problem;
 use interface::Interfaces;
 
@@ -134,6 +134,15 @@ pub enum Action {
         /// Its MAC address; `None` when it is gone.
         mac: Option<[u8; 6]>,
     },
+}
+
+/// Where a packet of the router's own goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InjectTo {
+    /// An IP packet, to where this table leads.
+    Table(TableId),
+    /// A complete frame with its tags, to this interface.
+    Interface(UidbIndex),
 }
 
 /// One call: when it happens, for which lcore's packet, where buffers come from, and where actions
@@ -277,6 +286,36 @@ impl SlowPath {
             PuntCause::Feature => Err(SlowDrop::Unclaimed),
         };
         self.counters.settle(fate);
+    }
+
+    /// Counts a punted packet that somebody else has dealt with.
+    pub fn taken(&mut self) {
+        self.counters.punted += 1;
+        self.counters.settle(Ok(Done::Consumed));
+    }
+
+    /// Sends a packet of somebody else's as the router's own, by the first lcore. False when it is no
+    /// IP packet, there is no such interface, or no buffer for it.
+    pub fn originate(
+        &self,
+        to: InjectTo,
+        bytes: &[u8],
+        pool: &mut PoolCache,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let lcore = 0;
+        let action = match to {
+            InjectTo::Table(table) if ends(bytes).is_ok() => pool
+                .packet(&frame::injected(bytes))
+                .map(|packet| Action::Inject { lcore, table, origin: None, within: None, packet }),
+            InjectTo::Interface(uidb) if self.interfaces.get(uidb).is_some() => {
+                pool.packet(bytes).map(|packet| Action::Transmit { lcore, uidb, packet })
+            }
+            _ => None,
+        };
+        let is_sent = action.is_some();
+        actions.extend(action);
+        is_sent
     }
 
     /// Reports a packet that the fast path dropped for `reason` to its source, if that is due.

@@ -14,6 +14,7 @@ use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
+use super::hooks::{Injection, PuntHooks, PuntVerdict};
 use super::messages::{Configured, ToClient, ToSlowPath};
 use super::{HOUSEKEEPING_NS, LAZY_NS, Shared, show};
 
@@ -41,6 +42,8 @@ pub(crate) struct SlowCounts {
     pub(crate) in_rings: u64,
     /// Packets of the slow path that no lcore had room for.
     pub(crate) inject_queue_full: u64,
+    /// Packets of users that were not put in.
+    pub(crate) inject_refused: u64,
     /// Neighbours that the tables had no room for.
     pub(crate) neighbours_refused: u64,
 }
@@ -54,6 +57,8 @@ pub(crate) struct SlowSide {
     pool: PoolCache,
     inbox: Receiver<ToSlowPath>,
     client: Sender<ToClient>,
+    hooks: PuntHooks,
+    injections: Consumer<Injection>,
     actions: Vec<Action>,
     /// Neighbours that were reported to the client, and how many of these lcores see.
     reported: u64,
@@ -74,6 +79,7 @@ impl SlowSide {
         slow: SlowPath,
         pool: PoolCache,
         (inbox, client): (Receiver<ToSlowPath>, Sender<ToClient>),
+        (hooks, injections): (PuntHooks, Consumer<Injection>),
         shared: Arc<Shared>,
     ) -> Self {
         Self {
@@ -81,6 +87,8 @@ impl SlowSide {
             pool,
             inbox,
             client,
+            hooks,
+            injections,
             actions: Vec::new(),
             reported: 0,
             entered: 0,
@@ -97,7 +105,10 @@ impl SlowSide {
     pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Work) {
         match work {
             SlowWork::Punt(packet) => {
-                self.slow.punt(now, packet, &mut self.pool, &mut self.actions);
+                match self.hooks.get_mut(&packet.cause).map(|hook| hook(&packet)) {
+                    Some(PuntVerdict::Taken) => self.slow.taken(),
+                    _ => self.slow.punt(now, packet, &mut self.pool, &mut self.actions),
+                }
             }
             SlowWork::Unreachable(packet, reason) => {
                 self.slow.unreachable(now, &packet, reason, &mut self.pool, &mut self.actions);
@@ -116,7 +127,7 @@ impl SlowSide {
         self.slow.next_deadline()
     }
 
-    /// Takes in what the client says. Returns how much that was.
+    /// Takes in what the client says, and what users put in. Returns how much that was.
     pub(crate) fn obey(&mut self, now: Nanos, injected: &mut Work) -> usize {
         let mut done = 0;
         let mut is_due = false;
@@ -143,6 +154,13 @@ impl SlowSide {
         if is_due {
             self.poll(now, injected);
         }
+        let Self { slow, pool, injections, actions, shared, .. } = self;
+        done += injections.pop_burst(BURST, |(to, bytes)| {
+            if !slow.originate(to, &bytes, pool, actions) {
+                shared.inject_refused.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        self.apply(injected);
         while let Some((report, lcore, item)) = self.held_back.pop_front() {
             if report > self.entered {
                 self.held_back.push_front((report, lcore, item));
@@ -244,12 +262,15 @@ impl SlowSide {
     /// Lets reports see the counts.
     fn show(&mut self) {
         self.counts.slow_path = self.slow.counters().clone();
+        self.counts.inject_refused = self.shared.inject_refused.load(Ordering::Relaxed);
         show(&self.shared.slow, &self.counts);
     }
 
     /// Ends it: what still waits is dropped and counted.
     pub(crate) fn finish(mut self) {
         self.counts.inject_queue_full += self.held_back.len() as u64;
+        let refused = self.injections.len() as u64;
+        self.shared.inject_refused.fetch_add(refused, Ordering::Relaxed);
         self.slow.drain();
         self.show();
     }
@@ -325,7 +346,10 @@ impl SlowLoop {
                     self.bell.nap(due.min(NAP));
                 } else {
                     let patience = if ended { due.min(NAP) } else { due };
-                    let has_work = || self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                    let has_work = || {
+                        let punted = self.lcores.iter().any(|rings| !rings.punts.is_empty());
+                        punted || !self.side.injections.is_empty()
+                    };
                     self.bell.sleep(&[], patience, has_work);
                 }
             }

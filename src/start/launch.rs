@@ -81,6 +81,8 @@ pub(super) struct Live {
     pub(super) lcores: Lcores<Option<Ppe>>,
     pub(super) slow: JoinHandle<SlowLoop>,
     pub(super) client: JoinHandle<ClientSide>,
+    /// The slow path's.
+    pub(super) bell: Arc<Doorbell>,
     pub(super) stop: StopFlag,
 }
 
@@ -135,13 +137,14 @@ pub(super) fn launch_live(
     })?;
     let stop = StopFlag::waking(vec![Arc::clone(&bell)]);
     client.wake_by(Arc::clone(&bell));
-    let slow = SlowLoop { side: slow, lcores: rings, bell, clock, ended, lcores_stop };
+    let own = Arc::clone(&bell);
+    let slow = SlowLoop { side: slow, lcores: rings, bell: own, clock, ended, lcores_stop };
     let client = ClientLoop { side: client, clock, stop: stop.clone() };
     let flag = stop.clone();
     let spawned = spawn(CLIENT, || client.run())
         .and_then(|client| Ok((client, spawn(SLOW_PATH, move || slow.run(&flag))?)));
     match spawned {
-        Ok((client, slow)) => Ok(Live { lcores, slow, client, stop }),
+        Ok((client, slow)) => Ok(Live { lcores, slow, client, bell, stop }),
         Err(error) => {
             lcores.stop_flag().stop();
             drop(lcores.join());

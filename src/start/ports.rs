@@ -1,5 +1,7 @@
 //! Ports as the configuration says them, and the buffers that fit them.
 
+use std::collections::HashMap;
+
 use client::config::Config;
 use hal::pool::NativePool;
 use hal::spec::Spec;
@@ -20,14 +22,25 @@ const NATIVE_BUFFERS: usize = 8192;
 /// flood leaves the others buffers to receive with.
 const NATIVE_BUFFERS_MORE: usize = super::launch::RING;
 
-pub(super) fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
+/// Ports of the user's own, by name.
+pub(crate) type OwnPorts = HashMap<String, Box<dyn Port>>;
+
+/// What each port's device is; none for those that are the user's own.
+pub(super) fn specs(config: &Config, own: &OwnPorts) -> Result<Vec<Option<Spec>>, StartError> {
+    if let Some(name) = own.keys().find(|name| config.ports.iter().all(|port| port.name != **name))
+    {
+        return Err(StartError::UnknownPort(name.clone()));
+    }
     let parse = |port: &client::config::Port| {
+        if own.contains_key(&port.name) {
+            return Ok(None);
+        }
         let Some(device) = &port.device else {
             let (place, name) = (port.origin.place(), port.name.clone());
             return Err(StartError::NoDevice { place, name });
         };
         let place = port.origin.at("device");
-        Spec::parse(device).map_err(|source| StartError::Device { place, source })
+        Spec::parse(device).map(Some).map_err(|source| StartError::Device { place, source })
     };
     let specs = config.ports.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     crate::shared_files::check(&specs).map_err(|(n, source)| {
@@ -37,11 +50,17 @@ pub(super) fn specs(config: &Config) -> Result<Vec<Spec>, StartError> {
     Ok(specs)
 }
 
-pub(super) fn open(config: &Config, specs: &[Spec]) -> Result<Vec<Box<dyn Port>>, StartError> {
+pub(super) fn open(
+    config: &Config,
+    specs: &[Option<Spec>],
+    mut own: OwnPorts,
+) -> Result<Vec<Box<dyn Port>>, StartError> {
     let mut ports = Vec::new();
     for (spec, port) in specs.iter().zip(&config.ports) {
         let place = port.origin.at("device");
-        ports.push(spec.open().map_err(|source| StartError::Device { place, source })?);
+        let opened = spec.as_ref().map(Spec::open).transpose();
+        let opened = opened.map_err(|source| StartError::Device { place, source })?;
+        ports.extend(opened.or_else(|| own.remove(&port.name)));
     }
     Ok(ports)
 }
@@ -101,13 +120,13 @@ pub(crate) fn own_mac(config: &Config, n: usize, device: Option<[u8; 6]>) -> [u8
     configured.or(device).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]])
 }
 
-pub(super) fn names(config: &Config, specs: &[Spec]) -> Vec<(String, String)> {
-    let both = config.ports.iter().zip(specs);
-    both.map(|(port, spec)| (port.name.clone(), spec.to_string())).collect()
+pub(super) fn names(config: &Config, ports: &[Box<dyn Port>]) -> Vec<(String, String)> {
+    let both = config.ports.iter().zip(ports);
+    both.map(|(port, opened)| (port.name.clone(), opened.info().spec.clone())).collect()
 }
 
 /// Packets that all inputs hold, when each of them is finite and known or has none.
-pub(super) fn total(ports: &[Box<dyn Port>], specs: &[Spec]) -> Option<u64> {
-    let inputs = ports.iter().zip(specs).filter(|(_, spec)| !matches!(spec, Spec::Sink));
+pub(super) fn total(ports: &[Box<dyn Port>], specs: &[Option<Spec>]) -> Option<u64> {
+    let inputs = ports.iter().zip(specs).filter(|(_, spec)| !matches!(spec, Some(Spec::Sink)));
     inputs.map(|(port, _)| port.info().total_packets).sum()
 }

@@ -49,10 +49,10 @@ impl Agent for Forwarding {
             None => {}
         }
         let lost = plan.rows.lost();
-        client.adjacencies.keep(&mut client.driver, plan.rows);
+        client.adjacencies.keep(plan.rows);
         // A next hop of routes keeps its row: whoever sends to it asks for it again.
         if let Some(number) = lost.filter(|number| !client.fib.uses(*number)) {
-            client.adjacencies.remove(&mut client.driver, number);
+            client.adjacencies.remove(number);
         }
         if is_configured || !gone.is_empty() {
             client.purge();
@@ -62,7 +62,7 @@ impl Agent for Forwarding {
     fn abort(client: &mut Client, plan: Plan) {
         client.fib.abort(plan.fib);
         client.rib.undo(&plan.delta);
-        client.adjacencies.abort(&mut client.driver, plan.rows);
+        client.adjacencies.abort(plan.rows);
     }
 }
 
@@ -195,7 +195,7 @@ impl Client {
             self.adjacencies.number(AdjacencyKey::Neighbour(uidb, address))
         });
         used.extend(rows);
-        self.adjacencies.purge(&mut self.driver, &used);
+        self.adjacencies.purge(&used);
     }
 
     /// Changes routes of a source other than the configuration: all of `updates`, or none.
@@ -212,7 +212,7 @@ impl Client {
     ) -> Result<(), CommitError> {
         let updates: Vec<RouteUpdate> = updates.into_iter().collect();
         let result = self.transact::<Forwarding, _>(&updates[..]);
-        self.fib.reclaim(&mut self.driver);
+        self.fib.reclaim();
         result
     }
 

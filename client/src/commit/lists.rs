@@ -113,13 +113,13 @@ impl Agent for ListEdits {
     type Plan = EditPlan;
 
     fn publish(client: &mut Client, plan: &mut EditPlan) {
-        client.classification.publish_edit(&mut client.driver, std::mem::take(plan));
+        client.classification.publish_edit(&client.driver, std::mem::take(plan));
     }
 
     fn keep(_: &mut Client, _: EditPlan) {}
 
     fn abort(client: &mut Client, plan: EditPlan) {
-        client.classification.abort_edit(&mut client.driver, plan);
+        client.classification.abort_edit(&client.driver, plan);
     }
 }
 
@@ -158,7 +158,8 @@ impl Client {
     ) -> Result<(), ListError> {
         let no_list = || ListError::NoList(name.to_owned());
         let list = lists.list_mut(family, name).ok_or_else(no_list)?;
-        self.classification.reclaim(&self.driver);
+        self.driver.reclaim();
+        self.classification.reclaim();
         let was_empty = list.aces().next().is_none();
         let mut origins = Origins::default();
         // What was in each place before, to be put back last to first.
@@ -220,7 +221,7 @@ impl Client {
     /// Builds one classification object anew that edits have made worse. Returns whether there was
     /// one: to be called when there is time, some milliseconds for ten thousand rules.
     pub fn tidy_lists(&mut self) -> bool {
-        self.classification.tidy(&mut self.driver)
+        self.classification.tidy(&self.driver)
     }
 
     /// Rules that have counters, and the numbers of these.

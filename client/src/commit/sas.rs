@@ -39,11 +39,11 @@ impl Agent for IpsecAgent {
     }
 
     fn keep(client: &mut Client, plan: IpsecPlan) {
-        client.ipsec.keep(&mut client.driver, plan);
+        client.ipsec.keep(&client.driver, plan);
     }
 
     fn abort(client: &mut Client, plan: IpsecPlan) {
-        client.ipsec.abort(&mut client.driver, plan);
+        client.ipsec.abort(&client.driver, plan);
     }
 }
 
@@ -181,6 +181,7 @@ impl Client {
     }
 
     fn change_sas(&mut self, changes: &[SaChange]) -> Result<(), IpsecError> {
+        self.driver.reclaim();
         self.ipsec.reclaim(&self.driver);
         self.transact::<IpsecAgent, _>(changes)
     }
@@ -239,6 +240,7 @@ impl Client {
     /// for more than there is room for; then nothing has changed.
     pub fn rekey(&mut self, config: &Config) -> Result<(), CommitError> {
         config.validate()?;
+        self.driver.reclaim();
         self.ipsec.reclaim(&self.driver);
         Ok(self.transact::<IpsecAgent, _>(Rekeyed(config))?)
     }

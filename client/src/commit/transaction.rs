@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use driver::DriverError;
 use pal::publication::RootDraft;
+use qfp_core::fib::FibError;
 
 use super::{Client, CommitError};
 use crate::ea::{ClassificationError, IpsecError};
@@ -56,7 +57,7 @@ pub(super) trait Refusal {
 impl Refusal for CommitError {
     fn may_pass(&self) -> bool {
         match self {
-            Self::Fib(qfp_core::fib::FibError::Full { waiting, .. }) => *waiting > 0,
+            Self::Full(full) | Self::Fib(FibError::Full(full)) => full.waiting > 0,
             Self::Classification(error) => error.may_pass(),
             Self::Driver(DriverError::Publish(_)) => true,
             _ => false,
@@ -161,6 +162,7 @@ impl Client {
         }
         A::publish(self, &mut plan);
         A::keep(self, plan);
+        self.driver.reclaim();
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::{Driver, DriverError};
+use pal::pool::{Full, Pool};
 use pal::publication::Grace;
 use pal::region::Block;
 use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX};
@@ -16,7 +17,6 @@ use qfp_core::tables::table_kind;
 use qfp_core::uidb::UidbIndex;
 
 use crate::rib::AdjacencyKey;
-use crate::rm::{Exhausted, Numbers};
 
 /// MAC addresses of neighbours.
 pub(crate) type Macs = HashMap<(UidbIndex, IpAddr), [u8; 6]>;
@@ -72,7 +72,7 @@ impl Plan {
 /// The agent for adjacencies.
 pub(crate) struct AdjacencyAgent {
     table: Block<Adjacency>,
-    numbers: Numbers,
+    numbers: Pool,
     by_key: HashMap<AdjacencyKey, u32>,
     macs: HashMap<u32, [u8; 6]>,
     links: HashMap<UidbIndex, LinkFacts>,
@@ -80,7 +80,6 @@ pub(crate) struct AdjacencyAgent {
     given: Macs,
     /// Rows that were complete once: not to be written before this has passed.
     lost: HashMap<u32, Grace>,
-    retired: Vec<(u32, Grace)>,
 }
 
 impl AdjacencyAgent {
@@ -91,13 +90,12 @@ impl AdjacencyAgent {
         })?;
         Ok(Self {
             table,
-            numbers: Numbers::new("adjacencies", 1, capacity),
+            numbers: Pool::new("adjacencies", 1..capacity, driver.clock()),
             by_key: HashMap::new(),
             macs: HashMap::new(),
             links: HashMap::new(),
             given: Macs::new(),
             lost: HashMap::new(),
-            retired: Vec::new(),
         })
     }
 
@@ -107,11 +105,11 @@ impl AdjacencyAgent {
         driver: &Driver,
         key: AdjacencyKey,
         plan: &mut Plan,
-    ) -> Result<u32, Exhausted> {
+    ) -> Result<u32, Full> {
         if let Some(&number) = self.by_key.get(&key) {
             return Ok(number);
         }
-        let number = self.numbers.take()?;
+        let number = self.numbers.alloc()?;
         self.by_key.insert(key, number);
         plan.fresh.push(key);
         self.write_new(driver, number, key);
@@ -159,7 +157,7 @@ impl AdjacencyAgent {
         links: HashMap<UidbIndex, LinkFacts>,
         given: Macs,
         plan: &mut Plan,
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), Full> {
         let mut wanted = given.clone();
         for (key, number) in &self.by_key {
             if let (&AdjacencyKey::Neighbour(uidb, address), Some(mac)) =
@@ -192,7 +190,7 @@ impl AdjacencyAgent {
         address: IpAddr,
         mac: [u8; 6],
         plan: &mut Plan,
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), Full> {
         let key = AdjacencyKey::Neighbour(uidb, address);
         let is_fresh = !self.by_key.contains_key(&key);
         let old = self.get(driver, key, plan)?;
@@ -209,22 +207,17 @@ impl AdjacencyAgent {
             plan.complete.push((old, uidb, address, mac));
             return Ok(());
         }
-        let new = self.numbers.take()?;
+        let new = self.numbers.alloc()?;
         self.complete(driver, new, uidb, address, mac);
         self.shift(Move { key, old, new }, plan);
         Ok(())
     }
 
     /// Prepares an incomplete row in place of a complete one.
-    fn unknow(
-        &mut self,
-        driver: &Driver,
-        key: AdjacencyKey,
-        plan: &mut Plan,
-    ) -> Result<(), Exhausted> {
+    fn unknow(&mut self, driver: &Driver, key: AdjacencyKey, plan: &mut Plan) -> Result<(), Full> {
         let known = self.by_key.get(&key).filter(|number| self.macs.contains_key(*number));
         let Some(&old) = known else { return Ok(()) };
-        let new = self.numbers.take()?;
+        let new = self.numbers.alloc()?;
         self.write_new(driver, new, key);
         self.shift(Move { key, old, new }, plan);
         Ok(())
@@ -244,7 +237,7 @@ impl AdjacencyAgent {
 
     /// Writes what lcores see at once. A neighbour that is gone is one store, however many prefixes
     /// use it.
-    pub(crate) fn publish(&mut self, driver: &mut Driver, plan: &Plan) {
+    pub(crate) fn publish(&mut self, driver: &Driver, plan: &Plan) {
         for (number, uidb, address, mac) in &plan.complete {
             self.complete(driver, *number, *uidb, *address, *mac);
         }
@@ -255,14 +248,14 @@ impl AdjacencyAgent {
             row.state.store(state.pack(), Release);
         }
         self.macs.remove(&number);
-        self.lost.insert(number, driver.grace_period());
+        self.lost.insert(number, driver.clock().next());
     }
 
     /// Gives up the rows that others have taken the place of, and to which no group points any
     /// more.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: Plan) {
+    pub(crate) fn keep(&mut self, plan: Plan) {
         for moved in plan.moves {
-            self.forget(driver, moved.old);
+            self.forget(moved.old);
         }
         if let Some(given) = plan.given {
             self.given = given;
@@ -270,14 +263,14 @@ impl AdjacencyAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: Plan) {
+    pub(crate) fn abort(&mut self, plan: Plan) {
         for Move { key, old, new } in plan.moves {
             self.by_key.insert(key, old);
-            self.forget(driver, new);
+            self.give_back(new);
         }
         for key in plan.fresh {
             if let Some(number) = self.by_key.remove(&key) {
-                self.forget(driver, number);
+                self.give_back(number);
             }
         }
         if let Some(links) = plan.links {
@@ -320,28 +313,27 @@ impl AdjacencyAgent {
 
     /// Removes an adjacency that no group refers to any more; its number is free after a grace
     /// period.
-    pub(crate) fn remove(&mut self, driver: &mut Driver, number: u32) {
+    pub(crate) fn remove(&mut self, number: u32) {
         self.by_key.retain(|_, n| *n != number);
-        self.forget(driver, number);
+        self.forget(number);
     }
 
-    fn forget(&mut self, driver: &mut Driver, number: u32) {
+    fn forget(&mut self, number: u32) {
         self.macs.remove(&number);
         self.lost.remove(&number);
-        let grace = driver.grace_period();
-        self.retired.push((number, grace));
+        self.numbers.retire(number);
+    }
+
+    /// Gives up a row that no group has ever pointed to.
+    fn give_back(&mut self, number: u32) {
+        self.macs.remove(&number);
+        self.lost.remove(&number);
+        self.numbers.give_back(number);
     }
 
     /// Numbers whose last reader has passed can be used again.
-    pub(crate) fn reclaim(&mut self, driver: &Driver) {
-        let numbers = &mut self.numbers;
-        self.retired.retain(|&(number, grace)| {
-            let passed = driver.all_passed(grace);
-            if passed {
-                numbers.give(number);
-            }
-            !passed
-        });
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
     }
 
     /// The row of a key that has one.
@@ -350,17 +342,17 @@ impl AdjacencyAgent {
     }
 
     /// Removes all adjacencies that are not among `used`.
-    pub(crate) fn purge(&mut self, driver: &mut Driver, used: &HashSet<u32>) {
+    pub(crate) fn purge(&mut self, used: &HashSet<u32>) {
         let gone: Vec<u32> =
             self.by_key.extract_if(|_, number| !used.contains(number)).map(|(_, n)| n).collect();
         for number in gone {
-            self.forget(driver, number);
+            self.forget(number);
         }
     }
 
     /// How many are in use, those that wait for readers included.
     pub(crate) fn in_use(&self) -> u32 {
-        self.numbers.in_use(1)
+        self.numbers.in_use()
     }
 
     fn image(&self, uidb: UidbIndex, address: IpAddr, mac: [u8; 6]) -> Image {

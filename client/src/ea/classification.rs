@@ -13,11 +13,12 @@ mod plan;
 mod rules;
 mod security;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicU32;
 
 use driver::{Driver, DriverError};
-use pal::publication::{Grace, RootDraft};
+use pal::pool::{Full, Pool};
+use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::acl::{Bindings, ClassifierError, Line, Memory, Space};
 use qfp_core::ipsec::SpdEntry;
@@ -31,7 +32,6 @@ use crate::config::{Config, Interface, Place as ConfigPlace};
 use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosError, QosPlan};
 use crate::mqc;
 use crate::pbr;
-use crate::rm::{Exhausted, Numbers};
 
 pub(crate) use self::edit::{EditPlan, Touched};
 pub use self::names::{CounterName, ObjectName, SecurityRule};
@@ -54,7 +54,7 @@ pub enum ClassificationError {
     },
     /// No numbers left.
     #[error(transparent)]
-    Exhausted(#[from] Exhausted),
+    Full(#[from] Full),
     /// A service policy.
     #[error(transparent)]
     Service(#[from] QosError),
@@ -91,7 +91,9 @@ impl ClassificationError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Bound { error, .. } => error.may_pass(),
-            Self::Classifier { error: ClassifierError::Space(full), .. } => full.waiting > 0,
+            Self::Full(full) | Self::Classifier { error: ClassifierError::Full(full), .. } => {
+                full.waiting > 0
+            }
             _ => false,
         }
     }
@@ -169,20 +171,13 @@ pub(crate) struct ClassificationAgent {
     lines: Block<Line>,
     heads: Block<AtomicU32>,
     space: Space,
-    /// Epochs of the space, and the grace periods that end them.
-    waiting: VecDeque<(u64, Grace)>,
-    numbers: Numbers,
-    /// Object numbers that lcores may still look up, by epoch.
-    leaving: VecDeque<(u64, u32)>,
-    counter_numbers: Numbers,
+    numbers: Pool,
+    /// New rules get those of rules that are gone once somebody has asked which no lcore counts by
+    /// any more.
+    counter_numbers: Pool,
     counters: HashMap<CounterName, u32>,
-    /// Counter numbers of rules that are gone, which lcores may still count by, by epoch.
-    ceasing: VecDeque<(u64, u32)>,
-    /// Those that no lcore counts by any more. New rules get them once somebody has asked.
-    idle: Vec<u32>,
     objects: BTreeMap<ObjectName, Object>,
     blocks: Option<Blocks>,
-    limits: (u32, u32),
     services: QosAgent,
     /// Rules of flow specifications, IPv4 and IPv6.
     flows: [Vec<pbr::Rule>; 2],
@@ -206,17 +201,12 @@ impl ClassificationAgent {
         Ok(Self {
             lines: memory,
             heads,
-            space: Space::new(lines),
-            waiting: VecDeque::new(),
-            numbers: Numbers::new("classification objects", 1, objects),
-            leaving: VecDeque::new(),
-            counter_numbers: Numbers::new("rules' counters", 0, counters),
+            space: Space::new(lines, driver.clock()),
+            numbers: Pool::new("classification objects", 1..objects, driver.clock()),
+            counter_numbers: Pool::new("rules' counters", 0..counters, driver.clock()),
             counters: HashMap::new(),
-            ceasing: VecDeque::new(),
-            idle: Vec::new(),
             objects: BTreeMap::new(),
             blocks: None,
-            limits: (lines, counters),
             services,
             flows: [Vec::new(), Vec::new()],
         })
@@ -258,41 +248,32 @@ impl ClassificationAgent {
     }
 
     /// A number for a new rule's counters.
-    fn take_counter(&mut self) -> Result<u32, Exhausted> {
-        self.counter_numbers.take().or_else(|error| {
+    fn take_counter(&mut self) -> Result<u32, Full> {
+        if self.counter_numbers.free() == 0 {
             // Nobody asks what counts are worth: then they need not begin at zero.
-            if self.idle.is_empty() {
-                return Err(error);
-            }
-            drop(self.take_idle_counters());
-            self.counter_numbers.take()
-        })
-    }
-
-    /// The counters of a rule that lcores may have looked up are not its any more.
-    fn cease(&mut self, number: u32) {
-        self.ceasing.push_back((self.space.epoch(), number));
+            self.counter_numbers.reclaim(|_| ());
+        }
+        self.counter_numbers.alloc()
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: ClassificationPlan) {
+    pub(crate) fn abort(&mut self, driver: &Driver, plan: ClassificationPlan) {
         for (_, object) in plan.fresh {
             self.leave(driver, object);
         }
         for name in plan.counters {
             if let Some(number) = self.counters.remove(&name) {
-                self.counter_numbers.give(number);
+                self.counter_numbers.give_back(number);
             }
         }
         self.services.abort(plan.services);
-        self.seal(driver);
     }
 
     /// Retires an object that no generation to come binds.
     fn leave(&mut self, driver: &Driver, object: Object) {
         let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
         object.compiled.retire(&mut memory);
-        self.leaving.push_back((self.space.epoch(), object.number));
+        self.numbers.retire(object.number);
     }
 
     /// Names the tables that were prepared.
@@ -329,46 +310,25 @@ impl ClassificationAgent {
         }
         let gone = self.counters.extract_if(|name, _| !plan.counters_used.contains(name));
         for (_, number) in gone.collect::<Vec<_>>() {
-            self.cease(number);
+            self.counter_numbers.retire(number);
         }
         self.services.keep(driver, plan.services);
-        self.seal(driver);
-    }
-
-    /// Begins a grace period for what was retired.
-    fn seal(&mut self, driver: &mut Driver) {
-        let epoch = self.space.seal();
-        self.services.seal(epoch);
-        self.waiting.push_back((epoch, driver.grace_period()));
     }
 
     /// Frees what every lcore has left. Does not wait.
-    pub(crate) fn reclaim(&mut self, driver: &Driver) {
-        while let Some((epoch, grace)) = self.waiting.front() {
-            if !driver.all_passed(*grace) {
-                return;
-            }
-            let epoch = *epoch;
-            self.space.reclaim(epoch);
-            self.waiting.pop_front();
-            self.services.reclaim(epoch);
-            while let Some((_, number)) = self.leaving.pop_front_if(|(left, _)| *left <= epoch) {
-                self.numbers.give(number);
-            }
-            while let Some((_, number)) = self.ceasing.pop_front_if(|(left, _)| *left <= epoch) {
-                self.idle.push(number);
-            }
-        }
+    pub(crate) fn reclaim(&mut self) {
+        self.space.reclaim();
+        self.numbers.reclaim(|_| ());
+        self.services.reclaim();
     }
 
     /// Builds one object anew that has been edited a lot. Returns whether there was one.
-    pub(crate) fn tidy(&mut self, driver: &mut Driver) -> bool {
+    pub(crate) fn tidy(&mut self, driver: &Driver) -> bool {
         for object in self.objects.values_mut() {
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
             if matches!(object.compiled.tidy(&mut memory), Ok(true)) {
                 let (number, line) = (object.number, object.compiled.line());
                 self.point(driver, number, line);
-                self.seal(driver);
                 return true;
             }
         }
@@ -377,10 +337,8 @@ impl ClassificationAgent {
 
     /// Numbers of counters that rules have left and that new ones get from now on.
     pub(crate) fn take_idle_counters(&mut self) -> Vec<u32> {
-        let idle = std::mem::take(&mut self.idle);
-        for number in &idle {
-            self.counter_numbers.give(*number);
-        }
+        let mut idle = Vec::new();
+        self.counter_numbers.reclaim(|number| idle.push(number.first));
         idle
     }
 
@@ -392,18 +350,19 @@ impl ClassificationAgent {
     /// Numbers of objects and of bound classes in use.
     #[cfg(test)]
     pub(crate) fn numbers_used(&self) -> (u32, u32) {
-        (self.numbers.in_use(1), self.services.numbers_used())
+        (self.numbers.in_use(), self.services.numbers_used())
     }
 
     pub(crate) fn usage(&self) -> TcamUsage {
-        let (free, waiting) = self.space.free();
+        let lines = self.space.lines();
         let objects = self
             .objects
             .iter()
             .map(|(name, object)| (name.clone(), object.compiled.rules(), object.bindings))
             .collect();
-        let counters = (self.limits.1, self.counter_numbers.in_use(0));
-        TcamUsage { lines: self.limits.0, free, waiting, counters, objects }
+        let counters = (self.counter_numbers.capacity(), self.counter_numbers.in_use());
+        let (free, waiting) = (lines.free(), lines.waiting());
+        TcamUsage { lines: lines.capacity(), free, waiting, counters, objects }
     }
 }
 

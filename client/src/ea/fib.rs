@@ -12,7 +12,7 @@ mod write;
 use std::collections::{BTreeMap, HashMap};
 
 use driver::Driver;
-use pal::publication::Grace;
+use pal::pool::Pool;
 use pal::region::Block;
 use qfp_core::adjacency::{Group, Path};
 use qfp_core::tables::table_kind;
@@ -20,7 +20,6 @@ use qfp_core::uidb::TableId;
 
 use crate::commit::{Capacity, CommitError};
 use crate::rib::SetId;
-use crate::rm::{Numbers, Places};
 pub(crate) use groups::Plan;
 
 use groups::NextHops;
@@ -38,27 +37,9 @@ pub(crate) struct FibAgent {
     cover: u64,
     groups: HashMap<u16, NextHops>,
     leaves: HashMap<SetId, u16>,
-    numbers: Numbers,
-    first_number: u32,
-    places: Places,
-    /// Counts the steps in which memory is given back.
-    epoch: u64,
-    waiting: Vec<Waiting>,
-    freed: Freed,
-}
-
-/// Numbers that no route names any more.
-#[derive(Default)]
-struct Freed {
-    groups: Vec<u16>,
-    places: Vec<(u32, u32)>,
-}
-
-/// What waits for its last reader.
-struct Waiting {
-    epoch: u64,
-    grace: Grace,
-    freed: Freed,
+    /// Of groups that are not of default routes.
+    numbers: Pool<u16>,
+    places: Pool,
 }
 
 impl FibAgent {
@@ -82,12 +63,8 @@ impl FibAgent {
             cover: 0,
             groups: HashMap::new(),
             leaves: HashMap::new(),
-            numbers: Numbers::new("next-hop groups", first_number, limit),
-            first_number,
-            places: Places::new(capacity.paths),
-            epoch: 0,
-            waiting: Vec::new(),
-            freed: Freed::default(),
+            numbers: Pool::new("next-hop groups", first_number..limit, driver.clock()),
+            places: Pool::new("places of next-hop groups", 0..capacity.paths, driver.clock()),
         })
     }
 
@@ -97,9 +74,9 @@ impl FibAgent {
 
     /// Groups and places in use, those that wait for readers included.
     pub(crate) fn in_use(&self) -> (u32, u32) {
-        let defaults = self.groups.keys().filter(|leaf| u32::from(**leaf) < self.first_number);
-        let defaults = u32::try_from(defaults.count()).unwrap_or(0);
-        (defaults + self.numbers.in_use(self.first_number), self.places.in_use())
+        let sets = self.leaves.len();
+        let defaults = u32::try_from(self.groups.len().saturating_sub(sets)).unwrap_or(0);
+        (defaults + self.numbers.in_use(), self.places.in_use())
     }
 
     /// Bytes of all tables that hold routes.
@@ -109,28 +86,10 @@ impl FibAgent {
     }
 
     /// Makes memory usable again whose last reader has passed. Does not wait.
-    pub(crate) fn reclaim(&mut self, driver: &mut Driver) {
-        let grace = driver.grace_period();
-        let freed = std::mem::take(&mut self.freed);
-        self.waiting.push(Waiting { epoch: self.epoch, grace, freed });
-        self.epoch += 1;
-        let mut passed = None;
-        self.waiting.retain(|waiting| {
-            if !driver.all_passed(waiting.grace) {
-                return true;
-            }
-            passed = passed.max(Some(waiting.epoch));
-            for leaf in waiting.freed.groups.iter().map(|leaf| u32::from(*leaf)) {
-                if leaf >= self.first_number {
-                    self.numbers.give(leaf);
-                }
-            }
-            waiting.freed.places.iter().for_each(|(first, n)| self.places.give(*first, *n));
-            false
-        });
-        for writers in self.writers.values_mut() {
-            writers.next_epoch(self.epoch, passed);
-        }
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
+        self.places.reclaim(|_| ());
+        self.writers.values_mut().for_each(Writers::reclaim);
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::IpNet;
-use pal::publication::RootDraft;
+use pal::pool::{Full, Pool};
+use pal::publication::{GraceClock, RootDraft};
 use pal::region::{Block, Draft};
 use qfp_core::fia::Gate;
 use qfp_core::l2::{MacRow, PortClass, TagEntry};
@@ -16,7 +17,6 @@ use qfp_core::uidb::{NO_PORT, Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
 use crate::config::{Interface, InterfaceKind, Interfaces, Port, Tpid};
-use crate::rm::{Exhausted, Numbers};
 
 /// Values of a VLAN id.
 const TAGS: usize = 4096;
@@ -63,7 +63,7 @@ pub(crate) struct Plan {
 
 /// The agent for interfaces.
 pub(crate) struct InterfaceAgent {
-    numbers: Numbers,
+    numbers: Pool<UidbIndex>,
     by_name: HashMap<String, UidbIndex>,
     blocks: Option<Blocks>,
 }
@@ -79,11 +79,11 @@ struct Drafts {
 }
 
 impl InterfaceAgent {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: &GraceClock) -> Self {
         let first = u32::from(UidbIndex::FIRST_CONFIGURED.0);
         let limit = u32::from(UidbIndex::NONE.0);
         Self {
-            numbers: Numbers::new("interfaces", first, limit),
+            numbers: Pool::new("interfaces", first..limit, clock),
             by_name: HashMap::new(),
             blocks: None,
         }
@@ -96,13 +96,11 @@ impl InterfaceAgent {
         &mut self,
         interfaces: &Interfaces<'_>,
         plan: &mut Plan,
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), Full> {
         let names = interfaces.all().iter().map(Interface::name);
         let fresh: Vec<&str> = names.filter(|name| !self.by_name.contains_key(*name)).collect();
-        self.numbers.need(fresh.len())?;
         for name in fresh {
-            let uidb = u16::try_from(self.numbers.take()?).unwrap_or(UidbIndex::NONE.0);
-            self.by_name.insert(name.to_owned(), UidbIndex(uidb));
+            self.by_name.insert(name.to_owned(), self.numbers.alloc()?);
             plan.fresh.push(name.to_owned());
         }
         Ok(())
@@ -228,7 +226,7 @@ impl InterfaceAgent {
 
     #[cfg(test)]
     pub(crate) fn numbers_used(&self) -> u32 {
-        self.numbers.in_use(UidbIndex::FIRST_CONFIGURED.0.into())
+        self.numbers.in_use()
     }
 
     /// Names the tables that were written.
@@ -257,7 +255,7 @@ impl InterfaceAgent {
     pub(crate) fn abort(&mut self, plan: Plan) {
         for name in plan.fresh {
             if let Some(uidb) = self.by_name.remove(&name) {
-                self.numbers.give(uidb.0.into());
+                self.numbers.give_back(uidb);
             }
         }
     }

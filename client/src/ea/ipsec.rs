@@ -19,7 +19,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
-use pal::publication::Grace;
+use pal::publication::Retired;
 use pal::region::Block;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
@@ -107,11 +107,11 @@ impl Installed {
     }
 }
 
-/// A key, its state and its window, which lcores may still use for a grace period.
+/// A key whose state lcores may still use for a grace period.
 #[derive(Debug)]
 struct Leaving {
-    grace: Grace,
-    held: Held,
+    /// Row of the state.
+    state: u32,
     key: KeyId,
     /// Its mark, which is exact then.
     id: Option<MarkId>,
@@ -142,7 +142,7 @@ pub(crate) struct IpsecAgent {
     syncing: Vec<(u32, u64)>,
     /// When limits were looked at last.
     looked: u64,
-    leaving: Vec<Leaving>,
+    leaving: Retired<Leaving>,
     /// When it was told last of an interface that it wants an SA.
     asked: HashMap<UidbIndex, u64>,
     /// When it was told last that numbers cannot be reserved, if they still cannot.
@@ -172,7 +172,7 @@ impl IpsecAgent {
             ahead: BTreeMap::new(),
             syncing: Vec::new(),
             looked: 0,
-            leaving: Vec::new(),
+            leaving: Retired::new(driver.clock()),
             asked: HashMap::new(),
             complained: None,
             order: 0,
@@ -319,9 +319,11 @@ impl IpsecAgent {
 
     /// Frees what every lcore has left. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &Driver) {
-        self.part(driver);
-        if let Some(tables) = &mut self.tables {
-            tables.reclaim(driver);
+        // States are used again only after it has been noted how far they have come.
+        if self.part(driver)
+            && let Some(tables) = &mut self.tables
+        {
+            tables.reclaim();
         }
     }
 }

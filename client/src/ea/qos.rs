@@ -7,9 +7,10 @@
 mod error;
 mod mark;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use driver::{Driver, DriverError};
+use pal::pool::Pool;
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::qos::police::{
@@ -21,7 +22,6 @@ use qfp_core::uidb::{Direction, UidbIndex};
 
 use crate::config::{Config, Interface, Interfaces};
 use crate::mqc::{self, Outcome, Tree};
-use crate::rm::Numbers;
 
 pub use error::QosError;
 use mark::{label, marks};
@@ -93,17 +93,13 @@ pub(crate) struct QosPlan {
 pub(crate) struct QosAgent {
     states: Block<PolicerState>,
     /// One a class where it is bound: of its policer and of its counters.
-    numbers: Numbers,
+    numbers: Pool,
     known: HashMap<BoundClass, u32>,
     first_counter: u32,
     shared: bool,
     blocks: Option<Blocks>,
     facts: BTreeMap<BoundClass, ClassFacts>,
     renamed: Vec<u32>,
-    /// Numbers that the present generation does not use any more.
-    left: Vec<u32>,
-    /// Numbers that lcores may still use, by epoch.
-    leaving: VecDeque<(u64, u32)>,
 }
 
 /// Rows in the making.
@@ -126,15 +122,13 @@ impl QosAgent {
         })?;
         Ok(Self {
             states,
-            numbers: Numbers::new("classes of service policies", 0, classes),
+            numbers: Pool::new("classes of service policies", 0..classes, driver.clock()),
             known: HashMap::new(),
             first_counter,
             shared: false,
             blocks: None,
             facts: BTreeMap::new(),
             renamed: Vec::new(),
-            left: Vec::new(),
-            leaving: VecDeque::new(),
         })
     }
 
@@ -252,7 +246,7 @@ impl QosAgent {
         let number = match self.known.get(&class) {
             Some(number) => *number,
             None => {
-                let number = self.numbers.take()?;
+                let number = self.numbers.alloc()?;
                 self.known.insert(class.clone(), number);
                 plan.fresh.push(class.clone());
                 number
@@ -304,14 +298,14 @@ impl QosAgent {
     pub(crate) fn abort(&mut self, plan: QosPlan) {
         for class in plan.fresh {
             if let Some(number) = self.known.remove(&class) {
-                self.numbers.give(number);
+                self.numbers.give_back(number);
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn numbers_used(&self) -> u32 {
-        self.numbers.in_use(0)
+        self.numbers.in_use()
     }
 
     /// Names the tables that were prepared.
@@ -339,20 +333,12 @@ impl QosAgent {
         let fresh = plan.fresh.iter().filter_map(|class| self.known.get(class));
         self.renamed.extend(fresh.map(|number| self.first_counter + number * ClassEvent::COUNT));
         let gone = self.known.extract_if(|class, _| !self.facts.contains_key(class));
-        self.left.extend(gone.map(|(_, number)| number));
+        gone.for_each(|(_, number)| self.numbers.retire(number));
     }
 
-    /// What classes have left up to now, lcores leave by the end of `epoch`.
-    pub(crate) fn seal(&mut self, epoch: u64) {
-        let left = std::mem::take(&mut self.left);
-        self.leaving.extend(left.into_iter().map(|number| (epoch, number)));
-    }
-
-    /// Gives numbers back that lcores have left by the end of `epoch`.
-    pub(crate) fn reclaim(&mut self, epoch: u64) {
-        while let Some((_, number)) = self.leaving.pop_front_if(|(left, _)| *left <= epoch) {
-            self.numbers.give(number);
-        }
+    /// Numbers that every lcore has left can be used again.
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
     }
 
     /// Bound classes, and what they have.

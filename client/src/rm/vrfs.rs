@@ -2,26 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use driver::Driver;
-use pal::publication::Grace;
+use pal::pool::{Full, Pool};
+use pal::publication::GraceClock;
 use qfp_core::uidb::TableId;
-
-use crate::rm::{Exhausted, Numbers};
 
 /// The VRFs that interfaces are in.
 pub(crate) struct Vrfs {
     by_name: BTreeMap<String, TableId>,
-    count: u16,
-    numbers: Numbers,
-    /// Tables of VRFs that are gone, until no packet can be on its way to them.
-    retired: Vec<(TableId, Grace)>,
+    numbers: Pool<TableId>,
 }
 
 impl Vrfs {
     /// Tables 1 up to and with `count`; the global one has no name.
-    pub(crate) fn new(count: u16) -> Self {
-        let numbers = Numbers::new("VRFs", 1, u32::from(count) + 1);
-        Self { by_name: BTreeMap::new(), count, numbers, retired: Vec::new() }
+    pub(crate) fn new(count: u16, clock: &GraceClock) -> Self {
+        let numbers = Pool::new("VRFs", 1..u32::from(count) + 1, clock);
+        Self { by_name: BTreeMap::new(), numbers }
     }
 
     /// Gives numbers to `names`. Those that are new are added to `new`.
@@ -29,15 +24,12 @@ impl Vrfs {
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
         new: &mut HashSet<String>,
-    ) -> Result<(), Exhausted> {
-        let names = names.into_iter().filter(|name| !self.by_name.contains_key(*name));
-        let names: HashSet<&str> = names.collect();
-        let full = Exhausted { what: "VRFs", limit: self.count.into() };
-        self.numbers.need(names.len()).map_err(|_| full)?;
+    ) -> Result<(), Full> {
         for name in names {
-            let number = u16::try_from(self.numbers.take()?).unwrap_or(u16::MAX);
-            self.by_name.insert(name.to_owned(), TableId(number));
-            new.insert(name.to_owned());
+            if !self.by_name.contains_key(name) {
+                self.by_name.insert(name.to_owned(), self.numbers.alloc()?);
+                new.insert(name.to_owned());
+            }
         }
         Ok(())
     }
@@ -63,22 +55,19 @@ impl Vrfs {
     }
 
     /// Gives up the VRFs that are not `kept`; their numbers are free after a grace period.
-    pub(crate) fn retain(&mut self, driver: &mut Driver, kept: impl Fn(&str) -> bool) {
-        let gone: Vec<_> = self.by_name.extract_if(.., |name, _| !kept(name)).collect();
-        for (_, table) in gone {
-            self.retired.push((table, driver.grace_period()));
-        }
+    pub(crate) fn retain(&mut self, kept: impl Fn(&str) -> bool) {
+        let gone = self.by_name.extract_if(.., |name, _| !kept(name));
+        gone.for_each(|(_, table)| self.numbers.retire(table));
+    }
+
+    /// Gives up VRFs that no lcore has heard of.
+    pub(crate) fn forget(&mut self, names: &HashSet<String>) {
+        let gone = self.by_name.extract_if(.., |name, _| names.contains(name));
+        gone.for_each(|(_, table)| self.numbers.give_back(table));
     }
 
     /// Numbers whose last reader has passed can be used again.
-    pub(crate) fn reclaim(&mut self, driver: &Driver) {
-        let numbers = &mut self.numbers;
-        self.retired.retain(|&(table, grace)| {
-            let passed = driver.all_passed(grace);
-            if passed {
-                numbers.give(u32::from(table.0));
-            }
-            !passed
-        });
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
     }
 }

@@ -102,12 +102,6 @@ pub enum Problem {
     /// Nothing to forward between.
     #[error("there is no port: give --port SPEC, or [[port]] in a configuration file")]
     NoPorts,
-    /// A port nobody said what to open for.
-    #[error("{port} has no \"device\", and no --port stands for it")]
-    NoDevice {
-        /// The port.
-        port: String,
-    },
     /// Two interfaces of one name.
     #[error("there is already an interface {name:?}{}", seen(.first))]
     DuplicateName {

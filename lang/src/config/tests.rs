@@ -175,7 +175,6 @@ fn mistakes_of_writing_name_their_line() {
 #[test]
 fn mistakes_of_meaning_name_their_line() {
     for (more, line, wanted) in [
-        ("[[port]]\n", 1, "port2 has no \"device\", and no --port stands for it"),
         (
             "[[port]]\ndevice = \"sink\"\nname = \"port1\"\n",
             3,

@@ -75,9 +75,6 @@ impl Config {
 
 fn check_port(port: &Port) -> Result<(), ConfigError> {
     let origin = &port.origin;
-    if port.device.is_none() {
-        return Err(Problem::NoDevice { port: port.name.clone() }.at(origin.place()));
-    }
     check_mac(port.mac, origin)?;
     check_range("mtu", port.mtu, &MTU, origin)?;
     let mut tags = HashMap::new();

@@ -1,12 +1,12 @@
 use super::atomic::{Ordering, fence};
 use super::state::{ReaderTable, Word};
-use crate::region::{Block, Plain, Region};
 use std::collections::VecDeque;
-use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A point in time after which the publisher waits for all readers to have moved on.
+/// A point in time that what was unlinked before it waits for all readers to pass. They count up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Grace(pub(super) u64);
+pub struct Grace(pub u64);
 
 /// A grace period that took too long.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,62 +27,127 @@ impl ReaderTable {
             (seen != Word::VACANT && seen.epoch() < grace.0).then_some(slot)
         })
     }
-}
 
-/// Gives one thing back.
-type Free = Box<dyn FnOnce() + Send>;
-
-/// Things that wait for their grace period.
-#[derive(Default)]
-pub(super) struct Retired {
-    /// Retired since the last epoch began.
-    fresh: Vec<Free>,
-    /// With the epoch after which nobody can have them, oldest first.
-    waiting: VecDeque<(Grace, Vec<Free>)>,
-}
-
-impl Retired {
-    pub(super) fn push(&mut self, free: Free) {
-        self.fresh.push(free);
-    }
-
-    pub(super) fn push_block<T: Plain>(&mut self, region: &Region, block: Block<T>) {
-        let region = region.clone();
-        // SAFETY: runs after a grace period that began when the caller had unlinked the block, so
-        // no reader has it; and once, being `FnOnce`.
-        self.push(Box::new(move || unsafe { region.free(block) }));
-    }
-
-    pub(super) fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    /// A new epoch begins: what was retired before it waits for it.
-    pub(super) fn stamp(&mut self, grace: Grace) {
-        if self.has_fresh() {
-            self.waiting.push_back((grace, std::mem::take(&mut self.fresh)));
-        }
-    }
-
-    /// Frees everything whose grace period `passed`; returns how many things.
-    pub(super) fn reclaim(&mut self, passed: impl Fn(Grace) -> bool) -> usize {
-        let mut freed = 0;
-        while self.waiting.front().is_some_and(|&(grace, _)| passed(grace)) {
-            for free in self.waiting.pop_front().into_iter().flat_map(|(_, frees)| frees) {
-                free();
-                freed += 1;
-            }
-        }
-        freed
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.fresh.len() + self.waiting.iter().map(|(_, frees)| frees.len()).sum::<usize>()
+    /// The newest grace period up to `begun` that all readers have passed.
+    pub(super) fn passed(&self, begun: Grace) -> Grace {
+        fence(Ordering::SeqCst);
+        let seen = self.0.iter().map(super::state::ReaderSlot::get);
+        let seen = seen.filter(|seen| *seen != Word::VACANT).map(Word::epoch);
+        Grace(seen.fold(begun.0, u64::min))
     }
 }
 
-impl fmt::Debug for Retired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retired").field("len", &self.len()).finish()
+/// Says which grace periods have passed. Clones show the same time.
+///
+/// What nothing leads to any more waits for [`GraceClock::next`]. That period begins and passes by
+/// itself, as long as whoever has the [`Timekeeper`] moves on.
+#[derive(Clone, Debug)]
+pub struct GraceClock(Arc<Hands>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    begun: AtomicU64,
+    /// The last period that something waits for.
+    wanted: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl GraceClock {
+    /// What is unlinked before this call waits for this period, which begins after it.
+    #[must_use]
+    pub fn next(&self) -> Grace {
+        let next = self.0.begun.load(Relaxed) + 1;
+        self.0.wanted.store(next, Relaxed);
+        Grace(next)
+    }
+
+    /// Whether `grace` had passed when the time was taken last.
+    #[must_use]
+    pub fn has_passed(&self, grace: Grace) -> bool {
+        grace.0 <= self.0.passed.load(Relaxed)
+    }
+}
+
+/// Moves the hands of a [`GraceClock`]. Lives with whoever knows the readers.
+#[derive(Debug)]
+pub struct Timekeeper(GraceClock);
+
+impl Default for Timekeeper {
+    fn default() -> Self {
+        Self::starting_at(0)
+    }
+}
+
+impl Timekeeper {
+    pub(super) fn starting_at(epoch: u64) -> Self {
+        let keeper = Self(GraceClock(Arc::default()));
+        keeper.0.0.begun.store(epoch, Relaxed);
+        keeper
+    }
+
+    /// The clock.
+    #[must_use]
+    pub const fn clock(&self) -> &GraceClock {
+        &self.0
+    }
+
+    /// Whether something waits for a period that has not begun.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.0.wanted.load(Relaxed) > self.0.0.begun.load(Relaxed)
+    }
+
+    /// Begins the next period.
+    pub fn begin(&mut self) -> Grace {
+        Grace(self.0.0.begun.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// All readers have passed `grace`, and with it all that began before.
+    pub fn pass(&mut self, grace: Grace) {
+        self.0.0.passed.fetch_max(grace.0, Relaxed);
+    }
+}
+
+/// Things that wait until no reader can have them any more, oldest first.
+#[derive(Debug)]
+pub struct Retired<T> {
+    clock: GraceClock,
+    waiting: VecDeque<(Grace, T)>,
+}
+
+impl<T> Retired<T> {
+    /// Nothing yet. `clock` says when things are free.
+    #[must_use]
+    pub fn new(clock: &GraceClock) -> Self {
+        Self { clock: clock.clone(), waiting: VecDeque::new() }
+    }
+
+    /// Adds a thing that nothing leads to any more.
+    pub fn push(&mut self, thing: T) {
+        self.waiting.push_back((self.clock.next(), thing));
+    }
+
+    /// Takes the oldest thing out if its grace period has passed.
+    pub fn pop(&mut self) -> Option<T> {
+        let clock = &self.clock;
+        let passed = |(grace, _): &mut (Grace, T)| clock.has_passed(*grace);
+        self.waiting.pop_front_if(passed).map(|(_, thing)| thing)
+    }
+
+    /// The things, those that could be taken out among them.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter().map(|(_, thing)| thing)
+    }
+
+    /// How many things wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 }

@@ -1,10 +1,11 @@
-use super::grace::{Grace, Retired, WaitError};
+use super::grace::{Grace, GraceClock, Retired, Timekeeper, WaitError};
 use super::reader::Reader;
 use super::root::{Generation, RootDraft};
 use super::state::{ReaderTable, RootTable, Word};
-use super::{MAX_READERS, MAX_ROOTS};
-use crate::region::{Block, Plain, Region};
+use super::{MAX_READERS, MAX_ROOTS, Rows};
+use crate::region::{Block, Draft, Plain, Region};
 use crate::shared::Shared;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The only writer of the published tables. Lives on a control thread.
@@ -18,9 +19,20 @@ pub struct Publisher {
     draft: RootDraft,
     /// Per root block: when it stopped being current.
     replaced: [Grace; MAX_ROOTS],
-    retired: Retired,
+    time: Timekeeper,
+    /// What gives things back.
+    retired: Retired<Free>,
     #[cfg(not(loom))]
     site: Option<(u64, u64)>,
+}
+
+/// Gives one thing back.
+struct Free(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Free {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Free")
+    }
 }
 
 /// Why a reader cannot be registered.
@@ -76,15 +88,18 @@ impl Publisher {
     }
 
     fn over(roots: Shared<RootTable>, readers: Shared<ReaderTable>) -> Self {
+        let current = roots.current();
+        let time = Timekeeper::starting_at(current.epoch());
         Self {
-            current: roots.current(),
+            current,
             roots,
             readers,
             names: [const { None }; MAX_READERS],
             generation: Generation(0),
             draft: RootDraft::empty(),
             replaced: [Grace(0); MAX_ROOTS],
-            retired: Retired::default(),
+            retired: Retired::new(time.clock()),
+            time,
             #[cfg(not(loom))]
             site: None,
         }
@@ -153,11 +168,17 @@ impl Publisher {
     }
 
     fn advance(&mut self, root: usize) -> Grace {
-        let epoch = self.current.epoch() + 1;
-        self.current = Word::new(epoch, root);
+        let grace = self.time.begin();
+        self.current = Word::new(grace.0, root);
         self.roots.advance(self.current);
-        self.retired.stamp(Grace(epoch));
-        Grace(epoch)
+        grace
+    }
+
+    /// Says what waits for which grace period, and which have passed as of the last
+    /// [`reclaim`](Self::reclaim).
+    #[must_use]
+    pub const fn clock(&self) -> &GraceClock {
+        self.time.clock()
     }
 
     /// Whether no reader can have anything from before `grace` any more. Does not wait.
@@ -202,23 +223,33 @@ impl Publisher {
     /// Call it once no root and no table names the thing any more; it is freed by a later
     /// [`reclaim`](Self::reclaim).
     pub fn retire(&mut self, free: impl FnOnce() + Send + 'static) {
-        self.retired.push(Box::new(free));
+        self.retired.push(Free(Box::new(free)));
     }
 
     /// Gives a block back to its region after a grace period; see [`retire`](Self::retire).
     pub fn retire_block<T: Plain>(&mut self, region: &Region, block: Block<T>) {
-        self.retired.push_block(region, block);
+        let region = region.clone();
+        // SAFETY: runs after a grace period that began when the caller had unlinked the block, so
+        // no reader has it; and once, being `FnOnce`.
+        self.retire(move || unsafe { region.free(block) });
     }
 
-    /// Frees what every reader has passed, and begins a grace period for what is new.
+    /// Takes the time: begins a grace period if something waits for it, and frees what every reader
+    /// has passed.
     ///
     /// Does not wait: call it now and then. Returns how many things were freed.
     pub fn reclaim(&mut self) -> usize {
-        if self.retired.has_fresh() {
+        if self.time.is_wanted() {
             self.grace_period();
         }
-        let readers = &self.readers;
-        self.retired.reclaim(|grace| readers.behind(grace).next().is_none())
+        self.time.pass(self.readers.passed(Grace(self.current.epoch())));
+        std::iter::from_fn(|| self.retired.pop()).map(|free| (free.0)()).count()
+    }
+
+    /// The rows of `table`, which is all zeroes, in `region`, called `what`.
+    #[must_use]
+    pub fn rows<T: Plain>(&self, what: &'static str, region: &Region, table: Draft<T>) -> Rows<T> {
+        Rows::new(what, region, table, self.clock())
     }
 
     /// Things retired and not yet freed.

@@ -1,7 +1,6 @@
-use super::grace::Grace;
-use crate::refusal;
+use super::GraceClock;
+use crate::pool::{Full, Pool};
 use crate::region::{Block, Draft, Plain, Region};
-use std::collections::{BTreeSet, VecDeque};
 
 /// A table whose rows come and go: readers know all of it, and its one owner writes rows that
 /// nothing names.
@@ -13,21 +12,20 @@ use std::collections::{BTreeSet, VecDeque};
 pub struct Rows<T: Plain> {
     region: Region,
     block: Block<T>,
-    /// Rows from here on have never been taken.
-    next: u32,
-    limit: u32,
-    free: BTreeSet<u32>,
-    /// Rows that readers may still look at, oldest first.
-    retired: VecDeque<(Grace, u32)>,
+    numbers: Pool,
 }
 
 impl<T: Plain> Rows<T> {
-    /// The rows of `table`, which is all zeroes, in `region`.
-    #[must_use]
-    pub fn new(region: &Region, table: Draft<T>) -> Self {
+    /// The rows of `table`, which is all zeroes, in `region`; `clock` is that of its readers.
+    pub(super) fn new(
+        what: &'static str,
+        region: &Region,
+        table: Draft<T>,
+        clock: &GraceClock,
+    ) -> Self {
         let limit = u32::try_from(table.len()).unwrap_or(u32::MAX);
-        let (block, region) = (table.publish(), region.clone());
-        Self { region, block, next: 0, limit, free: BTreeSet::new(), retired: VecDeque::new() }
+        let numbers = Pool::new(what, 0..limit, clock);
+        Self { region: region.clone(), block: table.publish(), numbers }
     }
 
     /// The table, for the root.
@@ -36,76 +34,67 @@ impl<T: Plain> Rows<T> {
         self.block
     }
 
-    /// How many there are in all.
+    /// Which rows are in use.
     #[must_use]
-    pub const fn limit(&self) -> u32 {
-        self.limit
+    pub const fn numbers(&self) -> &Pool {
+        &self.numbers
     }
 
-    /// How many can be taken now.
-    #[must_use]
-    pub fn available(&self) -> usize {
-        (self.limit - self.next) as usize + self.free.len()
-    }
-
-    /// Takes the lowest free row and has it written; none when there is none.
+    /// Takes a free row and has it written.
     ///
     /// Whatever leads readers to the row is stored after this, with `Release`.
-    pub fn take(&mut self, write: impl FnOnce(&mut T)) -> Option<u32> {
-        if refusal::is_due() {
-            return None;
-        }
-        let row = match self.free.pop_first() {
-            Some(row) => row,
-            None if self.next < self.limit => {
-                self.next += 1;
-                self.next - 1
-            }
-            None => return None,
-        };
-        self.edit(row, write);
-        Some(row)
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn take(&mut self, write: impl FnOnce(&mut T)) -> Result<u32, Full> {
+        let row = self.numbers.alloc()?;
+        edit(&self.region, self.block, row, write);
+        Ok(row)
     }
 
-    /// Gives a row back that nothing names any more since `grace` began.
-    pub fn retire(&mut self, row: u32, grace: Grace) {
-        debug_assert!(row < self.next && !self.free.contains(&row), "{row} was not taken");
-        self.retired.push_back((grace, row));
+    /// Gives a row back that nothing names any more.
+    pub fn retire(&mut self, row: u32) {
+        self.numbers.retire(row);
     }
 
-    /// Has the rows wiped whose grace period `passed`; they can be taken again.
-    pub fn reclaim(&mut self, passed: impl Fn(Grace) -> bool, mut wipe: impl FnMut(&mut T)) {
-        while let Some((_, row)) = self.retired.pop_front_if(|(grace, _)| passed(*grace)) {
-            self.edit(row, &mut wipe);
-            self.free.insert(row);
-        }
+    /// Has the rows wiped whose grace period has passed; they can be taken again.
+    pub fn reclaim(&mut self, mut wipe: impl FnMut(&mut T)) {
+        let Self { region, block, numbers } = self;
+        numbers.reclaim(|row| edit(region, *block, row.first, &mut wipe));
     }
+}
 
-    fn edit(&mut self, row: u32, edit: impl FnOnce(&mut T)) {
-        // SAFETY: the row was never taken, or a grace period has passed since the owner retired it,
-        // so no reader comes to it; and there is one owner, which is borrowed exclusively.
-        unsafe { self.region.edit(self.block, row as usize, edit) };
-    }
+fn edit<T: Plain>(region: &Region, block: Block<T>, row: u32, edit: impl FnOnce(&mut T)) {
+    // SAFETY: the row was never taken, or a grace period has passed since the owner retired it,
+    // so no reader comes to it; and there is one owner, whom the callers borrow exclusively.
+    unsafe { region.edit(block, row as usize, edit) };
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::*;
-    use crate::region::HugePages;
+    use crate::publication::Publisher;
+    use crate::region::{HugePages, Region};
 
     #[test]
     fn a_row_is_wiped_and_used_again_only_when_its_grace_period_has_passed() {
+        let mut publisher = Publisher::new();
+        let mut reader = publisher.register_reader("r").unwrap();
         let region = Region::anonymous(1 << 20, HugePages::Never).unwrap();
-        let mut rows = Rows::new(&region, region.alloc::<u64>(2).unwrap());
-        let view = |rows: &Rows<u64>| region.view(rows.block()).unwrap().to_vec();
-        assert_eq!((rows.take(|row| *row = 7), rows.take(|row| *row = 8)), (Some(0), Some(1)));
-        assert_eq!((rows.take(|_| ()), view(&rows)), (None, vec![7, 8]));
-        rows.retire(0, Grace(5));
-        rows.reclaim(|_| false, |row| *row = 0);
-        assert_eq!((rows.available(), view(&rows)), (0, vec![7, 8]));
-        rows.reclaim(|grace| grace <= Grace(5), |row| *row = 0);
-        assert_eq!((rows.available(), view(&rows)), (1, vec![0, 8]));
-        assert_eq!(rows.take(|row| *row += 1), Some(0));
-        assert_eq!((rows.limit(), view(&rows)), (2, vec![1, 8]));
+        let mut rows = publisher.rows("rows", &region, region.alloc::<u64>(2).unwrap());
+        let block = rows.block();
+        let view = || region.view(block).unwrap().to_vec();
+        assert_eq!((rows.take(|row| *row = 7), rows.take(|row| *row = 8)), (Ok(0), Ok(1)));
+        assert!(rows.take(|_| ()).is_err());
+        assert_eq!(view(), [7, 8]);
+        rows.retire(0);
+        publisher.reclaim();
+        rows.reclaim(|row| *row = 0);
+        assert_eq!((rows.numbers().free(), view()), (0, vec![7, 8]));
+        reader.quiescent();
+        publisher.reclaim();
+        rows.reclaim(|row| *row = 0);
+        assert_eq!((rows.numbers().free(), view()), (1, vec![0, 8]));
+        assert_eq!(rows.take(|row| *row += 1), Ok(0));
+        assert_eq!(view(), [1, 8]);
     }
 }

@@ -5,12 +5,12 @@
 //! trees apart where they are many ([`Builder::trees`]).
 
 use ahash::AHashMap;
+use pal::pool::Full;
 
 use crate::acl::divide::Divider;
 use crate::acl::draft::Draft;
 use crate::acl::image::{BLOCK, Entry, LEAF_MAX};
 use crate::acl::leaf::Filter;
-use crate::acl::space::SpaceError;
 
 /// Rules of a leaf that are not divided further.
 pub(super) const LEAF: usize = BLOCK;
@@ -24,7 +24,7 @@ fn room(rules: usize) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// No room.
-    Space(SpaceError),
+    Space(Full),
     /// Too many copies of rules, or rules that cannot be divided.
     Copies,
 }
@@ -59,7 +59,7 @@ impl<'a, 'b, const W: usize> Builder<'a, 'b, W> {
 
     /// Trees of the rules `list`, as few as take no more than their share of memory: rules are kept
     /// apart by whether they name a source, or a destination. Nothing refers to the trees yet.
-    pub(super) fn trees(&mut self, list: Vec<u32>) -> Result<Forest, SpaceError> {
+    pub(super) fn trees(&mut self, list: Vec<u32>) -> Result<Forest, Full> {
         let parts = self.sides(&list);
         if parts.as_ref().is_none_or(|parts| self.mix(&list, parts)) {
             let mark = self.draft.mark();

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pal::pool::{Full, Span};
+
 use crate::acl::build::{Builder, Forest};
 use crate::acl::draft::{Draft, Mark, Written};
 use crate::acl::edit::{Edit, Editor, Nodes};
@@ -9,8 +11,7 @@ use crate::acl::image::{Entry, LEAF_MAX, Line, TREES};
 use crate::acl::leaf::Filter;
 use crate::acl::pattern::Pattern;
 use crate::acl::shadow::{Shadows, Uncovered};
-use crate::acl::space::{Space, SpaceError};
-use crate::slab::Extent;
+use crate::acl::space::Space;
 
 /// Features that one lookup can answer.
 pub const FEATURES: usize = 4;
@@ -28,7 +29,7 @@ const WIDE: usize = 64;
 pub enum ClassifierError {
     /// No room.
     #[error(transparent)]
-    Space(#[from] SpaceError),
+    Full(#[from] Full),
     /// So many rules that nothing but ranges tells apart.
     #[error("{0} rules differ in nothing that a lookup can divide them by")]
     Indivisible(usize),
@@ -208,7 +209,7 @@ impl<const W: usize> Classifier<W> {
     #[must_use]
     pub fn wants_rebuild(&self, memory: &Memory<'_>) -> bool {
         self.edits > 8 * self.rules.len() + 8192
-            && self.too_few.is_none_or(|free| memory.space.free().0 > free)
+            && self.too_few.is_none_or(|free| memory.space.lines().free() > free)
     }
 
     /// Makes changes, all of them or none: [`Classifier::prepare`], then [`Classifier::publish`].
@@ -310,7 +311,7 @@ impl<const W: usize> Classifier<W> {
                 Ok(())
             }
             Err(error) => {
-                self.too_few = Some(memory.space.free().0);
+                self.too_few = Some(memory.space.lines().free());
                 Err(error)
             }
         }
@@ -431,7 +432,7 @@ impl<const W: usize> Classifier<W> {
         let mut draft = Draft::new(memory.lines, memory.space, Written::default());
         let mut editor = Editor::new(&mut draft, &edits, nodes);
         let edited = trees.iter().zip(own).map(|(tree, own)| editor.edit(*tree, own));
-        let edited: Result<Vec<Entry>, SpaceError> = edited.collect();
+        let edited: Result<Vec<Entry>, Full> = edited.collect();
         let edited = edited.and_then(|trees| match nodes {
             Nodes::InPlace if trees == self.object.trees => Ok(None),
             _ => Object::new(&mut draft, trees, columns).map(Some),
@@ -450,7 +451,7 @@ impl<const W: usize> Classifier<W> {
 }
 
 impl Object {
-    fn new(draft: &mut Draft<'_>, trees: Vec<Entry>, columns: u32) -> Result<Self, SpaceError> {
+    fn new(draft: &mut Draft<'_>, trees: Vec<Entry>, columns: u32) -> Result<Self, Full> {
         let line = draft.object(&trees, columns)?;
         Ok(Self { trees, columns, line })
     }
@@ -459,7 +460,7 @@ impl Object {
         for tree in self.trees {
             memory.space.release(memory.lines, tree);
         }
-        memory.space.retire(Extent { first: self.line, count: 1 });
+        memory.space.retire(Span { first: self.line, count: 1 });
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pal::pool::{Full, Span};
+
 use crate::acl::image::{
     BLOCK, Choice, Entry, Line, NODE_CHILDREN, TREES, block_lines, node_lines,
 };
 use crate::acl::leaf::{Filter, write_leaf};
-use crate::acl::space::{
-    Space, SpaceError, copy, publish, read_child, read_choice, read_node, store, write,
-};
-use crate::slab::Extent;
+use crate::acl::space::{Space, copy, publish, read_child, read_choice, read_node, store, write};
 
 /// Nodes and leaves that are being written.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(super) struct Draft<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Written {
     nodes: Vec<Entry>,
-    extents: Vec<Extent>,
+    extents: Vec<Span>,
     /// Lines of these.
     taken: usize,
     /// Nodes whose references to children have passed to a changed copy, the children that the copy
@@ -68,7 +67,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes a node, which then refers to its children.
-    pub(super) fn node(&mut self, choice: Choice, children: &[Entry]) -> Result<Entry, SpaceError> {
+    pub(super) fn node(&mut self, choice: Choice, children: &[Entry]) -> Result<Entry, Full> {
         let line = self.alloc(node_lines(children.len()))?;
         let children_words = children.iter().map(|child| child.0);
         write(self.lines, line, choice.bits.into_iter().chain(children_words));
@@ -87,7 +86,7 @@ impl<'a> Draft<'a> {
         node: Entry,
         changes: &[(usize, Entry)],
         alone: bool,
-    ) -> Result<Entry, SpaceError> {
+    ) -> Result<Entry, Full> {
         let choice = read_choice(self.lines, node);
         let count = node_lines(1 << choice.count());
         let line = self.alloc(count)?;
@@ -132,7 +131,7 @@ impl<'a> Draft<'a> {
         }
         if let Some((trees, line)) = object {
             self.written.old.extend(trees);
-            self.space.retire(Extent { first: line, count: 1 });
+            self.space.retire(Span { first: line, count: 1 });
         }
         for entry in self.written.old {
             if !self.written.replaced.contains(&entry) {
@@ -150,7 +149,7 @@ impl<'a> Draft<'a> {
         &mut self,
         columns: u32,
         filters: &[&Filter<W>],
-    ) -> Result<Entry, SpaceError> {
+    ) -> Result<Entry, Full> {
         if filters.is_empty() {
             return Ok(Entry::EMPTY);
         }
@@ -167,7 +166,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes an object of at most `TREES` trees, which then refers to them.
-    pub(super) fn object(&mut self, trees: &[Entry], columns: u32) -> Result<u32, SpaceError> {
+    pub(super) fn object(&mut self, trees: &[Entry], columns: u32) -> Result<u32, Full> {
         let line = self.alloc(1)?;
         let empty = std::iter::repeat(0);
         let words = trees.iter().map(|root| root.0).chain(empty).take(TREES);
@@ -180,7 +179,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes `count` lanes of the fullest block that has them.
-    fn lanes(&mut self, columns: u32, count: usize) -> Result<(u32, usize), SpaceError> {
+    fn lanes(&mut self, columns: u32, count: usize) -> Result<(u32, usize), Full> {
         let mut fitting = self.spare.range_mut((columns, count)..=(columns, BLOCK));
         let found = fitting.find_map(|((_, spare), blocks)| Some((*spare, blocks.pop()?)));
         let (spare, line) = match found {
@@ -191,9 +190,9 @@ impl<'a> Draft<'a> {
         Ok((line, BLOCK - spare))
     }
 
-    fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
+    fn alloc(&mut self, count: u32) -> Result<u32, Full> {
         let first = self.space.alloc(count)?;
-        self.written.extents.push(Extent { first, count });
+        self.written.extents.push(Span { first, count });
         self.written.taken += count as usize;
         Ok(first)
     }

@@ -2,6 +2,7 @@
 //! copied or pointed to them.
 
 use ahash::{AHashMap, AHashSet};
+use pal::pool::Full;
 
 use crate::acl::build::{Builder, LEAF, Stop};
 use crate::acl::divide::Cut;
@@ -9,7 +10,7 @@ use crate::acl::draft::Draft;
 use crate::acl::image::{Choice, Entry, LEAF_MAX, Line};
 use crate::acl::leaf::{Filter, has_rank, read_leaf};
 use crate::acl::pattern::Pattern;
-use crate::acl::space::{SpaceError, read_child, read_choice};
+use crate::acl::space::{read_child, read_choice};
 
 /// One pattern that comes or goes.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +96,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
     }
 
     /// A tree that is `tree` with the edits of `own` (a bit each) made.
-    pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, SpaceError> {
+    pub(super) fn edit(&mut self, tree: Entry, own: u64) -> Result<Entry, Full> {
         self.changed(tree, own, [0; W], true)
     }
 
@@ -107,7 +108,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
         own: u64,
         asked: [u64; W],
         alone: bool,
-    ) -> Result<Entry, SpaceError> {
+    ) -> Result<Entry, Full> {
         if own == 0 {
             return Ok(entry);
         }
@@ -129,7 +130,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
         own: u64,
         mut asked: [u64; W],
         alone: bool,
-    ) -> Result<Entry, SpaceError> {
+    ) -> Result<Entry, Full> {
         let alone = alone && self.draft.space().is_sole(node);
         let lines = self.draft.lines();
         let choice = read_choice(lines, node);
@@ -171,12 +172,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
         places
     }
 
-    fn leaf(
-        &mut self,
-        leaf: Entry,
-        own: u64,
-        asked: &[u64; W],
-    ) -> Result<Option<Entry>, SpaceError> {
+    fn leaf(&mut self, leaf: Entry, own: u64, asked: &[u64; W]) -> Result<Option<Entry>, Full> {
         let lines = self.draft.lines();
         let edits: Vec<&Edit<W>> = ones(own).map(|number| &self.edits[number]).collect();
         let leaves = |rank| edits.iter().any(|edit| !edit.comes && edit.filter.rank == rank);
@@ -199,8 +195,7 @@ impl<'a, 'b, const W: usize> Editor<'a, 'b, W> {
             }
         }
         if filters.len() > LEAF_MAX {
-            let free = self.draft.space().free();
-            return Err(SpaceError { wanted: u32::MAX, free: free.0, waiting: free.1 });
+            return Err(self.draft.space().lines().full(u32::MAX));
         }
         let filters: Vec<&Filter<W>> = filters.iter().collect();
         self.draft.leaf(leaf.columns(), &filters).map(Some)

@@ -2,86 +2,48 @@
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use crate::acl::image::{Choice, Entry, LINE_WORDS, Line, NODE_CHILDREN, node_lines};
-use crate::slab::{Extent, Slab};
+use pal::pool::{Full, Pool, Span};
+use pal::publication::GraceClock;
 
-/// There is no room for another node or leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "classifier memory is full: {wanted} lines of 64 bytes wanted, {free} free, \
-     {waiting} waiting for readers"
-)]
-pub struct SpaceError {
-    /// Consecutive lines that were asked for.
-    pub wanted: u32,
-    /// Free lines, not all of them consecutive.
-    pub free: u32,
-    /// Lines that will be free once every reader has moved on.
-    pub waiting: u32,
-}
+use crate::acl::image::{Choice, Entry, LINE_WORDS, Line, NODE_CHILDREN, node_lines};
 
 /// Lines that one writer fills and lcores read.
 ///
 /// What was once linked into a published object is set aside when it is no longer part of it, until
-/// the owner says that every reader has moved on ([`Space::seal`], [`Space::reclaim`]).
+/// every reader has moved on ([`Space::reclaim`]).
 #[derive(Debug)]
 pub struct Space {
-    slab: Slab,
+    lines: Pool,
     /// By first line: slots of nodes and objects that refer to a node or to the leaves of a block.
     references: Vec<u32>,
-    epoch: u64,
 }
 
 impl Space {
-    /// All of `lines` lines, free.
+    /// All of `lines` lines, free; `clock` is that of their readers.
     #[must_use]
-    pub fn new(lines: u32) -> Self {
+    pub fn new(lines: u32, clock: &GraceClock) -> Self {
         let references = vec![0; lines as usize];
-        Self { slab: Slab::new(0, lines), references, epoch: 0 }
+        Self { lines: Pool::new("lines of the classifier", 0..lines, clock), references }
     }
 
-    /// Lines in all.
+    /// Which lines are free.
     #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.references.len()
+    pub const fn lines(&self) -> &Pool {
+        &self.lines
     }
 
-    /// Free lines, and lines that wait for their last reader.
-    #[must_use]
-    pub fn free(&self) -> (u32, u32) {
-        (self.slab.free_units(), self.slab.waiting_units())
+    /// Frees what was set aside and no reader has any more.
+    pub fn reclaim(&mut self) {
+        self.lines.reclaim(|_| ());
     }
 
-    /// The present epoch: what is set aside now can be reclaimed with this number, or a later one.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Ends an epoch: what was set aside up to now can be reclaimed with the number that this
-    /// returns, once no reader can see it any more.
-    pub fn seal(&mut self) -> u64 {
-        self.epoch += 1;
-        self.epoch - 1
-    }
-
-    /// Frees what was set aside up to the end of `epoch`.
-    pub fn reclaim(&mut self, epoch: u64) {
-        self.slab.reclaim(epoch);
-    }
-
-    pub(super) fn alloc(&mut self, count: u32) -> Result<u32, SpaceError> {
-        let extent = self.slab.alloc(count).map_err(|no| SpaceError {
-            wanted: no.wanted,
-            free: no.free,
-            waiting: no.waiting,
-        })?;
-        Ok(extent.first)
+    pub(super) fn alloc(&mut self, count: u32) -> Result<u32, Full> {
+        Ok(self.lines.alloc_span(count)?.first)
     }
 
     /// Sets lines aside that readers may still see.
-    pub(super) fn retire(&mut self, extent: Extent) {
-        self.slab.retire(self.epoch, extent);
+    pub(super) fn retire(&mut self, lines: Span) {
+        self.lines.retire_span(lines);
     }
 
     /// One more slot refers to `entry`.
@@ -116,9 +78,9 @@ impl Space {
     }
 
     /// Gives back lines that nothing refers to and no reader has seen.
-    pub(super) fn give_back(&mut self, extent: Extent) {
-        debug_assert_eq!(self.references[extent.first as usize], 0);
-        self.slab.free(extent);
+    pub(super) fn give_back(&mut self, lines: Span) {
+        debug_assert_eq!(self.references[lines.first as usize], 0);
+        self.lines.give_back_span(lines);
     }
 
     /// Takes one reference away; true when it was the last.
@@ -133,13 +95,13 @@ impl Space {
 }
 
 /// The lines of a node or of the blocks that a leaf is in.
-fn extent(lines: &[Line], entry: Entry) -> Extent {
+fn extent(lines: &[Line], entry: Entry) -> Span {
     let count = if entry.is_node() {
         node_lines(1 << read_choice(lines, entry).count())
     } else {
         entry.lines()
     };
-    Extent { first: entry.line(), count }
+    Span { first: entry.line(), count }
 }
 
 /// What a node asks for, and its children.

@@ -12,17 +12,28 @@ use crate::acl::{Classifier, FEATURES, Line, Matches, Memory, NO_MATCH, Pattern4
 use crate::acl::{Space, Tcam};
 use crate::isa::Isa;
 use hal::{PacketMask, VECTOR};
+use pal::publication::Timekeeper;
 
 /// Lines and their space, for a test.
 struct World {
     lines: Vec<Line>,
     space: Space,
+    time: Timekeeper,
 }
 
 impl World {
     fn new(lines: u32) -> Self {
-        let space = Space::new(lines);
-        Self { lines: std::iter::repeat_with(Line::default).take(lines as usize).collect(), space }
+        let time = Timekeeper::default();
+        let space = Space::new(lines, time.clock());
+        let lines = std::iter::repeat_with(Line::default).take(lines as usize).collect();
+        Self { lines, space, time }
+    }
+
+    /// All readers move on.
+    fn pass(&mut self) {
+        let grace = self.time.begin();
+        self.time.pass(grace);
+        self.space.reclaim();
     }
 
     fn memory(&mut self) -> Memory<'_> {

@@ -8,7 +8,7 @@
 
 use hal::PacketMask;
 
-use super::stage::{decrement, finish, open_gates, put_header};
+use super::stage::{cut, decrement, open_gates, put_header};
 use crate::adjacency::{AdjacencyKind, AdjacencyState, AdjacencyTables};
 use crate::packet::Vector;
 use crate::step::{Lcore, Step};
@@ -60,7 +60,7 @@ impl Step for EgressFast {
         }
         vector.rewritten = taken.plain | taken.featured;
         vector.complete = taken.plain;
-        finish(vector, vector.rewritten);
+        cut(vector, vector.rewritten);
         open_gates(UidbTable::open(&lcore.tables), vector, taken.featured);
     }
 }
@@ -125,6 +125,7 @@ fn one(
         if kinds.ttl {
             decrement(vector, slot);
         }
+        vector.impose_cos(PacketMask::only(slot));
         taken.add(state.kind, PacketMask::only(slot));
     }
 }

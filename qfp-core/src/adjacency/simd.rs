@@ -13,10 +13,11 @@ use hal::{PacketMask, VECTOR};
 
 use super::stage::make_room;
 use crate::adjacency::fast::{Kinds, Taken};
-use crate::adjacency::{Adjacency, AdjacencyKind, AdjacencyTables, Group, GroupWord};
+use crate::adjacency::{
+    Adjacency, AdjacencyKind, AdjacencyState, AdjacencyTables, Group, GroupWord,
+};
 use crate::isa::Isa;
 use crate::packet::Vector;
-use crate::simd::equal_bytes;
 use crate::uidb::UidbIndex;
 
 /// Ethernet header without tags, and with one.
@@ -128,26 +129,33 @@ pub(super) fn rewrite(
             let Some(first) = rest.into_iter().next() else { return taken };
             let number = vector.adjacency[first & 63];
             let same = rest & PacketMask(equal_words(&vector.adjacency, number));
+            if same.count() < FEW && same != rest {
+                break;
+            }
             rest -= same;
             let Some(row) = tables.adjacencies.get(number as usize) else { continue };
             let state = row.state();
             let Some(limit) = kinds.limit(state) else { continue };
             let wanted = same & PacketMask(at_most(&vector.ip_len, limit));
+            // A complete adjacency's rewrite string is not written while an lcore can read it, so
+            // it may be loaded as a whole.
+            let header = _mm256_loadu_si256((&raw const row.rewrite).cast());
             let done = match state.rewrite_len {
-                UNTAGGED => one_header::<14>(row, vector, wanted, ttl),
-                TAGGED => one_header::<18>(row, vector, wanted, ttl),
+                UNTAGGED => headers::<14>(vector, wanted, ttl, |_| header),
+                TAGGED => headers::<18>(vector, wanted, ttl, |_| header),
                 _ => continue,
             };
             taken.add(state.kind, done);
         }
-        taken.plain |= any_header::<true>(tables.adjacencies, vector, rest & vector.ipv4, ttl)
-            | any_header::<false>(tables.adjacencies, vector, rest & vector.ipv6, ttl);
+        taken.plain |= any_header(tables.adjacencies, vector, rest, ttl);
     }
     taken
 }
 
-/// Next hops of a vector whose header is kept in a register while their packets are rewritten.
+/// Next hops of a vector whose header is kept in a register while their packets are rewritten, and
+/// with how few packets it does not pay.
 const IN_REGISTERS: usize = 4;
+const FEW: u32 = 6;
 
 /// Slots whose word is `wanted`.
 #[inline]
@@ -177,37 +185,28 @@ fn at_most(array: &[u16; VECTOR], limit: u16) -> u64 {
     group(0) | group(1)
 }
 
-/// Puts the header of `row`, of `LEN` bytes, in front of the packets of `select`; returns those that
-/// have room for it.
+/// Puts headers of `LEN` bytes in front of the packets of `select`; returns those that have room.
 ///
 /// # Safety
 /// The burst owns `select`; each packet has a whole IP header at its `l3_offset`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
-unsafe fn one_header<const LEN: usize>(
-    row: &Adjacency,
+unsafe fn headers<const LEN: usize>(
     vector: &mut Vector,
     select: PacketMask,
     ttl: u32,
+    header: impl Fn(u32) -> __m256i,
 ) -> PacketMask {
-    let mut done = select & equal_bytes(&vector.l3_offset, LEN as u8);
-    for slot in select - done {
-        if make_room(vector, slot, LEN as u8) {
-            done.insert(slot);
-        }
-    }
-    // SAFETY: a complete adjacency's rewrite string is not written while an lcore can read it, so
-    // it may be loaded as a whole.
-    let header = unsafe { _mm256_loadu_si256((&raw const row.rewrite).cast()) };
-    for slot in done & vector.ipv4 {
+    let ready = make_room(vector, select, LEN as u8);
+    for slot in ready & vector.ipv4 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, true>(vector, slot, header, ttl) };
+        unsafe { store::<LEN, true>(vector, slot, header(vector.adjacency[slot & 63]), ttl) };
     }
-    for slot in done & vector.ipv6 {
+    for slot in ready & vector.ipv6 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, false>(vector, slot, header, ttl) };
+        unsafe { store::<LEN, false>(vector, slot, header(vector.adjacency[slot & 63]), ttl) };
     }
-    done
+    ready
 }
 
 /// Changes header and TTL of one packet in a register, and stores them at once. `ttl` is all ones,
@@ -233,6 +232,11 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(
     let frame = vector.burst.data_ptrs()[i];
     // SAFETY: see above: the frame has at least 34 bytes.
     unsafe {
+        let header = if LEN > usize::from(UNTAGGED) {
+            with_cos(header, vector.imposed_cos(slot, *frame.add(LEN).cast(), !IPV4))
+        } else {
+            header
+        };
         let next = _mm256_set1_epi32(vector.next_ttl[i].rotate_left(turn).cast_signed());
         let bytes = _mm256_loadu_si256(frame.cast());
         let bytes = _mm256_mask_mov_epi8(bytes, header_bytes, header);
@@ -241,43 +245,51 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(
     }
 }
 
+/// The header with that class of service in its first tag: put there afterwards, it would have to
+/// wait for the header to be stored.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn with_cos(header: __m256i, cos: u8) -> __m256i {
+    const TAG: u32 = 1 << UNTAGGED;
+    let without = _mm256_and_si256(header, _mm256_mask_set1_epi8(_mm256_set1_epi8(-1), TAG, 0x1f));
+    _mm256_or_si256(without, _mm256_maskz_set1_epi8(TAG, (cos << 5).cast_signed()))
+}
+
 /// Puts the headers of plain adjacencies in front of the packets of `select`; returns those that it
 /// has done.
 ///
 /// # Safety
-/// As for [`one_header`].
+/// As for [`headers`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2")]
-unsafe fn any_header<const IPV4: bool>(
+unsafe fn any_header(
     adjacencies: &[Adjacency],
     vector: &mut Vector,
     select: PacketMask,
     ttl: u32,
 ) -> PacketMask {
-    let mut done = 0;
+    // The low half of the state words that are taken.
+    let [plain14, plain18] = [UNTAGGED, TAGGED].map(|rewrite_len| {
+        AdjacencyState { kind: AdjacencyKind::Plain, rewrite_len, mtu: 0 }.pack()
+    });
+    let (mut untagged, mut tagged) = (0, 0);
     for slot in select {
         let i = slot & 63;
         let Some(row) = adjacencies.get(vector.adjacency[i] as usize) else { continue };
         let state = row.state.load(Ordering::Acquire);
-        let [kind, len, ..] = state.to_le_bytes();
-        let is_taken = kind == AdjacencyKind::Plain as u8
-            && u32::from(vector.ip_len[i]) <= state >> 16
-            && matches!(len, UNTAGGED | TAGGED);
-        if !is_taken || vector.l3_offset[i] != len && !make_room(vector, slot, len) {
-            continue;
-        }
-        // SAFETY: passed on from the caller. A plain adjacency's rewrite string is not written
-        // while an lcore can read it, so it may be loaded as a whole.
-        unsafe {
-            let header = _mm256_loadu_si256((&raw const row.rewrite).cast());
-            match len {
-                UNTAGGED => store::<14, IPV4>(vector, slot, header, ttl),
-                _ => store::<18, IPV4>(vector, slot, header, ttl),
-            }
-        }
-        done |= 1 << i;
+        let fits = u32::from(vector.ip_len[i]) <= state >> 16;
+        untagged |= u64::from((state & 0xffff == plain14) & fits) << i;
+        tagged |= u64::from((state & 0xffff == plain18) & fits) << i;
     }
-    PacketMask(done)
+    // SAFETY: as to the strings, see `rewrite`. The rest is passed on from the caller.
+    unsafe {
+        let header = |number: u32| match adjacencies.get(number as usize) {
+            Some(row) => _mm256_loadu_si256((&raw const row.rewrite).cast()),
+            None => _mm256_setzero_si256(),
+        };
+        headers::<14>(vector, PacketMask(untagged), ttl, header)
+            | headers::<18>(vector, PacketMask(tagged), ttl, header)
+    }
 }
 
 const _: () = {

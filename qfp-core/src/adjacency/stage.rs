@@ -136,7 +136,8 @@ impl Step for L2Rewrite {
                 vector.drop(slot, DropReason::RewriteNoRoom);
             }
         }
-        finish(vector, select & vector.live);
+        cut(vector, select & vector.live);
+        vector.impose_cos(select & vector.live);
     }
 }
 
@@ -144,7 +145,7 @@ impl Step for L2Rewrite {
 /// change, where the buffer has no room for it.
 #[inline]
 pub(super) fn put_header(vector: &mut Vector, slot: usize, row: &Adjacency, len: u8) -> bool {
-    if !make_room(vector, slot, len) {
+    if make_room(vector, PacketMask::only(slot), len).is_empty() {
         return false;
     }
     let (len, rewrite) = (usize::from(len), row.rewrite());
@@ -156,29 +157,23 @@ pub(super) fn put_header(vector: &mut Vector, slot: usize, row: &Adjacency, len:
     true
 }
 
-/// Has `len` bytes in front of the network header; false, and no change, where the buffer has no
-/// room for them.
+/// Gives the packets of `select` `len` bytes in front of their network headers; returns those whose
+/// buffers have room for them, and leaves the others as they are.
 #[inline]
-pub(super) fn make_room(vector: &mut Vector, slot: usize, len: u8) -> bool {
-    let l3_offset = &mut vector.l3_offset[slot & 63];
-    let delta = isize::from(*l3_offset) - isize::from(len);
-    if delta != 0 && !vector.burst.move_start(slot, delta) {
-        return false;
+pub(super) fn make_room(vector: &mut Vector, select: PacketMask, len: u8) -> PacketMask {
+    let mut ready = select & equal_bytes(&vector.l3_offset, len);
+    let mut rest = select - ready;
+    while let Some(first) = rest.into_iter().next() {
+        let offset = vector.l3_offset[first & 63];
+        let same = rest & equal_bytes(&vector.l3_offset, offset);
+        rest -= same;
+        let moved = vector.burst.move_starts(same, isize::from(offset) - isize::from(len));
+        for slot in moved {
+            vector.l3_offset[slot & 63] = len;
+        }
+        ready |= moved;
     }
-    *l3_offset = len;
-    true
-}
-
-/// What new headers need besides: the frames of `select` end where their packets end, and their
-/// tags carry classes of service.
-#[inline]
-pub(super) fn finish(vector: &mut Vector, select: PacketMask) {
-    cut(vector, select);
-    // Most headers have no tags, which one comparison of the vector tells.
-    let tagged = select - equal_bytes(&vector.l3_offset, 14);
-    if !tagged.is_empty() {
-        vector.impose_cos(tagged);
-    }
+    ready
 }
 
 /// Cuts the frames of `select` behind their IP packets (RFC 894): what stands there is padding,
@@ -186,7 +181,7 @@ pub(super) fn finish(vector: &mut Vector, select: PacketMask) {
 ///
 /// Ten instructions a vector, and a few for each frame that is cut.
 #[inline]
-fn cut(vector: &mut Vector, select: PacketMask) {
+pub(super) fn cut(vector: &mut Vector, select: PacketMask) {
     let frames = vector.burst.lens();
     for slot in select & longer(frames, &vector.l3_offset, &vector.ip_len) {
         let end = usize::from(vector.l3_offset[slot & 63]) + usize::from(vector.ip_len[slot & 63]);

@@ -6,6 +6,7 @@
 
 use super::tree::{self, Image, simd};
 use super::{FibError, Isa, LANES, Leaf, Line, Prefix, ShapeError};
+use pal::publication::GraceClock;
 use std::sync::atomic::AtomicU32;
 
 /// Reads an IPv6 image.
@@ -73,10 +74,10 @@ impl<'a> Trie<'a> {
 pub struct TrieWriter(tree::Writer<u128>);
 
 impl TrieWriter {
-    /// Returns the writer of an image that is all zero.
+    /// Returns the writer of an image that is all zero; `clock` is that of its readers.
     #[must_use]
-    pub fn new(image: &Trie<'_>) -> Self {
-        Self(tree::Writer::new(image.image))
+    pub fn new(image: &Trie<'_>, clock: &GraceClock) -> Self {
+        Self(tree::Writer::new(image.image, clock))
     }
 
     /// The number of routes.
@@ -91,16 +92,9 @@ impl TrieWriter {
         self.0.bytes_used(image.image)
     }
 
-    /// From now on freed lines wait until readers have passed `generation`.
-    pub fn set_generation(&mut self, generation: u64) {
-        self.0.set_generation(generation);
-    }
-
-    /// Makes the lines usable again that were freed at or before `generation`.
-    ///
-    /// Call it when every reader has been quiescent since that generation ended.
-    pub fn reclaim(&mut self, generation: u64) {
-        self.0.reclaim(generation);
+    /// Makes the lines usable again that no reader has any more. Does not wait.
+    pub fn reclaim(&mut self) {
+        self.0.reclaim();
     }
 
     /// Adds a route or replaces its leaf; returns the leaf it had.

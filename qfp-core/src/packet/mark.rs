@@ -50,14 +50,22 @@ impl Vector {
         self.gleaned.insert(slot);
     }
 
-    /// The internal class of service, which fields that are imposed on the packet take.
+    /// The internal class of service of the packet in `slot`: its precedence, as it came in if it has
+    /// been marked since.
     #[inline]
     #[must_use]
     pub(crate) fn internal_cos(&self, slot: usize) -> u8 {
-        if self.gleaned.contains(slot) {
-            return self.cos[slot & 63];
-        }
-        precedence(self.network(slot), self.ipv6.contains(slot))
+        let start = self.network(slot).first_chunk().copied().unwrap_or_default();
+        self.imposed_cos(slot, start, self.ipv6.contains(slot))
+    }
+
+    /// The same for who knows already how the packet starts, and of which family it is.
+    #[inline]
+    pub(crate) fn imposed_cos(&self, slot: usize, start: [u8; 2], is_ipv6: bool) -> u8 {
+        // The upper three bits of the byte of DSCP and ECN.
+        let [first, second] = start;
+        let precedence = if is_ipv6 { (first & 0xf) >> 1 } else { second >> 5 };
+        if self.gleaned.contains(slot) { self.cos[slot & 63] } else { precedence }
     }
 
     /// Gives the tags of the header that has just been put in front of the packets of `select`
@@ -65,19 +73,8 @@ impl Vector {
     #[inline]
     pub(crate) fn impose_cos(&mut self, select: PacketMask) {
         for slot in select {
-            let l3_offset = usize::from(self.l3_offset[slot & 63]);
-            let frame = self.burst.frame_mut(slot);
-            let Some((header, packet)) = frame.split_at_mut_checked(l3_offset) else { continue };
-            let cos = if self.gleaned.contains(slot) {
-                self.cos[slot & 63]
-            } else {
-                precedence(packet, self.ipv6.contains(slot))
-            };
-            for at in [14, 18] {
-                if let (true, Some(tag)) = (l3_offset >= at + 4, header.get_mut(at)) {
-                    *tag = *tag & 0x1f | cos << 5;
-                }
-            }
+            let cos = self.internal_cos(slot);
+            self.set_cos(slot, Some(cos), Some(cos));
         }
     }
 
@@ -117,16 +114,6 @@ impl Vector {
     #[must_use]
     pub fn captured(&self) -> hal::PacketMask {
         self.captured
-    }
-}
-
-/// The upper three bits of the byte of DSCP and ECN.
-#[inline]
-fn precedence(packet: &[u8], is_ipv6: bool) -> u8 {
-    match packet {
-        [first, _, ..] if is_ipv6 => (first & 0xf) >> 1,
-        [_, class, ..] => class >> 5,
-        _ => 0,
     }
 }
 

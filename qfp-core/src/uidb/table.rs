@@ -1,5 +1,7 @@
 //! The uIDB table: one row an interface, swapped whole with a generation.
 
+use std::num::TryFromIntError;
+
 use crate::tables::{Tables, table_kind};
 
 /// Number of an interface in the uIDB table.
@@ -35,6 +37,26 @@ impl TableId {
     /// The table of interfaces without VRF.
     pub const GLOBAL: Self = Self(0);
 }
+
+macro_rules! numbers {
+    ($($number:ident)*) => {$(
+        impl From<$number> for u32 {
+            fn from(number: $number) -> Self {
+                number.0.into()
+            }
+        }
+
+        impl TryFrom<u32> for $number {
+            type Error = TryFromIntError;
+
+            fn try_from(number: u32) -> Result<Self, TryFromIntError> {
+                u16::try_from(number).map(Self)
+            }
+        }
+    )*};
+}
+
+numbers!(UidbIndex TableId);
 
 /// Port number of interfaces that have no port.
 pub const NO_PORT: u16 = u16::MAX;

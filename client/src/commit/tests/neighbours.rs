@@ -143,7 +143,7 @@ fn neighbours_beyond_the_table_are_refused_and_the_others_stay() {
             Err(error) => break error.to_string(),
         }
     };
-    assert_eq!(error, "all 40 adjacencies are in use");
+    assert_eq!(error, "adjacencies: 1 wanted, 0 of 39 free, 0 waiting for readers");
     for host in 2..2 + known {
         assert_eq!(ways(&world, [10, 0, 0, host]), [complete(&world, 0, host, [4; 6])]);
     }

@@ -406,7 +406,7 @@ fn an_edit_without_room_in_one_object_is_seen_in_none() {
         let (taken, seen, before) = (world.taken(), world.seen(), lists.clone());
         let step = Step::Edit(vec![ListEdit::Add(Some(sequence), ace)]);
         match world.carry_out(&step, &mut lists) {
-            Err(error) if error.contains("memory is full") => refused += 1,
+            Err(error) if error.contains("lines of the classifier") => refused += 1,
             Err(_) => {}
             // What is full is made empty again.
             Ok(()) if round % 200 != 199 => continue,

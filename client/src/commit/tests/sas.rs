@@ -365,7 +365,7 @@ fn sixty_four_thousand_sas_are_all_found_and_all_go() {
     assert!((0..SAS).step_by(2).all(|n| world.finds(n)));
     assert_eq!(world.client.sa(&format!("sa{}", SAS - 1)).map(|sa| sa.in_use), Some(true));
     let error = world.client.add_sa(sa("more", Direction::In, SAS)).unwrap_err();
-    assert!(matches!(error, IpsecError::Exhausted(_)), "{error}");
+    assert!(matches!(error, IpsecError::Full(_)), "{error}");
     assert_eq!(world.client.flush_sas(), SAS as usize);
     world.settle();
     assert_eq!((world.keys(), world.client.sa_usage()), (0, (SAS, 0)));

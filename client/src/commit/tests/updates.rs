@@ -70,7 +70,7 @@ fn a_batch_that_does_not_fit_changes_nothing() {
     let mut many: Vec<_> = many.collect();
     many.extend((0..44).map(|n| update(&format!("172.17.{n}.0/25"), &[hop])));
     let error = world.client.routes(many).unwrap_err().to_string();
-    assert!(error.contains("Blocks"), "{error}");
+    assert!(error.contains("blocks below a /24"), "{error}");
     assert_eq!((world.settle(), world.client.route_count()), before);
     assert_eq!(world.lookup([172, 16, 0, 1].into()), None);
     let error = world.client.routes([update("172.16.0.0/16", &[address(0, 9, true)])]);

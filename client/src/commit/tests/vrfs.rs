@@ -62,7 +62,7 @@ fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     world.commit(&interfaces(1)).unwrap();
     let before = ways(&world, TableId::GLOBAL, [10, 0, 0, 9]);
     let error = world.commit(&overlapping()).unwrap_err().to_string();
-    assert_eq!(error, "all 1 VRFs are in use");
+    assert_eq!(error, "VRFs: 1 wanted, 0 of 1 free, 0 waiting for readers");
     assert_eq!(ways(&world, TableId::GLOBAL, [10, 0, 0, 9]), before);
     // A table that is too small for its routes.
     let mut config = overlapping();
@@ -78,7 +78,7 @@ fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     let mut world = World::new(&Capacity { vrf_ipv4_lines: 100, ..TINY });
     world.commit(&interfaces(1)).unwrap();
     let error = world.commit(&config).unwrap_err().to_string();
-    assert!(error.contains("Lines"), "{error}");
+    assert!(error.contains("lines of forwarding tables"), "{error}");
     assert_eq!(world.client.table("red"), None);
     assert_eq!(ways(&world, TableId::GLOBAL, [10, 0, 0, 9]), before);
 }

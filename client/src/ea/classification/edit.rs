@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use driver::Driver;
+use pal::pool::Full;
 use qfp_core::acl::key::{WORDS4, WORDS6};
 use qfp_core::acl::{AclResult, Change, Memory, Pattern, Place, Rule};
 
@@ -11,7 +12,6 @@ use super::object::{Changes, Compiled, Pending};
 use super::rules::{self, RuleError, RuleName};
 use super::{ClassificationAgent, ClassificationError};
 use crate::acl::{Document, Family};
-use crate::rm::Exhausted;
 
 /// A rule of a list that an edit has touched.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ impl ClassificationAgent {
         name: &str,
         wanted: &[(Touched, Option<R>)],
         plan: &mut EditPlan,
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), Full> {
         let known = |rule| CounterName::Ace(family, name.to_owned(), rule);
         let numbers = wanted.iter().map(|(touched, _)| self.counters.get(&known(touched.rule)));
         let mut free: HashMap<RuleName, u32> = HashMap::new();
@@ -135,7 +135,7 @@ impl ClassificationAgent {
     }
 
     /// Has lcores see what was prepared, object by object, and gives back what it replaces.
-    pub(crate) fn publish_edit(&mut self, driver: &mut Driver, plan: EditPlan) {
+    pub(crate) fn publish_edit(&mut self, driver: &Driver, plan: EditPlan) {
         for (name, pending) in plan.pending {
             let Some(object) = self.objects.get_mut(&name) else { continue };
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
@@ -150,13 +150,12 @@ impl ClassificationAgent {
             };
         }
         for number in plan.gone {
-            self.cease(number);
+            self.counter_numbers.retire(number);
         }
-        self.seal(driver);
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort_edit(&mut self, driver: &mut Driver, plan: EditPlan) {
+    pub(crate) fn abort_edit(&mut self, driver: &Driver, plan: EditPlan) {
         for (name, pending) in plan.pending {
             if let Some(object) = self.objects.get_mut(&name) {
                 let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
@@ -164,9 +163,8 @@ impl ClassificationAgent {
             }
         }
         for number in plan.taken {
-            self.counter_numbers.give(number);
+            self.counter_numbers.give_back(number);
         }
-        self.seal(driver);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Release;
 
 use driver::{Driver, DriverError};
+use pal::pool::Full;
 use pal::region::{Draft, Plain};
 use qfp_core::acl::key::{WORDS4, WORDS6};
 use qfp_core::acl::{Binding, Bindings, Feature, Memory, NO_MATCH, Pattern, Place, Rule};
@@ -22,7 +23,6 @@ use crate::acl::{AccessList, Family};
 use crate::config::{Config, Interface, Interfaces, Place as ConfigPlace};
 use crate::mqc;
 use crate::pbr;
-use crate::rm::Exhausted;
 
 /// Rows that results of rules name, by number.
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl ClassificationAgent {
             let compiled = Compiled::build(&mut memory, rules).map_err(|error| {
                 at(ClassificationError::Classifier { what: name.to_string(), error })
             })?;
-            let number = match self.numbers.take() {
+            let number = match self.numbers.alloc() {
                 Ok(number) => number,
                 Err(error) => {
                     compiled.retire(&mut memory);
@@ -239,11 +239,7 @@ impl ClassificationAgent {
     }
 
     /// The number of a rule's counters, a new one if it has none.
-    fn number(
-        &mut self,
-        name: CounterName,
-        plan: &mut ClassificationPlan,
-    ) -> Result<u32, Exhausted> {
+    fn number(&mut self, name: CounterName, plan: &mut ClassificationPlan) -> Result<u32, Full> {
         plan.counters_used.insert(name.clone());
         if let Some(number) = self.counters.get(&name) {
             return Ok(*number);

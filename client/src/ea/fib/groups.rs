@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::Driver;
+use pal::pool::Span;
 use qfp_core::adjacency::{GroupClass, GroupWord};
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -73,9 +74,9 @@ impl NextHops {
         }
     }
 
-    fn places(&self) -> Option<(u32, u32)> {
+    fn places(&self) -> Option<Span> {
         let (spread, first) = self.spread.as_ref()?;
-        Some((*first, u32::try_from(spread.len()).unwrap_or(u32::MAX)))
+        Some(Span { first: *first, count: u32::try_from(spread.len()).unwrap_or(u32::MAX) })
     }
 }
 
@@ -120,7 +121,7 @@ impl FibAgent {
             // Routes of one set often come in a row.
             if change.new != last && !self.leaves.contains_key(&change.new) {
                 let like = self.leaves.get(&change.old).copied();
-                let leaf = u16::try_from(self.numbers.take()?).unwrap_or(0);
+                let leaf = self.numbers.alloc()?;
                 self.leaves.insert(change.new, leaf);
                 plan.created.push((leaf, change.new));
                 self.plan_one(from, change.new, like, leaf, plan)?;
@@ -206,7 +207,7 @@ impl FibAgent {
         let wanted = u32::try_from(spread.len()).unwrap_or(u32::MAX);
         let first = match first {
             Some(first) => first,
-            None => self.places.take(wanted).ok_or(CommitError::PathsFull { wanted })?,
+            None => self.places.alloc_span(wanted)?.first,
         };
         Ok(Some((spread, first)))
     }
@@ -217,16 +218,19 @@ impl FibAgent {
             self.writers.get_mut(table).into_iter().for_each(Writers::abort);
         }
         for (leaf, set) in plan.created {
-            self.leaves.remove(&set);
-            let group = self.groups.remove(&leaf);
-            self.freed.places.extend(group.and_then(|group| group.places()));
-            self.freed.groups.push(leaf);
+            if self.leaves.remove(&set).is_none() {
+                // Its number is that of the default route before it.
+                self.remove_group(leaf);
+                continue;
+            }
+            self.numbers.give_back(leaf);
+            let places = self.groups.remove(&leaf).and_then(|group| group.places());
+            places.into_iter().for_each(|places| self.places.give_back_span(places));
         }
         for (leaf, group) in plan.updates {
             let kept = self.groups.get(&leaf).and_then(NextHops::places);
-            if kept != group.places() {
-                self.freed.places.extend(group.places());
-            }
+            let new = group.places().filter(|new| kept != Some(*new));
+            new.into_iter().for_each(|new| self.places.give_back_span(new));
         }
     }
 
@@ -245,11 +249,9 @@ impl FibAgent {
             group.lend(adjacencies);
             self.store(driver, leaf, &group);
             let places = group.places();
-            if let Some(old) = self.groups.insert(leaf, group)
-                && old.places() != places
-            {
-                self.freed.places.extend(old.places());
-            }
+            let old = self.groups.insert(leaf, group).and_then(|old| old.places());
+            let old = old.filter(|old| places != Some(*old));
+            old.into_iter().for_each(|old| self.places.retire_span(old));
         }
     }
 
@@ -282,14 +284,14 @@ impl FibAgent {
         for set in sets {
             if let Some(leaf) = self.leaves.remove(set) {
                 self.remove_group(leaf);
+                self.numbers.retire(leaf);
             }
         }
     }
 
     pub(super) fn remove_group(&mut self, leaf: u16) {
-        let Some(group) = self.groups.remove(&leaf) else { return };
-        self.freed.groups.push(leaf);
-        self.freed.places.extend(group.places());
+        let places = self.groups.remove(&leaf).and_then(|group| group.places());
+        places.into_iter().for_each(|places| self.places.retire_span(places));
     }
 
     /// Whether a group has this adjacency.

@@ -150,34 +150,27 @@ impl Writers {
         driver: &Driver,
         blocks: &Blocks,
         table: TableId,
-        epoch: u64,
     ) -> Result<Self, CommitError> {
+        let clock = driver.clock();
         let v4 = match table {
             TableId::GLOBAL => {
-                Writer4::Dir24(Box::new(v4::Dir24Writer::new(&blocks.dir24(driver)?)))
+                Writer4::Dir24(Box::new(v4::Dir24Writer::new(&blocks.dir24(driver)?, clock)))
             }
             _ => {
                 let fib = blocks.compact(driver, table)?;
-                Writer4::Compact(Box::new(v4::CompactWriter::new(&fib)))
+                Writer4::Compact(Box::new(v4::CompactWriter::new(&fib, clock)))
             }
         };
-        let v6 = v6::TrieWriter::new(&blocks.trie(driver, table)?);
-        let mut writers = Self { table, v4, v6 };
-        writers.next_epoch(epoch, None);
-        Ok(writers)
+        let v6 = v6::TrieWriter::new(&blocks.trie(driver, table)?, clock);
+        Ok(Self { table, v4, v6 })
     }
 
-    pub(super) fn next_epoch(&mut self, epoch: u64, passed: Option<u64>) {
-        self.v6.set_generation(epoch);
+    /// Makes memory usable again whose last reader has passed. Does not wait.
+    pub(super) fn reclaim(&mut self) {
+        self.v6.reclaim();
         match &mut self.v4 {
-            Writer4::Dir24(writer) => writer.set_generation(epoch),
-            Writer4::Compact(writer) => writer.set_generation(epoch),
-        }
-        let Some(passed) = passed else { return };
-        self.v6.reclaim(passed);
-        match &mut self.v4 {
-            Writer4::Dir24(writer) => writer.reclaim(passed),
-            Writer4::Compact(writer) => writer.reclaim(passed),
+            Writer4::Dir24(writer) => writer.reclaim(),
+            Writer4::Compact(writer) => writer.reclaim(),
         }
     }
 
@@ -210,13 +203,14 @@ impl Writers {
     #[cfg(test)]
     pub(super) fn bytes_used(&self, driver: &Driver, blocks: &Blocks) -> usize {
         let trie = blocks.trie(driver, self.table).unwrap();
-        let empty = v6::TrieWriter::new(&trie).bytes_used(&trie);
+        let empty = v6::TrieWriter::new(&trie, driver.clock()).bytes_used(&trie);
         let six = self.v6.bytes_used(&trie) - empty;
         six + match &self.v4 {
             Writer4::Dir24(writer) => writer.bytes_used(&blocks.dir24(driver).unwrap()),
             Writer4::Compact(writer) => {
                 let table = blocks.compact(driver, self.table).unwrap();
-                writer.bytes_used(&table) - v4::CompactWriter::new(&table).bytes_used(&table)
+                let empty = v4::CompactWriter::new(&table, driver.clock());
+                writer.bytes_used(&table) - empty.bytes_used(&table)
             }
         }
     }

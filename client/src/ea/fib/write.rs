@@ -30,7 +30,7 @@ impl FibAgent {
         }
         for (table, changes) in changes {
             if !self.writers.contains_key(&table) {
-                let writers = Writers::new(driver, &self.blocks, table, self.epoch)?;
+                let writers = Writers::new(driver, &self.blocks, table)?;
                 self.writers.insert(table, writers);
             }
             plan.tables.insert(table);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::Driver;
+use pal::pool::Full;
 use qfp_core::ipsec::SaEvents;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -11,7 +12,6 @@ use super::ahead::{Ahead, LEAST};
 use super::{Installed, IpsecAgent, IpsecError, Leaving, RESERVE};
 use crate::config::Config;
 use crate::ipsec::{Direction, KeyId, Mark, MarkId, RowNumbers, Sa};
-use crate::rm::Exhausted;
 
 /// One SA that comes, in place of one of its name if there is one, or that goes.
 #[derive(Debug)]
@@ -181,8 +181,8 @@ impl IpsecAgent {
             None => (SaEvents::default(), None, 0),
         };
         let like = same.map(|same| same.held);
-        let full = Exhausted { what: "SAs", limit: 0 };
-        let tables = self.tables.as_mut().ok_or(full)?;
+        let none = Full { what: "SAs", wanted: 1, free: 0, capacity: 0, waiting: 0 };
+        let tables = self.tables.as_mut().ok_or(none)?;
         let held = tables.write(driver, &sa, numbers, like)?;
         if like.is_none() {
             self.order += 1;
@@ -264,28 +264,26 @@ impl IpsecAgent {
     }
 
     /// Gives up what was prepared.
-    pub(crate) fn abort(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+    pub(crate) fn abort(&mut self, driver: &Driver, plan: IpsecPlan) {
         let Some(tables) = &mut self.tables else { return };
         for new in &plan.fresh {
             if new.sa.direction == Direction::In {
                 tables.leave(driver, new.sa.spi, new.held.row);
             }
         }
-        let grace = driver.grace_period();
         for new in &plan.fresh {
-            tables.drop_row(new.sa.direction, new.held, grace);
+            tables.drop_row(new.sa.direction, new.held);
+            if !self.by_state.contains_key(&new.held.state) {
+                tables.drop_key(new.held);
+            }
         }
         for new in plan.fresh {
             if self.by_state.contains_key(&new.held.state) {
                 continue;
             }
             let (key, is_begun) = (new.sa.key_id(), new.mark > 0);
-            self.leaving.push(Leaving {
-                grace,
-                held: new.held,
-                key,
-                id: new.id.filter(|_| is_begun),
-            });
+            let id = new.id.filter(|_| is_begun);
+            self.leaving.push(Leaving { state: new.held.state, key, id });
             if let Some(id) = new.id.filter(|id| !is_begun && !self.has_mark(key, *id)) {
                 self.marks.release(id);
             }
@@ -316,18 +314,18 @@ impl IpsecAgent {
     }
 
     /// Gives back what was replaced.
-    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: IpsecPlan) {
+    pub(crate) fn keep(&mut self, driver: &Driver, plan: IpsecPlan) {
         let Some(tables) = &mut self.tables else { return };
         for old in plan.left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }
-        let grace = driver.grace_period();
         for old in plan.left {
-            tables.drop_row(old.sa.direction, old.held, grace);
+            tables.drop_row(old.sa.direction, old.held);
             if !self.by_state.contains_key(&old.held.state) {
                 self.ahead.remove(&old.held.state);
-                let key = old.sa.key_id();
-                self.leaving.push(Leaving { grace, held: old.held, key, id: old.id });
+                tables.drop_key(old.held);
+                let (state, key) = (old.held.state, old.sa.key_id());
+                self.leaving.push(Leaving { state, key, id: old.id });
             }
         }
     }

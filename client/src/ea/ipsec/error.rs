@@ -1,11 +1,11 @@
 use std::net::IpAddr;
 
 use driver::DriverError;
+use pal::pool::Full;
 use qfp_core::crypto::StartError;
 use qfp_core::ipsec::{EngineError, SpiError};
 
 use crate::ipsec::{MarksError, SaProblem};
-use crate::rm::Exhausted;
 
 /// Why SAs cannot be as asked for. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum IpsecError {
     },
     /// The tables were made for less.
     #[error(transparent)]
-    Exhausted(#[from] Exhausted),
+    Full(#[from] Full),
     /// The table of SPIs.
     #[error(transparent)]
     Spi(#[from] SpiError),
@@ -94,7 +94,7 @@ impl IpsecError {
     pub const fn is_usage(&self) -> bool {
         !matches!(
             self,
-            Self::Exhausted(_)
+            Self::Full(_)
                 | Self::Spi(_)
                 | Self::Random(_)
                 | Self::Driver(_)

@@ -141,28 +141,23 @@ impl IpsecAgent {
         }
     }
 
-    /// Gives back keys that every lcore has left, with exact marks of how far they have come.
-    pub(super) fn part(&mut self, driver: &Driver) {
-        if self.leaving.is_empty() || self.marks.is_busy() {
-            return;
+    /// Notes exact marks of how far keys have come that every lcore has left. False when it cannot
+    /// now.
+    pub(super) fn part(&mut self, driver: &Driver) -> bool {
+        if self.marks.is_busy() {
+            return false;
         }
-        let passed = |leaving: &Leaving| driver.all_passed(leaving.grace);
-        let (gone, leaving) = std::mem::take(&mut self.leaving).into_iter().partition(passed);
-        self.leaving = leaving;
-        let last = gone.iter().filter_map(|Leaving { held, key, id, .. }| {
+        let gone: Vec<Leaving> = std::iter::from_fn(|| self.leaving.pop()).collect();
+        let last = gone.iter().filter_map(|Leaving { state, key, id }| {
             // The key may have come back, with another state.
             let id = (*id).filter(|id| !self.has_mark(*key, *id))?;
-            Some((id, self.last_mark(id, self.state(driver, held.state)?)))
+            Some((id, self.last_mark(id, self.state(driver, *state)?)))
         });
         let last: Vec<_> = last.collect();
         // A mark that cannot be written says more than was used.
         let _ = self.marks.write(&last);
         last.iter().for_each(|(id, _)| self.marks.release(*id));
-        for Leaving { grace, held, .. } in gone {
-            if let Some(tables) = &mut self.tables {
-                tables.drop_key(held, grace);
-            }
-        }
+        true
     }
 
     /// The mark of what nobody uses any more.

@@ -1,10 +1,10 @@
 //! The memory of SAs: rows that come and go.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use driver::{Driver, DriverError};
-use pal::publication::{Grace, RootDraft, Rows};
+use pal::pool::{Pool, Span};
+use pal::publication::{RootDraft, Rows};
 use pal::region::Block;
 use qfp_core::crypto::SaKey;
 use qfp_core::ipsec::{
@@ -16,7 +16,6 @@ use qfp_core::uidb::UidbIndex;
 use super::IpsecError;
 use crate::commit::Capacity;
 use crate::ipsec::{Direction, RowNumbers, Sa, SaProblem};
-use crate::rm::{Exhausted, Places};
 
 /// Rows of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +24,8 @@ pub(super) struct Held {
     pub(super) row: u32,
     /// Among keys and states: it stays with the key.
     pub(super) state: u32,
-    /// First word of its replay window, and how many there are.
-    pub(super) words: (u32, u32),
+    /// Words of its replay window.
+    pub(super) words: Span,
 }
 
 /// All tables of ESP. They are named once, and stay.
@@ -39,18 +38,11 @@ pub(super) struct Tables {
     states: Block<SaState>,
     replay: Block<AtomicU64>,
     tunnel_states: Block<TunnelState>,
-    words: Places,
-    word_limit: u32,
-    /// Words that lcores may still write.
-    leaving: VecDeque<(Grace, u32, u32)>,
+    words: Pool,
 }
 
 fn problem(sa: &Sa, problem: impl Into<SaProblem>) -> IpsecError {
     IpsecError::Sa { sa: sa.name.clone(), problem: problem.into() }
-}
-
-fn exhausted(what: &'static str, limit: u32) -> IpsecError {
-    Exhausted { what, limit }.into()
 }
 
 impl Tables {
@@ -60,16 +52,14 @@ impl Tables {
         let interfaces = usize::from(UidbIndex::NONE.0);
         let tables = Self {
             tunnels: driver.alloc::<Tunnel>(interfaces)?.publish(),
-            outbound: driver.alloc_rows(sas)?,
-            inbound: driver.alloc_rows(sas)?,
+            outbound: driver.alloc_rows("outbound SAs", sas)?,
+            inbound: driver.alloc_rows("inbound SAs", sas)?,
             spis: driver.alloc::<SpiBucket>(SpiTable::buckets(sas))?.publish(),
-            keys: driver.alloc_rows(sas)?,
+            keys: driver.alloc_rows("SAs", sas)?,
             states: driver.alloc_state::<SaState>(sas)?.publish(),
             replay: driver.alloc_state::<AtomicU64>(words as usize)?.publish(),
             tunnel_states: driver.alloc_state::<TunnelState>(interfaces)?.publish(),
-            words: Places::new(words),
-            word_limit: words,
-            leaving: VecDeque::new(),
+            words: Pool::new("words of replay windows", 0..words, driver.clock()),
         };
         driver.commit(|root| tables.name_in(root))?;
         Ok(tables)
@@ -100,7 +90,7 @@ impl Tables {
     /// [`drop_key`](Self::drop_key).
     pub(super) fn write(
         &mut self,
-        driver: &mut Driver,
+        driver: &Driver,
         sa: &Sa,
         numbers: RowNumbers,
         like: Option<Held>,
@@ -109,48 +99,43 @@ impl Tables {
             Some(like) => like,
             None => self.write_key(driver, sa)?,
         };
-        let numbers = RowNumbers { state: held.state, replay: held.words.0, ..numbers };
-        let full = || exhausted("SAs", self.keys.limit());
+        let numbers = RowNumbers { state: held.state, replay: held.words.first, ..numbers };
         let row = match sa.direction {
             Direction::Out => match sa.outbound(numbers) {
-                Ok(new) => self.outbound.take(|row| *row = new).ok_or_else(full),
+                Ok(new) => self.outbound.take(|row| *row = new).map_err(IpsecError::from),
                 Err(error) => Err(problem(sa, error)),
             },
             Direction::In => match sa.inbound(numbers) {
-                Ok(new) => self.inbound.take(|row| *row = new).ok_or_else(full),
+                Ok(new) => self.inbound.take(|row| *row = new).map_err(IpsecError::from),
                 Err(error) => Err(problem(sa, error)),
             },
         };
         if row.is_err() && like.is_none() {
-            self.drop_key(held, driver.grace_period());
+            self.drop_key(held);
         }
         Ok(Held { row: row?, ..held })
     }
 
     /// Writes a key, with a state and a window that have seen nothing.
-    fn write_key(&mut self, driver: &mut Driver, sa: &Sa) -> Result<Held, IpsecError> {
+    fn write_key(&mut self, driver: &Driver, sa: &Sa) -> Result<Held, IpsecError> {
         let count = match (sa.direction, sa.replay_window) {
             (Direction::Out, _) | (_, 0) => 0,
             (_, size) => replay_words(size).map_err(|error| problem(sa, SaError::from(error)))?,
         };
-        let no_words = || exhausted("words of replay windows", self.word_limit);
-        let first = if count == 0 { 0 } else { self.words.take(count).ok_or_else(no_words)? };
+        let none = Span { first: 0, count };
+        let words = if count == 0 { none } else { self.words.alloc_span(count)? };
         let mut filled = Ok(());
-        let Some(state) = self.keys.take(|row| filled = sa.key.fill(sa.algorithm, row)) else {
-            if count > 0 {
-                self.words.give(first, count);
-            }
-            return Err(exhausted("SAs", self.keys.limit()));
-        };
-        let held = Held { row: 0, state, words: (first, count) };
+        let state = self.keys.take(|row| filled = sa.key.fill(sa.algorithm, row));
+        let state = state.inspect_err(|_| self.drop_words(words))?;
+        let held = Held { row: 0, state, words };
         if let Err(error) = filled {
-            self.drop_key(held, driver.grace_period());
+            self.drop_key(held);
             return Err(problem(sa, error));
         }
         if let Some(state) = self.state(driver, state) {
             state.reset();
         }
-        let words = driver.state_view(self.replay).iter().skip(first as usize);
+        let words = driver.state_view(self.replay).iter().skip(held.words.first as usize);
         words.take(count as usize).for_each(|word| word.store(0, Ordering::Relaxed));
         Ok(held)
     }
@@ -161,46 +146,45 @@ impl Tables {
         if sa.direction == Direction::Out {
             return state.resume(mark);
         }
-        let (first, count) = (held.words.0 as usize, held.words.1 as usize);
+        let (first, count) = (held.words.first as usize, held.words.count as usize);
         let words = driver.state_view(self.replay).get(first..first + count).unwrap_or_default();
         if let Some(window) = state.window(words, sa.replay_window) {
             window.resume(mark);
         }
     }
 
-    /// Gives the row of an SA back, which nothing has named since `grace` began.
-    pub(super) fn drop_row(&mut self, direction: Direction, held: Held, grace: Grace) {
+    /// Gives the row of an SA back, which nothing names any more.
+    pub(super) fn drop_row(&mut self, direction: Direction, held: Held) {
         match direction {
-            Direction::Out => self.outbound.retire(held.row, grace),
-            Direction::In => self.inbound.retire(held.row, grace),
+            Direction::Out => self.outbound.retire(held.row),
+            Direction::In => self.inbound.retire(held.row),
         }
     }
 
     /// Gives a key, its state and its window back, likewise.
-    pub(super) fn drop_key(&mut self, held: Held, grace: Grace) {
-        self.keys.retire(held.state, grace);
-        self.leaving.push_back((grace, held.words.0, held.words.1));
+    pub(super) fn drop_key(&mut self, held: Held) {
+        self.keys.retire(held.state);
+        self.drop_words(held.words);
+    }
+
+    fn drop_words(&mut self, words: Span) {
+        if words.count > 0 {
+            self.words.retire_span(words);
+        }
     }
 
     #[cfg(test)]
     pub(super) fn rows_used(&self) -> [usize; 3] {
-        let outbound = self.outbound.limit() as usize - self.outbound.available();
-        let inbound = self.inbound.limit() as usize - self.inbound.available();
-        [outbound, inbound, self.words.in_use() as usize]
+        let pools = [self.outbound.numbers(), self.inbound.numbers(), &self.words];
+        pools.map(|pool| pool.in_use() as usize)
     }
 
     /// Frees what every lcore has left. Does not wait.
-    pub(super) fn reclaim(&mut self, driver: &Driver) {
-        let passed = |grace| driver.all_passed(grace);
-        self.outbound.reclaim(passed, |row| *row = OutboundSa::none());
-        self.inbound.reclaim(passed, |row| *row = InboundSa::none());
-        self.keys.reclaim(passed, SaKey::wipe);
-        while let Some((_, first, count)) = self.leaving.pop_front_if(|(grace, ..)| passed(*grace))
-        {
-            if count > 0 {
-                self.words.give(first, count);
-            }
-        }
+    pub(super) fn reclaim(&mut self) {
+        self.outbound.reclaim(|row| *row = OutboundSa::none());
+        self.inbound.reclaim(|row| *row = InboundSa::none());
+        self.keys.reclaim(SaKey::wipe);
+        self.words.reclaim(|_| ());
     }
 
     /// Keeps a place for the SPI of an inbound SA.
@@ -240,7 +224,6 @@ impl Tables {
 
     /// SAs there is room for, and how many are in use, those that wait for lcores included.
     pub(super) fn usage(&self) -> (u32, u32) {
-        let free = u32::try_from(self.keys.available()).unwrap_or(u32::MAX);
-        (self.keys.limit(), self.keys.limit() - free)
+        (self.keys.numbers().capacity(), self.keys.numbers().in_use())
     }
 }

@@ -1,10 +1,10 @@
 use driver::DriverError;
+use pal::pool::Full;
 use qfp_core::qos::police::PolicerError;
 use qfp_core::uidb::Direction;
 
 use crate::config::Place;
 use crate::mqc;
-use crate::rm::Exhausted;
 
 /// Why service policies cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum QosError {
     },
     /// No numbers left.
     #[error(transparent)]
-    Exhausted(#[from] Exhausted),
+    Full(#[from] Full),
     /// Memory.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -85,7 +85,7 @@ impl QosError {
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::Bound { error, .. } => error.is_usage(),
-            Self::Exhausted(_) | Self::Driver(_) => false,
+            Self::Full(_) | Self::Driver(_) => false,
             _ => true,
         }
     }

@@ -70,15 +70,13 @@ proptest! {
             } else if !changes.is_empty() && *nodes == Nodes::Copied {
                 prop_assert_ne!(object, classifier.object());
             }
-            let epoch = world.space.seal();
-            world.space.reclaim(epoch);
+            world.pass();
             let keys: Vec<_> = seeds.iter().map(|seed| key(&all, *seed ^ number as u64)).collect();
             world.check(&classifier, &keys);
         }
         classifier.retire(&mut world.memory());
-        let epoch = world.space.seal();
-        world.space.reclaim(epoch);
-        prop_assert_eq!(world.space.free().0 as usize, world.space.capacity());
+        world.pass();
+        prop_assert_eq!(world.space.lines().in_use(), 0);
     }
 }
 
@@ -117,13 +115,11 @@ proptest! {
             // A place may be taken: nothing changes then.
             let _ = classifier.apply(&mut world.memory(), &changes, Nodes::InPlace);
             world.check(&classifier, &keys);
-            let epoch = world.space.seal();
-            world.space.reclaim(epoch);
+            world.pass();
         }
         classifier.retire(&mut world.memory());
-        let epoch = world.space.seal();
-        world.space.reclaim(epoch);
-        prop_assert_eq!(world.space.free().0 as usize, world.space.capacity());
+        world.pass();
+        prop_assert_eq!(world.space.lines().in_use(), 0);
     }
 }
 
@@ -136,8 +132,7 @@ fn rules_that_are_all_the_same_take_the_room_of_one() {
         let change = Change::Remove(Place { feature: 0, sequence });
         classifier.apply(&mut world.memory(), &[change], Nodes::InPlace).unwrap();
         world.check(&classifier, &[[7; WORDS4]]);
-        let epoch = world.space.seal();
-        world.space.reclaim(epoch);
+        world.pass();
     }
     assert_eq!(classifier.len(), 29_997);
 }
@@ -153,12 +148,12 @@ fn a_rule_that_comes_and_goes_in_place_leaves_the_object_where_it_is() {
     let keys: Vec<_> = (0..64).map(|n| key(&[of(7), of(300)], n)).collect();
     let replace = [Change::Remove(place), Change::Add(place, rule(2000))];
     for changes in [&[Change::Add(place, rule(1000))][..], &replace, &[Change::Remove(place)]] {
-        let free = world.space.free();
+        let free = world.space.lines().free();
         classifier.apply(&mut world.memory(), changes, Nodes::InPlace).unwrap();
         assert_eq!(classifier.object(), object);
         world.check(&classifier, &keys);
         // Leaves alone were written: five columns at most, of at most two leaves.
-        assert!(free.0 - world.space.free().0 <= 24, "{free:?} {:?}", world.space.free());
+        assert!(free - world.space.lines().free() <= 24, "{free} {:?}", world.space.lines());
     }
 }
 

@@ -15,10 +15,9 @@ fn a_build_that_runs_out_of_memory_takes_nothing_and_says_how_much_it_wanted() {
             (place, Rule { result: 0, patterns: patterns.clone() })
         });
         let error = Classifier::build(&mut world.memory(), placed).unwrap_err().to_string();
-        assert!(error.contains("classifier memory is full"), "{error}");
-        let epoch = world.space.seal();
-        world.space.reclaim(epoch);
-        assert_eq!(world.space.free().0, lines, "{error}");
+        assert!(error.contains("lines of the classifier: "), "{error}");
+        world.pass();
+        assert_eq!(world.space.lines().free(), lines, "{error}");
     }
 }
 
@@ -40,23 +39,25 @@ fn changes_that_run_out_of_memory_change_nothing_and_take_nothing() {
             let rule = Rule { result: round as u32, patterns: rules[i].clone() };
             [Change::Remove(place), Change::Add(place, rule)]
         });
-        let (object, free) = (classifier.object(), world.space.free());
+        let (object, free) = (classifier.object(), world.space.lines().free());
         let (changes, mut memory) = (changes.collect::<Vec<_>>(), world.memory());
         let nodes = [Nodes::Copied, Nodes::InPlace][round % 2];
         if let Err(error) = classifier.apply(&mut memory, &changes, nodes) {
-            assert!(error.to_string().contains("classifier memory is full"), "{error}");
-            assert_eq!((classifier.object(), world.space.free()), (object, free), "{error}");
+            assert!(error.to_string().contains("lines of the classifier: "), "{error}");
+            assert_eq!(
+                (classifier.object(), world.space.lines().free()),
+                (object, free),
+                "{error}"
+            );
             refused += 1;
-            let epoch = world.space.seal();
-            world.space.reclaim(epoch);
+            world.pass();
         }
         world.check(&classifier, &keys);
     }
     assert!((5..200).contains(&refused), "{refused}");
     classifier.retire(&mut world.memory());
-    let epoch = world.space.seal();
-    world.space.reclaim(epoch);
-    assert_eq!(world.space.free().0 as usize, world.space.capacity());
+    world.pass();
+    assert_eq!(world.space.lines().in_use(), 0);
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn a_rebuild_that_found_no_room_is_not_wanted_again_before_something_has_changed
     let rules: Vec<Vec<Pattern4>> = (0..60).map(|n| vec![of(n)]).collect();
     let mut large = World::new(1 << 12);
     drop(classifier(&mut large, &rules, 1));
-    let lines = (1 << 12) - large.space.free().0;
+    let lines = (1 << 12) - large.space.lines().free();
     // Room for edits, but not for all of it once more.
     let mut world = World::new(lines + lines / 2);
     let mut list = classifier(&mut world, &rules, 1);
@@ -75,8 +76,7 @@ fn a_rebuild_that_found_no_room_is_not_wanted_again_before_something_has_changed
         let rule = Rule { result, patterns: rules[0].clone() };
         let changes = [Change::Remove(place), Change::Add(place, rule)];
         list.apply(&mut world.memory(), &changes, Nodes::InPlace).unwrap();
-        let epoch = world.space.seal();
-        world.space.reclaim(epoch);
+        world.pass();
     };
     for result in 0..5000 {
         edit(&mut world, &mut list, result);
@@ -90,8 +90,7 @@ fn a_rebuild_that_found_no_room_is_not_wanted_again_before_something_has_changed
     assert!(!list.wants_rebuild(&world.memory()));
     other.retire(&mut world.memory());
     assert!(!list.wants_rebuild(&world.memory()), "readers may still be there");
-    let epoch = world.space.seal();
-    world.space.reclaim(epoch);
+    world.pass();
     assert!(list.wants_rebuild(&world.memory()), "there is more room");
 }
 
@@ -117,7 +116,7 @@ fn a_list_of_ten_thousand_rules_takes_less_than_four_megabytes() {
         .collect();
     let mut world = World::new(1 << 17);
     let classifier = classifier(&mut world, &rules, 1);
-    let used = world.space.capacity() - world.space.free().0 as usize;
+    let used = world.space.lines().in_use() as usize;
     assert!(used * 64 <= 4 << 20, "{} bytes", used * 64);
     let all: Vec<Pattern4> = rules.iter().flatten().copied().collect();
     let keys: Vec<_> = (0..256).map(|seed| key(&all, seed * 7919)).collect();

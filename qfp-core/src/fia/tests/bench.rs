@@ -9,7 +9,7 @@ use hal::pool::NativePool;
 use hal::{Burst, PacketMask, PoolCache, TxQueue, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
-use pal::publication::{Publisher, Reader, RootDraft};
+use pal::publication::{Publisher, Reader, RootDraft, Timekeeper};
 use pal::region::{HugePages, Plain, ReadOnly, Region};
 
 use crate::acl::Bindings;
@@ -230,14 +230,18 @@ impl Router {
         let root4 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines4 = region.alloc::<Line>(1 << 9).unwrap();
         let image = v4::Compact::new(&root4, &lines4, Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image).bulk_load(&image, routes4(&plan.routes)).unwrap();
+        v4::CompactWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(&plan.routes))
+            .unwrap();
         root.set(table_kind::FIB4_ROOT, root4.publish())
             .set(table_kind::FIB4_LINES, lines4.publish());
         let root6 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines6 = region.alloc::<Line>(1 << 10).unwrap();
         let deep6 = region.alloc::<AtomicU32>(VRF_DEEP).unwrap();
         let image = v6::Trie::new(&root6, &lines6, &deep6, Isa::Portable).unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(&plan.routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(&plan.routes))
+            .unwrap();
         root.set(table_kind::FIB6_ROOT, root6.publish())
             .set(table_kind::FIB6_LINES, lines6.publish())
             .set(table_kind::FIB6_DEEP, deep6.publish());
@@ -272,11 +276,15 @@ fn publish_vrfs(region: &Region, plan: &Plan, root: &mut RootDraft) {
         let root_of = |all| <[AtomicU32]>::chunks(all, 1 << 16).nth(at).unwrap();
         let lines_of = |all| <[Line]>::chunks(all, VRF_LINES).nth(at).unwrap();
         let image = v4::Compact::new(root_of(&roots4), lines_of(&lines4), Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image).bulk_load(&image, routes4(routes)).unwrap();
+        v4::CompactWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(routes))
+            .unwrap();
         let deep = deep6.chunks(VRF_DEEP).nth(at).unwrap();
         let image = v6::Trie::new(root_of(&roots6), lines_of(&lines6), deep, Isa::Portable);
         let image = image.unwrap();
-        v6::TrieWriter::new(&image).bulk_load(&image, routes6(routes)).unwrap();
+        v6::TrieWriter::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes6(routes))
+            .unwrap();
         rows[usize::from(*table)] = Vrf {
             root4: at as u32,
             first_line4: (at * VRF_LINES) as u32,

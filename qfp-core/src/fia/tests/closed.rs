@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU32;
 
 use hal::PacketMask;
+use pal::publication::Timekeeper;
 
 use super::bench::{Hop, Plan, Router, Walker, to};
 use crate::acl::{
@@ -39,7 +40,7 @@ struct There {
 fn walker(there: There) -> Walker {
     let (plan, mut router) = (plan(), Router::new(&plan()));
     let region = router.region().clone();
-    let mut space = Space::new(256);
+    let mut space = Space::new(256, Timekeeper::default().clock());
     let lines = region.alloc::<Line>(256).unwrap().publish();
     let any = Rule { result: AclResult::new(0, false).0, patterns: vec![Pattern4::any()] };
     let mut memory = Memory { lines: region.view(lines).unwrap(), space: &mut space };

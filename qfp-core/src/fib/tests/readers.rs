@@ -2,6 +2,7 @@
 
 use super::tables::{CompactTable, Dir24Table, Table, TrieTable, isas, zeroed};
 use crate::fib::{Address, LANES, Leaf, Line, Prefix};
+use pal::publication::Grace;
 use std::sync::atomic::{
     AtomicBool, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -37,7 +38,7 @@ fn readers_see_old_or_new<A: Address + Sync, T: Table<A>>(
             let old = passed.iter().map(|passed| passed.load(Acquire)).min().unwrap_or(0);
             generation.store(round + 1, Release);
             // A reader that has passed generation g began after everything stamped g - 1.
-            writer.generation(round + 1, old.saturating_sub(1));
+            writer.grace(Grace(old.saturating_sub(1)));
             for (i, &p) in noise.iter().enumerate() {
                 let leaf = (round + i as u64) % 3;
                 let leaf = (leaf > 0).then_some(Leaf(7 + leaf as u16));

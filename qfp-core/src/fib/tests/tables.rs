@@ -3,6 +3,7 @@
 use crate::fib::v4::{Compact, CompactWriter, Dir24, Dir24Writer};
 use crate::fib::v6::{Trie, TrieWriter};
 use crate::fib::{FibError, Isa, LANES, Leaf, Line, Prefix};
+use pal::publication::{Grace, Timekeeper};
 use std::sync::atomic::{AtomicU16, AtomicU32};
 
 /// Masks that take the dense and the sparse ways through a kernel.
@@ -14,7 +15,8 @@ pub(super) trait Table<A> {
     fn set(&mut self, p: Prefix<A>, leaf: Option<Leaf>) -> Result<Option<Leaf>, FibError>;
     fn load(&mut self, routes: Vec<(Prefix<A>, Leaf)>) -> Result<(), FibError>;
     fn bytes_used(&self) -> usize;
-    fn generation(&mut self, now: u64, passed: u64);
+    /// Begins the next grace period and takes back what `passed` has left free.
+    fn grace(&mut self, passed: Grace);
     fn lookup(&self, key: A) -> u32;
     fn batch(&self, isa: Isa, keys: &[A; LANES], select: u64, out: &mut [u32; LANES]);
 }
@@ -27,12 +29,12 @@ pub(super) fn zeroed<T: Default>(len: usize) -> Vec<T> {
     std::iter::repeat_with(T::default).take(len).collect()
 }
 
-pub(super) struct Dir24Table<'a>(&'a [AtomicU16], &'a [AtomicU16], Dir24Writer);
+pub(super) struct Dir24Table<'a>(&'a [AtomicU16], &'a [AtomicU16], Dir24Writer, Timekeeper);
 
 impl<'a> Dir24Table<'a> {
     pub(super) fn new(tbl24: &'a [AtomicU16], tbl8: &'a [AtomicU16]) -> Self {
-        let writer = Dir24Writer::new(&Dir24::new(tbl24, tbl8, Isa::Portable).unwrap());
-        Self(tbl24, tbl8, writer)
+        let (view, time) = (Dir24::new(tbl24, tbl8, Isa::Portable).unwrap(), Timekeeper::default());
+        Self(tbl24, tbl8, Dir24Writer::new(&view, time.clock()), time)
     }
 
     fn view(&self, isa: Isa) -> Dir24<'a> {
@@ -58,9 +60,10 @@ impl Table<u32> for Dir24Table<'_> {
         self.2.bytes_used(&self.view(Isa::Portable))
     }
 
-    fn generation(&mut self, now: u64, passed: u64) {
-        self.2.set_generation(now);
-        self.2.reclaim(passed);
+    fn grace(&mut self, passed: Grace) {
+        self.3.begin();
+        self.3.pass(passed);
+        self.2.reclaim();
     }
 
     fn lookup(&self, key: u32) -> u32 {
@@ -72,12 +75,13 @@ impl Table<u32> for Dir24Table<'_> {
     }
 }
 
-pub(super) struct CompactTable<'a>(&'a [AtomicU32], &'a [Line], CompactWriter);
+pub(super) struct CompactTable<'a>(&'a [AtomicU32], &'a [Line], CompactWriter, Timekeeper);
 
 impl<'a> CompactTable<'a> {
     pub(super) fn new(root: &'a [AtomicU32], lines: &'a [Line]) -> Self {
-        let writer = CompactWriter::new(&Compact::new(root, lines, Isa::Portable).unwrap());
-        Self(root, lines, writer)
+        let (view, time) =
+            (Compact::new(root, lines, Isa::Portable).unwrap(), Timekeeper::default());
+        Self(root, lines, CompactWriter::new(&view, time.clock()), time)
     }
 
     fn view(&self, isa: Isa) -> Compact<'a> {
@@ -103,9 +107,10 @@ impl Table<u32> for CompactTable<'_> {
         self.2.bytes_used(&self.view(Isa::Portable))
     }
 
-    fn generation(&mut self, now: u64, passed: u64) {
-        self.2.set_generation(now);
-        self.2.reclaim(passed);
+    fn grace(&mut self, passed: Grace) {
+        self.3.begin();
+        self.3.pass(passed);
+        self.2.reclaim();
     }
 
     fn lookup(&self, key: u32) -> u32 {
@@ -117,12 +122,19 @@ impl Table<u32> for CompactTable<'_> {
     }
 }
 
-pub(super) struct TrieTable<'a>(&'a [AtomicU32], &'a [Line], &'a [AtomicU32], TrieWriter);
+pub(super) struct TrieTable<'a>(
+    &'a [AtomicU32],
+    &'a [Line],
+    &'a [AtomicU32],
+    TrieWriter,
+    Timekeeper,
+);
 
 impl<'a> TrieTable<'a> {
     pub(super) fn new(root: &'a [AtomicU32], lines: &'a [Line], deep: &'a [AtomicU32]) -> Self {
-        let writer = TrieWriter::new(&Trie::new(root, lines, deep, Isa::Portable).unwrap());
-        Self(root, lines, deep, writer)
+        let time = Timekeeper::default();
+        let view = Trie::new(root, lines, deep, Isa::Portable).unwrap();
+        Self(root, lines, deep, TrieWriter::new(&view, time.clock()), time)
     }
 
     fn view(&self, isa: Isa) -> Trie<'a> {
@@ -148,9 +160,10 @@ impl Table<u128> for TrieTable<'_> {
         self.3.bytes_used(&self.view(Isa::Portable))
     }
 
-    fn generation(&mut self, now: u64, passed: u64) {
-        self.3.set_generation(now);
-        self.3.reclaim(passed);
+    fn grace(&mut self, passed: Grace) {
+        self.4.begin();
+        self.4.pass(passed);
+        self.3.reclaim();
     }
 
     fn lookup(&self, key: u128) -> u32 {

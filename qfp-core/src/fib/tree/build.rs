@@ -4,17 +4,18 @@ use super::nodes::{self, Item};
 use super::{FAN, Image, LEAF, NODE, SEPARATORS, SPAN, SPLIT, Shape, TABLE, WORDS};
 use super::{entry, kind};
 use crate::fib::routes::Run;
-use crate::fib::{FibError, Leaf, Prefix, Resource};
-use crate::slab::{Extent, Slab};
+use crate::fib::{FibError, Leaf, Prefix};
+use pal::pool::{Pool, Span};
+use pal::publication::GraceClock;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Knows which lines and deep entries are free, and what the change in hand has taken.
 #[derive(Debug)]
 pub(super) struct Builder {
-    pub(super) lines: Slab,
-    pub(super) deep: Slab,
-    taken_lines: Vec<Extent>,
-    taken_deep: Vec<Extent>,
+    pub(super) lines: Pool,
+    pub(super) deep: Pool,
+    taken_lines: Vec<Span>,
+    taken_deep: Vec<u32>,
     /// Deep entries that patched nodes no longer name, and where these stand.
     dropped: Vec<(usize, u8)>,
     /// The intervals of the node being patched.
@@ -59,10 +60,14 @@ impl<'r, A: Shape> Parts<'r, A> {
 
 #[expect(clippy::cast_possible_truncation, reason = "array lengths are checked by Image::new")]
 impl Builder {
-    pub(super) fn new(image: Image<'_>) -> Self {
+    pub(super) fn new(image: Image<'_>, clock: &GraceClock) -> Self {
         Self {
-            lines: Slab::new(1, (image.lines.len() - SEPARATORS) as u32),
-            deep: Slab::new(0, image.deep.len() as u32),
+            lines: Pool::new(
+                "lines of forwarding tables",
+                1..(image.lines.len() - SEPARATORS) as u32,
+                clock,
+            ),
+            deep: Pool::new("spans below a /48", 0..image.deep.len() as u32, clock),
             taken_lines: Vec::new(),
             taken_deep: Vec::new(),
             dropped: Vec::new(),
@@ -72,18 +77,18 @@ impl Builder {
 
     /// Accepts what was built since the last call, and sets aside the deep entries that patched
     /// nodes no longer name.
-    pub(super) fn keep<A: Shape>(&mut self, image: Image<'_>, generation: u64) {
+    pub(super) fn keep<A: Shape>(&mut self, image: Image<'_>) {
         self.taken_lines.clear();
         self.taken_deep.clear();
         while let Some((id, len)) = self.dropped.pop() {
-            self.retire_deep::<A>(image, id, len, generation);
+            self.retire_deep::<A>(image, id, len);
         }
     }
 
     /// Frees what was built since the last [`Builder::keep`].
     pub(super) fn undo(&mut self) {
-        self.taken_lines.drain(..).for_each(|extent| self.lines.free(extent));
-        self.taken_deep.drain(..).for_each(|extent| self.deep.free(extent));
+        self.taken_lines.drain(..).for_each(|span| self.lines.give_back_span(span));
+        self.taken_deep.drain(..).for_each(|id| self.deep.give_back(id));
         self.dropped.clear();
     }
 
@@ -169,11 +174,11 @@ impl Builder {
             let value = if inside.is_empty() {
                 at_start.0
             } else {
-                let id = self.deep.alloc(1).map_err(|no| FibError::full(Resource::Deep, no))?;
+                let id = self.deep.alloc()?;
                 self.taken_deep.push(id);
                 let entry = self.build(image, cell, at_start, inside)?;
-                image.deep[id.first as usize].store(entry, Relaxed);
-                (image.deep_from() + id.first as usize) as u16
+                image.deep[id as usize].store(entry, Relaxed);
+                (image.deep_from() + id as usize) as u16
             };
             push(items, key, value);
             (leaf, runs) = parts.rest();
@@ -215,19 +220,13 @@ impl Builder {
     }
 
     fn take_lines(&mut self, count: u32) -> Result<u32, FibError> {
-        let extent = self.lines.alloc(count).map_err(|no| FibError::full(Resource::Lines, no))?;
-        self.taken_lines.push(extent);
-        Ok(extent.first)
+        let span = self.lines.alloc_span(count)?;
+        self.taken_lines.push(span);
+        Ok(span.first)
     }
 
     /// Sets aside all that hangs below an entry at depth `len` that readers may still hold.
-    pub(super) fn retire<A: Shape>(
-        &mut self,
-        image: Image<'_>,
-        old: u32,
-        len: u8,
-        generation: u64,
-    ) {
+    pub(super) fn retire<A: Shape>(&mut self, image: Image<'_>, old: u32, len: u8) {
         let lines = nodes::extent(image, old);
         match kind(old) {
             LEAF => return,
@@ -235,28 +234,28 @@ impl Builder {
                 let bits = A::table_at(len).unwrap_or(SPLIT);
                 for slot in 0..1 << bits {
                     let inner = image.slot(lines.first, slot).load(Relaxed);
-                    self.retire::<A>(image, inner, len + bits, generation);
+                    self.retire::<A>(image, inner, len + bits);
                 }
                 let count = (1 << bits) / WORDS as u32;
-                self.lines.retire(generation, Extent { count, ..lines });
+                self.lines.retire_span(Span { count, ..lines });
                 return;
             }
-            NODE => self.retire_values::<A>(image, lines.first, len, generation),
+            NODE => self.retire_values::<A>(image, lines.first, len),
             _ => (lines.first + 1..lines.first + lines.count)
-                .for_each(|line| self.retire_values::<A>(image, line, len, generation)),
+                .for_each(|line| self.retire_values::<A>(image, line, len)),
         }
-        self.lines.retire(generation, lines);
+        self.lines.retire_span(lines);
     }
 
     /// Sets aside the lines of a node that was patched.
-    pub(super) fn retire_lines(&mut self, image: Image<'_>, old: u32, generation: u64) {
+    pub(super) fn retire_lines(&mut self, image: Image<'_>, old: u32) {
         if kind(old) != LEAF {
-            self.lines.retire(generation, nodes::extent(image, old));
+            self.lines.retire_span(nodes::extent(image, old));
         }
     }
 
     /// Sets aside the deep entries that a leaf line names.
-    fn retire_values<A: Shape>(&mut self, image: Image<'_>, line: u32, len: u8, generation: u64) {
+    fn retire_values<A: Shape>(&mut self, image: Image<'_>, line: u32, len: u8) {
         if image.deep.is_empty() {
             return;
         }
@@ -267,15 +266,15 @@ impl Builder {
                 continue;
             };
             before = value;
-            self.retire_deep::<A>(image, id, len, generation);
+            self.retire_deep::<A>(image, id, len);
         }
     }
 
     /// Sets aside a deep entry named in the span that holds depth `len`, and all below it.
-    fn retire_deep<A: Shape>(&mut self, image: Image<'_>, id: usize, len: u8, generation: u64) {
+    fn retire_deep<A: Shape>(&mut self, image: Image<'_>, id: usize, len: u8) {
         let inner = image.deep[id].load(Relaxed);
-        self.retire::<A>(image, inner, A::span_of(len) + SPAN, generation);
-        self.deep.retire(generation, Extent { first: id as u32, count: 1 });
+        self.retire::<A>(image, inner, A::span_of(len) + SPAN);
+        self.deep.retire(id as u32);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Turns the intervals of one span into lines.
 
 use super::{FAN, Image, LEAF, Line, NODE, SEPARATORS, TREE, TREE_MAX, entry, kind, payload};
-use crate::slab::Extent;
+use pal::pool::Span;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// First key of an interval, and the value of its keys.
@@ -58,14 +58,14 @@ pub(super) fn read(image: Image<'_>, old: u32, first: u16, items: &mut Vec<Item>
 }
 
 /// Returns the lines of a node.
-pub(super) fn extent(image: Image<'_>, old: u32) -> Extent {
+pub(super) fn extent(image: Image<'_>, old: u32) -> Span {
     let first = payload(old);
     let used = |i: &usize| image.half(first, *i) != u16::MAX;
     let count = match kind(old) {
         TREE => (0..SEPARATORS).filter(used).fold(2, |count, _| count + 1),
         _ => 1,
     };
-    Extent { first, count }
+    Span { first, count }
 }
 
 fn write_leaves(line: &Line, items: &[Item]) {

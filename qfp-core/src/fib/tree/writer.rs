@@ -10,6 +10,7 @@ use super::nodes::Item;
 use super::{Image, LEAF, Line, SEPARATORS, SPAN, SPLIT, Shape, TABLE, TREE_MAX, kind, payload};
 use crate::fib::routes::{Changes, Routes, Run};
 use crate::fib::{Address, FibError, Leaf, Prefix};
+use pal::publication::GraceClock;
 use std::mem;
 use std::sync::atomic::{
     AtomicU32,
@@ -52,7 +53,6 @@ struct Store {
 pub(in crate::fib) struct Writer<A: Shape> {
     routes: Routes<A>,
     builder: Builder,
-    generation: u64,
     runs: Vec<Run<A>>,
     items: Vec<Item>,
     /// What is prepared: changes of routes, and the entries that come of them, each in a part of
@@ -63,15 +63,14 @@ pub(in crate::fib) struct Writer<A: Shape> {
 
 impl<A: Shape> Writer<A> {
     /// Returns the writer of an image that is all zero.
-    pub(in crate::fib) fn new(image: Image<'_>) -> Self {
+    pub(in crate::fib) fn new(image: Image<'_>, clock: &GraceClock) -> Self {
         // A node without separators is given line 0 to look for them.
         for word in &image.lines[0].0 {
             word.store(u32::MAX, Relaxed);
         }
         Self {
             routes: Routes::new(),
-            builder: Builder::new(image),
-            generation: 0,
+            builder: Builder::new(image, clock),
             runs: Vec::new(),
             items: Vec::new(),
             changes: Changes::default(),
@@ -85,18 +84,14 @@ impl<A: Shape> Writer<A> {
 
     /// Bytes of the image that hold something a new reader can reach.
     pub(in crate::fib) fn bytes_used(&self, image: Image<'_>) -> usize {
-        let unused = self.builder.lines.free_units() + self.builder.lines.waiting_units();
+        let unused = self.builder.lines.free() + self.builder.lines.waiting();
         let lines = image.lines.len() - SEPARATORS - unused as usize;
         size_of_val(image.root) + size_of_val(image.deep) + lines * size_of::<Line>()
     }
 
-    pub(in crate::fib) fn set_generation(&mut self, generation: u64) {
-        self.generation = generation;
-    }
-
-    pub(in crate::fib) fn reclaim(&mut self, generation: u64) {
-        self.builder.lines.reclaim(generation);
-        self.builder.deep.reclaim(generation);
+    pub(in crate::fib) fn reclaim(&mut self) {
+        self.builder.lines.reclaim(|_| ());
+        self.builder.deep.reclaim(|_| ());
     }
 
     /// Sets or removes one route in the image, or changes nothing.
@@ -152,12 +147,12 @@ impl<A: Shape> Writer<A> {
             let old = target.load(Relaxed);
             target.store(entry, Release);
             if patched {
-                self.builder.retire_lines(image, old, self.generation);
+                self.builder.retire_lines(image, old);
             } else {
-                self.builder.retire::<A>(image, old, depth, self.generation);
+                self.builder.retire::<A>(image, old, depth);
             }
         }
-        self.builder.keep::<A>(image, self.generation);
+        self.builder.keep::<A>(image);
         self.changes = Changes::default();
         // A change of a default route stores the whole root, 1.5 MB of stores. It is rare, and there
         // may be thousands of tables.
@@ -253,7 +248,7 @@ impl<A: Shape> Writer<A> {
             let mut runs = mem::take(&mut self.runs);
             self.routes.sweep(p, &mut runs);
             let mut parts = Parts::new(Leaf::NONE, &runs);
-            let built = (first..=slot(p.last())).try_for_each(|slot| {
+            let built = (first..=slot(p.last())).try_for_each(|slot| -> Result<(), FibError> {
                 let part = region.part(slot, bits);
                 let (leaf, inside) = parts.next(part);
                 let entry = self.builder.build(image, part, leaf, inside)?;

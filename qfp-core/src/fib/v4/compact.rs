@@ -5,6 +5,7 @@
 
 use crate::fib::tree::{self, Image, simd};
 use crate::fib::{FibError, Isa, LANES, Leaf, Line, Prefix, ShapeError};
+use pal::publication::GraceClock;
 use std::sync::atomic::AtomicU32;
 
 /// Reads a compact IPv4 image.
@@ -58,10 +59,10 @@ impl<'a> Compact<'a> {
 pub struct CompactWriter(tree::Writer<u32>);
 
 impl CompactWriter {
-    /// Returns the writer of an image that is all zero.
+    /// Returns the writer of an image that is all zero; `clock` is that of its readers.
     #[must_use]
-    pub fn new(image: &Compact<'_>) -> Self {
-        Self(tree::Writer::new(image.image))
+    pub fn new(image: &Compact<'_>, clock: &GraceClock) -> Self {
+        Self(tree::Writer::new(image.image, clock))
     }
 
     /// The number of routes.
@@ -76,16 +77,9 @@ impl CompactWriter {
         self.0.bytes_used(image.image)
     }
 
-    /// From now on freed lines wait until readers have passed `generation`.
-    pub fn set_generation(&mut self, generation: u64) {
-        self.0.set_generation(generation);
-    }
-
-    /// Makes the lines usable again that were freed at or before `generation`.
-    ///
-    /// Call it when every reader has been quiescent since that generation ended.
-    pub fn reclaim(&mut self, generation: u64) {
-        self.0.reclaim(generation);
+    /// Makes the lines usable again that no reader has any more. Does not wait.
+    pub fn reclaim(&mut self) {
+        self.0.reclaim();
     }
 
     /// Adds a route or replaces its leaf; returns the leaf it had.

@@ -2,8 +2,9 @@
 
 use super::dir24::{BLOCK, Dir24};
 use crate::fib::routes::{Changes, Routes, Run};
-use crate::fib::{FibError, Leaf, Prefix, Resource};
-use crate::slab::{Extent, Slab};
+use crate::fib::{FibError, Leaf, Prefix};
+use pal::pool::Pool;
+use pal::publication::GraceClock;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -16,8 +17,7 @@ const FEW: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Dir24Writer {
     routes: Routes<u32>,
-    blocks: Slab,
-    generation: u64,
+    blocks: Pool,
     runs: Vec<Run<u32>>,
     /// What is prepared: changes, and blocks by the first addresses of their /24s.
     changes: Changes<u32>,
@@ -26,14 +26,13 @@ pub struct Dir24Writer {
 
 #[expect(clippy::cast_possible_truncation, reason = "elements and block numbers fit 16 bits")]
 impl Dir24Writer {
-    /// Returns the writer of an image that is all zero.
+    /// Returns the writer of an image that is all zero; `clock` is that of its readers.
     #[must_use]
-    pub fn new(image: &Dir24<'_>) -> Self {
+    pub fn new(image: &Dir24<'_>, clock: &GraceClock) -> Self {
         let blocks = (image.tbl8.len() / BLOCK) as u32;
         Self {
             routes: Routes::new(),
-            blocks: Slab::new(0, blocks),
-            generation: 0,
+            blocks: Pool::new("blocks below a /24", 0..blocks, clock),
             runs: Vec::new(),
             changes: Changes::default(),
             opened: BTreeMap::new(),
@@ -49,20 +48,13 @@ impl Dir24Writer {
     /// Bytes of the image in use: the first array and the blocks taken.
     #[must_use]
     pub fn bytes_used(&self, image: &Dir24<'_>) -> usize {
-        let free = (self.blocks.free_units() + self.blocks.waiting_units()) as usize;
+        let free = (self.blocks.free() + self.blocks.waiting()) as usize;
         2 * (image.tbl24.len() + image.tbl8.len() - free * BLOCK)
     }
 
-    /// From now on freed blocks wait until readers have passed `generation`.
-    pub fn set_generation(&mut self, generation: u64) {
-        self.generation = generation;
-    }
-
-    /// Makes the blocks usable again that were freed at or before `generation`.
-    ///
-    /// Call it when every reader has been quiescent since that generation ended.
-    pub fn reclaim(&mut self, generation: u64) {
-        self.blocks.reclaim(generation);
+    /// Makes the blocks usable again that no reader has any more. Does not wait.
+    pub fn reclaim(&mut self) {
+        self.blocks.reclaim(|_| ());
     }
 
     /// Adds a route or replaces its leaf; returns the leaf it had.
@@ -141,8 +133,7 @@ impl Dir24Writer {
             {
                 continue;
             }
-            let block = self.blocks.alloc(1).map_err(|no| FibError::full(Resource::Blocks, no))?;
-            self.opened.insert(slot.first(), block.first);
+            self.opened.insert(slot.first(), self.blocks.alloc()?);
         }
         Ok(())
     }
@@ -150,9 +141,8 @@ impl Dir24Writer {
     /// Takes back what was prepared.
     pub fn abort(&mut self) {
         self.changes.undo(&mut self.routes);
-        for first in std::mem::take(&mut self.opened).into_values() {
-            self.blocks.free(Extent { first, count: 1 });
-        }
+        let opened = std::mem::take(&mut self.opened).into_values();
+        opened.for_each(|block| self.blocks.give_back(block));
     }
 
     /// Writes what was prepared.
@@ -176,7 +166,7 @@ impl Dir24Writer {
                 continue;
             }
             image.tbl24[p.first() as usize >> 8].store(self.routes.cover(slot).0, Release);
-            self.blocks.retire(self.generation, Extent { first: block as u32, count: 1 });
+            self.blocks.retire(block as u32);
         }
     }
 

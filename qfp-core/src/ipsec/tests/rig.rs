@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use hal::pool::NativePool;
 use hal::{Burst, PacketMask, Pool, PoolCache, RxQueue, TxQueue};
 use pal::clock::Nanos;
-use pal::publication::RootDraft;
+use pal::publication::{RootDraft, Timekeeper};
 use pal::region::{Block, Plain, Region};
 
 use crate::acl::{
@@ -280,7 +280,7 @@ impl<'a> Build<'a> {
         let tunnel_states: Vec<_> = (0..16).map(|_| TunnelState::default()).collect();
         let tunnel_states = rows(&region, tunnel_states);
         let lines = rows(&region, (0..256).map(|_| Line::default()).collect());
-        let mut space = Space::new(256);
+        let mut space = Space::new(256, Timekeeper::default().clock());
         let mut object = |inbound: bool| {
             let rules = spd.iter().zip(0..).map(|((out, within, _), row)| {
                 let patterns = vec![if inbound { *within } else { *out }];
