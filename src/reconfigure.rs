@@ -8,6 +8,7 @@ use client::config::{Config, Interfaces, Place, RouteTable};
 use client::rib::{RouteQuery, RouteState, RouteUpdate};
 use client::{Client, CommitError, PortFacts};
 use ipnet::IpNet;
+use pal::pool::PoolUsage;
 use pal::publication::Generation;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -206,6 +207,13 @@ impl Running {
     pub fn show_routes(&self, query: RouteQuery, skip: usize, limit: usize) -> Vec<RouteState> {
         let shown = self.inner.ask(|reply| Request::ShowRoutes { query, skip, limit, reply });
         shown.unwrap_or_default()
+    }
+
+    /// What agents of the client take of, each with the agent that does, and how many routes the
+    /// forwarding tables have; none when the run has ended.
+    #[must_use]
+    pub fn resources(&self) -> (Vec<(&'static str, PoolUsage)>, usize) {
+        self.inner.ask(Request::Resources).unwrap_or_default()
     }
 
     /// Routing tables of the VRFs that interfaces are in, by name; none when the run has ended.

@@ -65,11 +65,15 @@ impl Connection {
         };
         let mut stream = connected
             .map_err(|error| CallError::NoRouter { dir: dir.display().to_string(), error })?;
-        wire::greet(&mut stream, wire::VERSION, Welcome::Come)?;
+        // Who is turned away may hear so before it has said anything.
+        let greeted = wire::greet(&mut stream, wire::VERSION, Welcome::Come);
         match wire::greeting(&mut stream)? {
             (_, Welcome::NotAllowed) => Err(CallError::NotAllowed),
             (_, Welcome::Full) => Err(CallError::Full),
-            (wire::VERSION, Welcome::Come) => Ok(Self { stream: BufReader::new(stream), next: 1 }),
+            (wire::VERSION, Welcome::Come) => {
+                greeted?;
+                Ok(Self { stream: BufReader::new(stream), next: 1 })
+            }
             (theirs, _) => Err(CallError::OtherVersion { ours: wire::VERSION, theirs }),
         }
     }

@@ -65,14 +65,13 @@ pub struct Boot {
 pub struct Resource {
     /// What: `adjacencies`, `tcam lines`.
     pub name: String,
-    /// Those who hold some.
-    pub users: u64,
+    /// The agents that take of it.
+    pub users: Vec<String>,
     /// How many are given out, those that lcores are still leaving included.
     pub in_use: u64,
-    /// How many there are; none without a bound of its own.
-    pub limit: Option<u64>,
-    /// The most that were given out at once, as of the looks at it, which are every second and at
-    /// every change of the configuration.
+    /// How many there are.
+    pub limit: u64,
+    /// The most that were given out at once.
     pub peak: u64,
 }
 

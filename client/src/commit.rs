@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::pool::Full;
+use pal::pool::PoolUsage;
 use pal::publication::{Generation, Reader, RootDraft};
 use pal::region::{ReadOnly, ReadWrite};
 use qfp_core::fib::{FibError, ShapeError};
@@ -509,6 +510,26 @@ impl Client {
         let (groups, paths) = self.fib.in_use();
         let adjacencies = self.adjacencies.in_use();
         Usage { adjacencies, groups, paths, memory: self.driver.memory().0 }
+    }
+
+    /// What agents take of: each with the agent that does.
+    #[must_use]
+    pub fn resources(&self) -> Vec<(&'static str, PoolUsage)> {
+        let (classification, services) = self.classification.pools();
+        let ipsec = self.ipsec.pools();
+        let agents: [(&str, &[PoolUsage]); 7] = [
+            ("interface", &self.interfaces.pools()),
+            ("vrf", &self.vrfs.pools()),
+            ("adjacency", &self.adjacencies.pools()),
+            ("fib", &self.fib.pools()),
+            ("classification", &classification),
+            ("qos", &services),
+            ("ipsec", ipsec.as_ref().map_or(&[], |pools| pools)),
+        ];
+        agents
+            .into_iter()
+            .flat_map(|(agent, pools)| pools.iter().map(move |pool| (agent, *pool)))
+            .collect()
     }
 
     /// The generation that was committed last.

@@ -53,9 +53,9 @@ pub(crate) fn resources(all: &[Resource]) -> String {
     let rows = all.iter().map(|one| {
         [
             one.name.clone(),
-            grouped(one.users),
+            one.users.join(", "),
             grouped(one.in_use),
-            one.limit.map_or_else(|| "-".to_owned(), grouped),
+            grouped(one.limit),
             grouped(one.peak),
         ]
     });

@@ -10,6 +10,7 @@ use api::{
 use console::log::Unseen;
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::uidb::{TableId, UidbIndex};
+use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
 use qfp::{ReconfigureError, RunError, Running};
 
@@ -266,16 +267,49 @@ impl Router for Embedded {
     }
 
     fn resources(&self) -> Vec<Resource> {
-        Vec::new()
+        let (pools, _) = self.with(Running::resources).unwrap_or_default();
+        let resource = |(agent, pool): (&str, PoolUsage)| Resource {
+            name: pool.what.to_owned(),
+            users: vec![agent.to_owned()],
+            in_use: pool.in_use.into(),
+            limit: pool.capacity.into(),
+            peak: pool.peak.into(),
+        };
+        pools.into_iter().map(resource).collect()
     }
 
     fn agents(&self) -> Vec<Agent> {
-        Vec::new()
+        self.with(agents).unwrap_or_default()
     }
 
     fn processes(&self) -> Vec<Process> {
         Vec::new()
     }
+}
+
+/// Objects that agents keep in the tables.
+fn agents(running: &Running) -> Vec<Agent> {
+    let object = |agent: &str, object: String, entries: usize, bindings: usize| Agent {
+        agent: agent.to_owned(),
+        object,
+        entries: entries as u64,
+        bindings: bindings as u64,
+    };
+    let (interfaces, neighbours) = (running.interfaces().len(), running.neighbours().len());
+    let (_, routes) = running.resources();
+    let mut all = vec![
+        object("interface", "interfaces".to_owned(), interfaces, interfaces),
+        object("adjacency", "neighbours".to_owned(), neighbours, neighbours),
+        object("fib", "routes".to_owned(), routes, running.vrfs().len() + 1),
+    ];
+    let lists = running.tcam_usage().map_or_else(Vec::new, |usage| usage.objects);
+    let lists = lists.into_iter();
+    all.extend(lists.map(|(name, rules, bindings)| {
+        object("classification", name.to_string(), rules, bindings)
+    }));
+    let sas = running.ipsec().map_or_else(Vec::new, |report| report.sas);
+    all.extend(sas.into_iter().map(|sa| object("ipsec", format!("SA {}", sa.sa.name), 1, 1)));
+    all
 }
 
 fn ended() -> Failure {

@@ -155,6 +155,9 @@ impl ClientSide {
             Request::ShowRoutes { query, skip, limit, reply } => {
                 give(&reply, client.show_routes(query, skip, limit));
             }
+            Request::Resources(reply) => {
+                give(&reply, (client.resources(), client.route_count()));
+            }
             Request::Vrfs(reply) => {
                 give(&reply, client.vrfs().map(|(name, id)| (name.to_owned(), id)).collect());
             }

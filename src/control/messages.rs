@@ -11,6 +11,7 @@ use client::ipsec::Sa;
 use client::rib::{RouteQuery, RouteState, RouteUpdate};
 use client::{CommitError, ListEdit, ListError};
 use ipnet::IpNet;
+use pal::pool::PoolUsage;
 use pal::publication::Generation;
 use qfp_core::punt::Interface;
 use qfp_core::uidb::{TableId, UidbIndex};
@@ -50,6 +51,7 @@ pub(crate) enum Request {
         limit: usize,
         reply: Reply<Vec<RouteState>>,
     },
+    Resources(Reply<(Vec<(&'static str, PoolUsage)>, usize)>),
     Vrfs(Reply<Vec<(String, TableId)>>),
     Interfaces(Reply<Vec<InterfaceState>>),
     Neighbours(Reply<Vec<(UidbIndex, IpAddr, [u8; 6])>>),

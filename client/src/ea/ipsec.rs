@@ -19,6 +19,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
+use pal::pool::PoolUsage;
 use pal::publication::Retired;
 use pal::region::Block;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
@@ -309,6 +310,11 @@ impl IpsecAgent {
     /// SAs there is room for, and how many are in use.
     pub(crate) fn usage(&self) -> (u32, u32) {
         self.tables.as_ref().map_or((0, 0), Tables::usage)
+    }
+
+    /// What it takes of; nothing for a router without ESP.
+    pub(crate) fn pools(&self) -> Option<[PoolUsage; 2]> {
+        self.tables.as_ref().map(Tables::pools)
     }
 
     /// Rows of both directions and words of replay windows in use.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use pal::pool::{Full, Pool};
+use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::GraceClock;
 use qfp_core::uidb::TableId;
 
@@ -42,6 +42,11 @@ impl Vrfs {
     /// The table of the VRF called `name`.
     pub(crate) fn named(&self, name: &str) -> Option<TableId> {
         self.by_name.get(name).copied()
+    }
+
+    /// How many there are.
+    pub(crate) fn pools(&self) -> [PoolUsage; 1] {
+        [self.numbers.usage()]
     }
 
     /// All of them, by name.
