@@ -115,7 +115,10 @@ impl StartError {
 fn is_usage(error: &PortError) -> bool {
     !matches!(
         error,
-        PortError::Device { .. } | PortError::NoMemory { .. } | PortError::BuffersMissing { .. }
+        PortError::Device { .. }
+            | PortError::NotPermitted { .. }
+            | PortError::NoMemory { .. }
+            | PortError::BuffersMissing { .. }
     )
 }
 

@@ -129,7 +129,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let mut facts = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let (config, own) = port_config(&parts.config, n, port.as_ref(), lcore_count);
-        let filter_mac = matches!(specs[n], Some(Spec::Tap(_))) && !config.promiscuous;
+        let filters = matches!(specs[n], Some(Spec::Tap(_) | Spec::Packet(_)));
+        let filter_mac = filters && !config.promiscuous;
         port_configs.push(config);
         facts.push(PortFacts { mac: own, filter_mac });
     }
@@ -288,7 +289,7 @@ fn engines(
             fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
             fia.replace("esp-decap", Box::new(EspDecap::with_engines(open)))?;
         }
-        let (reader, region) = client.attach(&format!("lcore-{n}"))?;
+        let tables = client.attach(&format!("lcore-{n}"))?;
         let numa = pal::lcore::current_numa_node(cpus.cpus()[n]).unwrap_or(0);
         let mut ppe = Ppe::new(PpeParts {
             lcore: u16::try_from(n).unwrap_or(u16::MAX),
@@ -296,9 +297,7 @@ fn engines(
             rx,
             tx,
             pool: pool.cache(u32::from(numa)),
-            region,
-            state: Some(client.state()),
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         ppe.trace(parts.trace);

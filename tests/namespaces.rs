@@ -1,4 +1,5 @@
-//! Real kernels on both sides of the router: two network namespaces, a TAP device in each.
+//! Real kernels on both sides of the router: two network namespaces, with a TAP device in each, or
+//! one end of a cable whose other end is in a third namespace, for the router.
 //!
 //! Needs root and the usual network programs; skipped aloud without them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,6 +12,8 @@ mod idle;
 mod l3fwd;
 #[path = "support/namespaces.rs"]
 mod namespaces;
+#[path = "namespaces/packet_ports.rs"]
+mod packet_ports;
 
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,6 +30,8 @@ struct Bench {
     router: Router,
     west: Namespace,
     east: Namespace,
+    /// Where the router's ends of cables are.
+    middle: Option<Namespace>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -48,21 +53,33 @@ impl Bench {
 
     /// As [`Bench::new`], with more options for the router.
     fn with(east_mtu: u16, options: &[&str]) -> Option<Self> {
+        Self::start(false, &format!("mtu = {east_mtu}"), options)
+    }
+
+    /// On cables, or on TAP devices. `east_keys` is more that is to be said of the east.
+    fn start(cables: bool, east_keys: &str, options: &[&str]) -> Option<Self> {
         if !has_programs(&["ip", "ping", "traceroute", "iperf3", "kill"]) {
             return None;
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let (west, east) = (Namespace::new("west")?, Namespace::new("east")?);
+        let middle = if cables { Some(Namespace::new("middle")?) } else { None };
+        let device = |name: &str, host: &Namespace| {
+            let Some(middle) = &middle else { return format!("tap:{name}@{}", host.name) };
+            lay_cable(name, host, middle);
+            format!("packet:{name}@{}", middle.name)
+        };
+        let devices = [device("west", &west), device("east", &east)];
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("router.toml");
         std::fs::write(
             &config,
             format!(
-                "[[port]]\ndevice = \"tap:west@{}\"\n\
+                "[[port]]\ndevice = \"{}\"\n\
                  address = [\"10.1.0.1/24\", \"2001:db8:1::1/64\"]\n\
-                 [[port]]\ndevice = \"tap:east@{}\"\nmtu = {east_mtu}\n\
-                 address = [\"10.2.0.1/24\", \"2001:db8:2::1/64\"]\n",
-                west.name, east.name
+                 [[port]]\ndevice = \"{}\"\n\
+                 address = [\"10.2.0.1/24\", \"2001:db8:2::1/64\"]\n{east_keys}\n",
+                devices[0], devices[1]
             ),
         )
         .unwrap();
@@ -72,7 +89,7 @@ impl Bench {
         let running = l3fwd::is_running(&child);
         let router = Router { child: Some(child), _dir: dir };
         assert!(running);
-        let bench = Self { router, west, east, _turn: turn };
+        let bench = Self { router, west, east, middle, _turn: turn };
         bench.attach(&bench.west, "west", WEST, ROUTER);
         bench.attach(&bench.east, "east", EAST, ("10.2.0.1", "2001:db8:2::1"));
         // The hosts' end of the narrow link is as wide as any other: that it is narrow must be
@@ -92,10 +109,7 @@ impl Bench {
 
     /// Ends the router, which must have accounted for everything; what it reported.
     fn finish(mut self) -> String {
-        let child = self.router.child.take().unwrap();
-        let kill = format!("kill -INT {}", child.id());
-        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        let outcome = l3fwd::finish(child);
+        let outcome = self.router.end();
         assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
         assert!(outcome.stdout.contains("conserved: yes"), "{}", outcome.stdout);
         outcome.stdout
@@ -129,6 +143,16 @@ impl Bench {
     }
 }
 
+impl Router {
+    /// Ends it as a user does; what it said.
+    fn end(&mut self) -> l3fwd::Outcome {
+        let child = self.child.take().unwrap();
+        let kill = format!("kill -INT {}", child.id());
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        l3fwd::finish(child)
+    }
+}
+
 impl Drop for Router {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -136,6 +160,19 @@ impl Drop for Router {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+}
+
+/// A cable from a host to where the router is, both ends called `name` and up.
+fn lay_cable(name: &str, host: &Namespace, middle: &Namespace) {
+    host.must(&format!("ip link add {name} type veth peer name {name} netns {}", middle.name));
+    host.must(&format!("ip link set {name} up"));
+    // That kernel is to have no part in it.
+    middle.must(&format!("ip link set {name} addrgenmode none up"));
+    let show = format!("ip link show dev {name}");
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !middle.must(&show).contains("state UP") && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -334,10 +371,7 @@ fn a_device_that_vanishes_is_told_costs_no_cpu_and_comes_back() {
     pings(&bench);
     std::thread::sleep(Duration::from_millis(1500));
 
-    let child = bench.router.child.take().unwrap();
-    let kill = format!("kill -INT {}", child.id());
-    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    let outcome = l3fwd::finish(child);
+    let outcome = bench.router.end();
     assert_eq!(outcome.status, 0, "{outcome:?}");
     assert!(outcome.stdout.contains("conserved: yes"), "{}", outcome.stdout);
     let lines: Vec<&str> = outcome.stderr.lines().collect();

@@ -289,7 +289,6 @@ impl Rig {
         let names = fia.names();
         let layout = CounterLayout::new(names.len(), 2, client.uidb_limit()).with_rules(1 << 17);
         let mut totals = CounterTotals::new(layout);
-        let attached = client.attach("bench").unwrap_or_else(|error| panic!("{error}"));
         let pool = Pool::Native(NativePool::new(1024, 2048));
         let ppe = Ppe::new(PpeParts {
             lcore: 0,
@@ -300,9 +299,7 @@ impl Rig {
             )],
             tx: vec![Box::new(Discard), Box::new(Discard)],
             pool: pool.cache(0),
-            region: attached.1,
-            state: Some(client.state()),
-            reader: attached.0,
+            tables: client.attach("bench").unwrap_or_else(|error| panic!("{error}")),
             counters: totals.add_lcore(),
         });
         Self { ppe, totals, names, work: Vec::new(), size, now: Nanos::ZERO }

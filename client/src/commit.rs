@@ -12,14 +12,12 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use pal::pool::Full;
-use pal::pool::PoolUsage;
-use pal::publication::{Generation, Reader, RootDraft};
-use pal::region::{ReadOnly, ReadWrite};
+use pal::pool::{Full, PoolUsage};
+use pal::publication::{Generation, RootDraft};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
 use qfp_core::punt;
-use qfp_core::tables::{TableError, Tables};
+use qfp_core::tables::{TableReader, table_kind};
 use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use crate::config::{Config, ConfigError, Interface, Interfaces, RouteTable, Tpid};
@@ -62,9 +60,6 @@ pub enum CommitError {
     /// A forwarding table's memory has the wrong shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// A table that lcores need is missing, or has another shape than they read.
-    #[error(transparent)]
-    Table(#[from] TableError),
     /// A size of the tables that cannot be.
     #[error("{value} {what} are too many: there can be {limit} at most")]
     TooMany {
@@ -252,13 +247,13 @@ impl Prepare<Configured<'_>> for ClassificationAgent {
 }
 
 impl Client {
-    /// A client with empty tables.
+    /// A client whose tables are those of a configuration without interfaces.
     ///
     /// # Errors
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
         capacity.check()?;
-        let driver = Driver::with_state(capacity.bytes(), capacity.state_bytes());
+        let driver = Driver::new(capacity.bytes(), capacity.state_bytes());
         let mut driver = driver.map_err(|error| match error {
             DriverError::NoMemory { what, bytes, error } if capacity.vrfs > 0 => {
                 let what = format!("{what} ({} VRFs)", capacity.vrfs);
@@ -277,7 +272,7 @@ impl Client {
         let ipsec = IpsecAgent::new(&mut driver, capacity)?;
         let interfaces = InterfaceAgent::new(driver.clock());
         let vrfs = Vrfs::new(capacity.vrfs, driver.clock());
-        Ok(Self {
+        let mut client = Self {
             driver,
             interfaces,
             adjacencies,
@@ -290,24 +285,18 @@ impl Client {
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
-        })
+        };
+        client.commit_valid(&Config::default(), &RouteTable::default(), &[])?;
+        Ok(client)
     }
 
-    /// A reader and a read-only mapping of the tables, for one lcore.
+    /// A reader of the tables, for one lcore.
     ///
     /// # Errors
     /// All places for readers are taken, the mapping failed, or a table is missing or has another
     /// shape than lcores read.
-    pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), CommitError> {
-        let (reader, region) = self.driver.attach(name)?;
-        Tables::new(reader.root(), &region).with_state(&self.driver.state()).check()?;
-        Ok((reader, region))
-    }
-
-    /// What lcores write, for one lcore.
-    #[must_use]
-    pub fn state(&self) -> ReadWrite {
-        self.driver.state()
+    pub fn attach(&mut self, name: &str) -> Result<TableReader, CommitError> {
+        Ok(self.driver.attach(name, table_kind::SHAPES)?)
     }
 
     /// Says how many lcores forward, before the first commit: policers of several are shared.
@@ -345,9 +334,18 @@ impl Client {
         routes: &RouteTable,
         ports: &[PortFacts],
     ) -> Result<Generation, CommitError> {
-        type All = (Vrfs, (InterfaceAgent, (Forwarding, (ClassificationAgent, IpsecAgent))));
         config.validate()?;
         routes.validate(config)?;
+        self.commit_valid(config, routes, ports)
+    }
+
+    fn commit_valid(
+        &mut self,
+        config: &Config,
+        routes: &RouteTable,
+        ports: &[PortFacts],
+    ) -> Result<Generation, CommitError> {
+        type All = (Vrfs, (InterfaceAgent, (Forwarding, (ClassificationAgent, IpsecAgent))));
         let interfaces = Interfaces::new(config);
         let wanted = Configured { config, routes, ports, interfaces: &interfaces };
         let result = self.transact::<NextGeneration<All>, _>(wanted);
@@ -516,7 +514,6 @@ impl Client {
     #[must_use]
     pub fn resources(&self) -> Vec<(&'static str, PoolUsage)> {
         let (classification, services) = self.classification.pools();
-        let ipsec = self.ipsec.pools();
         let agents: [(&str, &[PoolUsage]); 7] = [
             ("interface", &self.interfaces.pools()),
             ("vrf", &self.vrfs.pools()),
@@ -524,7 +521,7 @@ impl Client {
             ("fib", &self.fib.pools()),
             ("classification", &classification),
             ("qos", &services),
-            ("ipsec", ipsec.as_ref().map_or(&[], |pools| pools)),
+            ("ipsec", &self.ipsec.pools()),
         ];
         agents
             .into_iter()

@@ -405,7 +405,6 @@ fn load_routes(store: &Store, number: Option<u64>) -> Result<Arc<RouteTable>, Fa
     Ok(Arc::new(parse_routes(&store.load_routes(number).map_err(failed)?)?))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn failed(error: StoreError) -> Failure {
     Failure::new(Status::Failed, error)
 }

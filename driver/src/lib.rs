@@ -6,19 +6,20 @@
 //!
 //! ```
 //! use driver::Driver;
-//! use pal::publication::TableKind;
+//! use pal::publication::{TableKind, TableShape};
 //!
 //! const SQUARES: TableKind<u32> = TableKind::new(7);
+//! static SHAPES: [TableShape; 1] = [TableShape::of("SQUARES", SQUARES, 1)];
 //!
-//! let mut driver = Driver::new(1 << 20)?;
-//! let (reader, tables) = driver.attach("lcore-0")?;
+//! let mut driver = Driver::new(1 << 20, 0)?;
 //! let mut squares = driver.alloc::<u32>(3)?;
 //! squares.copy_from_slice(&[0, 1, 4]);
 //! let block = squares.publish();
 //! driver.commit(|root| {
 //!     root.set(SQUARES, block);
 //! })?;
-//! assert_eq!(reader.root().view(&tables, SQUARES)?, [0, 1, 4]);
+//! let mut reader = driver.attach("lcore-0", &SHAPES)?;
+//! assert_eq!(reader.tables().view(SQUARES), [0, 1, 4]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -28,11 +29,11 @@
 use std::time::Duration;
 
 use pal::publication::{
-    Generation, Grace, GraceClock, PublishError, Publisher, Reader, ReaderState, RegisterError,
-    RootDraft, Rows,
+    Generation, Grace, GraceClock, PublishError, Publisher, ReaderState, RegisterError, RootDraft,
+    Rows, TableError, TableReader, TableShape,
 };
 use pal::refusal;
-use pal::region::{Block, Draft, HugePages, Plain, ReadOnly, ReadWrite, Region, RegionError};
+use pal::region::{Block, Draft, HugePages, Plain, Region, RegionError};
 
 /// Why the data plane cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub enum DriverError {
     /// A generation could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A table that lcores need is missing, or has another shape than they read.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// A region that cannot be had, as the operator knows it.
@@ -71,30 +75,17 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A data plane with `bytes` of resource memory, in huge pages where there are any.
+    /// A data plane with `bytes` of resource memory, in huge pages where there are any, and `state`
+    /// bytes more for what lcores write, such as token buckets.
     ///
     /// # Errors
     /// The memory cannot be had.
-    pub fn new(bytes: usize) -> Result<Self, DriverError> {
-        Self::with_state(bytes, 0)
-    }
-
-    /// The same with `state` bytes more for what lcores write, such as token buckets.
-    ///
-    /// # Errors
-    /// The memory cannot be had.
-    pub fn with_state(bytes: usize, state: usize) -> Result<Self, DriverError> {
+    pub fn new(bytes: usize, state: usize) -> Result<Self, DriverError> {
         let region = Region::anonymous(bytes, HugePages::Try);
         let region = region.map_err(no_memory("the tables", bytes))?;
         let written = Region::anonymous(state.max(1), HugePages::Never);
         let state = written.map_err(no_memory("what lcores write", state))?;
         Ok(Self { region, state, publisher: Publisher::new() })
-    }
-
-    /// What lcores write, for one of them.
-    #[must_use]
-    pub fn state(&self) -> ReadWrite {
-        self.state.share()
     }
 
     /// Memory for what lcores write, all zeroes. A commit that names it lets them see it.
@@ -111,15 +102,21 @@ impl Driver {
         self.state.view(block).unwrap_or(&[])
     }
 
-    /// A reader and a read-only mapping of the tables, for one lcore.
+    /// A reader of the tables, for one lcore: it maps them read-only.
     ///
     /// # Errors
-    /// All places for readers are taken, or the mapping failed.
-    pub fn attach(&mut self, name: &str) -> Result<(Reader, ReadOnly), DriverError> {
+    /// All places for readers are taken, the mapping failed, or a table is missing or has another
+    /// shape than the reader counts on.
+    pub fn attach(
+        &mut self,
+        name: &str,
+        shapes: &'static [TableShape],
+    ) -> Result<TableReader, DriverError> {
         let tables = self.region.map_read_only();
         let what = format!("the tables as {name} sees them");
         let tables = tables.map_err(no_memory(&what, self.region.capacity()))?;
-        Ok((self.publisher.register_reader(name)?, tables))
+        let reader = self.publisher.register_reader(name)?;
+        Ok(TableReader::new(reader, tables, self.state.share(), shapes)?)
     }
 
     /// Memory for a table that nobody sees yet, all zeroes.
@@ -246,8 +243,8 @@ mod tests {
 
     #[test]
     fn a_retired_table_is_freed_only_after_its_last_reader() {
-        let mut driver = Driver::new(1 << 20).unwrap();
-        let (mut reader, tables) = driver.attach("lcore-0").unwrap();
+        let mut driver = Driver::new(1 << 20, 0).unwrap();
+        let mut reader = driver.attach("lcore-0", &[]).unwrap();
         let kind = TableKind::<u64>::new(0);
         let old = driver.alloc::<u64>(64).unwrap().publish();
         driver
@@ -271,13 +268,12 @@ mod tests {
         reader.quiescent();
         driver.reclaim();
         assert_eq!(driver.memory().0, used);
-        assert_eq!(reader.root().view(&tables, kind).unwrap().len(), 64);
     }
 
     #[test]
     fn a_commit_that_readers_cannot_follow_is_refused_and_names_them() {
-        let mut driver = Driver::new(1 << 20).unwrap();
-        let (mut slow, tables) = driver.attach("lcore-7").unwrap();
+        let mut driver = Driver::new(1 << 20, 0).unwrap();
+        let mut slow = driver.attach("lcore-7", &[]).unwrap();
         let (kind, mut committed) = (TableKind::<u64>::new(3), Vec::new());
         let error = loop {
             let mut table = driver.alloc::<u64>(1).unwrap();
@@ -292,17 +288,16 @@ mod tests {
             assert!(committed.len() < 1000, "some time it must fail");
         };
         assert!(error.contains("lcore-7"), "{error}");
-        let last = committed.len() as u64 - 1;
-        assert_eq!(driver.generation(), committed[committed.len() - 1]);
-        assert_eq!(slow.root().view(&tables, kind).unwrap(), [last]);
+        let last = committed[committed.len() - 1];
+        assert_eq!((driver.generation(), slow.tables().generation()), (last, last));
         slow.quiescent();
         assert!(driver.commit(|_| {}).is_ok());
     }
 
     #[test]
     fn waiting_for_readers_ends_when_they_move_on_or_patience_does() {
-        let mut driver = Driver::new(1 << 20).unwrap();
-        let (mut reader, _) = driver.attach("lcore-0").unwrap();
+        let mut driver = Driver::new(1 << 20, 0).unwrap();
+        let mut reader = driver.attach("lcore-0", &[]).unwrap();
         assert!(!driver.wait_for_readers(Duration::ZERO));
         let grace = driver.grace_period();
         assert!(!driver.all_passed(grace));
@@ -315,7 +310,7 @@ mod tests {
 
     #[test]
     fn memory_that_runs_out_is_an_error_and_takes_nothing() {
-        let driver = Driver::new(1 << 20).unwrap();
+        let driver = Driver::new(1 << 20, 0).unwrap();
         let (used, capacity) = driver.memory();
         let error = driver.alloc::<u64>(capacity).err().unwrap().to_string();
         assert!(error.contains("u64"), "{error}");

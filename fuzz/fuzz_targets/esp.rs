@@ -153,7 +153,7 @@ impl Gateway {
         let facts = [PortFacts { mac: MAC, filter_mac: false }; 2];
         let config = config(enters);
         client.commit(&config, &RouteTable::default(), &facts).expect("it fits");
-        let (reader, region) = client.attach("fuzz").expect("a place for a reader");
+        let tables = client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
         let layout = CounterLayout::new(fia.names().len(), 2, client.uidb_limit());
         let mut totals = CounterTotals::new(layout);
@@ -165,9 +165,7 @@ impl Gateway {
             rx: vec![PolledQueue::new(port as u16, Box::new(Coming(coming.clone())))],
             tx: gone.iter().map(|wire| Box::new(Gone(wire.clone())) as Box<dyn TxQueue>).collect(),
             pool: Pool::Native(NativePool::new(BUFFERS, 2048)).cache(0),
-            region,
-            state: Some(client.state()),
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         Self { client, ppe, totals, coming, gone }

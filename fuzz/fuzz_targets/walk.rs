@@ -144,7 +144,7 @@ impl Router {
                 }
             }
         }
-        let (reader, region) = self.client.attach("fuzz").expect("a place for a reader");
+        let tables = self.client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
         let fia = if knobs & 1 == 0 { fia } else { fia.row_by_row() };
         let isa =
@@ -158,9 +158,7 @@ impl Router {
             rx: (0..).zip(feeds).map(|(n, feed)| PolledQueue::new(n, Box::new(feed))).collect(),
             tx: (0..ports).map(|_| Box::new(Picky) as Box<dyn TxQueue>).collect(),
             pool: pool.cache(0),
-            region,
-            state: None,
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         if knobs & 8 != 0 {

@@ -1,4 +1,4 @@
-//! Hardware: ports, queues and packets, behind four back-ends.
+//! Hardware: ports, queues and packets, behind its back-ends.
 //!
 //! | SPEC | back-end | time |
 //! |---|---|---|
@@ -6,6 +6,7 @@
 //! | `synth:size=64,flows=4096` | generator | the machine's clock |
 //! | `sink` | counts and discards | |
 //! | `tap:NAME` | Linux TAP device | the machine's clock |
+//! | `packet:NAME` | Linux interface, through its packet sockets | the machine's clock |
 //! | `dpdk:NAME` | DPDK poll-mode driver (feature `dpdk`) | the machine's clock |
 //!
 //! Layers, top to bottom: back-ends (a module each) implement the traits of [`port`]; they move
@@ -18,9 +19,11 @@
 pub mod crypto;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+mod interface;
 mod lines;
 pub mod mask;
 pub mod packet;
+pub mod packet_socket;
 pub mod pcap;
 pub mod pool;
 pub mod port;

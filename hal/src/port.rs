@@ -284,6 +284,36 @@ pub enum PortError {
         /// Text of the device or driver.
         reason: String,
     },
+    /// No interface has the name.
+    #[error("{port}: there is no such interface")]
+    NoInterface {
+        /// The port.
+        port: String,
+    },
+    /// The interface carries no Ethernet frames: the loopback interface, a tunnel.
+    #[error("{port}: this is no Ethernet interface")]
+    NotEthernet {
+        /// The port.
+        port: String,
+    },
+    /// The process lacks a capability.
+    #[error("{port}: not permitted, this needs {capability}")]
+    NotPermitted {
+        /// The port.
+        port: String,
+        /// Name of the capability.
+        capability: &'static str,
+    },
+    /// The interface has a smaller MTU than its port is to have.
+    #[error("{port}: mtu {wanted} is more than the interface's {available}")]
+    MtuTooLarge {
+        /// The port.
+        port: String,
+        /// Bytes of IP asked for.
+        wanted: u16,
+        /// Bytes of IP that the interface sends.
+        available: usize,
+    },
     /// More queues asked for than the port has.
     #[error("{port}: {wanted} {kind} queues wanted, the port has {available}")]
     TooManyQueues {

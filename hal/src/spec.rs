@@ -5,6 +5,7 @@
 //! synth[:size=64,flows=4096,dst=FILE,imix,zipf=1.0,seed=1,count=N,src=PREFIX,dmac=MAC,ipv6]
 //! sink
 //! tap:NAME[@NETNS][,persist][,peer=MAC]
+//! packet:NAME[@NETNS]
 //! dpdk:NAME                       everything behind the colon goes to DPDK as it is
 //! ```
 //!
@@ -13,6 +14,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::packet_socket::{PacketPort, PacketSpec};
 use crate::pcap::{PcapPort, PcapSpec};
 use crate::port::{Port, PortError};
 use crate::sink::SinkPort;
@@ -30,6 +32,8 @@ pub enum Spec {
     Sink,
     /// A Linux TAP device.
     Tap(TapSpec),
+    /// An interface of the kernel's.
+    Packet(PacketSpec),
     /// A DPDK device: PCI address or vdev name.
     Dpdk(String),
 }
@@ -44,9 +48,10 @@ impl Spec {
             "sink" if text == "sink" => Ok(Self::Sink),
             "sink" => Err("a sink has no options"),
             "tap" => TapSpec::parse(rest).map(Self::Tap),
+            "packet" => PacketSpec::parse(rest).map(Self::Packet),
             "dpdk" if rest.is_empty() => Err("the device name is missing"),
             "dpdk" => Ok(Self::Dpdk(rest.to_owned())),
-            _ => Err("unknown kind of port (known: pcap, synth, sink, tap, dpdk)"),
+            _ => Err("unknown kind of port (known: pcap, synth, sink, tap, packet, dpdk)"),
         }
         .map_err(|reason| PortError::BadSpec { spec: text.to_owned(), reason })
     }
@@ -58,6 +63,7 @@ impl Spec {
             Self::Synth(spec) => Ok(Box::new(SynthPort::open(spec)?)),
             Self::Sink => Ok(Box::new(SinkPort::new())),
             Self::Tap(spec) => Ok(Box::new(TapPort::open(spec)?)),
+            Self::Packet(spec) => Ok(Box::new(PacketPort::open(spec)?)),
             #[cfg(feature = "dpdk")]
             Self::Dpdk(name) => Ok(Box::new(crate::dpdk::DpdkPort::open(name)?)),
             #[cfg(not(feature = "dpdk"))]
@@ -81,6 +87,7 @@ impl fmt::Display for Spec {
             Self::Synth(spec) => spec.fmt(f),
             Self::Sink => f.write_str("sink"),
             Self::Tap(spec) => spec.fmt(f),
+            Self::Packet(spec) => spec.fmt(f),
             Self::Dpdk(name) => write!(f, "dpdk:{name}"),
         }
     }
@@ -146,6 +153,8 @@ mod tests {
         "tap:tap0",
         "tap:tap0,persist,peer=02:00:00:00:00:07",
         "tap:tap0@blue,persist",
+        "packet:eth0",
+        "packet:enp3s0.100@blue",
         "dpdk:net_pcap0,rx_pcap=x,infinite_rx=1",
         "dpdk:0000:3b:00.0",
     ];
@@ -191,6 +200,15 @@ mod tests {
         "tap:t0,",
         "tap:0123456789abcdef",
         "tap:t0,keep",
+        "packet",
+        "packet:",
+        "packet:a/b",
+        "packet:e%d",
+        "packet:..",
+        "packet:eth0@",
+        "packet:eth0,",
+        "packet:eth0,persist",
+        "packet:0123456789abcdef",
         "dpdk:",
         "eth0",
     ];
@@ -231,7 +249,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_parses_or_is_refused_and_what_parses_prints_back(
-            text in "(pcap|synth|sink|tap|dpdk)?:?([a-z]{0,5}=?[0-9a-f:./]{0,6},?){0,4}"
+            text in "(pcap|synth|sink|tap|packet|dpdk)?:?([a-z]{0,5}=?[0-9a-f:./]{0,6},?){0,4}"
         ) {
             if let Ok(spec) = Spec::parse(&text) {
                 prop_assert_eq!(Spec::parse(&spec.to_string()).unwrap(), spec);

@@ -5,7 +5,6 @@
 //! it; the port's own is what the configuration says, or one derived from the name.
 
 mod device;
-mod statistics;
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,6 +12,7 @@ use std::sync::Arc;
 
 use pal::clock::Nanos;
 
+use crate::interface::name_and_netns;
 use crate::mask::PacketMask;
 use crate::packet::{Burst, VECTOR};
 use crate::pool::PoolCache;
@@ -22,8 +22,6 @@ use crate::port::{
 use crate::spec::{DisplayMac, items, once, unicast_mac};
 use device::Device;
 
-/// Longest interface name, bytes.
-const LONGEST_NAME: usize = 15;
 /// Longest frame that a TAP hands out, bytes.
 const LONGEST_FRAME: usize = 65_535;
 
@@ -44,18 +42,7 @@ impl TapSpec {
     /// Reads the part of the SPEC behind `tap:`.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let (device, options) = text.split_once(',').map_or((text, None), |(d, o)| (d, Some(o)));
-        let (name, netns) = device.split_once('@').map_or((device, None), |(n, s)| (n, Some(s)));
-        let bad_char = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
-        if name.is_empty() || name.len() > LONGEST_NAME || name.contains(bad_char) {
-            return Err("needs an interface name of 1 to 15 characters, without / and :");
-        }
-        // The kernel takes a percent sign for a pattern, and the dots for directories.
-        if name.contains('%') || name == "." || name == ".." {
-            return Err("the kernel takes no such interface name");
-        }
-        if netns.is_some_and(|netns| netns.is_empty() || netns.contains(bad_char)) {
-            return Err("needs the name of a network namespace behind @");
-        }
+        let (name, netns) = name_and_netns(device)?;
         let (mut persist, mut peer) = (None, None);
         // An empty option behind a comma is as unknown as any other.
         for item in
@@ -69,8 +56,7 @@ impl TapSpec {
                 _ => return Err("unknown option (known: persist, peer=MAC)"),
             }
         }
-        let netns = netns.map(str::to_owned);
-        Ok(Self { name: name.to_owned(), netns, persist: persist.is_some(), peer })
+        Ok(Self { name, netns, persist: persist.is_some(), peer })
     }
 
     /// A stable, locally administered MAC address for the port's own end.
@@ -134,8 +120,8 @@ impl Port for TapPort {
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
         self.info.admits(config)?;
         self.mtu = config.mtu;
-        self.device.set_mtu(config.mtu)?;
-        self.device.set_up()?;
+        self.device.peer().set_mtu(config.mtu)?;
+        self.device.peer().set_up()?;
         let device = &self.device;
         let rx = |_| {
             let scratch = vec![0; LONGEST_FRAME].into_boxed_slice();

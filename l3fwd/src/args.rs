@@ -12,7 +12,7 @@ use qfp::pal::lcore::CpuList;
 /// Routes IPv4 and IPv6 packets between ports.
 ///
 /// SPEC is pcap:rx=IN[,tx=OUT][,loop] | synth:size=64,flows=4096[,dst=FILE] | sink | tap:NAME |
-/// dpdk:NAME. The i-th SPEC is for portI.
+/// packet:NAME | dpdk:NAME. The i-th SPEC is for portI.
 #[derive(Debug, Parser)]
 #[command(name = "l3fwd", version)]
 pub(crate) struct Args {

@@ -2,7 +2,7 @@
 //!
 //! The [`Publisher`] swaps whole tables by publishing a root block, which names the current image
 //! of every [`TableKind`]; a [`Reader`] reads the root once per vector, so a commit is atomic
-//! across tables. Tables that churn are changed in place by atomic stores. Either way the old
+//! across tables. A [`TableReader`] checks and opens the tables that a root names, once. Tables that churn are changed in place by atomic stores. Either way the old
 //! memory is reused only after a *grace period*: once every reader has passed a quiescent state
 //! that saw the change (quiescent-state-based reclamation).
 //!
@@ -19,31 +19,32 @@
 //! The tests check all of this under loom, miri and real threads.
 //!
 //! ```
-//! use pal::publication::{Publisher, TableKind};
+//! use pal::publication::{Publisher, TableKind, TableReader, TableShape};
 //! use pal::region::{HugePages, Region};
 //!
 //! const SQUARES: TableKind<u32> = TableKind::new(3);
+//! static SHAPES: [TableShape; 1] = [TableShape::of("SQUARES", SQUARES, 1)];
 //!
 //! let region = Region::anonymous(1 << 20, HugePages::Never)?;
-//! let tables = region.map_read_only()?;
 //! let mut publisher = Publisher::new();
-//! let mut reader = publisher.register_reader("lcore-0")?;
-//!
 //! let mut squares = region.alloc::<u32>(4)?;
 //! squares.copy_from_slice(&[0, 1, 4, 9]);
 //! let mut root = publisher.draft();
 //! root.set(SQUARES, squares.publish());
 //! let generation = publisher.publish(&root)?;
 //!
+//! let reader = publisher.register_reader("lcore-0")?;
+//! let mut reader = TableReader::new(reader, region.map_read_only()?, region.share(), &SHAPES)?;
 //! reader.quiescent(); // once per vector
-//! let root = reader.root();
-//! assert_eq!(root.generation(), generation);
-//! assert_eq!(root.view(&tables, SQUARES)?, [0, 1, 4, 9]);
+//! let tables = reader.tables();
+//! assert_eq!(tables.generation(), generation);
+//! assert_eq!(tables.view(SQUARES), [0, 1, 4, 9]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![allow(
     unsafe_code,
-    reason = "attaches to state in mapped memory; evicts dead readers; writes rows that nobody reads"
+    reason = "attaches to state in mapped memory; evicts dead readers; writes rows that nobody \
+              reads; keeps tables open from one vector to the next"
 )]
 
 mod grace;
@@ -52,6 +53,8 @@ mod reader;
 mod root;
 mod rows;
 mod state;
+#[cfg(not(loom))]
+mod tables;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +66,8 @@ pub use reader::Reader;
 pub use reader::ReaderSite;
 pub use root::{Generation, Root, RootDraft, Seen, TableKind};
 pub use rows::Rows;
+#[cfg(not(loom))]
+pub use tables::{TableError, TableReader, TableShape, Tables};
 
 #[cfg(loom)]
 mod atomic {

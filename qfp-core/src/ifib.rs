@@ -15,18 +15,18 @@ pub struct IfibAct;
 
 impl Step for IfibAct {
     fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let leaves = select & (vector.for_us | vector.attention);
+        let leaves = select & (vector.is.for_us | vector.is.attention);
         if leaves.is_empty() {
             return;
         }
-        let for_us = leaves & vector.for_us;
-        let local4 = for_us & vector.local & vector.ipv4;
+        let for_us = leaves & vector.is.for_us;
+        let local4 = for_us & vector.is.local & vector.is.ipv4;
         vector.punt_all(local4, PuntCause::Ipv4LocalGroup);
-        vector.punt_all((for_us & vector.ipv4) - local4, PuntCause::Ipv4ForUs);
-        vector.punt_all(for_us & vector.ipv6, PuntCause::Ipv6ForUs);
-        vector.punt_all(for_us - vector.ipv4 - vector.ipv6, PuntCause::Arp);
+        vector.punt_all((for_us & vector.is.ipv4) - local4, PuntCause::Ipv4ForUs);
+        vector.punt_all(for_us & vector.is.ipv6, PuntCause::Ipv6ForUs);
+        vector.punt_all(for_us - vector.is.ipv4 - vector.is.ipv6, PuntCause::Arp);
         let transit = leaves - for_us;
-        vector.punt_all(transit & vector.ipv4, PuntCause::Ipv4Options);
-        vector.punt_all(transit & vector.ipv6, PuntCause::Ipv6HopByHop);
+        vector.punt_all(transit & vector.is.ipv4, PuntCause::Ipv4Options);
+        vector.punt_all(transit & vector.is.ipv6, PuntCause::Ipv6HopByHop);
     }
 }

@@ -12,6 +12,7 @@ mod source;
 mod stage;
 mod transport;
 
+pub(crate) use source::LEAST_FILTER;
 pub use source::{OwnAddress, own_addresses};
 pub use stage::L3Parse;
 pub use transport::Transport;

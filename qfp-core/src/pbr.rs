@@ -73,7 +73,7 @@ impl Step for PbrClassify {
         for slot in select {
             let Some(action) = action(&lcore.tables, vector, slot) else { continue };
             lcore.counters.rule(action.rule, u64::from(vector.burst.lens()[slot & 63]));
-            if action.flags & PbrAction::TABLE != 0 && !vector.local.contains(slot) {
+            if action.flags & PbrAction::TABLE != 0 && !vector.is.local.contains(slot) {
                 vector.redirect(slot, TableId(action.table));
             }
             if action.class_mask != 0 {
@@ -115,8 +115,8 @@ impl PbrAct {
     /// default next hop in place of the default route. A forwarding lookup for each next hop.
     fn route(&self, tables: &Tables<'_>, vector: &mut Vector, slot: usize, action: &PbrAction) {
         let i = slot & 63;
-        let leaf = vector.leaf[i];
-        let for_us = vector.local.contains(slot)
+        let leaf = vector.route.leaf[i];
+        let for_us = vector.is.local.contains(slot)
             || AdjacencyTables::open(tables).group(leaf).class == GroupClass::Receive;
         let table = vector.table(UidbTable::open(tables), slot);
         if !for_us
@@ -138,7 +138,7 @@ impl PbrAct {
             return;
         }
         let vrf = Vrf::of(tables, table);
-        let default = if vector.ipv4.contains(slot) { vrf.default4 } else { vrf.default6 };
+        let default = if vector.is.ipv4.contains(slot) { vrf.default4 } else { vrf.default6 };
         if leaf == 0 || leaf == u32::from(default) {
             self.towards(tables, table, vector, slot, &action.default4, &action.default6);
         }
@@ -158,22 +158,22 @@ impl PbrAct {
         let i = slot & 63;
         // Should a next hop's MAC address be unknown, it is the one to be asked for: it takes the
         // place of the destination for the rows to come, not in the packet.
-        if vector.ipv4.contains(slot) {
+        if vector.is.ipv4.contains(slot) {
             for next_hop in four.iter().take_while(|hop| **hop != 0) {
                 let leaf = Fib4::of(tables, table, self.isa).leaf(*next_hop);
                 if leaf != 0 {
-                    (vector.leaf[i], vector.dst4[i]) = (leaf, *next_hop);
+                    (vector.route.leaf[i], vector.l3.dst4[i]) = (leaf, *next_hop);
                     return true;
                 }
             }
-        } else if vector.ipv6.contains(slot) {
+        } else if vector.is.ipv6.contains(slot) {
             for next_hop in six.iter().take_while(|hop| **hop != 0) {
                 #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
                 let (hi, lo) = ((next_hop >> 64) as u64, *next_hop as u64);
                 let leaf = Fib6::of(tables, table, self.isa).leaf(hi, lo);
                 if leaf != 0 {
-                    vector.leaf[i] = leaf;
-                    (vector.dst6_hi[i], vector.dst6_lo[i]) = (hi, lo);
+                    vector.route.leaf[i] = leaf;
+                    (vector.l3.dst6_hi[i], vector.l3.dst6_lo[i]) = (hi, lo);
                     return true;
                 }
             }

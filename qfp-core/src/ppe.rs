@@ -13,14 +13,12 @@ use std::os::fd::RawFd;
 
 use hal::{Arrival, PoolCache, PortError, RxQueue, TxQueue, VECTOR};
 use pal::clock::{Nanos, rdtsc};
-use pal::publication::Reader;
-use pal::region::{ReadOnly, ReadWrite};
 
 use crate::counters::{LcoreCounters, LoopEvent, PortEvent};
 use crate::fia::{Fia, Gate, Trace, TracedPacket};
 use crate::packet::{Origin, Source, Vector};
 use crate::step::Lcore;
-use crate::tables::Tables;
+use crate::tables::TableReader;
 use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
 pub use work::{Injected, SlowPathSink, SlowWork};
@@ -56,11 +54,7 @@ pub struct PpeParts {
     /// Buffers.
     pub pool: PoolCache,
     /// Tables.
-    pub region: ReadOnly,
-    /// What lcores write; without it, policers pass everything.
-    pub state: Option<ReadWrite>,
-    /// Generations.
-    pub reader: Reader,
+    pub tables: TableReader,
     /// Counters.
     pub counters: LcoreCounters,
 }
@@ -115,9 +109,7 @@ pub struct Ppe {
     rx: Vec<PolledQueue>,
     tx: Vec<Box<dyn TxQueue>>,
     pool: PoolCache,
-    region: ReadOnly,
-    state: Option<ReadWrite>,
-    reader: Reader,
+    tables: TableReader,
     counters: LcoreCounters,
     recirculation: Recirculation,
     /// Where the packets that stayed in the vector come in next.
@@ -138,9 +130,7 @@ impl Ppe {
             rx: parts.rx,
             tx: parts.tx,
             pool: parts.pool,
-            region: parts.region,
-            state: parts.state,
-            reader: parts.reader,
+            tables: parts.tables,
             counters: parts.counters,
             recirculation: Recirculation::new(),
             stays: None,
@@ -205,7 +195,7 @@ impl Ppe {
         self.counters.event(LoopEvent::Received, received as u64);
         self.counters.port(port, PortEvent::RxPackets, received as u64);
         self.process(Start::From(Source::Port(port)), now, sink);
-        self.counters.port(port, PortEvent::RxBytes, self.vector.bytes);
+        self.counters.port(port, PortEvent::RxBytes, self.vector.walk.bytes);
         self.recirculate(now, sink);
         received
     }
@@ -283,16 +273,15 @@ impl Ppe {
                 gathered = way;
             }
             if let Ok(slot) = self.vector.burst.push(packet) {
-                self.vector.output[slot & 63] = uidb;
+                self.vector.route.output[slot & 63] = uidb;
             }
         }
         self.inject_vector(gathered, now, sink);
     }
 
     /// The table of a tunnel interface, through which its packets are reached; none for others.
-    fn tunnel(&self, uidb: UidbIndex) -> Option<TableId> {
-        let tables = tables(&self.reader, &self.region, self.state.as_ref());
-        let row = UidbTable::open(&tables).get(uidb);
+    fn tunnel(&mut self, uidb: UidbIndex) -> Option<TableId> {
+        let row = UidbTable::open(&self.tables.tables()).get(uidb);
         let is_tunnel = row.port == NO_PORT && row.features_out & Gate::ESP_OUT.mask() != 0;
         is_tunnel.then(|| row.routing_table())
     }
@@ -315,7 +304,7 @@ impl Ppe {
     fn send_frames(&mut self, way: Way, now: Nanos, sink: &mut impl SlowPathSink) {
         let source = Source::Internal { uidb: UidbIndex::RP, table: TableId::GLOBAL };
         self.vector.begin(source, now);
-        self.vector.input = [UidbIndex::RP; VECTOR];
+        self.vector.route.input = [UidbIndex::RP; VECTOR];
         let (fia, mut lcore, vector) = self.apart();
         match way {
             Way::Own => fia.walk_own(&mut lcore, vector),
@@ -332,14 +321,14 @@ impl Ppe {
         self.counters.held(held as u64);
         let pinned = if held == 0 { None } else { self.fia.pins() };
         match pinned {
-            None => self.reader.quiescent(),
-            Some(since) => self.reader.quiescent_since(since),
+            None => self.tables.quiescent(),
+            Some(since) => self.tables.quiescent_since(since),
         }
     }
 
     /// Runs `sleep` without holding up grace periods.
     pub fn offline<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
-        self.reader.offline(sleep)
+        self.tables.offline(sleep)
     }
 
     /// Walks and ends what the burst holds.
@@ -377,7 +366,7 @@ impl Ppe {
     #[inline]
     fn apart(&mut self) -> (&mut Fia, Lcore<'_>, &mut Vector) {
         let lcore = Lcore {
-            tables: tables(&self.reader, &self.region, self.state.as_ref()),
+            tables: self.tables.tables(),
             counters: &self.counters,
             tx: &mut self.tx,
             pool: &mut self.pool,
@@ -389,16 +378,18 @@ impl Ppe {
     #[inline]
     fn end(&mut self, sink: &mut impl SlowPathSink) {
         {
-            if !self.vector.recirculated.is_empty() {
+            if !self.vector.ends.recirculated.is_empty() {
                 self.stays = self.recirculation.collect(&mut self.vector, &self.counters);
                 if self.trace.is_on() {
                     self.trace.settle(&self.vector);
                 }
             }
-            let ended = self.vector.dropped | self.vector.punted | self.vector.consumed;
+            let ended =
+                self.vector.ends.dropped | self.vector.ends.punted | self.vector.ends.consumed;
             if !ended.is_empty() {
-                self.counters.event(LoopEvent::Consumed, u64::from(self.vector.consumed.count()));
-                let tables = tables(&self.reader, &self.region, self.state.as_ref());
+                self.counters
+                    .event(LoopEvent::Consumed, u64::from(self.vector.ends.consumed.count()));
+                let tables = self.tables.tables();
                 if let Some(punt) = self.fia.punt_row() {
                     self.counters.row(punt, u64::from(self.vector.leaving().count()));
                 }
@@ -464,22 +455,9 @@ fn begin(vector: &mut Vector, start: Start, now: Nanos) {
         Start::From(source) => vector.begin(source, now),
         Start::Injected(how) => {
             vector.begin(Source::Internal { uidb: how.uidb, table: how.table }, now);
-            (vector.via, vector.origin, vector.within) = (how.via, how.origin, how.within);
+            (vector.walk.via, vector.walk.origin, vector.walk.within) =
+                (how.via, how.origin, how.within);
         }
-    }
-}
-
-/// The tables of the present generation.
-#[inline]
-fn tables<'a>(
-    reader: &'a Reader,
-    region: &'a ReadOnly,
-    state: Option<&'a ReadWrite>,
-) -> Tables<'a> {
-    let tables = Tables::new(reader.root(), region);
-    match state {
-        Some(state) => tables.with_state(state),
-        None => tables,
     }
 }
 

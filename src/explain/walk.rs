@@ -12,8 +12,6 @@ use hal::pool::NativePool;
 use hal::sink::SinkPort;
 use hal::{Arrival, Burst, PacketMask, Pool, PoolCache, Port, PortConfig, RxQueue};
 use pal::clock::Nanos;
-use pal::publication::Reader;
-use pal::region::ReadOnly;
 use qfp_core::acl::{AclResult, Feature, first_match};
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
 use qfp_core::counters::{CounterLayout, CounterTotals};
@@ -26,7 +24,7 @@ use qfp_core::ppe::{PolledQueue, Ppe, PpeParts, SlowWork};
 use qfp_core::punt::Acquaintance;
 use qfp_core::qos::ClassEvent;
 use qfp_core::step::{Lcore, Step};
-use qfp_core::tables::Tables;
+use qfp_core::tables::TableReader;
 use qfp_core::uidb::{Direction, UidbIndex};
 
 use super::probe::Probe;
@@ -75,7 +73,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
     let mut totals = CounterTotals::new(layout);
     let pool = Pool::Native(NativePool::new(BUFFERS, NATIVE_FRAME));
     let port = u16::try_from(port).unwrap_or(u16::MAX);
-    let (reader, region) = client.attach("explain")?;
+    let tables = client.attach("explain")?;
     let rates = parts.punt.as_ref().unwrap_or(&config.lpts.rates);
     let known = Arc::new(Acquaintance::new(1));
     let lpts = LptsGroup::new(rates, client.lpts(config), known, client.uidb_limit());
@@ -86,9 +84,7 @@ pub(crate) fn explain(parts: Parts, probe: &Probe) -> Result<Explanation, Explai
         rx: vec![PolledQueue::new(port, Box::new(OneFrame(Some(frame.clone()))))],
         tx: config.ports.iter().flat_map(|_| sink()).collect(),
         pool: pool.cache(0),
-        region,
-        state: Some(client.state()),
-        reader,
+        tables,
         counters: totals.add_lcore(),
     });
     ppe.trace(1);
@@ -323,7 +319,7 @@ impl World<'_> {
         }
     }
 
-    fn fate(&self, traced: TracedPacket, work: Vec<SlowWork>, tables: (Reader, ReadOnly)) -> Fate {
+    fn fate(&self, traced: TracedPacket, work: Vec<SlowWork>, tables: TableReader) -> Fate {
         let name = |uidb| self.interface(uidb).map(|interface| interface.name().to_owned());
         for work in work {
             if let SlowWork::Punt(punted) = work {
@@ -348,13 +344,8 @@ impl World<'_> {
 }
 
 /// The neighbour whose adjacency puts these bytes in front of packets.
-fn next_hop(
-    (reader, region): (Reader, ReadOnly),
-    output: UidbIndex,
-    frame: &[u8],
-) -> Option<IpAddr> {
-    let tables = Tables::new(reader.root(), &region);
-    let adjacencies = AdjacencyTables::open(&tables).adjacencies;
+fn next_hop(mut tables: TableReader, output: UidbIndex, frame: &[u8]) -> Option<IpAddr> {
+    let adjacencies = AdjacencyTables::open(&tables.tables()).adjacencies;
     let is_it = adjacencies.iter().find(|adjacency| {
         let state = adjacency.state();
         let known = matches!(state.kind, AdjacencyKind::Plain | AdjacencyKind::Featured);

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use qfp_core::ipsec::SaState;
 use qfp_core::uidb::UidbIndex;
 
 use super::transaction::{Agent, Prepare};
@@ -27,7 +26,7 @@ pub struct SaPlace {
     pub sa: Sa,
     /// Whether it is the one that protects its interface; true for inbound SAs.
     pub in_use: bool,
-    /// Row of its state in the table [`Client::sa_states`].
+    /// Row of its state in the table of states.
     pub state: u32,
 }
 
@@ -204,12 +203,6 @@ impl Client {
         let place =
             |(sa, in_use, state): (&Sa, bool, u32)| SaPlace { sa: sa.clone(), in_use, state };
         self.ipsec.all().map(place)
-    }
-
-    /// The table of the states of SAs; none without room for SAs.
-    #[must_use]
-    pub fn sa_states(&self) -> Option<pal::region::Block<SaState>> {
-        self.ipsec.states()
     }
 
     /// An SPI at random that no inbound SA has, for a peer to send with. It is handed out once.

@@ -21,7 +21,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use driver::{Driver, DriverError};
 use pal::pool::PoolUsage;
 use pal::publication::Retired;
-use pal::region::Block;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
 use qfp_core::uidb::UidbIndex;
@@ -120,7 +119,7 @@ struct Leaving {
 
 /// The agent for SAs.
 pub(crate) struct IpsecAgent {
-    tables: Option<Tables>,
+    tables: Tables,
     sas: BTreeMap<String, Installed>,
     /// Outbound SAs of each interface, the newest last.
     of_interface: HashMap<UidbIndex, BTreeSet<(u64, String)>>,
@@ -157,9 +156,8 @@ pub(crate) struct IpsecAgent {
 
 impl IpsecAgent {
     pub(crate) fn new(driver: &mut Driver, capacity: &Capacity) -> Result<Self, DriverError> {
-        let tables = if capacity.sas > 0 { Some(Tables::new(driver, capacity)?) } else { None };
         Ok(Self {
-            tables,
+            tables: Tables::new(driver, capacity)?,
             sas: BTreeMap::new(),
             of_interface: HashMap::new(),
             by_state: BTreeMap::new(),
@@ -205,8 +203,8 @@ impl IpsecAgent {
     fn protect(&mut self, driver: &Driver, uidb: UidbIndex) {
         let newest = self.protecting(uidb).and_then(|name| self.sas.get(name));
         let row = newest.map(|sa| sa.held.row);
-        if let Some(tables) = self.tables.as_ref().filter(|_| uidb != UidbIndex::NONE) {
-            tables.protect(driver, uidb, row);
+        if uidb != UidbIndex::NONE {
+            self.tables.protect(driver, uidb, row);
         }
     }
 
@@ -230,13 +228,11 @@ impl IpsecAgent {
 
     /// Says how large packets of an interface may be, whatever its MTU.
     pub(crate) fn set_path_mtu(&self, driver: &Driver, uidb: UidbIndex, mtu: Option<u16>) {
-        if let Some(tables) = &self.tables {
-            tables.set_path_mtu(driver, uidb, mtu);
-        }
+        self.tables.set_path_mtu(driver, uidb, mtu);
     }
 
     fn state<'a>(&self, driver: &'a Driver, row: u32) -> Option<&'a SaState> {
-        self.tables.as_ref()?.state(driver, row)
+        self.tables.state(driver, row)
     }
 
     /// Whether there is an SA of this name.
@@ -286,8 +282,9 @@ impl IpsecAgent {
     }
 
     /// The states of SAs.
-    pub(crate) fn states(&self) -> Option<Block<SaState>> {
-        self.tables.as_ref().map(Tables::states)
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> pal::region::Block<SaState> {
+        self.tables.states()
     }
 
     /// An SPI that no inbound SA has, and that is handed out once.
@@ -309,27 +306,25 @@ impl IpsecAgent {
 
     /// SAs there is room for, and how many are in use.
     pub(crate) fn usage(&self) -> (u32, u32) {
-        self.tables.as_ref().map_or((0, 0), Tables::usage)
+        self.tables.usage()
     }
 
-    /// What it takes of; nothing for a router without ESP.
-    pub(crate) fn pools(&self) -> Option<[PoolUsage; 2]> {
-        self.tables.as_ref().map(Tables::pools)
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 2] {
+        self.tables.pools()
     }
 
     /// Rows of both directions and words of replay windows in use.
     #[cfg(test)]
     pub(crate) fn rows_used(&self) -> [usize; 3] {
-        self.tables.as_ref().map_or([0; 3], Tables::rows_used)
+        self.tables.rows_used()
     }
 
     /// Frees what every lcore has left. Does not wait.
     pub(crate) fn reclaim(&mut self, driver: &Driver) {
         // States are used again only after it has been noted how far they have come.
-        if self.part(driver)
-            && let Some(tables) = &mut self.tables
-        {
-            tables.reclaim();
+        if self.part(driver) {
+            self.tables.reclaim();
         }
     }
 }

@@ -107,22 +107,22 @@ impl Meddler {
         let [a, b] = [word(&self.script), word(&self.script)].map(|word| word % 2600);
         let (x, y) = (usize::from(a), usize::from(b));
         match what {
-            0 | 1 => drop(vector.burst.move_start(slot, isize::from(a.cast_signed()) % 300 - 150)),
-            2 | 3 => drop(vector.burst.narrow(slot, x, y)),
-            4 => vector.burst.truncate(slot, x % 100),
-            5 => drop(vector.burst.extend(slot, x)),
-            6 | 7 => vector.burst.frame_mut(slot).fill(what),
+            0 | 1 => drop(vector.move_start(slot, isize::from(a.cast_signed()) % 300 - 150)),
+            2 | 3 => drop(vector.narrow(slot, x, y)),
+            4 => vector.truncate(slot, x % 100),
+            5 => drop(vector.extend(slot, x)),
+            6 | 7 => vector.frame_mut(slot).fill(what),
             8 => vector.network_mut(slot).fill(what),
-            9 => self.kept.extend(vector.burst.take(slot)),
+            9 => self.kept.extend(vector.consume(slot)),
             10 => {
                 if let Some(packet) = self.kept.pop() {
-                    drop(vector.burst.push(packet));
+                    drop(vector.put(packet));
                 }
             }
-            11 => drop(self.stock.append(&mut vector.burst, &[7; 60][..x % 60])),
-            12 => self.stock.free(&mut vector.burst, mask(&self.script)),
-            13 => std::mem::swap(&mut vector.burst, &mut self.other),
-            14 => vector.burst.clear(),
+            11 => drop(self.stock.append(&mut self.other, &[7; 60][..x % 60])),
+            12 => self.stock.free(&mut self.other, mask(&self.script)),
+            13 => self.kept.extend(self.other.take(slot)),
+            14 => self.other.clear(),
             15 => std::mem::swap(vector, &mut self.spare),
             16 => vector.begin(Source::Port(a % 3), Nanos(b.into())),
             17 => vector.drop(slot, DropReason::Ipv4NoRoute),
@@ -148,8 +148,7 @@ impl Meddler {
             }
         }
         let longest = hal::packet::HEADROOM + ROOM;
-        let seen: usize =
-            vector.burst.owned().into_iter().map(|n| vector.burst.frame(n).len()).sum();
+        let seen: usize = (0..64).map(|n| vector.frame(n).len()).sum();
         assert!(seen <= 64 * longest);
     }
 }
@@ -234,7 +233,7 @@ impl Router {
         }
         let isa = [Isa::Portable, Isa::Avx2, Isa::Avx512][usize::from(knobs) % 3].or_lower();
         let fia = fia.build(isa);
-        let (reader, region) = self.client.attach("meddle").expect("a place for a reader");
+        let tables = self.client.attach("meddle").expect("a place for a reader");
         let layout = CounterLayout::new(fia.names().len(), self.ports, self.client.uidb_limit());
         let mut totals = CounterTotals::new(layout);
         let mut ppe = Ppe::new(PpeParts {
@@ -243,9 +242,7 @@ impl Router {
             rx: vec![PolledQueue::new(0, Box::new(Feed(frames())))],
             tx: vec![Box::new(Reader)],
             pool: pools[0].cache(0),
-            region,
-            state: None,
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         let mut sink: Vec<SlowWork> = Vec::new();

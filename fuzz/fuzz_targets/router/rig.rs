@@ -91,7 +91,7 @@ impl Router {
             slow.add_static_neighbour(uidb, address, mac);
         }
         slow.set_sides(self.client.slow_path_sides(config));
-        let (reader, region) = self.client.attach("fuzz").expect("a place for a reader");
+        let tables = self.client.attach("fuzz").expect("a place for a reader");
         let fia = FiaBuilder::router();
         let fia = if knobs & 1 == 0 { fia } else { fia.row_by_row() };
         let isa =
@@ -120,9 +120,7 @@ impl Router {
                 .map(|wire| Box::new(Gone(Arc::clone(wire))) as Box<dyn TxQueue>)
                 .collect(),
             pool: pool.cache(0),
-            region,
-            state: Some(self.client.state()),
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         if knobs & 8 != 0 {

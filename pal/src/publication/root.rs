@@ -1,7 +1,7 @@
 use super::atomic::{AtomicU64, Ordering};
 use super::state::Word;
 use super::{MAX_TABLES, Reader};
-use crate::region::{Block, Plain, ReadOnly, ViewError};
+use crate::region::{Block, Plain};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -184,25 +184,11 @@ impl<'a> Root<'a> {
         Some(unsafe { Block::from_raw_parts(offset, len) })
     }
 
-    /// The table of a kind, for as long as this root may be used.
+    /// Offset, rows and bytes of a row of table number `index`, as its publisher knows them.
     ///
-    /// # Errors
-    /// There is none, or it lies in another region.
-    #[inline]
-    pub fn view<T: Plain>(
-        &self,
-        region: &'a ReadOnly,
-        kind: TableKind<T>,
-    ) -> Result<&'a [T], ViewError> {
-        region.view(self.block(kind).ok_or(ViewError::NoTable { kind: kind.index() })?)
-    }
-
-    /// Bytes of a row of a kind's table as its publisher knows them; none when there is no table.
-    ///
-    /// Another binary may have published it, so whoever attaches compares once.
-    #[must_use]
-    pub fn row_size<T: Plain>(&self, kind: TableKind<T>) -> Option<u64> {
-        self.block.table(kind.index())?;
-        Some(self.block.row_sizes.get(kind.index())?.load(Ordering::Relaxed))
+    /// Another binary may have published it, so whoever reads bytes by them compares first.
+    pub(super) fn raw(&self, index: usize) -> Option<(u64, u64, u64)> {
+        let (offset, len) = self.block.table(index)?;
+        Some((offset, len, self.block.row_sizes.get(index)?.load(Ordering::Relaxed)))
     }
 }

@@ -1,7 +1,8 @@
 #![cfg(not(loom))]
 
 use super::{
-    Generation, MAX_READERS, MAX_ROOTS, PublishError, Publisher, Reader, RegisterError, TableKind,
+    Generation, MAX_READERS, MAX_ROOTS, PublishError, Publisher, Reader, RegisterError, TableError,
+    TableKind, TableReader, TableShape,
 };
 use crate::region::{Block, HugePages, ReadOnly, ReadWrite, Region, ViewError};
 use std::cell::UnsafeCell;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 const TABLE: TableKind<u64> = TableKind::new(7);
 const OTHER: TableKind<u64> = TableKind::new(31);
+static SHAPES: [TableShape; 2] =
+    [TableShape::of("TABLE", TABLE, 1), TableShape::of("OTHER", OTHER, 0).written()];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn region() -> Region {
@@ -194,21 +197,24 @@ fn no_reader_ever_sees_memory_that_is_reused() {
 #[cfg_attr(miri, ignore = "no memory files under miri")]
 fn tables_in_a_region_are_swapped_whole_under_running_readers() {
     let region = region();
-    let tables = region.map_read_only().unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let mut publisher = Publisher::new();
+    let mut root = publisher.draft();
+    let none = region.alloc::<u64>(1).unwrap().publish();
+    root.set(TABLE, none).set(OTHER, none);
+    publisher.publish(&root).unwrap();
     let threads = ["a", "b"].map(|name| {
-        let mut reader = publisher.register_reader(name).unwrap();
-        let (tables, done) = (tables.clone(), Arc::clone(&done));
+        let reader = publisher.register_reader(name).unwrap();
+        let tables = region.map_read_only().unwrap();
+        let mut reader = TableReader::new(reader, tables, region.share(), &SHAPES).unwrap();
+        let done = Arc::clone(&done);
         std::thread::spawn(move || {
             while !done.load(Ordering::Acquire) {
                 reader.quiescent();
-                let root = reader.root();
-                for kind in [TABLE, OTHER] {
-                    match root.view(&tables, kind) {
-                        Ok(table) => assert!(table.iter().all(|&n| n == root.generation().0)),
-                        Err(error) => assert_eq!(root.generation(), Generation(0), "{error}"),
-                    }
+                let tables = reader.tables();
+                for table in [TABLE, OTHER].map(|kind| tables.view(kind)) {
+                    assert_eq!(table.len(), if tables.generation().0 == 1 { 1 } else { 200 });
+                    assert!(table.iter().all(|&n| n + 1 == tables.generation().0));
                 }
                 // Lets the publisher run where there are fewer CPUs than threads.
                 reader.offline(std::thread::yield_now);
@@ -237,8 +243,8 @@ fn tables_in_a_region_are_swapped_whole_under_running_readers() {
     for thread in threads {
         thread.join().unwrap();
     }
-    // Two tables in use, two waiting at most: everything else was given back.
-    assert!(region.used() <= 4 * 1600_usize.next_multiple_of(64), "{}", region.used());
+    // Two tables in use, two waiting at most, and the first: everything else was given back.
+    assert!(region.used() <= 64 + 4 * 1600_usize.next_multiple_of(64), "{}", region.used());
 }
 
 #[test]
@@ -259,9 +265,9 @@ fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
         let written = ReadWrite::from_fd(&state.as_fd().try_clone_to_owned().unwrap()).unwrap();
         // SAFETY: fresh from `register_remote`; the predecessor has ended.
         let reader = unsafe { Reader::attach(&seen, &written, site) }.unwrap();
-        assert_eq!(reader.root().view(&seen, TABLE), Ok(&[42][..]));
-        let missing = reader.root().view(&seen, OTHER);
-        assert_eq!(missing, Err(ViewError::NoTable { kind: 31 }));
+        let mut reader = TableReader::new(reader, seen, written, &SHAPES[..1]).unwrap();
+        assert_eq!(reader.tables().view(TABLE), [42]);
+        assert!(reader.tables().view(OTHER).is_empty(), "it was not asked for");
         let grace = publisher.grace_period();
         std::mem::forget(reader);
         assert!(!publisher.all_passed(grace));
@@ -271,4 +277,70 @@ fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
     }
     let local = Publisher::new().register_remote("x").unwrap_err();
     assert_eq!(local, RegisterError::NotShared { name: "x".into() });
+}
+
+/// A publisher whose root names both tables, and a reader of them.
+fn two_tables(region: &Region) -> (Publisher, TableReader) {
+    let mut publisher = Publisher::new();
+    let mut root = publisher.draft();
+    let [table, other] = [1, 0].map(|rows| region.alloc::<u64>(rows).unwrap().publish());
+    root.set(TABLE, table).set(OTHER, other);
+    publisher.publish(&root).unwrap();
+    let reader = publisher.register_reader("r").unwrap();
+    let tables = region.map_read_only().unwrap();
+    let reader = TableReader::new(reader, tables, region.share(), &SHAPES).unwrap();
+    (publisher, reader)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "no memory files under miri")]
+fn a_table_that_is_missing_or_has_another_shape_is_refused_by_its_name() {
+    let region = region();
+    let (mut publisher, _reader) = two_tables(&region);
+    let present = publisher.draft();
+    let capacity = region.capacity();
+    let narrow = region.alloc::<u32>(8).unwrap().publish();
+    let (name, wanted) = ("TABLE", size_of::<u64>());
+    let mut refused = |change: &dyn Fn(&mut super::RootDraft)| {
+        let mut root = present.clone();
+        change(&mut root);
+        publisher.publish(&root).unwrap();
+        let reader = publisher.register_reader("late").unwrap();
+        let tables = region.map_read_only().unwrap();
+        TableReader::new(reader, tables, region.share(), &SHAPES).unwrap_err()
+    };
+    let error = ViewError::NoTable { kind: TABLE.index() };
+    assert_eq!(refused(&|root| _ = root.clear(TABLE)), TableError::View { name, error });
+    let other = TableKind::<u32>::new(7);
+    let error = refused(&|root| _ = root.set(other, narrow));
+    assert_eq!(error, TableError::RowSize { name, found: 4, wanted });
+    let error = refused(&|root| _ = root.set(TABLE, block(64, 0)));
+    assert_eq!(error, TableError::TooFew { name, found: 0, wanted: 1 });
+    for len in [capacity as u64 / 8, u64::MAX / 8 + 2] {
+        let error = refused(&|root| _ = root.set(TABLE, block(64, len)));
+        let outside = |error| matches!(error, ViewError::OutOfBounds { .. });
+        assert!(matches!(error, TableError::View { error, .. } if outside(error)), "{error}");
+    }
+    let error = ViewError::Misaligned { offset: 8, align: 64 };
+    assert_eq!(refused(&|root| _ = root.set(TABLE, block(8, 1))), TableError::View { name, error });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "no memory files under miri")]
+fn a_generation_without_a_table_has_none_and_the_next_that_is_whole_has_all() {
+    let region = region();
+    let (mut publisher, mut reader) = two_tables(&region);
+    assert!(reader.tables().are_whole());
+    let (whole, mut lacking) = (publisher.draft(), publisher.draft());
+    lacking.clear(OTHER);
+    publisher.publish(&lacking).unwrap();
+    reader.quiescent();
+    assert!(!reader.tables().are_whole());
+    assert!(reader.tables().view(TABLE).is_empty());
+    publisher.publish(&whole).unwrap();
+    assert!(reader.tables().are_whole());
+    assert_eq!(reader.tables().view(TABLE), [0]);
+    // Whatever type is asked for, no more than the table's bytes are shown.
+    assert_eq!(reader.tables().view(TableKind::<u16>::new(7)), [0; 4]);
+    assert!(reader.tables().view(TableKind::<u128>::new(7)).is_empty());
 }

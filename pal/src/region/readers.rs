@@ -35,7 +35,7 @@ impl ReadOnly {
     ///
     /// The slice stays mapped for as long as it is borrowed. It stays the same table only until
     /// the reader's next quiescent state: hold it for one vector, or use
-    /// [`Root::view`](crate::publication::Root::view), which sees to that.
+    /// [`Tables::view`](crate::publication::Tables::view), which sees to that.
     ///
     /// # Errors
     /// The block is not of this region.

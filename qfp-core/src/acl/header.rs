@@ -22,7 +22,7 @@ pub(super) fn keys4(vector: &Vector, select: PacketMask, columns: u32, keys: &mu
     if columns >> (2 * length_word(WORDS4)) != 0 {
         for slot in select {
             let ttl = vector.network(slot).get(8).copied().unwrap_or(0);
-            let length = vector.ip_len[slot & 63];
+            let length = vector.l3.ip_len[slot & 63];
             keys.words[length_word(WORDS4)][slot & 63] =
                 u64::from(length) << 48 | u64::from(ttl) << 32;
             fill_link(vector, slot, keys);
@@ -47,7 +47,7 @@ pub(super) fn keys6(vector: &Vector, select: PacketMask, columns: u32, keys: &mu
             let header = vector.network(slot);
             let hop_limit = header.get(7).copied().unwrap_or(0);
             let label = header.first_chunk::<4>().map_or(0, |b| u32::from_be_bytes(*b) & 0xf_ffff);
-            let length = vector.ip_len[slot & 63];
+            let length = vector.l3.ip_len[slot & 63];
             keys.words[length_word(WORDS6)][slot & 63] =
                 u64::from(length) << 48 | u64::from(hop_limit) << 32 | u64::from(label);
             fill_link(vector, slot, keys);
@@ -71,7 +71,7 @@ fn transport4(vector: &Vector, slot: usize) -> u64 {
             | flag(fragment & 0x4000 != 0, condition::DONT_FRAGMENT);
     }
     flags |= flag(fixed[16] >> 4 == 0xe, condition::MULTICAST);
-    let end = usize::from(vector.ip_len[slot & 63]).min(packet.len());
+    let end = usize::from(vector.l3.ip_len[slot & 63]).min(packet.len());
     let transport = packet.get(usize::from(fixed[0] & 0xf) * 4..end).unwrap_or(&[]);
     transport_of(fixed[9], fixed[1], flags, transport)
 }
@@ -83,7 +83,7 @@ fn transport6(vector: &Vector, slot: usize) -> u64 {
     let Some(fixed) = packet.first_chunk::<40>() else { return 0 };
     let class = fixed[0] << 4 | fixed[1] >> 4;
     let mut flags = flag(fixed[24] == 0xff, condition::MULTICAST);
-    let end = usize::from(vector.ip_len[slot & 63]).min(packet.len());
+    let end = usize::from(vector.l3.ip_len[slot & 63]).min(packet.len());
     let payload = packet.get(40..end).unwrap_or(&[]);
     if !is_extension(fixed[6]) {
         let undetermined = may_hide(fixed[6]) || !holds_upper_header(fixed[6], payload);
@@ -132,7 +132,7 @@ fn transport_of(protocol: u8, class: u8, flags: u8, header: &[u8]) -> u64 {
 fn fill_link<const W: usize>(vector: &Vector, slot: usize, keys: &mut Keys<W>) {
     let i = slot & 63;
     let frame = vector.burst.frame(slot);
-    let l3 = usize::from(vector.l3_offset[i]);
+    let l3 = usize::from(vector.l3.offset[i]);
     let tag = |at: usize| {
         (l3 >= at + 4).then(|| frame.get(at..at + 2)).flatten().map(|b| {
             let control = u16::from_be_bytes([b[0], b[1]]);

@@ -53,17 +53,17 @@ impl Classify {
         select: PacketMask,
         feature: Feature,
     ) {
-        let before = vector.class;
+        let before = vector.classes.found;
         self.engine.classify(&lcore.tables, vector, select, self.direction);
         for other in Feature::ALL.into_iter().filter(|other| *other != feature) {
-            copy(select, &before[other as usize], &mut vector.class[other as usize]);
+            copy(select, &before[other as usize], &mut vector.classes.found[other as usize]);
         }
     }
 }
 
 impl Step for Classify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let open = select - vector.classified[self.direction as usize];
+        let open = select - vector.is.classified[self.direction as usize];
         if !open.is_empty() {
             self.engine.classify(&lcore.tables, vector, open, self.direction);
         }
@@ -80,12 +80,12 @@ impl Engine {
         direction: Direction,
     ) {
         let tables = AclTables::open(tables);
-        vector.classified[direction as usize] |= select;
+        vector.is.classified[direction as usize] |= select;
         let mut rest = select;
         while let Some(slot) = rest.into_iter().next() {
             let interfaces = match direction {
-                Direction::In => &vector.input,
-                Direction::Out => &vector.output,
+                Direction::In => &vector.route.input,
+                Direction::Out => &vector.route.output,
             };
             let uidb = interfaces[slot & 63];
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
@@ -102,7 +102,7 @@ impl Engine {
         direction: Direction,
         uidb: UidbIndex,
     ) {
-        let (ipv4, ipv6) = (select & vector.ipv4, select & vector.ipv6);
+        let (ipv4, ipv6) = (select & vector.is.ipv4, select & vector.is.ipv6);
         find_nothing(vector, select - ipv4 - ipv6, NO_MATCH);
         let Some(bindings) = tables.bindings(uidb) else {
             return find_nothing(vector, ipv4 | ipv6, AclResult::MISSING);
@@ -144,7 +144,7 @@ fn bound(
 /// Writes the same for all features: there are no rules to look anything up in.
 fn find_nothing(vector: &mut Vector, select: PacketMask, result: u32) {
     if !select.is_empty() {
-        vector.class.iter_mut().for_each(|to| copy(select, &[result; VECTOR], to));
+        vector.classes.found.iter_mut().for_each(|to| copy(select, &[result; VECTOR], to));
     }
 }
 
@@ -199,7 +199,7 @@ fn look_up_in<const W: usize, const F: usize>(
     matches.clear();
     tcam.look_up(object, keys, select, matches);
     let mut next = 0;
-    for (feature, results) in vector.class.iter_mut().enumerate() {
+    for (feature, results) in vector.classes.found.iter_mut().enumerate() {
         if features >> feature & 1 != 0 && next < F {
             copy(select, &matches.results(next), results);
             next += 1;
@@ -232,7 +232,8 @@ pub fn first_match(
     slot: usize,
 ) -> Option<u32> {
     let result = vector.class(feature as usize, slot);
-    (vector.classified[direction as usize].contains(slot) && result != NO_MATCH).then_some(result)
+    (vector.is.classified[direction as usize].contains(slot) && result != NO_MATCH)
+        .then_some(result)
 }
 
 /// Row `acl-act`: counts what each rule matched, and drops what is denied (ING-12, EGR-05).
@@ -254,12 +255,12 @@ impl AclAct {
 impl Step for AclAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         // What this router sends itself passes its own outbound lists; what it only held meets them.
-        let own = matches!(vector.source, Source::Internal { uidb: UidbIndex::RP, .. });
+        let own = matches!(vector.walk.source, Source::Internal { uidb: UidbIndex::RP, .. });
         if own && self.direction == Direction::Out {
             return;
         }
-        let select = select & vector.classified[self.direction as usize];
-        let results = &vector.class[Feature::Acl as usize];
+        let select = select & vector.is.classified[self.direction as usize];
+        let results = &vector.classes.found[Feature::Acl as usize];
         let matched = select - crate::simd::equal_words(results, NO_MATCH);
         for slot in matched {
             let rule = AclResult(results[slot & 63]).rule();
@@ -267,8 +268,8 @@ impl Step for AclAct {
         }
         let denied = crate::simd::words_with(results, AclResult::DENY) & matched;
         let captured = crate::simd::words_with(results, AclResult::CAPTURE) & matched;
-        vector.captured |= captured;
-        vector.drop_all(denied & vector.ipv4, DropReason::Ipv4Acl);
-        vector.drop_all(denied & vector.ipv6, DropReason::Ipv6Acl);
+        vector.is.captured |= captured;
+        vector.drop_all(denied & vector.is.ipv4, DropReason::Ipv4Acl);
+        vector.drop_all(denied & vector.is.ipv6, DropReason::Ipv6Acl);
     }
 }

@@ -37,9 +37,9 @@ impl EgressFast {
     /// What may be taken of a vector; none if it must be left to the rows.
     #[inline]
     fn kinds(&self, vector: &Vector) -> Option<Kinds> {
-        let gates = vector.gates_in;
+        let gates = vector.walk.gates_in;
         let some_ttl = (gates.any & !gates.all) & Uidb::TTL != 0;
-        if vector.within.is_some() || gates.any & self.0.ingress != 0 || some_ttl {
+        if vector.walk.within.is_some() || gates.any & self.0.ingress != 0 || some_ttl {
             return None;
         }
         Some(Kinds { ttl: gates.any & Uidb::TTL != 0, featured: !self.0.egress })
@@ -49,18 +49,18 @@ impl EgressFast {
 impl Step for EgressFast {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let Some(kinds) = self.kinds(vector) else { return };
-        let mut select = select - (vector.for_us | vector.attention);
+        let mut select = select - (vector.is.for_us | vector.is.attention);
         if kinds.ttl {
-            select -= vector.ttl_expiring;
+            select -= vector.is.ttl_expiring;
         }
         let tables = AdjacencyTables::open(&lcore.tables);
         let mut taken = rewrite(&tables, vector, select, kinds);
         for slot in select - (taken.plain | taken.featured) {
             one(&tables, vector, slot, kinds, &mut taken);
         }
-        vector.rewritten = taken.plain | taken.featured;
-        vector.complete = taken.plain;
-        cut(vector, vector.rewritten);
+        vector.is.rewritten = taken.plain | taken.featured;
+        vector.is.complete = taken.plain;
+        cut(vector, vector.is.rewritten);
         open_gates(UidbTable::open(&lcore.tables), vector, taken.featured);
     }
 }
@@ -118,9 +118,9 @@ fn one(
     taken: &mut Taken,
 ) {
     let i = slot & 63;
-    let Some(row) = tables.adjacencies.get(vector.adjacency[i] as usize) else { return };
+    let Some(row) = tables.adjacencies.get(vector.route.adjacency[i] as usize) else { return };
     let state = row.state();
-    let fits = kinds.limit(state).is_some_and(|limit| vector.ip_len[i] <= limit);
+    let fits = kinds.limit(state).is_some_and(|limit| vector.l3.ip_len[i] <= limit);
     if fits && put_header(vector, slot, row, state.rewrite_len) {
         if kinds.ttl {
             decrement(vector, slot);

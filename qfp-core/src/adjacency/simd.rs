@@ -47,7 +47,7 @@ pub(super) fn one_member(
     }
     // SAFETY: as above.
     let receive = PacketMask(unsafe { groups_of_one(groups, vector, GroupWord::ONE_RECEIVE) });
-    vector.for_us |= rest & receive;
+    vector.is.for_us |= rest & receive;
     select & (forward | receive)
 }
 
@@ -61,7 +61,7 @@ fn groups_of_one(groups: &[Group; LEAVES], vector: &mut Vector, class: u64) -> u
     let words = groups.as_ptr().cast::<i64>();
     // SAFETY: 64 leaves are four registers; the first 16 of 65,536 groups are two.
     unsafe {
-        let leaves = vector.leaf.as_ptr().cast::<__m512i>();
+        let leaves = vector.route.leaf.as_ptr().cast::<__m512i>();
         let all = _mm512_or_si512(
             _mm512_or_si512(_mm512_loadu_si512(leaves), _mm512_loadu_si512(leaves.add(1))),
             _mm512_or_si512(_mm512_loadu_si512(leaves.add(2)), _mm512_loadu_si512(leaves.add(3))),
@@ -92,15 +92,15 @@ fn resolve(vector: &mut Vector, class: u64, lookup: impl Fn(__m256i) -> __m512i)
     for lane in (0..VECTOR).step_by(8) {
         // SAFETY: eight elements of 64-element arrays.
         unsafe {
-            let word = lookup(_mm256_loadu_si256(vector.leaf.as_ptr().add(lane).cast()));
+            let word = lookup(_mm256_loadu_si256(vector.route.leaf.as_ptr().add(lane).cast()));
             let upper = _mm512_srli_epi64::<{ GroupWord::CLASS_SHIFT }>(word);
             simple |= u64::from(_mm512_cmpeq_epi64_mask(upper, class)) << lane;
             let adjacency = _mm512_and_si512(word, _mm512_set1_epi64(0xff_ffff));
             let adjacency = _mm512_cvtepi64_epi32(adjacency);
-            _mm256_storeu_si256(vector.adjacency.as_mut_ptr().add(lane).cast(), adjacency);
+            _mm256_storeu_si256(vector.route.adjacency.as_mut_ptr().add(lane).cast(), adjacency);
             let output = _mm512_srli_epi64::<{ GroupWord::OUTPUT_SHIFT }>(word);
             let output = _mm512_cvtepi64_epi16(output);
-            _mm_storeu_si128(vector.output.as_mut_ptr().add(lane).cast(), output);
+            _mm_storeu_si128(vector.route.output.as_mut_ptr().add(lane).cast(), output);
         }
     }
     simple
@@ -127,8 +127,8 @@ pub(super) fn rewrite(
     unsafe {
         for _ in 0..IN_REGISTERS {
             let Some(first) = rest.into_iter().next() else { return taken };
-            let number = vector.adjacency[first & 63];
-            let same = rest & PacketMask(equal_words(&vector.adjacency, number));
+            let number = vector.route.adjacency[first & 63];
+            let same = rest & PacketMask(equal_words(&vector.route.adjacency, number));
             if same.count() < FEW && same != rest {
                 break;
             }
@@ -136,7 +136,7 @@ pub(super) fn rewrite(
             let Some(row) = tables.adjacencies.get(number as usize) else { continue };
             let state = row.state();
             let Some(limit) = kinds.limit(state) else { continue };
-            let wanted = same & PacketMask(at_most(&vector.ip_len, limit));
+            let wanted = same & PacketMask(at_most(&vector.l3.ip_len, limit));
             // A complete adjacency's rewrite string is not written while an lcore can read it, so
             // it may be loaded as a whole.
             let header = _mm256_loadu_si256((&raw const row.rewrite).cast());
@@ -198,13 +198,15 @@ unsafe fn headers<const LEN: usize>(
     header: impl Fn(u32) -> __m256i,
 ) -> PacketMask {
     let ready = make_room(vector, select, LEN as u8);
-    for slot in ready & vector.ipv4 {
+    for slot in ready & vector.is.ipv4 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, true>(vector, slot, header(vector.adjacency[slot & 63]), ttl) };
+        unsafe { store::<LEN, true>(vector, slot, header(vector.route.adjacency[slot & 63]), ttl) };
     }
-    for slot in ready & vector.ipv6 {
+    for slot in ready & vector.is.ipv6 {
         // SAFETY: passed on from the caller.
-        unsafe { store::<LEN, false>(vector, slot, header(vector.adjacency[slot & 63]), ttl) };
+        unsafe {
+            store::<LEN, false>(vector, slot, header(vector.route.adjacency[slot & 63]), ttl)
+        };
     }
     ready
 }
@@ -237,7 +239,7 @@ unsafe fn store<const LEN: usize, const IPV4: bool>(
         } else {
             header
         };
-        let next = _mm256_set1_epi32(vector.next_ttl[i].rotate_left(turn).cast_signed());
+        let next = _mm256_set1_epi32(vector.l3.next_ttl[i].rotate_left(turn).cast_signed());
         let bytes = _mm256_loadu_si256(frame.cast());
         let bytes = _mm256_mask_mov_epi8(bytes, header_bytes, header);
         let bytes = _mm256_mask_mov_epi8(bytes, ttl_bytes, next);
@@ -275,9 +277,9 @@ unsafe fn any_header(
     let (mut untagged, mut tagged) = (0, 0);
     for slot in select {
         let i = slot & 63;
-        let Some(row) = adjacencies.get(vector.adjacency[i] as usize) else { continue };
+        let Some(row) = adjacencies.get(vector.route.adjacency[i] as usize) else { continue };
         let state = row.state.load(Ordering::Acquire);
-        let fits = u32::from(vector.ip_len[i]) <= state >> 16;
+        let fits = u32::from(vector.l3.ip_len[i]) <= state >> 16;
         untagged |= u64::from((state & 0xffff == plain14) & fits) << i;
         tagged |= u64::from((state & 0xffff == plain18) & fits) << i;
     }

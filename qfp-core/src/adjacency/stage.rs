@@ -17,14 +17,14 @@ pub struct NextHop;
 impl Step for NextHop {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = AdjacencyTables::open(&lcore.tables);
-        vector.for_us |= select & vector.local;
-        let select = select - vector.local;
+        vector.is.for_us |= select & vector.is.local;
+        let select = select - vector.is.local;
         let simple = super::one_member(&tables, vector, select);
         for slot in select - simple {
             choose(&tables, vector, slot);
         }
         // Link-local packets may reach us, but not pass (RFC 3927 7, RFC 4291 2.5.6).
-        let strayed = (vector.link_scope & select) - vector.for_us;
+        let strayed = (vector.is.link_scope & select) - vector.is.for_us;
         if !strayed.is_empty() {
             vector.drop_all(strayed, DropReason::LinkLocalScope);
         }
@@ -34,8 +34,8 @@ impl Step for NextHop {
 /// One packet: no route, several members, for us, or Null0.
 fn choose(tables: &AdjacencyTables<'_>, vector: &mut Vector, slot: usize) {
     let i = slot & 63;
-    let group = tables.group(vector.leaf[i]);
-    let by_family = |v4, v6| if vector.ipv4.contains(slot) { v4 } else { v6 };
+    let group = tables.group(vector.route.leaf[i]);
+    let by_family = |v4, v6| if vector.is.ipv4.contains(slot) { v4 } else { v6 };
     let adjacency = match group.places {
         0 => {
             return vector.drop(slot, by_family(DropReason::Ipv4NoRoute, DropReason::Ipv6NoRoute));
@@ -47,12 +47,12 @@ fn choose(tables: &AdjacencyTables<'_>, vector: &mut Vector, slot: usize) {
         GroupClass::Null0 => {
             vector.drop(slot, by_family(DropReason::Ipv4Null0, DropReason::Ipv6Null0));
         }
-        GroupClass::Receive => vector.for_us.insert(slot),
+        GroupClass::Receive => vector.is.for_us.insert(slot),
         GroupClass::Forward => {}
     }
-    vector.adjacency[i] = adjacency;
+    vector.route.adjacency[i] = adjacency;
     match tables.adjacencies.get(adjacency as usize) {
-        Some(row) => vector.output[i] = row.output(),
+        Some(row) => vector.route.output[i] = row.output(),
         None => vector.drop(slot, DropReason::NoAdjacency),
     }
 }
@@ -64,8 +64,8 @@ pub struct TtlDecrement;
 impl Step for TtlDecrement {
     fn process(&mut self, _lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         // For us means not forwarded: its TTL is not ours to look at.
-        let select = select - vector.for_us;
-        vector.punt_all(select & vector.ttl_expiring, PuntCause::IpTtlExceeded);
+        let select = select - vector.is.for_us;
+        vector.punt_all(select & vector.is.ttl_expiring, PuntCause::IpTtlExceeded);
         for slot in select & vector.live {
             decrement(vector, slot);
         }
@@ -75,8 +75,8 @@ impl Step for TtlDecrement {
 /// Writes the TTL that `l3-parse` has counted down, or the hop limit.
 #[inline]
 pub(super) fn decrement(vector: &mut Vector, slot: usize) {
-    let next = vector.next_ttl[slot & 63].to_le_bytes();
-    if vector.ipv4.contains(slot) {
+    let next = vector.l3.next_ttl[slot & 63].to_le_bytes();
+    if vector.is.ipv4.contains(slot) {
         if let Some(field) = vector.network_mut(slot).get_mut(8..12) {
             field.copy_from_slice(&next);
         }
@@ -95,7 +95,7 @@ impl Step for AdjacencyLookup {
         for slot in select {
             let kind = tables
                 .adjacencies
-                .get(vector.adjacency[slot & 63] as usize)
+                .get(vector.route.adjacency[slot & 63] as usize)
                 .map_or(AdjacencyKind::Absent, |row| row.state().kind);
             match kind {
                 AdjacencyKind::Plain | AdjacencyKind::Featured => {}
@@ -111,11 +111,11 @@ impl Step for AdjacencyLookup {
 /// Opens the gates of the rows that are on for the output interfaces of `select`.
 #[inline]
 pub(crate) fn open_gates(uidbs: UidbTable<'_>, vector: &mut Vector, select: PacketMask) {
-    let mut gates = vector.gates_out;
-    each_interface(&vector.output, select, |output, _| {
+    let mut gates = vector.walk.gates_out;
+    each_interface(&vector.route.output, select, |output, _| {
         gates.open(uidbs.get(output).features_out);
     });
-    vector.gates_out = gates;
+    vector.walk.gates_out = gates;
 }
 
 /// Row `l2-rewrite`: puts the adjacency's header in front of the network header (EGR-02), and ends
@@ -128,7 +128,7 @@ impl Step for L2Rewrite {
         let tables = AdjacencyTables::open(&lcore.tables);
         for slot in select {
             let i = slot & 63;
-            let Some(row) = tables.adjacencies.get(vector.adjacency[i] as usize) else {
+            let Some(row) = tables.adjacencies.get(vector.route.adjacency[i] as usize) else {
                 vector.drop(slot, DropReason::NoAdjacency);
                 continue;
             };
@@ -161,15 +161,15 @@ pub(super) fn put_header(vector: &mut Vector, slot: usize, row: &Adjacency, len:
 /// buffers have room for them, and leaves the others as they are.
 #[inline]
 pub(super) fn make_room(vector: &mut Vector, select: PacketMask, len: u8) -> PacketMask {
-    let mut ready = select & equal_bytes(&vector.l3_offset, len);
+    let mut ready = select & equal_bytes(&vector.l3.offset, len);
     let mut rest = select - ready;
     while let Some(first) = rest.into_iter().next() {
-        let offset = vector.l3_offset[first & 63];
-        let same = rest & equal_bytes(&vector.l3_offset, offset);
+        let offset = vector.l3.offset[first & 63];
+        let same = rest & equal_bytes(&vector.l3.offset, offset);
         rest -= same;
         let moved = vector.burst.move_starts(same, isize::from(offset) - isize::from(len));
         for slot in moved {
-            vector.l3_offset[slot & 63] = len;
+            vector.l3.offset[slot & 63] = len;
         }
         ready |= moved;
     }
@@ -183,8 +183,9 @@ pub(super) fn make_room(vector: &mut Vector, select: PacketMask, len: u8) -> Pac
 #[inline]
 pub(super) fn cut(vector: &mut Vector, select: PacketMask) {
     let frames = vector.burst.lens();
-    for slot in select & longer(frames, &vector.l3_offset, &vector.ip_len) {
-        let end = usize::from(vector.l3_offset[slot & 63]) + usize::from(vector.ip_len[slot & 63]);
+    for slot in select & longer(frames, &vector.l3.offset, &vector.l3.ip_len) {
+        let end =
+            usize::from(vector.l3.offset[slot & 63]) + usize::from(vector.l3.ip_len[slot & 63]);
         vector.burst.truncate(slot, end);
     }
 }
@@ -200,12 +201,12 @@ impl Step for MtuCheck {
         let uidbs = UidbTable::open(&lcore.tables);
         for slot in select {
             let i = slot & 63;
-            let row = tables.adjacencies.get(vector.adjacency[i] as usize);
+            let row = tables.adjacencies.get(vector.route.adjacency[i] as usize);
             let mtu = row.map_or(0, |row| row.state().mtu);
-            if vector.ip_len[i] > mtu {
+            if vector.l3.ip_len[i] > mtu {
                 vector.punt(slot, PuntCause::IpMtuExceeded);
-            } else if uidbs.get(vector.output[i]).port == crate::uidb::NO_PORT {
-                vector.output[i] = UidbIndex::NONE;
+            } else if uidbs.get(vector.route.output[i]).port == crate::uidb::NO_PORT {
+                vector.route.output[i] = UidbIndex::NONE;
                 vector.drop(slot, DropReason::NoAdjacency);
             }
         }

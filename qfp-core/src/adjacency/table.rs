@@ -236,7 +236,7 @@ pub struct AdjacencyTables<'a> {
 }
 
 impl<'a> AdjacencyTables<'a> {
-    /// Opens the generation's tables; empty ones where there are none.
+    /// Opens the generation's tables.
     #[inline]
     #[must_use]
     pub fn open(tables: &Tables<'a>) -> Self {

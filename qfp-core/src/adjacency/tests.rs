@@ -20,7 +20,7 @@ fn walker() -> Walker {
         plan.hops.push(Hop::new(AdjacencyKind::Plain, output, 14));
     }
     let members = vec![1, 2, 2, 3, 3, 3];
-    plan.group("0.0.0.0/0", members.clone());
+    plan.group("203.0.113.0/24", members.clone());
     plan.group("::/0", members);
     Walker::new(&mut Router::new(&plan), FiaBuilder::router().build(Isa::detect()))
 }
@@ -127,7 +127,7 @@ fn what_stands_behind_a_packet_is_not_forwarded() {
         builder().row_by_row().build(Isa::Portable),
     ] {
         let mut plan = Plan::with_ports(2);
-        plan.route("0.0.0.0/0", Hop::new(AdjacencyKind::Plain, 4, 14).mtu(1280));
+        plan.route("203.0.113.0/24", Hop::new(AdjacencyKind::Plain, 4, 14).mtu(1280));
         plan.route("::/0", Hop::new(AdjacencyKind::Featured, 4, 18).mtu(1280));
         let mut walker = Walker::new(&mut Router::new(&plan), fia);
         let walked = walker.walk(&frames, PacketMask::EMPTY, Source::Port(0));

@@ -39,7 +39,7 @@ impl Observer<'_> {
             Self::Tracer { last, trace } => {
                 // The walk of a dropped packet is over, whoever is told.
                 let over = match row.span {
-                    Span::Leaving => vector.reported,
+                    Span::Leaving => vector.ends.reported,
                     _ => PacketMask::EMPTY,
                 };
                 trace.row(row.name, vector, worked - over, lap(last));

@@ -24,7 +24,7 @@ impl Fia {
             if let Some([0x08, 0x00] | [0x86, 0xdd]) = ethertype {
                 packets.insert(slot);
             }
-            vector.l3_offset[slot & 63] = offset;
+            vector.l3.offset[slot & 63] = offset;
         }
         if let Some(row) = self.rows.get_mut(parse).filter(|_| !packets.is_empty()) {
             row.step.process(lcore, vector, packets);

@@ -121,7 +121,7 @@ impl Trace {
     fn add(&mut self, number: usize, slot: usize, vector: &Vector) {
         let packet = TracedPacket {
             number,
-            at: vector.now,
+            at: vector.walk.now,
             input: UidbIndex::NONE,
             output: UidbIndex::NONE,
             before: vector.burst.frame(slot).to_vec(),
@@ -155,20 +155,20 @@ impl Trace {
     /// The walk has ended; what is punted goes through the row `punt` next.
     pub(super) fn end(&mut self, vector: &Vector, punt: Option<&'static str>) {
         if let Some(punt) = punt {
-            self.row(punt, vector, vector.punted, 0);
+            self.row(punt, vector, vector.ends.punted, 0);
         }
         for (slot, mut packet) in self.walking.drain(..) {
             let i = slot & 63;
-            packet.input = vector.input[i];
-            packet.outcome = match vector.end[i] {
-                _ if vector.sent.contains(slot) => TraceOutcome::Sent,
-                _ if vector.recirculated.contains(slot) => TraceOutcome::Again,
+            packet.input = vector.route.input[i];
+            packet.outcome = match vector.ends.end[i] {
+                _ if vector.ends.sent.contains(slot) => TraceOutcome::Sent,
+                _ if vector.ends.recirculated.contains(slot) => TraceOutcome::Again,
                 End::Drop(reason) => TraceOutcome::Dropped(reason),
                 End::Punt(cause) => TraceOutcome::Punted(cause),
                 End::Walking | End::Consumed => TraceOutcome::Consumed,
             };
             if matches!(packet.outcome, TraceOutcome::Sent | TraceOutcome::Again) {
-                packet.output = vector.output[i];
+                packet.output = vector.route.output[i];
             }
             if packet.outcome == TraceOutcome::Again {
                 let place = vector.burst.frame(slot).as_ptr().addr();
@@ -184,9 +184,11 @@ impl Trace {
     /// Ends the packets that were to walk again and are not allowed to.
     #[cold]
     pub(crate) fn settle(&mut self, vector: &Vector) {
-        for packet in self.between.extract_if(.., |packet| vector.dropped.contains(packet.slot)) {
+        for packet in
+            self.between.extract_if(.., |packet| vector.ends.dropped.contains(packet.slot))
+        {
             let last = self.walks.iter_mut().rfind(|walk| walk.number == packet.number);
-            if let (Some(last), End::Drop(reason)) = (last, vector.end[packet.slot & 63]) {
+            if let (Some(last), End::Drop(reason)) = (last, vector.ends.end[packet.slot & 63]) {
                 last.outcome = TraceOutcome::Dropped(reason);
             }
         }

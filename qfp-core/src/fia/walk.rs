@@ -9,7 +9,7 @@ use crate::fia::order::Path;
 use crate::fia::trace::Trace;
 use crate::fia::{FiaError, Gate};
 use crate::isa::Isa;
-use crate::packet::{Span, Vector};
+use crate::packet::{DropReason, Span, Vector};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Gates, UidbTable};
 use crate::wire::Family;
@@ -141,6 +141,9 @@ impl Fia {
         vector: &mut Vector,
         observer: &mut Observer<'_>,
     ) {
+        if !lcore.tables.are_whole() {
+            vector.drop_all(vector.live, DropReason::NoTables);
+        }
         let mut n = first;
         while let Some(row) = self.rows.get_mut(n) {
             let walking = vector.walking(row.span);
@@ -154,7 +157,7 @@ impl Fia {
                 continue;
             }
             row.step.process(lcore, vector, select);
-            let worked = if row.takes_ahead { select & vector.rewritten } else { select };
+            let worked = if row.takes_ahead { select & vector.is.rewritten } else { select };
             lcore.counters.row(row.number, u64::from(worked.count()));
             if !matches!(observer, Observer::Nobody) {
                 observer.row(row, lcore, vector, worked);
@@ -174,18 +177,18 @@ impl ActiveRow {
     ) -> PacketMask {
         let of_family = match self.family {
             None => walking,
-            Some(Family::V4) => walking & vector.ipv4,
-            Some(Family::V6) => walking & vector.ipv6,
+            Some(Family::V4) => walking & vector.is.ipv4,
+            Some(Family::V6) => walking & vector.is.ipv6,
         };
         let mask = match self.gate {
             Gate::Always => return of_family,
-            Gate::Confined if vector.within.is_some() => return of_family,
+            Gate::Confined if vector.walk.within.is_some() => return of_family,
             Gate::Confined => return PacketMask::EMPTY,
             Gate::Bit(_) => self.gate.mask(),
         };
         let gates = match self.path {
-            Path::Ingress | Path::Punt => vector.gates_in,
-            Path::Egress => vector.gates_out,
+            Path::Ingress | Path::Punt => vector.walk.gates_in,
+            Path::Egress => vector.walk.gates_out,
         };
         match gates {
             Gates { any, .. } if any & mask == 0 => PacketMask::EMPTY,
@@ -206,8 +209,8 @@ impl ActiveRow {
         let mut on = PacketMask::EMPTY;
         for slot in select {
             let bits = match self.path {
-                Path::Ingress | Path::Punt => uidbs.get(vector.input[slot & 63]).features_in,
-                Path::Egress => uidbs.get(vector.output[slot & 63]).features_out,
+                Path::Ingress | Path::Punt => uidbs.get(vector.route.input[slot & 63]).features_in,
+                Path::Egress => uidbs.get(vector.route.output[slot & 63]).features_out,
             };
             if bits & mask != 0 {
                 on.insert(slot);

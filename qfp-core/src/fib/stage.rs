@@ -14,8 +14,7 @@ use crate::step::{Lcore, Step};
 use crate::tables::{Tables, table_kind};
 use crate::uidb::TableId;
 
-/// An IPv4 table of the generation: the global one is DIR-24-8 or compact, whichever was built,
-/// those of VRFs are compact.
+/// An IPv4 table of the generation: the global one is DIR-24-8, those of VRFs are compact.
 pub enum Fib4<'a> {
     /// One leaf a /24.
     Dir24(v4::Dir24<'a>),
@@ -40,13 +39,8 @@ impl<'a> Fib4<'a> {
     #[must_use]
     pub fn open(tables: &Tables<'a>, isa: Isa) -> Self {
         let tbl24 = tables.view(table_kind::FIB4_TBL24);
-        if !tbl24.is_empty() {
-            let tbl8 = tables.view(table_kind::FIB4_TBL8);
-            return v4::Dir24::new(tbl24, tbl8, isa).map_or(Self::None, Self::Dir24);
-        }
-        let root = tables.view(table_kind::FIB4_ROOT);
-        let lines = tables.view(table_kind::FIB4_LINES);
-        v4::Compact::new(root, lines, isa).map_or(Self::None, Self::Compact)
+        let tbl8 = tables.view(table_kind::FIB4_TBL8);
+        v4::Dir24::new(tbl24, tbl8, isa).map_or(Self::None, Self::Dir24)
     }
 
     /// The leaf of one address.
@@ -149,15 +143,15 @@ impl Fib4Lookup {
     fn by_table(&self, tables: &Tables<'_>, vector: &mut Vector, select: PacketMask) {
         for (table, same) in ByTable::new(tables, vector, select) {
             let fib = Fib4::of(tables, table, self.isa);
-            fib.look_up(&vector.dst4, same, &mut vector.leaf);
+            fib.look_up(&vector.l3.dst4, same, &mut vector.route.leaf);
         }
     }
 }
 
 impl Step for Fib4Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        if let Some(IpAddr::V4(via)) = vector.via {
-            select.into_iter().for_each(|slot| vector.dst4[slot & 63] = via.to_bits());
+        if let Some(IpAddr::V4(via)) = vector.walk.via {
+            select.into_iter().for_each(|slot| vector.l3.dst4[slot & 63] = via.to_bits());
         }
         if !vector.is_global() {
             return self.by_table(&lcore.tables, vector, select);
@@ -167,9 +161,9 @@ impl Step for Fib4Lookup {
         let select = if select.count() >= DENSE { PacketMask::FULL } else { select };
         match Fib4::open(&lcore.tables, self.isa) {
             Fib4::Dir24(fib) if is_cached(&lcore.tables) => {
-                fib.lookup_ready(&vector.dst4, select.0, &mut vector.leaf);
+                fib.lookup_ready(&vector.l3.dst4, select.0, &mut vector.route.leaf);
             }
-            fib => fib.look_up(&vector.dst4, select, &mut vector.leaf),
+            fib => fib.look_up(&vector.l3.dst4, select, &mut vector.route.leaf),
         }
     }
 }
@@ -192,24 +186,24 @@ impl Fib6Lookup {
     fn by_table(&self, tables: &Tables<'_>, vector: &mut Vector, select: PacketMask) {
         for (table, same) in ByTable::new(tables, vector, select) {
             let fib = Fib6::of(tables, table, self.isa);
-            fib.look_up(&vector.dst6_hi, &vector.dst6_lo, same, &mut vector.leaf);
+            fib.look_up(&vector.l3.dst6_hi, &vector.l3.dst6_lo, same, &mut vector.route.leaf);
         }
     }
 }
 
 impl Step for Fib6Lookup {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        if let Some(IpAddr::V6(via)) = vector.via {
+        if let Some(IpAddr::V6(via)) = vector.walk.via {
             #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
             let (hi, lo) = ((via.to_bits() >> 64) as u64, via.to_bits() as u64);
             for slot in select {
-                (vector.dst6_hi[slot & 63], vector.dst6_lo[slot & 63]) = (hi, lo);
+                (vector.l3.dst6_hi[slot & 63], vector.l3.dst6_lo[slot & 63]) = (hi, lo);
             }
         }
         if !vector.is_global() {
             return self.by_table(&lcore.tables, vector, select);
         }
         let fib = Fib6::open(&lcore.tables, self.isa);
-        fib.look_up(&vector.dst6_hi, &vector.dst6_lo, select, &mut vector.leaf);
+        fib.look_up(&vector.l3.dst6_hi, &vector.l3.dst6_lo, select, &mut vector.route.leaf);
     }
 }

@@ -99,15 +99,15 @@ impl Step for Urpf {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let tables = &lcore.tables;
         let (ipv4, ipv6) = checked(tables, vector, select);
-        let nameless4 = |slot: &usize| vector.src4[slot & 63] == 0;
-        let ipv4 = ipv4 - only(ipv4 & vector.local, nameless4);
+        let nameless4 = |slot: &usize| vector.l3.src4[slot & 63] == 0;
+        let ipv4 = ipv4 - only(ipv4 & vector.is.local, nameless4);
         for (table, same) in ByTable::new(tables, vector, ipv4) {
-            Fib4::of(tables, table, self.isa).look_up(&vector.src4, same, &mut self.leaf);
+            Fib4::of(tables, table, self.isa).look_up(&vector.l3.src4, same, &mut self.leaf);
             self.judge(tables, vector, same, &About::ipv4(Vrf::of(tables, table)));
         }
         self.read_sources6(vector, ipv6);
         let nameless6 = |slot: &usize| (self.src6_hi[slot & 63] | self.src6_lo[slot & 63]) == 0;
-        let ipv6 = ipv6 - only(ipv6 & vector.local, nameless6);
+        let ipv6 = ipv6 - only(ipv6 & vector.is.local, nameless6);
         for (table, same) in ByTable::new(tables, vector, ipv6) {
             let fib = Fib6::of(tables, table, self.isa);
             fib.look_up(&self.src6_hi, &self.src6_lo, same, &mut self.leaf);
@@ -128,14 +128,14 @@ fn checked(tables: &Tables<'_>, vector: &Vector, select: PacketMask) -> (PacketM
     let mut rest = select;
     while let Some(slot) = rest.into_iter().next() {
         let input = vector.input(slot);
-        let same = rest & same_interface(&vector.input, input);
+        let same = rest & same_interface(&vector.route.input, input);
         rest -= same;
         let (rpf4, rpf6) = Rpf::unpack(uidbs.get(input).urpf);
         if rpf4.mode != RpfMode::Off {
-            ipv4 |= same & vector.ipv4;
+            ipv4 |= same & vector.is.ipv4;
         }
         if rpf6.mode != RpfMode::Off {
-            ipv6 |= (same & vector.ipv6) - vector.link_scope;
+            ipv6 |= (same & vector.is.ipv6) - vector.is.link_scope;
         }
     }
     (ipv4, ipv6)

@@ -103,7 +103,7 @@ impl ByTable {
             return all;
         }
         all.first = vector.table(uidbs, slot);
-        let same = same_interface(&vector.input, vector.input(slot)) - vector.redirected;
+        let same = same_interface(&vector.route.input, vector.input(slot)) - vector.is.redirected;
         if !(select - same).is_empty() {
             let mut of = [TableId::GLOBAL; VECTOR];
             for slot in select {

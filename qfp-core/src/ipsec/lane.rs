@@ -9,8 +9,7 @@ use std::mem::swap;
 
 use hal::{Packet, VECTOR};
 use pal::clock::Nanos;
-use pal::publication::{Reader, Seen};
-use pal::region::ReadOnly;
+use pal::publication::Seen;
 use pal::ring::{Consumer, Producer, Ring};
 
 use super::engine::{self, Shared};
@@ -18,7 +17,7 @@ use super::stage::Batch;
 use crate::counters::{LcoreCounters, LoopEvent};
 use crate::crypto::{Outcomes, SaKey};
 use crate::packet::{Source, Vector};
-use crate::tables::{Tables, table_kind};
+use crate::tables::{TableReader, table_kind};
 use crate::uidb::{TableId, UidbIndex};
 
 /// Bundles of one row that may be on their way.
@@ -237,28 +236,22 @@ pub(super) struct Interrupted(Vec<Option<Box<Bundle>>>);
 pub struct EngineLcore {
     queues: EngineQueues,
     shared: Option<&'static Shared>,
-    reader: Reader,
-    region: ReadOnly,
+    tables: TableReader,
     counters: LcoreCounters,
 }
 
 impl EngineLcore {
     /// An engine that serves `queues`; starts the kernels if need be.
     #[must_use]
-    pub fn new(
-        queues: EngineQueues,
-        (reader, region): (Reader, ReadOnly),
-        counters: LcoreCounters,
-    ) -> Self {
-        Self { queues, shared: engine::shared().ok(), reader, region, counters }
+    pub fn new(queues: EngineQueues, tables: TableReader, counters: LcoreCounters) -> Self {
+        Self { queues, shared: engine::shared().ok(), tables, counters }
     }
 
     /// Does one bundle of each queue; returns the number of packets.
     pub fn poll(&mut self) -> usize {
         let mut packets = 0;
         {
-            let tables = Tables::new(self.reader.root(), &self.region);
-            let keys = tables.view(table_kind::ESP_KEYS);
+            let keys = self.tables.tables().view(table_kind::ESP_KEYS);
             for Served { taken, done } in &mut self.queues.0 {
                 let Some(mut bundle) = taken.pop() else { continue };
                 packets += bundle.packets.len();
@@ -270,7 +263,7 @@ impl EngineLcore {
                 drop(done.push(bundle));
             }
         }
-        self.reader.quiescent();
+        self.tables.quiescent();
         self.counters.event(LoopEvent::EngineDone, packets as u64);
         let event = if packets == 0 { LoopEvent::IdlePolls } else { LoopEvent::BusyPolls };
         self.counters.event(event, 1);
@@ -287,8 +280,7 @@ impl EngineLcore {
     /// Does what [`interrupt`](Self::interrupt) has left.
     #[cfg(test)]
     pub(super) fn go_on(&mut self, interrupted: Interrupted) {
-        let tables = Tables::new(self.reader.root(), &self.region);
-        let keys = tables.view(table_kind::ESP_KEYS);
+        let keys = self.tables.tables().view(table_kind::ESP_KEYS);
         for (queue, bundle) in self.queues.0.iter().zip(interrupted.0) {
             if let (Some(mut bundle), Some(shared)) = (bundle, self.shared) {
                 bundle.run(shared, keys);
@@ -299,6 +291,6 @@ impl EngineLcore {
 
     /// Runs `rest` without holding up changes of the tables.
     pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
-        self.reader.offline(rest)
+        self.tables.offline(rest)
     }
 }

@@ -83,7 +83,7 @@ impl SpdIn {
 impl Step for SpdIn {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         // What ESP was taken out of has met the selectors of its SA.
-        let select = select - vector.opened;
+        let select = select - vector.is.opened;
         self.0.process(lcore, vector, select);
         for slot in select {
             match matched(lcore, vector, Direction::In, slot).action {
@@ -111,7 +111,7 @@ impl SpdOut {
 
 impl Step for SpdOut {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        if matches!(vector.source, Source::Internal { uidb: UidbIndex::CRYPTO, .. }) {
+        if matches!(vector.walk.source, Source::Internal { uidb: UidbIndex::CRYPTO, .. }) {
             return;
         }
         self.0.process(lcore, vector, select);
@@ -121,10 +121,10 @@ impl Step for SpdOut {
             match entry.action {
                 SpdEntry::PROTECT => {
                     let interface = UidbIndex(entry.interface);
-                    vector.output[slot & 63] = interface;
+                    vector.route.output[slot & 63] = interface;
                     let on = uidbs.get(interface).features_out;
-                    vector.gates_out.any |= on;
-                    vector.gates_out.all &= on;
+                    vector.walk.gates_out.any |= on;
+                    vector.walk.gates_out.all &= on;
                 }
                 SpdEntry::DISCARD => vector.drop(slot, DropReason::SpdDiscard),
                 _ => {}
@@ -141,14 +141,14 @@ pub struct SpdConfine;
 
 impl Step for SpdConfine {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let Some(within) = vector.within else { return };
+        let Some(within) = vector.walk.within else { return };
         let uidbs = UidbTable::open(&lcore.tables);
         let seals = |uidb| uidbs.get(uidb).features_out & Uidb::ESP_OUT != 0;
         // Packets of transport mode came in through the interface itself, whose entry is not known
         // any more: any that protects will do.
         let any = !seals(within);
         for slot in select {
-            let output = vector.output[slot & 63];
+            let output = vector.route.output[slot & 63];
             if !seals(output) || !any && output != within {
                 vector.drop(slot, DropReason::SpdUnprotected);
             }

@@ -82,7 +82,7 @@ pub struct EspTables<'a> {
 }
 
 impl<'a> EspTables<'a> {
-    /// Opens the generation's tables; empty ones where there are none.
+    /// Opens the generation's tables.
     #[must_use]
     pub fn open(tables: &Tables<'a>) -> Self {
         Self {
@@ -91,9 +91,9 @@ impl<'a> EspTables<'a> {
             inbound: tables.view(table_kind::ESP_INBOUND),
             spis: SpiTable::new(tables.view(table_kind::ESP_SPIS)),
             keys: tables.view(table_kind::ESP_KEYS),
-            states: tables.state(table_kind::ESP_STATES),
-            replay: tables.state(table_kind::ESP_REPLAY),
-            tunnel_states: tables.state(table_kind::ESP_TUNNEL_STATES),
+            states: tables.view(table_kind::ESP_STATES),
+            replay: tables.view(table_kind::ESP_REPLAY),
+            tunnel_states: tables.view(table_kind::ESP_TUNNEL_STATES),
         }
     }
 

@@ -51,8 +51,8 @@ pub(super) fn outer_tags(
             other |= 1 << i;
             continue;
         }
-        vector.input[i] = UidbIndex(entry.uidb);
-        vector.l3_offset[i] = ONE_TAG;
+        vector.route.input[i] = UidbIndex(entry.uidb);
+        vector.l3.offset[i] = ONE_TAG;
         single |= 1 << i;
     }
     Tagged { single: PacketMask(single), other: PacketMask(other) }

@@ -18,18 +18,18 @@ pub struct IfClassify;
 impl Step for IfClassify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let uidbs = UidbTable::open(&lcore.tables);
-        vector.l3_offset = [14; hal::VECTOR];
+        vector.l3.offset = [14; hal::VECTOR];
         // No route yet: what the vector before left here names other packets' interfaces.
-        vector.output = [UidbIndex::NONE; hal::VECTOR];
-        let native = match vector.source {
+        vector.route.output = [UidbIndex::NONE; hal::VECTOR];
+        let native = match vector.walk.source {
             Source::Internal { uidb, .. } => {
-                vector.input = [uidb; hal::VECTOR];
+                vector.route.input = [uidb; hal::VECTOR];
                 return finish(lcore.counters, uidbs, vector, select, Some(uidb));
             }
             Source::Port(port) => {
                 let tags = TagTables::open(&lcore.tables);
                 let class = tags.port(port);
-                vector.input = [UidbIndex(class.native); hal::VECTOR];
+                vector.route.input = [UidbIndex(class.native); hal::VECTOR];
                 if classify_tags(tags, class, vector, select) {
                     return finish(lcore.counters, uidbs, vector, select, None);
                 }
@@ -52,8 +52,8 @@ fn classify_tags(
     let tagged = simd::outer_tags(outer, vector, select);
     for slot in tagged.other {
         let (uidb, offset) = classify_tag(tags, class, vector.burst.frame(slot));
-        vector.input[slot & 63] = uidb;
-        vector.l3_offset[slot & 63] = offset;
+        vector.route.input[slot & 63] = uidb;
+        vector.l3.offset[slot & 63] = offset;
     }
     !(tagged.single | tagged.other).is_empty()
 }
@@ -92,7 +92,7 @@ fn finish(
     select: PacketMask,
     uniform: Option<UidbIndex>,
 ) {
-    let input = vector.input;
+    let input = vector.route.input;
     let mut gates = Gates::NONE;
     let mut see = |uidb, same: PacketMask| {
         let row = uidbs.get(uidb);
@@ -102,7 +102,7 @@ fn finish(
             _ => return vector.drop_all(same, DropReason::BadUidbIdx),
         }
         let bytes = if same == vector.burst.owned() {
-            vector.bytes
+            vector.walk.bytes
         } else {
             sum(vector.burst.lens(), same)
         };
@@ -112,7 +112,7 @@ fn finish(
         Some(uidb) => see(uidb, select),
         None => each_interface(&input, select, see),
     }
-    vector.gates_in = gates;
+    vector.walk.gates_in = gates;
 }
 
 /// Row `mac-filter`: drops frames for other stations, on ports that do not do it themselves.
@@ -121,7 +121,7 @@ pub struct MacFilter;
 
 impl Step for MacFilter {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let Source::Port(port) = vector.source else { return };
+        let Source::Port(port) = vector.walk.source else { return };
         let own = MacRow(TagTables::open(&lcore.tables).port(port).mac);
         for slot in select {
             let Some(&mac) = vector.burst.frame(slot).first_chunk::<6>() else {

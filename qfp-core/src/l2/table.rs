@@ -61,7 +61,7 @@ pub struct TagTables<'a> {
 }
 
 impl<'a> TagTables<'a> {
-    /// Opens the generation's tables; empty ones where there are none.
+    /// Opens the generation's tables.
     #[inline]
     #[must_use]
     pub fn open(tables: &Tables<'a>) -> Self {

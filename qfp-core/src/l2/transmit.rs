@@ -25,7 +25,7 @@ impl Transmit {
     #[inline]
     fn by_port(&mut self, uidbs: UidbTable<'_>, vector: &Vector, select: PacketMask) -> usize {
         let (mut count, mut last) = (0, 0);
-        each_interface(&vector.output, select, |uidb, packets| {
+        each_interface(&vector.route.output, select, |uidb, packets| {
             let port = uidbs.get(uidb).port;
             // There are no more ports than packets.
             if count == 0 || self.ports[last & 63].0 != port {
@@ -57,7 +57,7 @@ impl Step for Transmit {
                 vector.drop_all(packets, DropReason::NoAdjacency);
                 continue;
             };
-            let sent = queue.tx_burst(&mut vector.burst, packets, lcore.pool, vector.now);
+            let sent = queue.tx_burst(&mut vector.burst, packets, lcore.pool, vector.walk.now);
             count_sent(lcore.counters, vector, port, sent);
             let lost = packets - sent;
             if !lost.is_empty() {
@@ -69,7 +69,7 @@ impl Step for Transmit {
         }
         let sent = select & vector.live;
         vector.live -= sent;
-        vector.sent |= sent;
+        vector.ends.sent |= sent;
     }
 }
 
@@ -78,7 +78,7 @@ impl Step for Transmit {
 fn count_sent(counters: &LcoreCounters, vector: &Vector, port: u16, sent: PacketMask) {
     let mut all = 0;
     // The lengths of what was sent stand where they stood.
-    each_interface(&vector.output, sent, |uidb, packets| {
+    each_interface(&vector.route.output, sent, |uidb, packets| {
         let bytes = sum(vector.burst.lens(), packets);
         counters.interface_out(uidb, u64::from(packets.count()), bytes);
         all += bytes;

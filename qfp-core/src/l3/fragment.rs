@@ -12,11 +12,11 @@ use crate::wire::{Chain, ChainEnd, TCP_HEADER, protocol};
 pub(super) fn judge(lcore: &Lcore<'_>, vector: &mut Vector, slot: usize) {
     let refused = match vector.l3(slot) {
         L3::Ipv4 => refused_v4(vector.network(slot), vector.ip_len(slot)),
-        L3::Ipv6 if vector.extended.contains(slot) => refused_v6(&vector.chain(slot)),
+        L3::Ipv6 if vector.is.extended.contains(slot) => refused_v6(&vector.chain(slot)),
         _ => None,
     };
     let Some(reason) = refused else { return };
-    let input = UidbTable::open(&lcore.tables).get(vector.input[slot & 63]);
+    let input = UidbTable::open(&lcore.tables).get(vector.route.input[slot & 63]);
     if input.features_in & Uidb::PASS_FRAGMENTS == 0 {
         vector.drop(slot, reason);
     }

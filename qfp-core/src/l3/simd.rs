@@ -56,7 +56,7 @@ pub(super) fn parse(vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> P
 /// The CPU has the features, and the burst owns every slot of `select`, which is not empty.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,bmi1,bmi2")]
 unsafe fn parse_owned(vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> Plain {
-    if select == PacketMask::FULL && vector.l3_offset == [UNTAGGED; VECTOR] {
+    if select == PacketMask::FULL && vector.l3.offset == [UNTAGGED; VECTOR] {
         // A full vector of untagged frames: they start 14 bytes before their network headers.
         // They are read where they stand: a copy would wait for the stores that made them.
         let start: *const [*const u8; VECTOR] = vector.burst.data_ptrs().as_ptr().cast();
@@ -71,7 +71,7 @@ unsafe fn parse_owned(vector: &mut Vector, select: PacketMask, own: &Own<'_>) ->
     // slots outside of `select` look at some packet of it instead.
     let any = select.0.trailing_zeros() as usize;
     let data = vector.burst.data_ptrs().as_ptr().cast::<i64>();
-    let offsets = vector.l3_offset.as_ptr();
+    let offsets = vector.l3.offset.as_ptr();
     // SAFETY: all loads and stores stay inside 64-element arrays.
     unsafe {
         let some = _mm512_set1_epi64(*data.add(any) + i64::from(*offsets.add(any)) - 14);
@@ -154,8 +154,8 @@ unsafe fn finish(
     let ipv4 = PacketMask(found.ipv4) & select;
     let mut plain = ipv4;
     let mut maybe_own = PacketMask(found.maybe_own) & ipv4;
-    vector.ipv4 |= ipv4;
-    vector.ttl_expiring |= PacketMask(found.ttl_expiring) & ipv4;
+    vector.is.ipv4 |= ipv4;
+    vector.is.ttl_expiring |= PacketMask(found.ttl_expiring) & ipv4;
     // The common kinds of damage need no second look.
     if found.bad_checksum | found.truncated != 0 {
         let bad_checksum = PacketMask(found.bad_checksum) & select;
@@ -325,7 +325,7 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
             _mm512_cvtepu16_epi32(_mm256_loadu_si256(
                 vector.burst.lens().as_ptr().add(first).cast(),
             )),
-            _mm512_cvtepu8_epi32(_mm_loadu_si128(vector.l3_offset.as_ptr().add(first).cast())),
+            _mm512_cvtepu8_epi32(_mm_loadu_si128(vector.l3.offset.as_ptr().add(first).cast())),
         )
     };
     // EtherType 0x0800 with clear group bits in one compare, version and length in another. The
@@ -383,11 +383,11 @@ unsafe fn sixteen<const ANY_OFFSET: bool>(
         let store = |array: &mut [u32; VECTOR], value| {
             _mm512_storeu_si512(array.as_mut_ptr().add(first).cast(), value);
         };
-        store(&mut vector.src4, _mm512_shuffle_epi8(src, swap32));
-        store(&mut vector.dst4, _mm512_shuffle_epi8(dst, swap32));
-        store(&mut vector.next_ttl, next);
+        store(&mut vector.l3.src4, _mm512_shuffle_epi8(src, swap32));
+        store(&mut vector.l3.dst4, _mm512_shuffle_epi8(dst, swap32));
+        store(&mut vector.l3.next_ttl, next);
         _mm256_storeu_si256(
-            vector.ip_len.as_mut_ptr().add(first).cast(),
+            vector.l3.ip_len.as_mut_ptr().add(first).cast(),
             _mm512_cvtepi32_epi16(total_len),
         );
     }

@@ -40,6 +40,8 @@ impl OwnAddress {
 const OCTETS: usize = 16;
 /// Words of the smallest filter behind them, which the kernel keeps in two registers.
 pub(super) const FILTER: usize = 32;
+/// Words of the smallest with the octets' part.
+pub(crate) const LEAST_FILTER: usize = OCTETS + FILTER;
 /// Words of the largest.
 const FILTER_MAX: usize = 1 << 16;
 
@@ -146,11 +148,11 @@ impl<'a> Own<'a> {
     /// For the interfaces of `vector`.
     #[inline]
     pub(super) fn open(tables: &Tables<'a>, vector: &Vector) -> Self {
-        if vector.gates_in.any & Uidb::SOURCE == 0 {
-            let mac = matches!(vector.source, Source::Port(_)).then_some(NO_MAC);
+        if vector.walk.gates_in.any & Uidb::SOURCE == 0 {
+            let mac = matches!(vector.walk.source, Source::Port(_)).then_some(NO_MAC);
             return Self { mac, filter: None };
         }
-        let mac = match vector.source {
+        let mac = match vector.walk.source {
             Source::Port(port) => {
                 let ports: &[PortClass] = tables.view(table_kind::PORT_CLASS);
                 Some(ports.get(usize::from(port)).map_or(NO_MAC, |port| port.mac))
@@ -203,9 +205,9 @@ pub(super) fn drop_odd_frames(
 pub(super) fn drop_own(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, own: &Own<'_>) {
     let Some(filter) = own.filter else { return };
     let rows: &[OwnAddress] = lcore.tables.view(table_kind::OWN_ADDRESSES);
-    for slot in select & vector.live & (vector.ipv4 | vector.ipv6) {
-        let (key, address) = if vector.ipv4.contains(slot) {
-            let source = vector.src4[slot & 63];
+    for slot in select & vector.live & (vector.is.ipv4 | vector.is.ipv6) {
+        let (key, address) = if vector.is.ipv4.contains(slot) {
+            let source = vector.l3.src4[slot & 63];
             (key4(source), u128::from(source) | 0xffff << 32)
         } else {
             let source = vector.network(slot).get(8..).and_then(|rest| rest.first_chunk::<16>());
@@ -224,7 +226,7 @@ pub(super) fn drop_own(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMas
 
 /// Whether the packet's interface takes what the router has sent itself.
 fn allows(lcore: &Lcore<'_>, vector: &Vector, slot: usize) -> bool {
-    let uidb = UidbTable::open(&lcore.tables).get(vector.input[slot & 63]);
+    let uidb = UidbTable::open(&lcore.tables).get(vector.route.input[slot & 63]);
     uidb.features_in & Uidb::SOURCE == 0
 }
 

@@ -75,19 +75,19 @@ fn plain(isa: Isa, vector: &mut Vector, select: PacketMask, own: &Own<'_>) -> Pl
 /// with sub-interfaces, `if-classify` has done it.
 fn skip_priority_tag(vector: &mut Vector, slot: usize) {
     let i = slot & 63;
-    if vector.l3_offset[i] == 14
+    if vector.l3.offset[i] == 14
         && let Some([0x81, 0x00, high, 0, _, _]) =
             vector.burst.frame(slot).get(12..).and_then(|rest| rest.first_chunk::<6>())
         && high & 0xf == 0
     {
-        vector.l3_offset[i] = 18;
+        vector.l3.offset[i] = 18;
     }
 }
 
 /// One packet, by the book.
 fn parse_one(vector: &mut Vector, slot: usize) {
     skip_priority_tag(vector, slot);
-    let offset = usize::from(vector.l3_offset[slot & 63]);
+    let offset = usize::from(vector.l3.offset[slot & 63]);
     let frame = vector.burst.frame(slot);
     let (Some(ethertype), Some(packet)) = (
         frame.get(offset.wrapping_sub(2)..).and_then(|rest| rest.first_chunk::<2>()),
@@ -100,48 +100,48 @@ fn parse_one(vector: &mut Vector, slot: usize) {
         group: frame[0] & 1 == 1,
         // What comes out of a tunnel comes from outside.
         injected: matches!(
-            vector.source,
+            vector.walk.source,
             Source::Internal { uidb: UidbIndex::RP | UidbIndex::RECYCLE, .. }
         ),
-        records: vector.gates_in.any & Uidb::RECORD_ROUTE != 0,
+        records: vector.walk.gates_in.any & Uidb::RECORD_ROUTE != 0,
     };
     match scalar::parse(ethertype, packet, arrived) {
         Parsed::Ipv4(fields) => {
-            vector.ipv4.insert(slot);
-            vector.src4[slot & 63] = fields.src;
-            vector.dst4[slot & 63] = fields.dst;
-            vector.ip_len[slot & 63] = fields.total_len;
-            vector.next_ttl[slot & 63] = fields.next_ttl;
+            vector.is.ipv4.insert(slot);
+            vector.l3.src4[slot & 63] = fields.src;
+            vector.l3.dst4[slot & 63] = fields.dst;
+            vector.l3.ip_len[slot & 63] = fields.total_len;
+            vector.l3.next_ttl[slot & 63] = fields.next_ttl;
             if fields.ttl <= 1 {
-                vector.ttl_expiring.insert(slot);
+                vector.is.ttl_expiring.insert(slot);
             }
             if fields.link_local {
-                vector.link_scope.insert(slot);
+                vector.is.link_scope.insert(slot);
             }
             note(vector, slot, fields.local, fields.attention);
         }
         Parsed::Ipv6(fields) => {
-            vector.ipv6.insert(slot);
+            vector.is.ipv6.insert(slot);
             #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
             let halves = ((fields.dst >> 64) as u64, fields.dst as u64);
-            (vector.dst6_hi[slot & 63], vector.dst6_lo[slot & 63]) = halves;
-            vector.ip_len[slot & 63] = fields.total_len;
-            vector.next_ttl[slot & 63] = u32::from(fields.hop_limit.wrapping_sub(1));
+            (vector.l3.dst6_hi[slot & 63], vector.l3.dst6_lo[slot & 63]) = halves;
+            vector.l3.ip_len[slot & 63] = fields.total_len;
+            vector.l3.next_ttl[slot & 63] = u32::from(fields.hop_limit.wrapping_sub(1));
             if fields.hop_limit <= 1 {
-                vector.ttl_expiring.insert(slot);
+                vector.is.ttl_expiring.insert(slot);
             }
             if fields.link_local_source {
-                vector.link_scope.insert(slot);
+                vector.is.link_scope.insert(slot);
             }
             if let Some((l4_offset, protocol, later_fragment)) = fields.transport {
-                vector.extended.insert(slot);
+                vector.is.extended.insert(slot);
                 vector.cold[slot & 63] = Cold { l4_offset, protocol, later_fragment };
             }
             note(vector, slot, fields.local, fields.attention);
         }
         Parsed::Arp => {
-            vector.ip_len[slot & 63] = 0;
-            vector.local.insert(slot);
+            vector.l3.ip_len[slot & 63] = 0;
+            vector.is.local.insert(slot);
         }
         Parsed::Drop(reason) => vector.drop(slot, reason),
     }
@@ -151,9 +151,9 @@ fn parse_one(vector: &mut Vector, slot: usize) {
 #[inline]
 fn note(vector: &mut Vector, slot: usize, local: bool, attention: bool) {
     if local {
-        vector.local.insert(slot);
+        vector.is.local.insert(slot);
     }
     if attention {
-        vector.attention.insert(slot);
+        vector.is.attention.insert(slot);
     }
 }

@@ -31,7 +31,7 @@ impl Vector {
                     later_fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & 0x1fff != 0,
                 })
             }
-            L3::Ipv6 if self.extended.contains(slot) => {
+            L3::Ipv6 if self.is.extended.contains(slot) => {
                 let cold = self.cold(slot);
                 Some(Transport {
                     protocol: cold.protocol,
@@ -52,7 +52,7 @@ impl Vector {
     #[must_use]
     pub fn chain(&self, slot: usize) -> Chain {
         let packet = self.network(slot);
-        let end = usize::from(self.ip_len[slot & 63]).min(packet.len());
+        let end = usize::from(self.l3.ip_len[slot & 63]).min(packet.len());
         let first = packet.get(6).copied().unwrap_or(protocol::NO_NEXT_HEADER);
         Chain::walk(first, packet.get(40..end).unwrap_or(&[]))
     }
@@ -77,7 +77,7 @@ impl Vector {
             }
             // The first fragment may say another protocol than the others: headers that go with the
             // payload stand behind its fragment header. It is read again, for others are plain.
-            _ if self.extended.contains(slot) && self.chain(slot).is_fragment => {
+            _ if self.is.extended.contains(slot) && self.chain(slot).is_fragment => {
                 (protocol::FRAGMENT, true)
             }
             _ => (transport.protocol, false),

@@ -35,8 +35,8 @@ impl LptsClassify {
 impl Step for LptsClassify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         // What is only to be told about is `unreachable`, whatever it was.
-        for slot in select & vector.punted {
-            vector.flow[slot & 63] = flow_type(&self.0, &lcore.tables, vector, slot);
+        for slot in select & vector.ends.punted {
+            vector.ends.flow[slot & 63] = flow_type(&self.0, &lcore.tables, vector, slot);
         }
     }
 }
@@ -55,13 +55,13 @@ impl PuntPolice {
 
 impl Step for PuntPolice {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        self.tell(lcore, vector, select & vector.reported);
+        self.tell(lcore, vector, select & vector.ends.reported);
         let now = vector.now();
         // In one vector time stands still: who has been refused is refused again, at the price of
         // a comparison.
         let mut refused: Option<(Offered, Admission)> = None;
-        for slot in select & vector.punted {
-            let flow = vector.flow[slot & 63];
+        for slot in select & vector.ends.punted {
+            let flow = vector.ends.flow[slot & 63];
             let sender = if flow.by_sender() { sender(&self.0, vector, slot) } else { None };
             let offered = Offered { flow, input: vector.input(slot), sender };
             let admission = match refused {
@@ -92,10 +92,10 @@ impl PuntPolice {
         let mut left = told;
         while let Some(slot) = left.into_iter().next() {
             let input = vector.input(slot);
-            let same = left & simd::same_interface(&vector.input, input);
+            let same = left & simd::same_interface(&vector.route.input, input);
             left -= same;
             let passed = self.told(vector, input, same);
-            vector.reported -= same - passed;
+            vector.ends.reported -= same - passed;
             let count = |packets: PacketMask, policed| {
                 let count = u64::from(packets.count());
                 lcore.counters.policed(input, FlowType::Unreachable, policed, count);
@@ -136,8 +136,8 @@ impl PuntPolice {
 /// The source as one word: a host of IPv4, a /64 of IPv6.
 #[inline]
 fn host(vector: &Vector, slot: usize) -> u64 {
-    if vector.ipv4.contains(slot) {
-        return u64::from(vector.src4[slot & 63]);
+    if vector.is.ipv4.contains(slot) {
+        return u64::from(vector.l3.src4[slot & 63]);
     }
     let prefix = vector.network(slot).get(8..).and_then(|rest| rest.first_chunk::<8>());
     prefix.map_or(0, |prefix| u64::from_le_bytes(*prefix))
@@ -145,7 +145,7 @@ fn host(vector: &Vector, slot: usize) -> u64 {
 
 /// What type a packet is of that a row has punted.
 fn flow_type(lpts: &LptsGroup, tables: &Tables<'_>, vector: &Vector, slot: usize) -> FlowType {
-    let End::Punt(cause) = vector.end[slot & 63] else { return FlowType::Unreachable };
+    let End::Punt(cause) = vector.ends.end[slot & 63] else { return FlowType::Unreachable };
     match cause {
         PuntCause::Arp => arp(lpts, tables, vector, slot),
         PuntCause::Ipv4ForUs | PuntCause::Ipv6ForUs | PuntCause::Ipv4LocalGroup => {
@@ -219,7 +219,7 @@ fn sender(lpts: &LptsGroup, vector: &Vector, slot: usize) -> Option<u32> {
 fn for_us(vector: &Vector, slot: usize, table: TableId) -> Option<ForUs> {
     let transport = vector.transport(slot)?;
     let packet = vector.network(slot);
-    let (remote, local) = if vector.ipv4.contains(slot) {
+    let (remote, local) = if vector.is.ipv4.contains(slot) {
         let word = |at: usize| packet.get(at..at + 4)?.try_into().ok();
         let address = |bytes: [u8; 4]| IpAddr::V4(Ipv4Addr::from(bytes));
         (address(word(12)?), address(word(16)?))

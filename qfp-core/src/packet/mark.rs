@@ -11,18 +11,18 @@ impl Vector {
     #[inline]
     pub fn set_traffic_class(&mut self, slot: usize, value: u8, mask: u8) {
         self.glean_cos(slot);
-        if self.ipv4.contains(slot) {
+        if self.is.ipv4.contains(slot) {
             let Some(header) = self.network_mut(slot).first_chunk_mut::<20>() else { return };
             let (before, after) = (header[1], header[1] & !mask | value & mask);
             header[1] = after;
             let checksum = adjust(u16::from_be_bytes([header[10], header[11]]), before, after);
             header[10..12].copy_from_slice(&checksum.to_be_bytes());
             // The row `ttl` writes these bytes again, with the TTL that it has worked out already.
-            let next = &mut self.next_ttl[slot & 63];
+            let next = &mut self.l3.next_ttl[slot & 63];
             let [ttl, protocol, high, low] = next.to_le_bytes();
             let [high, low] = adjust(u16::from_be_bytes([high, low]), before, after).to_be_bytes();
             *next = u32::from_le_bytes([ttl, protocol, high, low]);
-        } else if self.ipv6.contains(slot)
+        } else if self.is.ipv6.contains(slot)
             && let Some(header) = self.network_mut(slot).first_chunk_mut::<2>()
         {
             let before = header[0] << 4 | header[1] >> 4;
@@ -33,7 +33,7 @@ impl Vector {
 
     /// Sets the priority code points of the tags that the frame has, outer and inner.
     pub fn set_cos(&mut self, slot: usize, outer: Option<u8>, inner: Option<u8>) {
-        let l3_offset = usize::from(self.l3_offset[slot & 63]);
+        let l3_offset = usize::from(self.l3.offset[slot & 63]);
         let frame = self.burst.frame_mut(slot);
         for (at, cos) in [(14, outer), (18, inner)] {
             if let (Some(cos), true, Some(byte)) = (cos, l3_offset >= at + 4, frame.get_mut(at)) {
@@ -46,8 +46,8 @@ impl Vector {
     /// as it came in (DQ-03).
     #[inline]
     fn glean_cos(&mut self, slot: usize) {
-        self.cos[slot & 63] = self.internal_cos(slot);
-        self.gleaned.insert(slot);
+        self.classes.cos[slot & 63] = self.internal_cos(slot);
+        self.is.gleaned.insert(slot);
     }
 
     /// The internal class of service of the packet in `slot`: its precedence, as it came in if it has
@@ -56,7 +56,7 @@ impl Vector {
     #[must_use]
     pub(crate) fn internal_cos(&self, slot: usize) -> u8 {
         let start = self.network(slot).first_chunk().copied().unwrap_or_default();
-        self.imposed_cos(slot, start, self.ipv6.contains(slot))
+        self.imposed_cos(slot, start, self.is.ipv6.contains(slot))
     }
 
     /// The same for who knows already how the packet starts, and of which family it is.
@@ -65,7 +65,7 @@ impl Vector {
         // The upper three bits of the byte of DSCP and ECN.
         let [first, second] = start;
         let precedence = if is_ipv6 { (first & 0xf) >> 1 } else { second >> 5 };
-        if self.gleaned.contains(slot) { self.cos[slot & 63] } else { precedence }
+        if self.is.gleaned.contains(slot) { self.classes.cos[slot & 63] } else { precedence }
     }
 
     /// Gives the tags of the header that has just been put in front of the packets of `select`
@@ -81,8 +81,8 @@ impl Vector {
     /// Routes the packet in `slot` in another table than its interface's.
     #[inline]
     pub(crate) fn redirect(&mut self, slot: usize, table: TableId) {
-        self.redirected.insert(slot);
-        self.redirect[slot & 63] = table;
+        self.is.redirected.insert(slot);
+        self.route.redirect[slot & 63] = table;
     }
 
     /// QoS group and discard class, which ingress policies set and later ones match; zeroes unless
@@ -90,30 +90,30 @@ impl Vector {
     #[inline]
     #[must_use]
     pub fn internal_marks(&self, slot: usize) -> (u16, u8) {
-        let (group, discard) = self.marks[slot & 63];
-        let set = self.marked.contains(slot);
+        let (group, discard) = self.classes.marks[slot & 63];
+        let set = self.is.marked.contains(slot);
         (if set { group } else { 0 }, if set { discard } else { 0 })
     }
 
     /// Sets QoS group and discard class.
     #[inline]
     pub fn set_internal_marks(&mut self, slot: usize, group: u16, discard_class: u8) {
-        self.marked.insert(slot);
-        self.marks[slot & 63] = (group, discard_class);
+        self.is.marked.insert(slot);
+        self.classes.marks[slot & 63] = (group, discard_class);
     }
 
     /// The first match of feature number `feature` for the packet in `slot`; all ones for none.
     #[inline]
     #[must_use]
     pub(crate) fn class(&self, feature: usize, slot: usize) -> u32 {
-        self.class[feature % self.class.len()][slot & 63]
+        self.classes.found[feature % self.classes.found.len()][slot & 63]
     }
 
     /// Packets that a rule with the flag `capture` matched, for a SPAN session (ING-03).
     #[inline]
     #[must_use]
     pub fn captured(&self) -> hal::PacketMask {
-        self.captured
+        self.is.captured
     }
 }
 

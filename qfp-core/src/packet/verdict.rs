@@ -118,6 +118,8 @@ named! {
         EspNoRoom,
         /// No crypto engine, or no key for the SA.
         EspNoEngine,
+        /// The tables are not those that this program reads: nothing passes without them.
+        NoTables,
         /// A user's own feature dropped it.
         Feature,
     }

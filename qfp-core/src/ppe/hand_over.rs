@@ -19,18 +19,18 @@ pub(super) fn hand_over(
     tables: Tables<'_>,
     sink: &mut impl SlowPathSink,
 ) {
-    for slot in vector.dropped {
-        let End::Drop(reason) = vector.end[slot & 63] else { continue };
+    for slot in vector.ends.dropped {
+        let End::Drop(reason) = vector.ends.end[slot & 63] else { continue };
         counters.drop(reason, 1);
-        if vector.reported.contains(slot)
+        if vector.ends.reported.contains(slot)
             && let Some(dropped) = punted(vector, (slot, lcore), PuntCause::Feature, tables)
         {
             // Nobody waits for a report: without room the packet is simply gone.
             drop(sink.push(SlowWork::Unreachable(dropped, reason)));
         }
     }
-    for slot in vector.punted {
-        let End::Punt(cause) = vector.end[slot & 63] else { continue };
+    for slot in vector.ends.punted {
+        let End::Punt(cause) = vector.ends.end[slot & 63] else { continue };
         let Some(punted) = punted(vector, (slot, lcore), cause, tables) else { continue };
         match sink.push(SlowWork::Punt(punted)) {
             Ok(()) => counters.punt(cause, 1),
@@ -56,7 +56,7 @@ fn punted(
         }
         PuntCause::IncompleteAdjacency => AdjacencyTables::open(&tables)
             .adjacencies
-            .get(vector.adjacency[i] as usize)
+            .get(vector.route.adjacency[i] as usize)
             .and_then(crate::adjacency::Adjacency::next_hop),
         _ => None,
     };
@@ -65,18 +65,19 @@ fn punted(
         cause,
         PuntCause::Glean | PuntCause::IncompleteAdjacency | PuntCause::IpMtuExceeded
     );
-    let output = if routed { vector.output[i] } else { UidbIndex::NONE };
-    let (opened, came_in) = (vector.was_opened(slot), vector.origin.map(|origin| origin.input));
+    let output = if routed { vector.route.output[i] } else { UidbIndex::NONE };
+    let (opened, came_in) =
+        (vector.was_opened(slot), vector.walk.origin.map(|origin| origin.input));
     Some(PuntedPacket {
         packet: vector.burst.take(slot)?,
         cause,
-        input: came_in.unwrap_or(vector.input[i]),
+        input: came_in.unwrap_or(vector.route.input[i]),
         lcore,
         opened,
-        within: vector.within,
+        within: vector.walk.within,
         output,
         table,
-        l3_offset: vector.l3_offset[i],
+        l3_offset: vector.l3.offset[i],
         l3,
         next_hop,
     })
@@ -86,9 +87,9 @@ fn punted(
 fn destination(vector: &Vector, slot: usize) -> Option<IpAddr> {
     let i = slot & 63;
     match vector.l3(slot) {
-        L3::Ipv4 => Some(IpAddr::V4(Ipv4Addr::from(vector.dst4[i]))),
+        L3::Ipv4 => Some(IpAddr::V4(Ipv4Addr::from(vector.l3.dst4[i]))),
         L3::Ipv6 => Some(IpAddr::V6(Ipv6Addr::from(
-            u128::from(vector.dst6_hi[i]) << 64 | u128::from(vector.dst6_lo[i]),
+            u128::from(vector.l3.dst6_hi[i]) << 64 | u128::from(vector.l3.dst6_lo[i]),
         ))),
         L3::Other => None,
     }

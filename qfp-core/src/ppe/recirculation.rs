@@ -40,18 +40,18 @@ impl Recirculation {
     ) -> Option<Source> {
         let walks = vector.walks + 1;
         if walks > WALKS {
-            vector.end_all(vector.recirculated, DropReason::RecirculationLimit);
+            vector.end_all(vector.ends.recirculated, DropReason::RecirculationLimit);
             return None;
         }
-        let count = vector.recirculated.count();
+        let count = vector.ends.recirculated.count();
         counters.event(LoopEvent::Recirculated, u64::from(count));
-        if !vector.scattered {
+        if !vector.ends.scattered {
             vector.walks = walks;
-            let (uidb, table) = vector.together;
+            let (uidb, table) = vector.ends.together;
             return Some(Source::Internal { uidb, table });
         }
-        for slot in vector.recirculated {
-            let (uidb, table) = vector.comes_in[slot & 63];
+        for slot in vector.ends.recirculated {
+            let (uidb, table) = vector.ends.comes_in[slot & 63];
             // There is room for all (see above).
             if let Some(packet) = vector.burst.take(slot) {
                 self.waiting.push(Waiting { uidb, table, walks, packet });

@@ -300,7 +300,6 @@ impl Rig {
         buffers: usize,
     ) -> Self {
         let mut router = Router::new(plan);
-        let (reader, region) = router.attach();
         let known = Arc::new(Acquaintance::new(1));
         let lpts = LptsGroup::new(&rates, Lpts::default(), known, plan.uidbs.len());
         let fia =
@@ -320,9 +319,7 @@ impl Rig {
             rx: rx.map(|(port, feed)| PolledQueue::new(port, Box::new(feed))).collect(),
             tx: sent.iter().map(tx).collect(),
             pool: pool.cache(0),
-            region,
-            state: None,
-            reader,
+            tables: router.attach(),
             counters: totals.add_lcore(),
         });
         Self { ppe, totals, sent, pool, router, fed }
@@ -626,5 +623,5 @@ fn egress_fast_takes_the_packets_of_native_buffers() {
     let queue = port.start(&config).unwrap().rx.remove(0);
     rig.ppe.rx = vec![PolledQueue::new(0, queue)];
     assert_eq!(rig.ppe.poll_queue(0, Nanos::ZERO, &mut Ring::new(0)), 64);
-    assert_eq!(rig.ppe.vector.rewritten, PacketMask::FULL);
+    assert_eq!(rig.ppe.vector.is.rewritten, PacketMask::FULL);
 }

@@ -35,12 +35,12 @@ const GROUPS: usize = 8;
 impl Step for QosAct {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
         let bindings = AclTables::open(&lcore.tables);
-        let mut rest = select & vector.classified[self.direction as usize];
+        let mut rest = select & vector.is.classified[self.direction as usize];
         // Most vectors are of one interface.
         while let Some(slot) = rest.into_iter().next() {
             let (interfaces, uidb) = match self.direction {
-                Direction::In => (&vector.input, vector.input(slot)),
-                Direction::Out => (&vector.output, vector.output(slot)),
+                Direction::In => (&vector.route.input, vector.input(slot)),
+                Direction::Out => (&vector.route.output, vector.output(slot)),
             };
             let same = crate::simd::same_interface(interfaces, uidb) & rest;
             rest -= same;
@@ -68,7 +68,8 @@ fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, fir
     for _ in 0..GROUPS {
         let Some(slot) = rest.into_iter().next() else { break };
         let result = vector.class(Feature::Qos as usize, slot);
-        let same = crate::simd::equal_words(&vector.class[Feature::Qos as usize], result) & rest;
+        let same =
+            crate::simd::equal_words(&vector.classes.found[Feature::Qos as usize], result) & rest;
         rest -= same;
         match class_of(result) {
             None => {}
@@ -86,7 +87,7 @@ fn act_on_policy(lcore: &Lcore<'_>, vector: &mut Vector, select: PacketMask, fir
     let policers = Policers {
         configs: lcore.tables.view(table_kind::POLICER_CONFIGS),
         config_of: lcore.tables.view(table_kind::POLICER_CONFIG_OF),
-        states: lcore.tables.state(table_kind::POLICER_STATES),
+        states: lcore.tables.view(table_kind::POLICER_STATES),
     };
     for slot in one_by_one {
         if let Some(class) = class_of(vector.class(Feature::Qos as usize, slot)) {
@@ -157,7 +158,7 @@ fn act(
 /// Marks that no packet carries are chosen without a branch: classes come in any order.
 fn set(vector: &mut Vector, select: PacketMask, mark: &Mark) {
     for slot in select {
-        let (class, bits) = mark.class(vector.ipv4.contains(slot));
+        let (class, bits) = mark.class(vector.is.ipv4.contains(slot));
         if bits != 0 {
             vector.set_traffic_class(slot, class, bits);
         }

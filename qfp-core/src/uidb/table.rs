@@ -133,7 +133,7 @@ impl Uidb {
 pub struct UidbTable<'a>(&'a [Uidb]);
 
 impl<'a> UidbTable<'a> {
-    /// Opens the generation's table; an empty one when there is none.
+    /// Opens the generation's table.
     #[inline]
     #[must_use]
     pub fn open(tables: &Tables<'a>) -> Self {

@@ -114,7 +114,7 @@ impl Router {
             slow.add_static_neighbour(uidb, address, mac);
         }
         slow.set_sides(client.slow_path_sides(&config));
-        let (reader, region) = client.attach("oracle").unwrap();
+        let tables = client.attach("oracle").unwrap();
         let fia = FiaBuilder::router();
         let layout = CounterLayout::new(fia.names().len(), 3, client.uidb_limit());
         let mut totals = CounterTotals::new(layout);
@@ -135,9 +135,7 @@ impl Router {
                 .map(|wire| Box::new(Gone(Arc::clone(wire))) as Box<dyn TxQueue>)
                 .collect(),
             pool: pool.cache(0),
-            region,
-            state: Some(client.state()),
-            reader,
+            tables,
             counters: totals.add_lcore(),
         });
         let (cache, now) = (pool.cache(0), Nanos::from_secs(10));

@@ -138,7 +138,7 @@ fn facts() -> [PortFacts; 2] {
 
 fn lcore(client: &mut Client, totals: &mut CounterTotals) -> (Ppe, Frames, Frames) {
     let (given, taken) = (Frames::default(), Frames::default());
-    let (reader, region) = client.attach("live").unwrap();
+    let tables = client.attach("live").unwrap();
     let tx = || Box::new(Taken(Arc::clone(&taken))) as Box<dyn TxQueue>;
     let ppe = Ppe::new(PpeParts {
         lcore: 0,
@@ -146,9 +146,7 @@ fn lcore(client: &mut Client, totals: &mut CounterTotals) -> (Ppe, Frames, Frame
         rx: vec![PolledQueue::new(0, Box::new(Given(Arc::clone(&given))))],
         tx: vec![tx(), tx()],
         pool: Pool::Native(NativePool::new(1024, 2048)).cache(0),
-        region,
-        state: Some(client.state()),
-        reader,
+        tables,
         counters: totals.add_lcore(),
     });
     (ppe, given, taken)

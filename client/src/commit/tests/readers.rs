@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
 use qfp_core::fib::v4;
 use qfp_core::isa::Isa;
-use qfp_core::tables::{Tables, table_kind};
+use qfp_core::tables::table_kind;
 
 use super::world::{PORTS, TINY, World, address, interfaces, neighbour, route, via};
 use crate::PortFacts;
@@ -32,12 +32,12 @@ fn readers_see_whole_headers_for_the_next_hops_of_the_route() {
     let (output, stop) = (world.uidb(1).0, Arc::new(AtomicBool::new(false)));
     let seen = Arc::new(AtomicU64::new(0));
     let reader = {
-        let (mut reader, region) = world.client.attach("lcore").unwrap();
+        let mut reader = world.client.attach("lcore").unwrap();
         let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
         std::thread::spawn(move || {
             let mut round = 0u32;
             while !stop.load(Relaxed) {
-                let tables = Tables::new(reader.root(), &region);
+                let tables = reader.tables();
                 let tbl24 = tables.view(table_kind::FIB4_TBL24);
                 let tbl8 = tables.view(table_kind::FIB4_TBL8);
                 let fib = v4::Dir24::new(tbl24, tbl8, Isa::Portable).unwrap();
@@ -89,7 +89,7 @@ fn readers_see_whole_headers_for_the_next_hops_of_the_route() {
         // Rows are given back when the reader, which may be waiting for a core, has moved on.
         while world.client.neighbour(world.uidb(1), address(1, host, false), new).is_err() {
             std::thread::yield_now();
-            world.reader.quiescent();
+            world.reader.get_mut().quiescent();
             world.client.housekeeping();
         }
         if round % 16 == 0 {
@@ -100,11 +100,11 @@ fn readers_see_whole_headers_for_the_next_hops_of_the_route() {
             let facts = [PortFacts { mac: mac(round / 16), filter_mac: false }; PORTS];
             while world.client.commit(&config, &RouteTable::default(), &facts).is_err() {
                 std::thread::yield_now();
-                world.reader.quiescent();
+                world.reader.get_mut().quiescent();
                 world.client.housekeeping();
             }
         }
-        world.reader.quiescent();
+        world.reader.get_mut().quiescent();
         world.client.housekeeping();
     }
     stop.store(true, Relaxed);

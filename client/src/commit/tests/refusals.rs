@@ -9,7 +9,7 @@ use qfp_core::acl::{AclTables, Binding, FEATURES, Keys, Matches, Tcam};
 use qfp_core::ipsec::{SpiBucket, SpiTable, Tunnel as TunnelRow};
 use qfp_core::isa::Isa;
 use qfp_core::packet::PacketMask;
-use qfp_core::tables::{Tables, table_kind};
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::{TableId, Uidb, UidbIndex};
 
 use super::sas::{configured, sa};
@@ -254,7 +254,9 @@ impl World {
         let red = self.client.table("red");
         let all = [Some(TableId::GLOBAL), red].into_iter().flatten();
         let verdicts = all.flat_map(|t| probes.iter().map(move |dst| self.lookup_in(t, *dst)));
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let verdicts = verdicts.collect();
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let acl = AclTables::open(&tables);
         let uidbs: Vec<Uidb> = tables.view::<Uidb>(table_kind::UIDB).to_vec();
         let bound = (0..uidbs.len() as u16).flat_map(|uidb| {
@@ -267,7 +269,7 @@ impl World {
         let rows = tables.view::<TunnelRow>(table_kind::ESP_TUNNELS).iter().take(64);
         Seen {
             generation: self.client.generation().0,
-            verdicts: verdicts.collect(),
+            verdicts,
             matches: bound.collect(),
             uidbs: uidbs
                 .iter()
@@ -301,7 +303,7 @@ impl World {
         let text = |error: &dyn std::error::Error| error.to_string();
         let Self { client, reader, .. } = self;
         // The lcore looks at nothing meanwhile, and so holds nothing up.
-        reader.offline(|| match step {
+        reader.get_mut().offline(|| match step {
             Step::Commit(config) => {
                 let facts = super::world::facts();
                 let result = client.commit(config, &RouteTable::default(), &facts);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables};
 use qfp_core::crypto::Algorithm;
 use qfp_core::ipsec::{Endpoints, SpiTable};
-use qfp_core::tables::{Tables, table_kind};
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::TableId;
 
 use super::world::{TINY, World, address, facts, interfaces, route, via};
@@ -51,21 +51,24 @@ pub(super) fn config() -> Config {
 impl World {
     /// The row of the SA that protects the tunnel.
     fn protecting(&self) -> Option<u32> {
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let uidb = self.client.uidb("tunnel0").unwrap();
         tables.view(table_kind::ESP_TUNNELS)[usize::from(uidb.0)].outbound()
     }
 
     /// Whether packets with the SPI of SA number `n` find a row.
     fn finds(&self, n: u32) -> bool {
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let spis = SpiTable::new(tables.view(table_kind::ESP_SPIS));
         spis.find(0x1000 + n, |_| true).is_some()
     }
 
     /// Keys that lcores could use.
     fn keys(&self) -> usize {
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let keys = tables.view(table_kind::ESP_KEYS).iter();
         keys.filter(|key| key.algorithm().is_some()).count()
     }
@@ -101,9 +104,10 @@ fn a_tunnel_is_a_link_with_one_neighbour_that_nobody_has_to_ask_for() {
     world.commit(&config).unwrap();
     for dst in ["10.2.9.9", "10.3.9.9", "10.255.0.2"] {
         let dst: IpAddr = dst.parse().unwrap();
-        let tables = Tables::new(world.reader.root(), &world.tables);
-        let tables = AdjacencyTables::open(&tables);
-        let group = tables.group(world.leaf(TableId::GLOBAL, dst));
+        let leaf = world.leaf(TableId::GLOBAL, dst);
+        let mut reader = world.reader.borrow_mut();
+        let tables = AdjacencyTables::open(&reader.tables());
+        let group = tables.group(leaf);
         let row = &tables.adjacencies[group.first as usize];
         let kind = (row.state().kind, row.state().mtu);
         assert_eq!(kind, (AdjacencyKind::Featured, 1500), "{dst}");
@@ -343,7 +347,8 @@ fn as_many_tunnels_as_a_configuration_has_fit_the_tables_made_for_it() {
     let mut world = World::new(&Capacity::fitting(&config, &RouteTable::default()));
     world.commit(&config).unwrap();
     let last = world.leaf(TableId::GLOBAL, "172.51.39.9".parse().unwrap());
-    let tables = Tables::new(world.reader.root(), &world.tables);
+    let mut reader = world.reader.borrow_mut();
+    let tables = reader.tables();
     let output = AdjacencyTables::open(&tables).group(last).output;
     assert_eq!(Some(output), world.client.uidb("tunnel8999"));
 }

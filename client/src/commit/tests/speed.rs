@@ -36,12 +36,12 @@ fn a_full_table_is_loaded_and_changed() {
     let config = interfaces(0b1);
     let start = Instant::now();
     let World { reader, client, .. } = &mut world;
-    reader.offline(|| client.commit(&config, &file, &facts())).unwrap();
+    reader.get_mut().offline(|| client.commit(&config, &file, &facts())).unwrap();
     eprintln!("committed {} routes: {:?}", client.route_count(), start.elapsed());
     world.settle();
     let start = Instant::now();
     let World { reader, client, .. } = &mut world;
-    reader.offline(|| client.commit(&config, &file, &facts())).unwrap();
+    reader.get_mut().offline(|| client.commit(&config, &file, &facts())).unwrap();
     eprintln!("the same again: {:?}", start.elapsed());
 
     let paths: Vec<Paths> = (2..194)
@@ -68,7 +68,7 @@ fn a_full_table_is_loaded_and_changed() {
                 },
             });
             world.client.routes(updates).unwrap();
-            world.reader.quiescent();
+            world.reader.get_mut().quiescent();
         }
         let rate = prefixes.len() as f64 / start.elapsed().as_secs_f64();
         eprintln!("round {round}: {:.0} k updates/s", rate / 1e3);

@@ -2,7 +2,7 @@
 
 use qfp_core::fia::Gate;
 use qfp_core::l3::own_addresses;
-use qfp_core::tables::{Tables, table_kind};
+use qfp_core::tables::table_kind;
 use qfp_core::uidb::{Rpf, RpfMode, TableId};
 
 use super::world::{TINY, Way, World, address, facts, interfaces, neighbour, via};
@@ -143,7 +143,8 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
         config.routes.push(via(prefix, address(0, 7, false)));
     }
     world.commit(&config).unwrap();
-    let tables = Tables::new(world.reader.root(), &world.tables);
+    let mut reader = world.reader.borrow_mut();
+    let tables = reader.tables();
     let uidbs = tables.view(table_kind::UIDB);
     for (n, mode, allow_default) in
         [(0, RpfMode::Strict, true), (3, RpfMode::Loose, false), (6, RpfMode::Off, false)]
@@ -155,6 +156,7 @@ fn what_interfaces_ask_of_sources_is_in_their_rows_and_default_routes_have_their
         assert_eq!(row.features_in & Gate::VRF.mask() != 0, n != 0);
     }
     let row = tables.view(table_kind::VRF)[0];
+    drop(reader);
     let leaf = |dst: [u8; 4]| world.leaf(TableId::GLOBAL, dst.into());
     assert_eq!(leaf([8, 8, 8, 8]), u32::from(row.default4));
     assert_ne!(leaf([172, 20, 0, 1]), u32::from(row.default4));
@@ -169,7 +171,8 @@ fn addresses_that_are_the_router_s_alone_are_told_by_table_and_asked_of_all_who_
     let mut config = overlapping();
     config.ports[0].layer3.allow_own_source = true;
     world.commit(&config).unwrap();
-    let tables = Tables::new(world.reader.root(), &world.tables);
+    let mut reader = world.reader.borrow_mut();
+    let tables = reader.tables();
     let uidbs = tables.view(table_kind::UIDB);
     for n in [0, 3, 6] {
         let asked = uidbs[usize::from(world.uidb(n).0)].features_in & Gate::SOURCE.mask() != 0;

@@ -25,7 +25,7 @@ impl World {
 
     fn state(&self, name: &str) -> (u32, &SaState) {
         let place = self.client.sa_places().find(|place| place.sa.name == name).unwrap();
-        let states = self.client.driver.state_view(self.client.sa_states().unwrap());
+        let states = self.client.driver.state_view(self.client.ipsec.states());
         (place.state, &states[place.state as usize])
     }
 
@@ -168,7 +168,7 @@ fn what_a_slower_peer_does_not_need_any_more_is_taken_back() {
             assert_eq!(world.accept("in", next..=next + packets - 1, &words), packets, "{ms} ms");
             next += packets;
             world.keep_ahead(ms);
-            world.reader.quiescent();
+            world.reader.get_mut().quiescent();
         }
         next - 1
     };

@@ -1,16 +1,15 @@
 //! A client with one reader, and what its tables say about a destination.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use pal::publication::Reader;
-use pal::region::ReadOnly;
 use qfp_core::adjacency::{AdjacencyKind, AdjacencyTables, GroupClass};
 use qfp_core::fib::{Fib4, Fib6, LANES};
 use qfp_core::isa::Isa;
 use qfp_core::packet::PacketMask;
-use qfp_core::tables::Tables;
+use qfp_core::tables::TableReader;
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use crate::config::{Config, MacAddr, Neighbour, Origin, Port, Route, RouteTable, Target, Vlan};
@@ -120,15 +119,14 @@ pub(super) type Verdict = Option<BTreeMap<Way, u32>>;
 
 pub(super) struct World {
     pub(super) client: Client,
-    pub(super) reader: Reader,
-    pub(super) tables: ReadOnly,
+    pub(super) reader: RefCell<TableReader>,
 }
 
 impl World {
     pub(super) fn new(capacity: &Capacity) -> Self {
         let mut client = Client::new(capacity).unwrap();
-        let (reader, tables) = client.attach("test").unwrap();
-        Self { client, reader, tables }
+        let reader = RefCell::new(client.attach("test").unwrap());
+        Self { client, reader }
     }
 
     pub(super) fn commit(&mut self, config: &Config) -> Result<(), CommitError> {
@@ -141,7 +139,7 @@ impl World {
         routes: &RouteTable,
     ) -> Result<(), CommitError> {
         // The lcore looks at nothing meanwhile, and so holds nothing up.
-        let result = self.reader.offline(|| self.client.commit(config, routes, &facts()));
+        let result = self.reader.get_mut().offline(|| self.client.commit(config, routes, &facts()));
         self.settle();
         result.map(drop)
     }
@@ -149,7 +147,7 @@ impl World {
     /// Lets all grace periods pass, and tells what is in use then.
     pub(super) fn settle(&mut self) -> Usage {
         for _ in 0..3 {
-            self.reader.quiescent();
+            self.reader.get_mut().quiescent();
             self.client.housekeeping();
         }
         self.client.usage()
@@ -166,8 +164,9 @@ impl World {
 
     /// As [`World::lookup`], in one routing table.
     pub(super) fn lookup_in(&self, table: TableId, dst: IpAddr) -> Verdict {
-        let tables = Tables::new(self.reader.root(), &self.tables);
         let leaf = self.leaf(table, dst);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let tables = AdjacencyTables::open(&tables);
         let group = tables.group(leaf);
         if group.places == 0 {
@@ -205,7 +204,8 @@ impl World {
 
     /// The number of the group that a destination's route has.
     pub(super) fn leaf(&self, table: TableId, dst: IpAddr) -> u32 {
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let mut out = [0; LANES];
         match dst {
             IpAddr::V4(dst) => {
@@ -225,8 +225,9 @@ impl World {
 
     /// The member of each place of a destination's group, by the number of its row.
     pub(super) fn members(&self, dst: IpAddr) -> Vec<u32> {
-        let tables = Tables::new(self.reader.root(), &self.tables);
         let leaf = self.leaf(TableId::GLOBAL, dst);
+        let mut reader = self.reader.borrow_mut();
+        let tables = reader.tables();
         let tables = AdjacencyTables::open(&tables);
         let group = tables.group(leaf);
         match group.places {

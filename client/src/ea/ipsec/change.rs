@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::Driver;
-use pal::pool::Full;
 use qfp_core::ipsec::SaEvents;
 use qfp_core::uidb::{TableId, UidbIndex};
 
@@ -80,10 +79,8 @@ impl IpsecAgent {
         plan: &mut IpsecPlan,
     ) -> Result<(), IpsecError> {
         self.fill(driver, changes, names, plan)?;
-        if let Some(tables) = &self.tables {
-            let mut opened = plan.fresh.iter().filter(|new| new.is_opened());
-            opened.try_for_each(|new| tables.reserve(driver, new.sa.spi, new.held.row))?;
-        }
+        let mut opened = plan.fresh.iter().filter(|new| new.is_opened());
+        opened.try_for_each(|new| self.tables.reserve(driver, new.sa.spi, new.held.row))?;
         self.reserve(driver, plan)
     }
 
@@ -181,9 +178,7 @@ impl IpsecAgent {
             None => (SaEvents::default(), None, 0),
         };
         let like = same.map(|same| same.held);
-        let none = Full { what: "SAs", wanted: 1, free: 0, capacity: 0, waiting: 0 };
-        let tables = self.tables.as_mut().ok_or(none)?;
-        let held = tables.write(driver, &sa, numbers, like)?;
+        let held = self.tables.write(driver, &sa, numbers, like)?;
         if like.is_none() {
             self.order += 1;
         }
@@ -237,9 +232,7 @@ impl IpsecAgent {
             }
             // Nobody can send with it before there is an interface that it protects, and nothing
             // comes in before its SPI is known.
-            if let Some(tables) = &self.tables {
-                tables.resume(driver, &new.sa, new.held, used);
-            }
+            self.tables.resume(driver, &new.sa, new.held, used);
         }
         self.marks.write(&noted)?;
         for new in fresh {
@@ -265,7 +258,7 @@ impl IpsecAgent {
 
     /// Gives up what was prepared.
     pub(crate) fn abort(&mut self, driver: &Driver, plan: IpsecPlan) {
-        let Some(tables) = &mut self.tables else { return };
+        let tables = &mut self.tables;
         for new in &plan.fresh {
             if new.sa.direction == Direction::In {
                 tables.leave(driver, new.sa.spi, new.held.row);
@@ -295,9 +288,8 @@ impl IpsecAgent {
         if let Some(configured) = plan.configured.take() {
             self.configured = configured;
         }
-        let Some(tables) = &self.tables else { return };
         for new in plan.fresh.iter().filter(|new| new.is_opened()) {
-            tables.enter(driver, new.sa.spi, new.held.row);
+            self.tables.enter(driver, new.sa.spi, new.held.row);
         }
         // All of them first: names may have changed hands.
         let names = plan.gone.iter().chain(plan.fresh.iter().map(|new| &new.sa.name));
@@ -315,7 +307,7 @@ impl IpsecAgent {
 
     /// Gives back what was replaced.
     pub(crate) fn keep(&mut self, driver: &Driver, plan: IpsecPlan) {
-        let Some(tables) = &mut self.tables else { return };
+        let tables = &mut self.tables;
         for old in plan.left.iter().filter(|old| old.sa.direction == Direction::In) {
             tables.leave(driver, old.sa.spi, old.held.row);
         }

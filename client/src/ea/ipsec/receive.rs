@@ -83,7 +83,6 @@ impl IpsecAgent {
         let mut marks = Vec::new();
         let mut lowered = Vec::new();
         let Self { tables, ahead, .. } = self;
-        let Some(tables) = tables else { return marks };
         for (row, ahead) in ahead {
             let Some(state) = tables.state(driver, *row) else { continue };
             match ahead.look(now, seen(state)) {

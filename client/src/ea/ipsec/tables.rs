@@ -49,7 +49,7 @@ impl Tables {
     pub(super) fn new(driver: &mut Driver, capacity: &Capacity) -> Result<Self, DriverError> {
         let sas = capacity.sas as usize;
         let words = capacity.replay_words.max(1);
-        let interfaces = usize::from(UidbIndex::NONE.0);
+        let interfaces = if sas > 0 { usize::from(UidbIndex::NONE.0) } else { 0 };
         let tables = Self {
             tunnels: driver.alloc::<Tunnel>(interfaces)?.publish(),
             outbound: driver.alloc_rows("outbound SAs", sas)?,
@@ -76,7 +76,7 @@ impl Tables {
             .set(table_kind::ESP_TUNNEL_STATES, self.tunnel_states);
     }
 
-    /// States of SAs, for reports.
+    #[cfg(test)]
     pub(super) const fn states(&self) -> Block<SaState> {
         self.states
     }

@@ -22,9 +22,8 @@ impl IpsecAgent {
         interfaces: &BTreeMap<String, Protected>,
         events: &mut Vec<SaEvent>,
     ) {
-        let Some(tables) = &self.tables else { return };
         for (name, Protected { uidb, .. }) in interfaces {
-            if !tables.wants_sa(driver, *uidb) {
+            if !self.tables.wants_sa(driver, *uidb) {
                 continue;
             }
             let asked = self.asked.get(uidb);

@@ -1,16 +1,17 @@
 //! A router's tables in memory of their own, and vectors through them: what the tests of the walk
 //! stand on. Tables are said as plain lists and written as the client writes them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use hal::pool::NativePool;
 use hal::{Burst, PacketMask, PoolCache, TxQueue, VECTOR};
 use ipnet::IpNet;
 use pal::clock::Nanos;
-use pal::publication::{Publisher, Reader, RootDraft, Timekeeper};
-use pal::region::{HugePages, Plain, ReadOnly, Region};
+use pal::publication::{Publisher, RootDraft, Timekeeper};
+use pal::region::{Block, HugePages, Plain, Region};
 
 use crate::acl::Bindings;
 use crate::adjacency::{
@@ -26,7 +27,7 @@ use crate::lpts::{FlowType, Lpts, LptsGroup, LptsRates};
 use crate::packet::{End, Source, Vector};
 use crate::punt::Acquaintance;
 use crate::step::{Lcore, Step};
-use crate::tables::{Tables, table_kind};
+use crate::tables::{TableError, TableReader, table_kind};
 use crate::uidb::{NO_PORT, Uidb, UidbIndex};
 
 /// MAC address of every port.
@@ -139,21 +140,78 @@ impl Plan {
 
 /// The tables of a plan, published.
 pub(crate) struct Router {
-    region: Region,
+    memory: Arc<Memory>,
     publisher: Publisher,
+}
+
+/// The memory of a router. Another one of the thread gets it afterwards, until much of it is used:
+/// to paint an IPv4 table of 2^24 entries for each would take longer than all else.
+struct Memory {
+    region: Region,
+    tbl24: Block<AtomicU16>,
+    routes: Vec<(IpNet, u16)>,
+}
+
+thread_local! {
+    static IDLE: RefCell<Vec<(Region, Block<AtomicU16>)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Memory {
+    /// Memory whose IPv4 table has `routes`.
+    fn new(routes: &[(IpNet, u16)], root: &mut RootDraft) -> Self {
+        let idle = IDLE.with_borrow_mut(Vec::pop);
+        let (region, tbl24) = idle.unwrap_or_else(|| {
+            let region = Region::anonymous(1 << 31, HugePages::Never).unwrap();
+            let tbl24 = region.alloc(1 << 24).unwrap().publish();
+            (region, tbl24)
+        });
+        table_kind::publish_least(&region, root);
+        let tbl8 = region.alloc(256 * 64).unwrap().publish();
+        let [view24, view8] = [tbl24, tbl8].map(|block| region.view(block).unwrap());
+        let image = v4::Dir24::new(view24, view8, Isa::Portable).unwrap();
+        v4::Dir24Writer::new(&image, Timekeeper::default().clock())
+            .bulk_load(&image, routes4(routes))
+            .unwrap();
+        root.set(table_kind::FIB4_TBL24, tbl24).set(table_kind::FIB4_TBL8, tbl8);
+        Self { region, tbl24, routes: routes.to_vec() }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.region.used() > 1 << 27 {
+            return;
+        }
+        let table = self.region.view(self.tbl24).unwrap();
+        for (prefix, _) in routes4(&self.routes) {
+            let covered = prefix.first() as usize >> 8..=prefix.last() as usize >> 8;
+            table[covered].iter().for_each(|leaf| leaf.store(0, Relaxed));
+        }
+        let idle = (self.region.clone(), self.tbl24);
+        let _ = IDLE.try_with(|all| all.borrow_mut().push(idle));
+    }
 }
 
 impl Router {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let region = Region::anonymous((8 + plan.vrfs.len()) << 20, HugePages::Never).unwrap();
-        let mut router = Self { region, publisher: Publisher::new() };
-        router.publish(plan);
+        let mut publisher = Publisher::new();
+        let mut root = publisher.draft();
+        let memory = Arc::new(Memory::new(&plan.routes, &mut root));
+        publisher.publish(&root).unwrap();
+        let mut router = Self { memory, publisher };
+        router.publish_with(plan, |_| ());
         router
     }
 
-    pub(crate) fn attach(&mut self) -> (Reader, ReadOnly) {
+    pub(crate) fn attach(&mut self) -> TableReader {
+        self.try_attach().unwrap()
+    }
+
+    pub(crate) fn try_attach(&mut self) -> Result<TableReader, TableError> {
         let reader = self.publisher.register_reader("test").unwrap();
-        (reader, self.region.map_read_only().unwrap())
+        let region = &self.memory.region;
+        let tables = region.map_read_only().unwrap();
+        TableReader::new(reader, tables, region.share(), table_kind::SHAPES)
     }
 
     pub(crate) fn publisher(&mut self) -> &mut Publisher {
@@ -162,21 +220,15 @@ impl Router {
 
     /// The memory that the tables lie in, for tables that lcores write.
     pub(crate) fn region(&self) -> &Region {
-        &self.region
+        &self.memory.region
     }
 
-    /// Replaces all tables by those of `plan`. Memory is not reused.
-    pub(crate) fn publish(&mut self, plan: &Plan) {
-        self.publish_with(plan, |_| ());
-    }
-
-    /// As [`Router::publish`], with further tables.
+    /// Replaces all tables by those of `plan`, but that of IPv4, and by further ones.
     pub(crate) fn publish_with(&mut self, plan: &Plan, more: impl FnOnce(&mut RootDraft)) {
-        let region = &self.region;
         let mut root = self.publisher.draft();
+        let region = &self.memory.region;
         // Nothing is bound to any interface.
         root.set(table_kind::ACL_BINDINGS, table(region, &vec![Bindings::default(); 64]));
-        more(&mut root);
         root.set(table_kind::UIDB, table(region, &plan.uidbs))
             .set(table_kind::PORT_CLASS, table(region, &plan.ports))
             .set(table_kind::OUTER_TAG, table(region, &plan.outer))
@@ -227,14 +279,6 @@ impl Router {
         root.set(table_kind::ADJACENCY, hops.publish())
             .set(table_kind::GROUP, groups.publish())
             .set(table_kind::PATH, places.publish());
-        let root4 = region.alloc::<AtomicU32>(1 << 16).unwrap();
-        let lines4 = region.alloc::<Line>(1 << 9).unwrap();
-        let image = v4::Compact::new(&root4, &lines4, Isa::Portable).unwrap();
-        v4::CompactWriter::new(&image, Timekeeper::default().clock())
-            .bulk_load(&image, routes4(&plan.routes))
-            .unwrap();
-        root.set(table_kind::FIB4_ROOT, root4.publish())
-            .set(table_kind::FIB4_LINES, lines4.publish());
         let root6 = region.alloc::<AtomicU32>(1 << 16).unwrap();
         let lines6 = region.alloc::<Line>(1 << 10).unwrap();
         let deep6 = region.alloc::<AtomicU32>(VRF_DEEP).unwrap();
@@ -246,6 +290,7 @@ impl Router {
             .set(table_kind::FIB6_LINES, lines6.publish())
             .set(table_kind::FIB6_DEEP, deep6.publish());
         publish_vrfs(region, plan, &mut root);
+        more(&mut root);
         self.publisher.publish(&root).unwrap();
     }
 }
@@ -319,7 +364,7 @@ fn routes6(routes: &[(IpNet, u16)]) -> impl Iterator<Item = (Prefix<u128>, Leaf)
     })
 }
 
-fn table<T: Plain + Copy>(region: &Region, rows: &[T]) -> pal::region::Block<T> {
+fn table<T: Plain + Copy>(region: &Region, rows: &[T]) -> Block<T> {
     let mut draft = region.alloc::<T>(rows.len()).unwrap();
     draft.copy_from_slice(rows);
     draft.publish()
@@ -355,9 +400,10 @@ impl TxQueue for Keep {
 
 /// One lcore without ports: frames are put into its vector by hand.
 pub(crate) struct Walker {
+    /// Its tables are not overwritten.
+    _memory: Arc<Memory>,
     fia: Fia,
-    reader: Reader,
-    tables: ReadOnly,
+    tables: TableReader,
     totals: CounterTotals,
     counters: LcoreCounters,
     cache: PoolCache,
@@ -369,7 +415,7 @@ pub(crate) struct Walker {
 
 impl Walker {
     pub(crate) fn new(router: &mut Router, fia: Fia) -> Self {
-        let (reader, tables) = router.attach();
+        let tables = router.attach();
         let layout = CounterLayout::new(fia.names().len(), 4, 16);
         let mut totals = CounterTotals::new(layout);
         let counters = totals.add_lcore();
@@ -377,7 +423,8 @@ impl Walker {
         let vector = Box::new(Vector::new(cache.origin()));
         let fast = PacketMask::EMPTY;
         let tx = (0..4).map(|_| Box::new(Keep) as Box<dyn TxQueue>).collect();
-        Self { fia, reader, tables, totals, counters, cache, tx, vector, fast }
+        let _memory = Arc::clone(&router.memory);
+        Self { _memory, fia, tables, totals, counters, cache, tx, vector, fast }
     }
 
     fn begin(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) {
@@ -395,7 +442,7 @@ impl Walker {
     /// Takes `frames` through all rows; the frames of `moved` count as moved since they came in.
     pub(crate) fn walk(&mut self, frames: &[Vec<u8>], moved: PacketMask, source: Source) -> Walked {
         self.begin(frames, moved, source);
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let tables = self.tables.tables();
         let (counters, tx, pool) = (&self.counters, &mut self.tx[..], &mut self.cache);
         let mut lcore = Lcore { tables, counters, tx, pool };
         self.fia.walk(&mut lcore, &mut self.vector);
@@ -405,7 +452,7 @@ impl Walker {
     /// As [`Walker::walk`] from port 0, and tells what each packet went through.
     pub(crate) fn trace(&mut self, frames: &[Vec<u8>]) -> Vec<TracedPacket> {
         self.begin(frames, PacketMask::EMPTY, Source::Port(0));
-        let tables = Tables::new(self.reader.root(), &self.tables);
+        let tables = self.tables.tables();
         let (counters, tx, pool) = (&self.counters, &mut self.tx[..], &mut self.cache);
         let mut lcore = Lcore { tables, counters, tx, pool };
         let mut trace = Trace::default();
@@ -417,19 +464,21 @@ impl Walker {
 
     fn end(&mut self, count: usize) -> Walked {
         let vector = &mut self.vector;
-        self.fast = vector.rewritten;
+        self.fast = vector.is.rewritten;
         let slots = || 0..count;
         let walked = Walked {
-            live: vector.sent,
+            live: vector.ends.sent,
             ends: slots()
-                .map(
-                    |slot| {
-                        if vector.sent.contains(slot) { End::Walking } else { vector.end[slot] }
-                    },
-                )
+                .map(|slot| {
+                    if vector.ends.sent.contains(slot) {
+                        End::Walking
+                    } else {
+                        vector.ends.end[slot]
+                    }
+                })
                 .collect(),
             outputs: slots()
-                .map(|slot| vector.sent.contains(slot).then(|| vector.output(slot)))
+                .map(|slot| vector.ends.sent.contains(slot).then(|| vector.output(slot)))
                 .collect(),
             inputs: slots().map(|slot| vector.input(slot)).collect(),
             frames: slots().map(|slot| vector.burst.frame(slot).to_vec()).collect(),
@@ -438,7 +487,7 @@ impl Walker {
         self.totals.clear();
         self.cache.free(&mut vector.burst, PacketMask::FULL);
         vector.burst.clear();
-        self.reader.quiescent();
+        self.tables.quiescent();
         walked
     }
 

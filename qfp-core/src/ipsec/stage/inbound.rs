@@ -93,7 +93,7 @@ impl Default for EspDecap {
 
 impl Step for EspDecap {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
-        let for_us = select & vector.for_us & (vector.ipv4 | vector.ipv6);
+        let for_us = select & vector.is.for_us & (vector.is.ipv4 | vector.is.ipv6);
         if for_us.is_empty() {
             return;
         }
@@ -115,7 +115,7 @@ impl Step for EspDecap {
         let back = lane.take_back((&mut self.batch, &mut self.arrived), vector, now);
         let Some(outcomes) = back else { return false };
         for (n, slot, _) in self.batch.iter() {
-            vector.l3_offset[slot & 63] = self.arrived[n & 63].l3_offset;
+            vector.l3.offset[slot & 63] = self.arrived[n & 63].l3_offset;
         }
         let tables = EspTables::open(&lcore.tables);
         self.take_on(&tables, &outcomes, UidbTable::open(&lcore.tables), vector);
@@ -134,8 +134,8 @@ impl EspDecap {
         vector: &mut Vector,
         slot: usize,
     ) {
-        let v6 = vector.ipv6.contains(slot);
-        let ip_len = usize::from(vector.ip_len[slot & 63]);
+        let v6 = vector.is.ipv6.contains(slot);
+        let ip_len = usize::from(vector.l3.ip_len[slot & 63]);
         let packet = vector.network(slot).get(..ip_len).unwrap_or_default();
         let at = match decap::locate(packet, v6) {
             Arrived::Other => return,
@@ -145,7 +145,7 @@ impl EspDecap {
         let destination = packet.get(if v6 { 24..40 } else { 16..20 }).unwrap_or_default();
         // Most packets are of the same SA as the one before.
         if found.as_ref().is_none_or(|found| !found.sa.is_for(at.spi, destination, v6)) {
-            *found = Found::of(tables, (at.spi, destination, v6), vector.now.0);
+            *found = Found::of(tables, (at.spi, destination, v6), vector.walk.now.0);
         }
         let Some(Found { row, sa, state, window, is_over }) = found else {
             return vector.drop(slot, DropReason::EspNoSa);
@@ -160,7 +160,7 @@ impl EspDecap {
             // Without its window the SA would take packets twice.
             return fail(vector, slot, state, DropReason::EspNoSa);
         }
-        let l3_offset = usize::from(vector.l3_offset[slot & 63]);
+        let l3_offset = usize::from(vector.l3.offset[slot & 63]);
         match decap::prepare(vector.burst.frame(slot), l3_offset, at, sa, window.as_ref()) {
             Ok(sealed) => {
                 if self.lane.is_some() {
@@ -207,7 +207,7 @@ impl EspDecap {
         let is_transport = self.batch_is_transport(tables) == Some(true);
         let Some(lane) = self.lane.as_mut().filter(|_| !is_transport) else { return false };
         for (n, slot, _) in self.batch.iter() {
-            self.arrived[n & 63].l3_offset = vector.l3_offset[slot & 63];
+            self.arrived[n & 63].l3_offset = vector.l3.offset[slot & 63];
         }
         let ours = (&mut self.batch, &mut self.arrived);
         let seen = (lcore.tables.seen(), lcore.counters);
@@ -271,7 +271,7 @@ impl EspDecap {
         vector: &mut Vector,
     ) {
         for (n, slot) in self.batch.slots(accepted) {
-            if run.is_over(vector.now.0) {
+            if run.is_over(vector.walk.now.0) {
                 expired(vector, slot, run.state);
                 continue;
             }
@@ -279,7 +279,7 @@ impl EspDecap {
             if at.udp.is_some() {
                 note_peer(vector, slot, at, &run);
             }
-            let l3_offset = usize::from(vector.l3_offset[slot & 63]);
+            let l3_offset = usize::from(vector.l3.offset[slot & 63]);
             let burst = &mut vector.burst;
             let opened = if run.sa.is(SaFlags::TRANSPORT) {
                 decap::transport(burst, slot, l3_offset, at, job, run.sa)
@@ -304,10 +304,10 @@ impl EspDecap {
 
 /// The packet stays in its walk, with another upper layer.
 fn go_on(vector: &mut Vector, slot: usize, opened: Opened) {
-    vector.ip_len[slot & 63] = opened.ip_len;
-    vector.opened.insert(slot);
+    vector.l3.ip_len[slot & 63] = opened.ip_len;
+    vector.is.opened.insert(slot);
     // What the rows before have found out about ports was about ESP.
-    if vector.extended.contains(slot) {
+    if vector.is.extended.contains(slot) {
         let upper = crate::wire::Ipv6::parse(vector.network(slot)).and_then(|ip| ip.upper());
         if let Ok(upper) = upper {
             let cold = &mut vector.cold[slot & 63];
@@ -414,7 +414,7 @@ impl<'a> Run<'a> {
     /// Writes what the run has come to, and sends its inner packets on their way.
     #[inline]
     fn settle(self, uidbs: UidbTable<'_>, vector: &mut Vector) {
-        let now = vector.now.0;
+        let now = vector.walk.now.0;
         let interface = UidbIndex(self.sa.interface);
         vector.recirculate_all(self.inner, interface, uidbs.get(interface).routing_table());
         if let Some(window) = self.window {

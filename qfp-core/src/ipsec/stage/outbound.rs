@@ -74,8 +74,8 @@ impl Step for EspEncap {
         self.batch.clear();
         let mut rest = select;
         while let Some(first) = rest.into_iter().next() {
-            let output = vector.output[first & 63];
-            let same = rest & same_interface(&vector.output, output);
+            let output = vector.route.output[first & 63];
+            let same = rest & same_interface(&vector.route.output, output);
             rest -= same;
             let Some((sa, state)) = tables.protecting(output) else {
                 tables.wants_sa(output, u64::from(same.count()));
@@ -116,7 +116,7 @@ impl Step for EspEncap {
 /// The packets of `select` that the tunnel takes; others go to be fragmented or reported.
 fn fitting(vector: &mut Vector, select: PacketMask, mtu: u16) -> PacketMask {
     for slot in select {
-        if vector.ip_len[slot & 63] > mtu {
+        if vector.l3.ip_len[slot & 63] > mtu {
             vector.punt(slot, PuntCause::IpMtuExceeded);
         }
     }
@@ -149,9 +149,9 @@ impl EspEncap {
                 _ => Iv::counter(sequence),
             };
             let clear = Clear {
-                l3_offset: usize::from(vector.l3_offset[slot & 63]),
-                ip_len: usize::from(vector.ip_len[slot & 63]),
-                v6: vector.ipv6.contains(slot),
+                l3_offset: usize::from(vector.l3.offset[slot & 63]),
+                ip_len: usize::from(vector.l3.ip_len[slot & 63]),
+                v6: vector.is.ipv6.contains(slot),
             };
             let number = Number { sequence, iv };
             let placed = if sa.is(SaFlags::TRANSPORT) {
@@ -162,7 +162,7 @@ impl EspEncap {
             match placed {
                 Ok(placed) => {
                     packets += 1;
-                    bytes += u64::from(vector.ip_len[slot & 63]);
+                    bytes += u64::from(vector.l3.ip_len[slot & 63]);
                     self.placed[self.batch.jobs.len() & 63] = Sent {
                         flags: sa.flags,
                         state: sa.state,
@@ -175,7 +175,7 @@ impl EspEncap {
             }
         }
         if packets > 0 {
-            state.count(packets, bytes, vector.now.0);
+            state.count(packets, bytes, vector.walk.now.0);
         }
         (packets, bytes)
     }
@@ -229,8 +229,8 @@ impl EspEncap {
             }
             let is = |flag| sent.flags & flag != 0;
             if is(SaFlags::TRANSPORT) {
-                vector.ip_len[slot & 63] = sent.ip_len;
-                if is(SaFlags::UDP) && vector.ipv6.contains(slot) {
+                vector.l3.ip_len[slot & 63] = sent.ip_len;
+                if is(SaFlags::UDP) && vector.is.ipv6.contains(slot) {
                     encap::udp_checksum(vector.network_mut(slot));
                 }
                 continue;
@@ -258,7 +258,7 @@ fn unexpired(
     state: &SaState,
 ) -> PacketMask {
     let (mut packets, mut bytes) = state.used();
-    let now = vector.now.0;
+    let now = vector.walk.now.0;
     for slot in select {
         if sa.hard.is_over(packets, bytes, now) {
             state.raise(SaEvents::HARD_EXPIRED);
@@ -266,7 +266,7 @@ fn unexpired(
             continue;
         }
         packets += 1;
-        bytes = bytes.saturating_add(u64::from(vector.ip_len[slot & 63]));
+        bytes = bytes.saturating_add(u64::from(vector.l3.ip_len[slot & 63]));
     }
     if sa.soft.is_over(packets, bytes, now) {
         state.raise(SaEvents::SOFT_EXPIRED);

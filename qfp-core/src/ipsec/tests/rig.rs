@@ -311,7 +311,6 @@ impl<'a> Build<'a> {
                 .set(table_kind::ACL_OBJECTS, rows(&region, objects.into()))
                 .set(table_kind::ACL_BINDINGS, rows(&region, bindings));
         });
-        let (reader, tables) = router.attach();
         let mut fia = FiaBuilder::router().build(Isa::detect());
         let layout = CounterLayout::new(fia.names().len(), 4, 16).with_rules(8);
         let mut totals = CounterTotals::new(layout);
@@ -338,9 +337,7 @@ impl<'a> Build<'a> {
             rx,
             tx: tx.collect(),
             pool: pool.cache(0),
-            region: tables,
-            state: Some(region.share()),
-            reader,
+            tables: router.attach(),
             counters: totals.add_lcore(),
         });
         let now = Nanos::from_secs(1);
@@ -408,9 +405,9 @@ impl Gateway {
     }
 
     /// Publishes a generation that `change` makes of the present one.
-    pub(super) fn publish(&mut self, change: impl FnOnce(&mut RootDraft)) {
+    pub(super) fn publish(&mut self, change: impl FnOnce(&Region, &mut RootDraft)) {
         let mut root = self.router.publisher().draft();
-        change(&mut root);
+        change(self.router.region(), &mut root);
         self.router.publisher().publish(&root).unwrap();
         self.ppe.quiescent();
     }

@@ -93,7 +93,7 @@ pub(super) unsafe fn ipv6_headers(
         // SAFETY: eight elements of 64-element arrays.
         let present = unsafe {
             let len = _mm_loadu_si128(vector.burst.lens().as_ptr().add(lane).cast());
-            let offset = _mm_loadl_epi64(vector.l3_offset.as_ptr().add(lane).cast());
+            let offset = _mm_loadl_epi64(vector.l3.offset.as_ptr().add(lane).cast());
             _mm512_sub_epi64(_mm512_cvtepu16_epi64(len), _mm512_cvtepu8_epi64(offset))
         };
         let whole = _mm512_cmple_epi64_mask(total, present);
@@ -118,12 +118,12 @@ pub(super) unsafe fn ipv6_headers(
         // SAFETY: eight elements of 64-element arrays; only IPv6 packets are written, so that
         // the IPv4 ones keep what they have.
         unsafe {
-            _mm512_mask_storeu_epi64(vector.dst6_hi.as_mut_ptr().add(lane).cast(), good, dst_hi);
-            _mm512_mask_storeu_epi64(vector.dst6_lo.as_mut_ptr().add(lane).cast(), good, dst_lo);
+            _mm512_mask_storeu_epi64(vector.l3.dst6_hi.as_mut_ptr().add(lane).cast(), good, dst_hi);
+            _mm512_mask_storeu_epi64(vector.l3.dst6_lo.as_mut_ptr().add(lane).cast(), good, dst_lo);
             let hops = _mm512_and_si512(_mm512_sub_epi64(hops, _mm512_set1_epi64(1)), byte);
-            let next_ttl = vector.next_ttl.as_mut_ptr().add(lane).cast();
+            let next_ttl = vector.l3.next_ttl.as_mut_ptr().add(lane).cast();
             _mm256_mask_storeu_epi32(next_ttl, good, _mm512_cvtepi64_epi32(hops));
-            let ip_len = vector.ip_len.as_mut_ptr().add(lane).cast();
+            let ip_len = vector.l3.ip_len.as_mut_ptr().add(lane).cast();
             _mm_mask_storeu_epi16(ip_len, good, _mm512_cvtepi64_epi16(total));
         }
         if let Some(filter) = own.filter {
@@ -134,7 +134,7 @@ pub(super) unsafe fn ipv6_headers(
         plain |= u64::from(good) << lane;
         expiring |= u64::from(good & last_hop) << lane;
     }
-    vector.ipv6 |= PacketMask(plain);
-    vector.ttl_expiring |= PacketMask(expiring);
+    vector.is.ipv6 |= PacketMask(plain);
+    vector.is.ttl_expiring |= PacketMask(expiring);
     Plain { plain: PacketMask(plain), maybe_own: PacketMask(maybe_own) }
 }

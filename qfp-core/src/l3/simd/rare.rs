@@ -114,9 +114,9 @@ pub(super) unsafe fn judge<const ANY_OFFSET: bool>(
         let (frames, src, dst, len) = unsafe {
             (
                 start.cast::<i64>().add(first),
-                _mm512_loadu_si512(vector.src4.as_ptr().add(first).cast()),
-                _mm512_loadu_si512(vector.dst4.as_ptr().add(first).cast()),
-                _mm256_loadu_si256(vector.ip_len.as_ptr().add(first).cast()),
+                _mm512_loadu_si512(vector.l3.src4.as_ptr().add(first).cast()),
+                _mm512_loadu_si512(vector.l3.dst4.as_ptr().add(first).cast()),
+                _mm256_loadu_si256(vector.l3.ip_len.as_ptr().add(first).cast()),
             )
         };
         // SAFETY: passed on from the caller; all of it is in the first 64 bytes.

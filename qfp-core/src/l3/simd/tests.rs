@@ -84,7 +84,7 @@ proptest! {
         }
         vector.begin(Source::Port(0), Nanos::ZERO);
         for (slot, (_, offset)) in frames.iter().enumerate() {
-            vector.l3_offset[slot] = *offset;
+            vector.l3.offset[slot] = *offset;
         }
         let select = vector.live & PacketMask(holes | 1);
         let plain = parse(&mut vector, select, &Own::NOTHING).plain;
@@ -114,26 +114,26 @@ proptest! {
                 continue;
             }
             if !vector.live.contains(slot) {
-                let End::Drop(reason) = vector.end[slot] else { panic!("dropped without a reason") };
+                let End::Drop(reason) = vector.ends.end[slot] else { panic!("dropped without a reason") };
                 prop_assert_eq!(scalar, Parsed::Drop(reason), "{:02x?}", frame);
                 continue;
             }
             match scalar {
                 Parsed::Ipv4(fields) => {
-                    prop_assert!(vector.ipv4.contains(slot));
-                    prop_assert_eq!(vector.src4[slot], fields.src);
-                    prop_assert_eq!(vector.dst4[slot], fields.dst);
-                    prop_assert_eq!(vector.ip_len[slot], fields.total_len);
-                    prop_assert_eq!(vector.next_ttl[slot], fields.next_ttl);
-                    prop_assert_eq!(vector.ttl_expiring.contains(slot), fields.ttl <= 1);
+                    prop_assert!(vector.is.ipv4.contains(slot));
+                    prop_assert_eq!(vector.l3.src4[slot], fields.src);
+                    prop_assert_eq!(vector.l3.dst4[slot], fields.dst);
+                    prop_assert_eq!(vector.l3.ip_len[slot], fields.total_len);
+                    prop_assert_eq!(vector.l3.next_ttl[slot], fields.next_ttl);
+                    prop_assert_eq!(vector.is.ttl_expiring.contains(slot), fields.ttl <= 1);
                 }
                 Parsed::Ipv6(fields) => {
-                    prop_assert!(vector.ipv6.contains(slot));
-                    let dst = u128::from(vector.dst6_hi[slot]) << 64 | u128::from(vector.dst6_lo[slot]);
+                    prop_assert!(vector.is.ipv6.contains(slot));
+                    let dst = u128::from(vector.l3.dst6_hi[slot]) << 64 | u128::from(vector.l3.dst6_lo[slot]);
                     prop_assert_eq!(dst, fields.dst);
-                    prop_assert_eq!(vector.ip_len[slot], fields.total_len);
-                    prop_assert_eq!(vector.next_ttl[slot], u32::from(fields.hop_limit.wrapping_sub(1)));
-                    prop_assert_eq!(vector.ttl_expiring.contains(slot), fields.hop_limit <= 1);
+                    prop_assert_eq!(vector.l3.ip_len[slot], fields.total_len);
+                    prop_assert_eq!(vector.l3.next_ttl[slot], u32::from(fields.hop_limit.wrapping_sub(1)));
+                    prop_assert_eq!(vector.is.ttl_expiring.contains(slot), fields.hop_limit <= 1);
                     prop_assert!(!fields.link_local_source && fields.transport.is_none());
                 }
                 other => prop_assert!(false, "kernel took {:?}: {:02x?}", other, frame),

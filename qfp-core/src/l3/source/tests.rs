@@ -23,7 +23,7 @@ fn walker(isa: Isa, more: usize) -> Walker {
     plan.uidbs[3].features_in |= Gate::SOURCE.mask();
     plan.uidbs[4].features_in |= Gate::SOURCE.mask() | Gate::VRF.mask();
     plan.uidbs[4].table = 1;
-    for prefix in ["0.0.0.0/0", "::/0"] {
+    for prefix in ["203.0.113.0/24", "::/0"] {
         let hop = Hop::new(AdjacencyKind::Plain, 6, 14);
         plan.route(prefix, hop.clone());
         plan.vrf_route(1, prefix, hop);

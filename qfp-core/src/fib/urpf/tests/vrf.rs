@@ -89,8 +89,8 @@ fn a_thousand_vrfs_and_more_keep_apart() {
 #[test]
 fn a_row_that_names_memory_outside_is_a_table_without_routes() {
     use crate::fib::Vrf;
-    use crate::tables::{Tables, table_kind};
-    use pal::publication::Publisher;
+    use crate::tables::{TableReader, table_kind};
+    use pal::publication::{Publisher, TableShape};
     use pal::region::{HugePages, Region};
 
     let region = Region::anonymous(8 << 20, HugePages::Never).unwrap();
@@ -111,9 +111,11 @@ fn a_row_that_names_memory_outside_is_a_table_without_routes() {
     let mut root = publisher.draft();
     root.set(table_kind::VRF, rows.publish());
     publisher.publish(&root).unwrap();
+    static VRFS: &[TableShape] = &[TableShape::of("VRF", table_kind::VRF, 2)];
     let reader = publisher.register_reader("test").unwrap();
     let memory = region.map_read_only().unwrap();
-    let tables = Tables::new(reader.root(), &memory);
+    let mut reader = TableReader::new(reader, memory, region.share(), VRFS).unwrap();
+    let tables = reader.tables();
     let (mut leaf, none) = ([9; 64], PacketMask::first(2));
     for table in [1, 2, u16::MAX].map(TableId) {
         crate::fib::Fib4::of(&tables, table, Isa::detect()).look_up(&[7; 64], none, &mut leaf);

@@ -1,28 +1,33 @@
-//! What the kernel counts at its end of a device.
+//! What the kernel counts at an interface.
 //!
 //! Source: Documentation/networking/statistics.rst, proc(5).
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use crate::port::DeviceCounters;
-
 /// Counts of the interfaces of one namespace, wherever it is read from.
 pub(super) const FILE: &str = "/proc/thread-self/net/dev";
 
-/// Columns behind a name: errors on receive, then errors and drops on transmit.
-const COLUMNS: [usize; 3] = [2, 10, 11];
+/// Frames in the kernel's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Statistics {
+    /// Errors on receive.
+    pub(crate) rx_errors: u64,
+    /// Errors on transmit.
+    pub(crate) tx_errors: u64,
+    /// Not sent, for want of room.
+    pub(crate) tx_dropped: u64,
+}
 
 /// The counts of the interface called `name`; zeros while there is none.
-pub(super) fn read(mut file: &File, name: &str) -> io::Result<DeviceCounters> {
+pub(super) fn read(mut file: &File, name: &str) -> io::Result<Statistics> {
     let mut text = String::new();
     file.rewind()?;
     file.read_to_string(&mut text)?;
     Ok(of(&text, name))
 }
 
-/// What the kernel sends, the port receives, and the other way about.
-fn of(text: &str, name: &str) -> DeviceCounters {
+fn of(text: &str, name: &str) -> Statistics {
     let own = text.lines().find_map(|line| {
         let (device, counts) = line.trim_start().split_once(':')?;
         (device == name).then_some(counts)
@@ -32,9 +37,8 @@ fn of(text: &str, name: &str) -> DeviceCounters {
         .flat_map(str::split_whitespace)
         .map(|count| count.parse().unwrap_or(0))
         .collect();
-    let [tx_errors, rx_errors, missed] =
-        COLUMNS.map(|column| columns.get(column).copied().unwrap_or(0));
-    DeviceCounters { missed, no_buffer: 0, rx_errors, tx_errors }
+    let column = |n: usize| columns.get(n).copied().unwrap_or(0);
+    Statistics { rx_errors: column(2), tx_errors: column(10), tx_dropped: column(11) }
 }
 
 #[cfg(test)]
@@ -42,12 +46,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_transmit_is_the_ports_receive() {
+    fn the_columns_behind_a_name_are_read() {
         let text = "Inter-|   Receive | Transmit\n face |bytes\n\
             q10: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n\
             \x20 q1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
-        let counters = DeviceCounters { missed: 12, no_buffer: 0, rx_errors: 11, tx_errors: 3 };
-        assert_eq!(of(text, "q1"), counters);
-        assert_eq!(of(text, "q2"), DeviceCounters::default());
+        assert_eq!(of(text, "q1"), Statistics { rx_errors: 3, tx_errors: 11, tx_dropped: 12 });
+        assert_eq!(of(text, "q2"), Statistics::default());
     }
 }
