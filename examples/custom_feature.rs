@@ -5,23 +5,30 @@
 use qfp::Forwarder;
 use qfp::client::config::Config;
 use qfp::core::fia::{FiaBuilder, Gate};
-use qfp::core::packet::{DropReason, PacketMask, Vector};
+use qfp::core::packet::{DropReason, FeatureCounter, PacketMask, Vector};
 use qfp::core::step::{Lcore, Step};
 
 /// The feature. There is one for each lcore, so it needs no lock for its state.
-struct NoDns;
+struct NoDns {
+    reason: DropReason,
+    other: FeatureCounter,
+}
 
 impl Step for NoDns {
-    fn process(&mut self, _: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+    fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        let mut other = 0;
         for slot in select {
             let Some(transport) = vector.transport(slot) else { continue };
             let ports = vector.network(slot).get(usize::from(transport.offset)..);
             if transport.protocol == 17
                 && let Some([_, _, 0, 53, ..]) = ports
             {
-                vector.drop(slot, DropReason::Feature);
+                vector.drop(slot, self.reason);
+            } else {
+                other += 1;
             }
         }
+        lcore.counters.feature(self.other, other);
     }
 }
 
@@ -41,9 +48,12 @@ const CONFIG: &str = r#"
 "#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let fia = FiaBuilder::router()
-        .insert_after("acl-act-in", "no-dns", Gate::Always, || Box::new(NoDns))?;
+    // What reports call them.
+    let reason = DropReason::of_feature("NoDns")?;
+    let other = FeatureCounter::named("not_dns")?;
+    let make = move || Box::new(NoDns { reason, other }) as Box<dyn Step>;
+    let fia = FiaBuilder::router().insert_after("acl-act-in", "no-dns", Gate::Always, make)?;
     let report = Forwarder::new(Config::parse(CONFIG, "inline")?).fia(fia).start()?.join()?;
-    println!("sent {}, dropped {:?}", report.forwarded(), report.drops);
+    println!("sent {}, dropped {:?}, {:?}", report.forwarded(), report.drops, report.features);
     Ok(())
 }

@@ -249,7 +249,7 @@ impl VirtualLoop {
             }
             drop(items);
             if injected.is_empty() {
-                return;
+                return self.slow.rings_cleared();
             }
             self.ppe.inject(injected.drain(..).map(|(_, item)| item), now, work);
         }

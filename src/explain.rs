@@ -192,7 +192,7 @@ impl Fate {
     /// What the last row says, when it ends the walk.
     fn in_row(&self) -> Option<&'static str> {
         match self {
-            Self::Dropped(reason) => Some(reason.name()),
+            Self::Dropped(reason) => Some(reason.label()),
             Self::Punted { cause, .. } => Some(cause.name()),
             Self::Sent { .. } | Self::Consumed => None,
         }
@@ -207,7 +207,7 @@ impl fmt::Display for Fate {
                 write!(f, "sent via {interface} to next hop {next_hop}")
             }
             Self::Sent { interface, next_hop: None, .. } => write!(f, "sent via {interface}"),
-            Self::Dropped(reason) => write!(f, "dropped: {}", reason.name()),
+            Self::Dropped(reason) => write!(f, "dropped: {}", reason.label()),
             Self::Punted { cause, interface, next_hop } => {
                 write!(f, "punted: {}", cause.name())?;
                 if let Some(next_hop) = next_hop {

@@ -27,6 +27,9 @@ pub struct RunReport {
     /// What goes to the slow path, by type of flow and input interface: dropped packets whose
     /// source is told are among them. Those that nothing came of are left out.
     pub policed: Vec<PolicedReport>,
+    /// What users' features have counted
+    /// ([`FeatureCounter`](qfp_core::packet::FeatureCounter)), by name.
+    pub features: Vec<(&'static str, u64)>,
     /// Packets that a step took over.
     pub consumed: u64,
     /// Packets that the slow path put in.
@@ -292,6 +295,7 @@ impl RunReport {
             steps: pairs(&self.steps, &earlier.steps).map(|(now, then)| now.since(&then)).collect(),
             slow_path: difference(&self.slow_path, &earlier.slow_path),
             crypto_engines: difference(&self.crypto_engines, &earlier.crypto_engines),
+            features: difference(&self.features, &earlier.features),
             lcores: pairs(&self.lcores, &earlier.lcores)
                 .map(|(now, then)| LcoreReport {
                     vectors: now.vectors.saturating_sub(then.vectors),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hal::{DeviceCounters, Link};
 use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent, RowCounters};
-use qfp_core::packet::{DropReason, FlowType, PuntCause};
+use qfp_core::packet::{DropReason, FeatureCounter, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
 use qfp_core::uidb::UidbIndex;
 
@@ -41,7 +41,7 @@ impl Statistics {
     ) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
         let totals = &*self.totals;
-        let named_drops = DropReason::ALL.iter().map(|&r| (r.name(), totals.drops(r)));
+        let named_drops = DropReason::ALL.iter().map(|&r| (r.label(), totals.drops(r)));
         let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
         RunReport {
             elapsed_s,
@@ -50,6 +50,7 @@ impl Statistics {
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
             policed: self.policed(),
+            features: FeatureCounter::all().map(|(name, c)| (name, totals.feature(c))).collect(),
             consumed: totals.event(LoopEvent::Consumed),
             injected: totals.event(LoopEvent::Injected),
             queued: totals.held() + slow.in_rings + slow.slow_path.held,

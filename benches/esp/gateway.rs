@@ -48,9 +48,9 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Two ports and the tunnel, and the way to the networks behind both sides. The tunnel takes what
 /// every algorithm leaves of 1500 bytes, and no less than the largest case.
 fn config(side: Side, algorithm: Algorithm) -> Result<Config, ConfigError> {
-    let (own, peer, direction) = match side {
-        Side::West => (1, 2, "out"),
-        Side::East => (2, 1, "in"),
+    let (own, peer, direction, window) = match side {
+        Side::West => (1, 2, "out", ""),
+        Side::East => (2, 1, "in", "replay_window = 1024"),
     };
     let text = format!(
         r#"
@@ -79,7 +79,7 @@ local = "192.0.2.{own}"
 remote = "192.0.2.{peer}"
 algorithm = "{algorithm}"
 key_file = "key"
-replay_window = 1024
+{window}
 "#,
         algorithm = algorithm.name()
     );
@@ -130,10 +130,9 @@ impl Gateway {
             frames.clone_into(&mut coming);
         }
         self.now = Nanos(self.now.0 + 1000);
-        if (self.now.0 / 1000).is_multiple_of(1024) {
-            // The numbers that may be used.
-            self.client.watch_sas(self.now.0, &mut Vec::new());
-        }
+        // The numbers that may be used.
+        self.client.watch_sas(self.now.0, &mut Vec::new());
+        self.client.keep_ahead(self.now.0, true, &mut Vec::new());
         self.ppe.poll_queue(0, self.now, &mut self.slow);
         self.slow.clear();
         let gone = self.wire.gone.lock().unwrap_or_else(PoisonError::into_inner).len();

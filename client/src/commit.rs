@@ -271,7 +271,6 @@ impl Client {
         )?;
         let ipsec = IpsecAgent::new(&mut driver, capacity)?;
         let interfaces = InterfaceAgent::new(driver.clock());
-        let vrfs = Vrfs::new(capacity.vrfs, driver.clock());
         let mut client = Self {
             driver,
             interfaces,
@@ -281,7 +280,7 @@ impl Client {
             ipsec,
             protected: BTreeMap::new(),
             rib: Rib::default(),
-            vrfs,
+            vrfs: Vrfs::new(capacity.vrfs),
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
@@ -429,7 +428,20 @@ impl Client {
         self.adjacencies.reclaim();
         self.classification.reclaim();
         self.ipsec.reclaim(&self.driver);
-        self.vrfs.reclaim();
+    }
+
+    /// Whether the rings between lcores and slow path are to be cleared now, so that the numbers of
+    /// VRFs that are gone can be others'. The slow path knows the interfaces of the last commit. To
+    /// be asked after [`housekeeping`](Self::housekeeping), and followed by
+    /// [`rings_cleared`](Self::rings_cleared).
+    pub fn wants_rings_cleared(&mut self) -> bool {
+        self.vrfs.wants_rings_cleared(&self.driver)
+    }
+
+    /// What was in the rings, in both directions, when that was wanted has been taken out by those
+    /// at their ends.
+    pub fn rings_cleared(&mut self) {
+        self.vrfs.rings_cleared(&mut self.driver);
     }
 
     /// The interfaces of `config` as the slow path knows them, after a commit.

@@ -69,6 +69,7 @@ pub fn statistics(report: &RunReport, unseen: Unseen) -> Value {
         "consumed": report.consumed,
         "injected": report.injected,
         "queued": report.queued,
+        "features": counts(&report.features),
         "slow_path": counts(&report.slow_path),
         "crypto_engines": counts(&report.crypto_engines),
         "steps": steps,

@@ -18,6 +18,7 @@ pub fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
     parts.extend(counts("drops by reason", "packets", &report.drops));
     parts.extend(counts("punts by cause", "packets", &report.punts));
     parts.extend(policed(report));
+    parts.extend(counts("features", "count", &report.features));
     parts.extend(counts("slow path", "count", &report.slow_path));
     parts.extend(counts("crypto engines", "packets", &report.crypto_engines));
     parts.extend(lists::access_lists(report));

@@ -1,6 +1,10 @@
 //! The daemon and qfpctl, as programs.
 
-#[expect(clippy::unwrap_used, clippy::panic, reason = "a rig that cannot be built is a failed test")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a rig that cannot be built is a failed test"
+)]
 mod support;
 
 use std::io::{Read, Write};

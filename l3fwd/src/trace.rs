@@ -31,7 +31,7 @@ pub(crate) fn render(packet: &TracedPacket) -> String {
     }
     let _ = match packet.outcome {
         TraceOutcome::Sent => writeln!(text, "  sent on uidb {}", packet.output.0),
-        TraceOutcome::Dropped(reason) => writeln!(text, "  dropped: {}", reason.name()),
+        TraceOutcome::Dropped(reason) => writeln!(text, "  dropped: {}", reason.label()),
         TraceOutcome::Punted(cause) => writeln!(text, "  punted: {}", cause.name()),
         TraceOutcome::Consumed => writeln!(text, "  consumed"),
         TraceOutcome::Again => writeln!(text, "  walks again"),

@@ -5,7 +5,7 @@
 
 use pal::counters::{CounterBlock, Counters};
 
-use crate::packet::{DropReason, FlowType, PuntCause};
+use crate::packet::{COUNTERS, DropReason, FeatureCounter, FlowType, PuntCause};
 use crate::uidb::UidbIndex;
 
 /// Words of one row of the FIA.
@@ -128,8 +128,12 @@ impl CounterLayout {
         self.drop_base() + DropReason::COUNT
     }
 
+    const fn own_base(&self) -> usize {
+        self.punt_base() + PuntCause::COUNT
+    }
+
     const fn row_base(&self) -> usize {
-        line(self.punt_base() + PuntCause::COUNT)
+        line(self.own_base() + COUNTERS)
     }
 
     const fn port_base(&self) -> usize {
@@ -241,6 +245,12 @@ impl LcoreCounters {
     #[inline]
     pub fn drop(&self, reason: DropReason, n: u64) {
         self.block.add(self.layout.drop_base() + reason as usize, n);
+    }
+
+    /// Counts for a user's feature.
+    #[inline]
+    pub fn feature(&self, counter: FeatureCounter, n: u64) {
+        self.block.add(self.layout.own_base() + counter.place(), n);
     }
 
     /// Counts a punted packet.
@@ -362,6 +372,12 @@ impl CounterTotals {
     #[must_use]
     pub fn drops(&self, reason: DropReason) -> u64 {
         self.counters.sum(self.layout.drop_base() + reason as usize)
+    }
+
+    /// What users' features have counted.
+    #[must_use]
+    pub fn feature(&self, counter: FeatureCounter) -> u64 {
+        self.counters.sum(self.layout.own_base() + counter.place())
     }
 
     /// Packets punted for `cause`.

@@ -114,6 +114,8 @@ pub struct Ppe {
     recirculation: Recirculation,
     /// Where the packets that stayed in the vector come in next.
     stays: Option<Source>,
+    /// Work of the slow path has been taken and not all of it has been walked.
+    injecting: bool,
     countdown: u32,
     trace: Trace,
 }
@@ -134,6 +136,7 @@ impl Ppe {
             counters: parts.counters,
             recirculation: Recirculation::new(),
             stays: None,
+            injecting: false,
             countdown: 1,
             trace: Trace::default(),
         }
@@ -244,6 +247,7 @@ impl Ppe {
         now: Nanos,
         sink: &mut impl SlowPathSink,
     ) {
+        self.injecting = true;
         // All kinds in the order they come: one vector as long as their way stays the same.
         let mut gathered = Way::Part;
         for item in work {
@@ -277,6 +281,8 @@ impl Ppe {
             }
         }
         self.inject_vector(gathered, now, sink);
+        self.injecting = false;
+        self.quiescent();
     }
 
     /// The table of a tunnel interface, through which its packets are reached; none for others.
@@ -314,11 +320,15 @@ impl Ppe {
     }
 
     /// Says that no table is in use, but for rows that held packets name: between vectors, and
-    /// once an idle round.
+    /// once an idle round. Not while packets of the slow path wait for their walk: they are of its
+    /// tables.
     #[inline]
     pub fn quiescent(&mut self) {
         let held = self.vector.held;
         self.counters.held(held as u64);
+        if self.injecting {
+            return;
+        }
         let pinned = if held == 0 { None } else { self.fia.pins() };
         match pinned {
             None => self.tables.quiescent(),

@@ -34,7 +34,7 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -204,10 +204,9 @@ impl SlowPath {
 
     /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the
     /// router's now, are forgotten; what waited for them is dropped, and so is what waits in a
-    /// routing table that no interface is in any more: its number may become another one's.
+    /// routing table that no interface is in any more: its number may become another one's. From
+    /// here on, nothing is done about packets of such a table.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, actions: &mut Vec<Action>) {
-        let tables: HashSet<TableId> = interfaces.iter().map(|link| link.table).collect();
-        let keep = |table| table == TableId::GLOBAL || tables.contains(&table);
         self.interfaces = Interfaces::new(interfaces);
         self.path_mtus.clear();
         let mut step = Step::new(Nanos::ZERO, &self.limits, &mut self.counters);
@@ -217,15 +216,16 @@ impl SlowPath {
                 self.neighbours.remove(&mut step, key, SlowDrop::InterfaceRemoved);
             }
         }
-        self.neighbours.retain_tables(&mut step, keep);
         let interfaces = &self.interfaces;
+        self.neighbours.retain_tables(&mut step, |table| interfaces.has_table(table));
         self.neighbours.retain_links(|uidb| interfaces.get(uidb).is_some());
         for shares in self.icmp_limits.iter_mut().chain([&mut self.resend_limit]) {
             shares.retain(|uidb| interfaces.get(uidb).is_some());
         }
         let events = step.into_events();
         self.discard(events, actions);
-        self.counters.reassemblies_given_up += self.reassembly.retain_tables(keep);
+        let given_up = self.reassembly.retain_tables(|table| self.interfaces.has_table(table));
+        self.counters.reassemblies_given_up += given_up;
     }
 
     /// Says which interfaces stand for entries of security policies, and what their networks on our
@@ -275,6 +275,7 @@ impl SlowPath {
         self.counters.punted += 1;
         let mut turn = Turn { now, lcore: punted.lcore, pool, actions };
         let fate = match punted.cause {
+            _ if !self.interfaces.has_table(punted.table) => Err(SlowDrop::TableRemoved),
             PuntCause::Arp => self.arp(&mut turn, &punted),
             PuntCause::Ipv4ForUs | PuntCause::Ipv4LocalGroup => self.local_v4(&mut turn, &punted),
             PuntCause::Ipv6ForUs => self.local_v6(&mut turn, &punted),
@@ -334,6 +335,9 @@ impl SlowPath {
         self.counters.reported += 1;
         let mut turn = Turn { now, lcore: dropped.lcore, pool, actions };
         let problem = match reason {
+            _ if !self.interfaces.has_table(dropped.table) => {
+                return self.counters.settle(Err(SlowDrop::TableRemoved));
+            }
             DropReason::Ipv4NoRoute | DropReason::Ipv6NoRoute => Some(Problem::NoRoute),
             DropReason::Ipv4Null0 | DropReason::Ipv6Null0 => {
                 self.limits.null0_unreachables.then_some(Problem::NullRoute)

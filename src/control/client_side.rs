@@ -135,6 +135,7 @@ impl ClientSide {
                     self.answer(request);
                 }
             }
+            ToClient::RingsCleared => self.client.rings_cleared(),
             ToClient::Ended => self.turn_away(),
         }
     }
@@ -241,6 +242,9 @@ impl ClientSide {
         }
         self.housekept = now;
         self.client.housekeeping();
+        if self.client.wants_rings_cleared() {
+            self.tell(ToSlowPath::ClearRings);
+        }
         let lost: Vec<(UidbIndex, IpAddr)> = self.client.lost_next_hops();
         self.stirred = !lost.is_empty();
         for (uidb, address) in lost {

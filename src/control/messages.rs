@@ -105,6 +105,8 @@ pub(crate) enum ToClient {
     },
     /// The slow path knows what was configured last, and nothing before it is on its way.
     Followed,
+    /// What was in the rings to and from the lcores when that was asked for has been taken out.
+    RingsCleared,
     /// The slow path has ended.
     Ended,
 }
@@ -113,6 +115,9 @@ pub(crate) enum ToClient {
 pub(crate) enum ToSlowPath {
     /// The tables are those of another configuration. Answered by [`ToClient::Followed`].
     Configured(Box<Configured>),
+    /// Packets of tables that are gone may be in the rings. Answered by
+    /// [`ToClient::RingsCleared`].
+    ClearRings,
     /// Largest IP packet that an interface takes, bytes.
     Mtu { uidb: UidbIndex, mtu: u16 },
     /// Lcores see what was reported.

@@ -67,6 +67,8 @@ pub(crate) struct SlowSide {
     held_back: VecDeque<(u64, u16, Injected)>,
     /// There is a configuration that the client has not heard is known here.
     follows: bool,
+    /// The client waits for the rings to be cleared.
+    clearing: bool,
     counts: SlowCounts,
     shared: Arc<Shared>,
     shown: Nanos,
@@ -94,6 +96,7 @@ impl SlowSide {
             entered: 0,
             held_back: VecDeque::new(),
             follows: false,
+            clearing: false,
             counts: SlowCounts::default(),
             shared,
             shown: Nanos::ZERO,
@@ -138,6 +141,7 @@ impl SlowSide {
                     self.configure(*configured);
                     is_due = true;
                 }
+                ToSlowPath::ClearRings => self.clearing = true,
                 ToSlowPath::Mtu { uidb, mtu } => self.slow.set_mtu(uidb, mtu),
                 ToSlowPath::Entered { report } => self.entered = report,
                 ToSlowPath::Refused { report, uidb, address } => {
@@ -186,6 +190,13 @@ impl SlowSide {
             self.slow.add_static_neighbour(uidb, address, mac);
         }
         self.follows = true;
+    }
+
+    /// All that was in the rings when they were to be cleared has been taken out.
+    pub(crate) fn rings_cleared(&mut self) {
+        if std::mem::take(&mut self.clearing) {
+            self.tell(ToClient::RingsCleared);
+        }
     }
 
     /// A client that is gone misses nothing.
@@ -282,6 +293,8 @@ pub(crate) struct LcoreRings {
     pub(crate) inject: Producer<Injected>,
     /// The lcore's.
     pub(crate) bell: Arc<Doorbell>,
+    /// Which of them have been empty since they were to be cleared.
+    pub(crate) cleared: [bool; 2],
 }
 
 /// The slow path of a forwarder in the machine's time, on its thread.
@@ -332,6 +345,7 @@ impl SlowLoop {
             self.side.housekeeping(now);
             let busy = served + obeyed > 0 || !injected.is_empty();
             self.put_in(&mut injected);
+            self.clear_rings();
             // Ended inputs, empty rings and some quiet rounds since: nothing is under way.
             let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
             let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
@@ -345,7 +359,8 @@ impl SlowLoop {
                 if now.saturating_since(worked) < LINGER_NS {
                     self.bell.nap(due.min(NAP));
                 } else {
-                    let patience = if ended { due.min(NAP) } else { due };
+                    let waits = ended || self.side.clearing;
+                    let patience = if waits { due.min(NAP) } else { due };
                     let has_work = || {
                         let punted = self.lcores.iter().any(|rings| !rings.punts.is_empty());
                         punted || !self.side.injections.is_empty()
@@ -360,9 +375,26 @@ impl SlowLoop {
     fn serve(&mut self, now: Nanos, injected: &mut Work) -> usize {
         let Self { side, lcores, .. } = self;
         let serve = |rings: &mut LcoreRings| {
-            rings.punts.pop_burst(BURST, |work| side.handle(now, work, injected))
+            let served = rings.punts.pop_burst(BURST, |work| side.handle(now, work, injected));
+            rings.cleared[0] |= side.clearing && served < BURST;
+            served
         };
         lcores.iter_mut().map(serve).sum()
+    }
+
+    /// Looks which rings have been empty, if somebody waits for that. What is held back goes into
+    /// them first.
+    fn clear_rings(&mut self) {
+        if !self.side.clearing || !self.side.held_back.is_empty() {
+            return;
+        }
+        for rings in &mut self.lcores {
+            rings.cleared[1] |= rings.inject.is_empty();
+        }
+        if self.lcores.iter().all(|rings| rings.cleared == [true; 2]) {
+            self.lcores.iter_mut().for_each(|rings| rings.cleared = [false; 2]);
+            self.side.rings_cleared();
+        }
     }
 
     /// Packets on their way to and from the lcores.

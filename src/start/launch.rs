@@ -124,7 +124,8 @@ pub(super) fn launch_live(
         let ended = Arc::clone(&ended);
         let forwards = Arc::clone(&forwarding);
         let punts = SlowRing { ring: punts, bell: Arc::clone(&bell), filled: false };
-        rings.push(LcoreRings { punts: punted, inject, bell: Arc::clone(&own) });
+        let (bell, cleared) = (Arc::clone(&own), [false; 2]);
+        rings.push(LcoreRings { punts: punted, inject, bell, cleared });
         let live = LiveLoop { ppe, punts, injected, bell: own, clock, ended, forwards };
         loops.push(Role::Forward(Box::new(live)));
     }

@@ -195,14 +195,23 @@ const OUT_OF_REACH: [(DropReason, &str); 6] = [
     (DropReason::EspNoEngine, "a router with SAs does not start without an engine"),
 ];
 
-/// Reasons that have a test of their own: below, with the lifetimes of SAs, or among namespaces.
-const ELSEWHERE: [DropReason; 6] = [
+/// Reasons that have a test of their own: below, with the lifetimes of SAs, among namespaces, or with
+/// the features that name them.
+const ELSEWHERE: [DropReason; 14] = [
     DropReason::PuntPerCausePolicer,
     DropReason::Lpts,
     DropReason::TxQueueFull,
     DropReason::PortGone,
     DropReason::EspSequenceOverflow,
     DropReason::EspSaExpired,
+    DropReason::Own0,
+    DropReason::Own1,
+    DropReason::Own2,
+    DropReason::Own3,
+    DropReason::Own4,
+    DropReason::Own5,
+    DropReason::Own6,
+    DropReason::Own7,
 ];
 
 fn run_all(received: &[Vec<Timed>]) -> Run {

@@ -25,6 +25,7 @@ mod fragments;
 mod ipsec;
 mod live;
 mod neighbours;
+mod own_feature;
 mod paths;
 mod pbr;
 mod policy_oracle;

@@ -96,6 +96,29 @@ fn routes_lists_and_addresses_change_under_traffic() {
     assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
 
+/// There is one number for a VRF.
+#[test]
+fn the_number_of_a_vrf_comes_back_under_traffic() {
+    let of = |vrf: &str| {
+        let right = format!("10.3.0.1/24\"]\n{vrf}");
+        with(&[("10.3.0.1/24\"]\n", &right), ("03:02\"\n", "03:02\"\ndev = \"right\"\n")])
+    };
+    let running = Forwarder::new(of("vrf = \"red\"\n")).start().unwrap();
+    only_grows(&running, 0);
+    for vrf in ["blue", "green"] {
+        running.commit(of(""), RouteTable::default()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let next = of(&format!("vrf = \"{vrf}\"\n"));
+        while let Err(error) = running.commit(next.clone(), RouteTable::default()) {
+            assert!(error.to_string().contains("1 waiting for readers"), "{error}");
+            assert!(Instant::now() < deadline, "{error}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    only_grows(&running, 0);
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
+}
+
 #[test]
 fn what_cannot_change_is_refused_by_name_and_nothing_has_changed() {
     let running = start();

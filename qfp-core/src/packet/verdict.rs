@@ -122,6 +122,22 @@ named! {
         NoTables,
         /// A user's own feature dropped it.
         Feature,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own0,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own1,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own2,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own3,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own4,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own5,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own6,
+        /// A user's own feature dropped it; see [`DropReason::of_feature`].
+        Own7,
     }
 }
 

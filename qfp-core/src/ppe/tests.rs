@@ -525,6 +525,25 @@ fn two_vrfs() -> Plan {
 }
 
 #[test]
+fn packets_of_the_slow_path_hold_grace_up_until_all_of_them_have_been_walked() {
+    let mut rig = Rig::simple(&two_vrfs(), Vec::new());
+    let mut sink = Ring::new(10);
+    let mut cache = rig.pool.cache(0);
+    let work: Vec<_> = [(1, "10.0.0.1"), (2, "10.0.0.1"), (1, "10.1.0.1")]
+        .map(|(table, dst)| Injected::route(TableId(table), cache.packet(&to(dst)).unwrap()))
+        .into();
+    let Rig { ppe, router, .. } = &mut rig;
+    let publisher = router.publisher();
+    let grace = publisher.grace_period();
+    // Each is of another table than the one before it: it is walked alone.
+    let work = work.into_iter().inspect(|_| assert!(!publisher.all_passed(grace)));
+    ppe.inject(work, Nanos::from_secs(1), &mut sink);
+    assert!(router.publisher().all_passed(grace));
+    drop(cache);
+    rig.settle(sink, 3, 0);
+}
+
+#[test]
 fn injected_packets_are_routed_in_the_table_they_come_with() {
     let mut rig = Rig::simple(&two_vrfs(), Vec::new());
     let mut sink = Ring::new(10);

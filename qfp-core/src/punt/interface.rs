@@ -105,6 +105,7 @@ impl Interface {
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     by_uidb: BTreeMap<UidbIndex, Interface>,
+    tables: BTreeSet<TableId>,
     own: BTreeSet<(TableId, IpAddr)>,
     broadcasts: BTreeSet<(TableId, Ipv4Addr)>,
     /// Networks on our side of the security policy's entries that an interface stands for.
@@ -113,9 +114,10 @@ pub(super) struct Interfaces {
 
 impl Interfaces {
     pub(super) fn new(interfaces: Vec<Interface>) -> Self {
-        let mut this = Self::default();
+        let mut this = Self { tables: BTreeSet::from([TableId::GLOBAL]), ..Self::default() };
         for interface in interfaces {
             let table = interface.table;
+            this.tables.insert(table);
             this.own.extend(interface.ipv4.iter().map(|net| (table, IpAddr::V4(net.addr()))));
             let global = interface.ipv6.iter().map(Ipv6Net::addr);
             let global = global.filter(|own| !own.is_unicast_link_local());
@@ -125,6 +127,11 @@ impl Interfaces {
             this.by_uidb.insert(interface.uidb, interface);
         }
         this
+    }
+
+    /// Whether an interface is in a table, or it is the global one.
+    pub(super) fn has_table(&self, table: TableId) -> bool {
+        self.tables.contains(&table)
     }
 
     pub(super) fn set_mtu(&mut self, uidb: UidbIndex, mtu: u16) {

@@ -83,6 +83,44 @@ fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     assert_eq!(ways(&world, TableId::GLOBAL, [10, 0, 0, 9]), before);
 }
 
+/// Packets have it in walks, and in the rings to and from the slow path.
+#[test]
+fn the_number_of_a_vrf_is_another_s_only_when_no_packet_can_have_it() {
+    let named = |name: &str| {
+        let mut config = interfaces(0b001);
+        config.ports[1].layer3.vrf = Some(name.to_owned());
+        config
+    };
+    let mut world = World::new(&Capacity { vrfs: 1, ..TINY });
+    world.client.commit(&named("red"), &RouteTable::default(), &facts()).unwrap();
+    world.client.commit(&interfaces(0b001), &RouteTable::default(), &facts()).unwrap();
+    let refused = |world: &mut World, passes: bool| {
+        if passes {
+            world.reader.get_mut().quiescent();
+        }
+        world.client.housekeeping();
+        let commit = world.client.commit(&named("blue"), &RouteTable::default(), &facts());
+        let error = commit.unwrap_err().to_string();
+        assert_eq!(error, "VRFs: 1 wanted, 0 of 1 free, 1 waiting for readers");
+    };
+    refused(&mut world, true);
+    assert!(world.client.wants_rings_cleared());
+    refused(&mut world, true);
+    assert!(!world.client.wants_rings_cleared(), "it is being done");
+    world.client.rings_cleared();
+    // What came out of the rings is being walked.
+    refused(&mut world, false);
+    assert!(!world.client.wants_rings_cleared(), "the lcore has not moved on");
+    refused(&mut world, true);
+    // What was walked may have gone up.
+    assert!(world.client.wants_rings_cleared());
+    refused(&mut world, true);
+    world.client.rings_cleared();
+    world.client.commit(&named("blue"), &RouteTable::default(), &facts()).unwrap();
+    assert_eq!(world.client.table("blue"), Some(TableId(1)));
+    assert!(!world.client.wants_rings_cleared(), "nothing waits");
+}
+
 #[test]
 fn a_thousand_vrfs_have_tables_of_their_own() {
     const VRFS: u16 = if cfg!(debug_assertions) { 64 } else { 1024 };

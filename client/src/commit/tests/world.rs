@@ -149,6 +149,9 @@ impl World {
         for _ in 0..3 {
             self.reader.get_mut().quiescent();
             self.client.housekeeping();
+            if self.client.wants_rings_cleared() {
+                self.client.rings_cleared();
+            }
         }
         self.client.usage()
     }

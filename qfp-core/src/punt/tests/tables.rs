@@ -87,6 +87,11 @@ fn an_error_comes_from_an_address_of_the_same_table() {
     punt(&mut rig, PuntCause::IpTtlExceeded, (UidbIndex(9), TableId::GLOBAL), &late);
     let [Seen::Inject(error)] = &rig.seen()[..] else { panic!("no error") };
     assert_eq!(error[12..16], WAN_IP.octets());
+    // The only interface of its table has none.
+    let mut links = interfaces();
+    let bare = Interface { ipv4: Vec::new(), ipv6: Vec::new(), ..links[0].clone() };
+    links.push(Interface { uidb: UidbIndex(9), table: TableId(6), ..bare });
+    rig.slow_path.set_interfaces(links, &mut rig.actions);
     punt(&mut rig, PuntCause::IpTtlExceeded, (UidbIndex(9), TableId(6)), &late);
     assert_eq!(rig.dropped(SlowDrop::NoAddress), 1);
 }
@@ -123,6 +128,18 @@ fn what_waits_for_a_neighbour_is_given_up_with_its_table() {
     assert_eq!((rig.dropped(SlowDrop::TableRemoved), rig.slow_path.counters().held), (1, 1));
     rig.slow_path.add_static_neighbour(WAN, IpAddr::V4(NEXT_IP), NEXT_MAC);
     rig.poll_at(rig.now);
+    assert_eq!(tables(&mut rig), [TableId::GLOBAL]);
+}
+
+#[test]
+fn nothing_is_done_about_packets_that_come_up_late_of_a_table_that_is_gone() {
+    let mut rig = rig();
+    let late = udp4(FAR_IP, HOST_IP, 1, 8);
+    vrf_is_gone(&mut rig);
+    for table in [RED, TableId::GLOBAL] {
+        punt(&mut rig, PuntCause::IpTtlExceeded, (WAN, table), &late);
+    }
+    assert_eq!(rig.dropped(SlowDrop::TableRemoved), 1);
     assert_eq!(tables(&mut rig), [TableId::GLOBAL]);
 }
 
