@@ -170,7 +170,7 @@ struct NotPrefix;
 
 #[cfg(test)]
 mod tests {
-    use console::arguments::one_line;
+    use terminal::arguments::one_line;
 
     use super::*;
 

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use api::{CallError, Status};
 use clap::Parser;
-use console::arguments::one_line;
-use console::log::{self, Kind, Log};
+use terminal::arguments::one_line;
+use terminal::log::{self, Kind, Log};
 
 use args::Args;
 

@@ -1,9 +1,9 @@
 //! Answers as tables for people.
 
 use api::{Agent, Boot, Interface, Neighbour, Process, Resource, Version};
-use console::report::{grouped, text_table};
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
+use terminal::report::{grouped, text_table};
 
 /// Seconds since 1970 as a time of UTC.
 pub(crate) fn time(seconds: u64) -> String {

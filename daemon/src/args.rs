@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use console::arguments::one_line;
 use qfp::pal::lcore::CpuList;
+use terminal::arguments::one_line;
 
 /// Runs a router in the foreground until SIGTERM. qfpctl configures it and shows what it does.
 ///

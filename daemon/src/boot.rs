@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use api::Boot;
-use console::log::Kind;
+use terminal::log::Kind;
 
 use crate::journal::Journal;
 

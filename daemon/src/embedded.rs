@@ -7,12 +7,12 @@ use api::{
     Agent, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteAction,
     RouteChange, RouteQuery, Status,
 };
-use console::log::Unseen;
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
 use qfp::{ReconfigureError, RunError, Running};
+use terminal::log::Unseen;
 
 use crate::router::{Router, Wanted};
 
@@ -233,9 +233,9 @@ impl Router for Embedded {
         let report = |running: &Running| RunReport { ipsec: running.ipsec(), ..running.report() };
         let report = self.with(report).ok_or_else(ended)?;
         Ok(if json {
-            format!("{:#}\n", console::json::statistics(&report, unseen))
+            format!("{:#}\n", terminal::json::statistics(&report, unseen))
         } else {
-            console::report::render(&report, true, unseen)
+            terminal::report::render(&report, true, unseen)
         })
     }
 

@@ -3,8 +3,8 @@
 use std::io::Stderr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use console::log::{Kind, Log, Unseen};
 use qfp::client::ipsec::SaEvent;
+use terminal::log::{Kind, Log, Unseen};
 
 /// Messages of the daemon. Never waits, never fails.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use api::{
     Agent, Failure, Interface, Neighbour, Process, Resource, Route, RouteChange, RouteQuery,
 };
-use console::log::Unseen;
 use qfp::client::config::{Config, RouteTable};
+use terminal::log::Unseen;
 
 /// A configuration and the routes of the route file.
 #[derive(Clone, Debug)]

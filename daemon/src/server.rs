@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use api::wire::{self, Welcome};
-use console::log::Kind;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{geteuid, getsid};
+use terminal::log::Kind;
 
 use crate::service::Service;
 use crate::session::{Rights, Session};

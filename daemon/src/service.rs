@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::{Call, Failure, Process, Reply, Status};
-use console::log::Kind;
+use terminal::log::Kind;
 
 use crate::boot::Stages;
 use crate::journal::Journal;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use api::wire::{self, Welcome, WireError};
 use api::{Failure, Reply, Request, Response, Status};
-use console::log::Kind;
+use terminal::log::Kind;
 use zeroize::Zeroizing;
 
 use crate::service::Service;

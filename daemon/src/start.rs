@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Candidate, Failure, RouteFile, Status};
-use console::log::Kind;
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use terminal::log::Kind;
 
 use crate::args::Args;
 use crate::boot::Stages;

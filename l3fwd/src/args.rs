@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use console::arguments::one_line;
 use qfp::client::config::{Config, ConfigError, RouteTable};
 use qfp::explain::Probe;
 use qfp::pal::lcore::CpuList;
+use terminal::arguments::one_line;
 
 /// Routes IPv4 and IPv6 packets between ports.
 ///

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use console::log::{Kind, Log};
-use console::{log, report};
 use qfp::client::ipsec::SaEvent;
 use qfp::{Forwarder, RunError, Running, StartError};
+use terminal::log::{Kind, Log};
+use terminal::{log, report};
 
 use args::Args;
 use live::Live;

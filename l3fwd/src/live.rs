@@ -1,9 +1,9 @@
 //! What a terminal shows while packets are forwarded. Shows nothing where there is no terminal.
 
-use console::report::table;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use qfp::hal::LinkState;
 use qfp::report::RunReport;
+use terminal::report::table;
 
 /// Rates of the last second, redrawn in place, and how much of the captures has been read.
 pub(crate) struct Live {

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use console::json::statistics;
-use console::log::Unseen;
 use qfp::report::RunReport;
+use terminal::json::statistics;
+use terminal::log::Unseen;
 
 /// The file the statistics go to, tried before the run so that a bad path is found at once. What it
 /// holds stays, whole, until there are new ones, whole.
