@@ -11,9 +11,10 @@ use ipnet::IpNet;
 use pal::pool::PoolUsage;
 use pal::publication::Generation;
 use qfp_core::uidb::{TableId, UidbIndex};
+use ucode::Configured;
 
 use crate::Running;
-use crate::control::{Configured, Request};
+use crate::control::Request;
 
 /// Why a forwarder goes on with the configuration that it has. Nothing has changed.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use pal::counters::{CounterBlock, Counters};
 use pal::pool::{Full, PoolUsage};
 use pal::publication::{Generation, RootDraft};
 use qfp_core::fib::{FibError, ShapeError};
@@ -296,6 +297,18 @@ impl Client {
     /// shape than lcores read.
     pub fn attach(&mut self, name: &str) -> Result<TableReader, CommitError> {
         Ok(self.driver.attach(name, table_kind::SHAPES)?)
+    }
+
+    /// Counters of `lcores` lcores, `len` each; see [`Driver::counters`].
+    ///
+    /// # Errors
+    /// The memory cannot be had.
+    pub fn counters(
+        &self,
+        len: usize,
+        lcores: usize,
+    ) -> Result<(Counters, Vec<CounterBlock>), CommitError> {
+        Ok(self.driver.counters(len, lcores)?)
     }
 
     /// Says how many lcores forward, before the first commit: policers of several are shared.
