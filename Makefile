@@ -9,7 +9,7 @@ export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
 CARGO ?= cargo
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 # The crates that feature `dpdk` changes.
-DPDK_CRATES := --package hal --package qfp
+DPDK_CRATES := --package hal --package qfp --package ucode
 DPDK := $(shell pkg-config --exists 'libdpdk >= 22.11' 2>/dev/null && echo yes)
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60

@@ -12,8 +12,9 @@ use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
 use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
+use ucode::PuntHooks;
 
-use crate::control::{PuntHooks, Request};
+use crate::control::Request;
 use crate::explain::{ExplainError, Explanation, Probe, explain};
 use crate::report::RunReport;
 use crate::start::{OwnPorts, Parts, start};
@@ -85,6 +86,30 @@ pub enum StartError {
     #[cfg(feature = "dpdk")]
     #[error(transparent)]
     Mbufs(#[from] hal::dpdk::MbufPoolError),
+}
+
+impl From<ucode::StartError> for StartError {
+    fn from(error: ucode::StartError) -> Self {
+        use ucode::StartError as Ucode;
+        match error {
+            Ucode::Device { source, .. } | Ucode::Port(source) => Self::Port(source),
+            Ucode::Launch(error) => Self::Launch(error),
+            Ucode::Fia(error) => Self::Fia(error),
+            #[cfg(feature = "dpdk")]
+            Ucode::Eal(error) => Self::Eal(error),
+            #[cfg(feature = "dpdk")]
+            Ucode::Mbufs(error) => Self::Mbufs(error),
+        }
+    }
+}
+
+impl From<ucode::EndError> for RunError {
+    fn from(error: ucode::EndError) -> Self {
+        match error {
+            ucode::EndError::Lcore(error) => Self::Lcore(error),
+            ucode::EndError::SlowPath => Self::Control,
+        }
+    }
 }
 
 impl From<CommitError> for StartError {
@@ -328,19 +353,19 @@ impl Running {
     /// Packets that the inputs hold in all, when they are finite and known.
     #[must_use]
     pub fn total_packets(&self) -> Option<u64> {
-        self.inner.total_packets()
+        self.inner.ucode.total_packets()
     }
 
     /// True when all inputs have ended, or somebody stopped it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.inner.is_finished()
+        self.inner.ucode.is_finished()
     }
 
     /// What stops it, for a signal handler or another thread.
     #[must_use]
     pub fn stop_flag(&self) -> StopFlag {
-        self.inner.stop_flag()
+        self.inner.ucode.stop_flag()
     }
 
     /// Waits until it has finished by itself, or for `patience`. True when it has finished.
@@ -380,7 +405,7 @@ impl Running {
     /// # Errors
     /// See [`RunError`].
     pub fn stop(self) -> Result<RunReport, RunError> {
-        self.inner.stop_flag().stop();
+        self.inner.ucode.stop_flag().stop();
         self.join()
     }
 }

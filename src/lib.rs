@@ -36,12 +36,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod control;
-mod engine;
 pub mod explain;
 mod forwarder;
-mod idle;
+mod hooks;
 mod ipsec;
-mod links;
 mod lists;
 mod reconfigure;
 pub mod report;
@@ -50,7 +48,6 @@ mod start;
 mod statistics;
 
 pub use client;
-pub use control::{InjectError, PuntVerdict};
 pub use driver;
 pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};
 pub use hal;
@@ -59,3 +56,4 @@ pub use pal;
 pub use qfp_core as core;
 pub use qfp_core::punt::InjectTo;
 pub use reconfigure::{InterfaceState, ReconfigureError};
+pub use ucode::{InjectError, PuntVerdict};

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hal::{DeviceCounters, Link};
 use qfp_core::counters::{CounterTotals, LoopEvent, Policed, PortEvent, RowCounters};
 use qfp_core::packet::{DropReason, FeatureCounter, FlowType, PuntCause};
 use qfp_core::punt::{IcmpKind, SlowDrop, SlowPathCounters};
 use qfp_core::uidb::UidbIndex;
+use ucode::{PortState, SlowCounts};
 
-use crate::control::{ClientCounts, SlowCounts};
-use crate::links::Links;
+use crate::control::ClientCounts;
 use crate::report::{
     InterfaceReport, LcoreReport, PolicedReport, PortReport, RunReport, StepReport,
 };
-
-/// What a port says itself: its link and how often that was lost, and its device's counters.
-type Own = ((Link, u64), (DeviceCounters, Vec<(String, u64)>));
 
 /// What reports are made from.
 pub(crate) struct Statistics {
@@ -36,7 +32,7 @@ impl Statistics {
     pub(crate) fn report(
         &self,
         (slow, client): &(SlowCounts, ClientCounts),
-        links: &Links,
+        ports: Vec<PortState>,
         ended: bool,
     ) -> RunReport {
         let elapsed_s = self.started.elapsed().as_secs_f64();
@@ -45,7 +41,7 @@ impl Statistics {
         let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
         RunReport {
             elapsed_s,
-            ports: self.ports(links),
+            ports: self.ports(ports),
             interfaces: self.interfaces(),
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
@@ -95,10 +91,9 @@ impl Statistics {
         all
     }
 
-    fn ports(&self, links: &Links) -> Vec<PortReport> {
-        let own = links.states().into_iter().zip(links.counters());
-        let port = |(n, ((name, spec), own)): (usize, (&(String, String), Own))| {
-            let ((link, link_losses), (device, xstats)) = own;
+    fn ports(&self, own: Vec<PortState>) -> Vec<PortReport> {
+        let port = |(n, ((name, spec), own)): (usize, (&(String, String), PortState))| {
+            let PortState { link, losses: link_losses, device, xstats } = own;
             let count = |event| self.totals.port(n, event);
             PortReport {
                 name: name.clone(),

@@ -17,9 +17,16 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Product code of all crates that packets go through, by file.
 fn code() -> Result<BTreeMap<String, String>, Box<dyn Error>> {
     let mut code = BTreeMap::new();
-    for folder in
-        ["qfp-core/src", "src", "client/src", "lang/src", "driver/src", "hal/src", "pal/src"]
-    {
+    for folder in [
+        "qfp-core/src",
+        "src",
+        "client/src",
+        "lang/src",
+        "driver/src",
+        "hal/src",
+        "pal/src",
+        "ucode/src",
+    ] {
         for file in rust_files(&root().join(folder))? {
             let name = file.strip_prefix(root())?.display().to_string();
             code.insert(name, product_code(&std::fs::read_to_string(&file)?));
@@ -64,9 +71,9 @@ fn only_the_row_punt_makes_work_for_the_slow_path() -> Outcome {
 fn only_the_row_punt_gives_it_away_and_only_the_control_side_takes_it() -> Outcome {
     assert_eq!(files_with(&["sink.push("])?, set(&["qfp-core/src/ppe/hand_over.rs"]));
     let sinks = files_with(&["impl SlowPathSink for"])?;
-    assert_eq!(sinks, set(&["qfp-core/src/ppe/work.rs", "src/engine.rs"]));
+    assert_eq!(sinks, set(&["qfp-core/src/ppe/work.rs", "ucode/src/engine.rs"]));
     let fed = files_with(&["slow.punt(", "slow.unreachable(", "slow_path.punt("])?;
-    let control = ["qfp-core/src/punt/exercise.rs", "src/control/slow_side.rs"];
+    let control = ["qfp-core/src/punt/exercise.rs", "ucode/src/slow_side.rs"];
     assert_eq!(fed, set(&control));
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The only way from client to uCode: resource memory, commits, and what readers run.
 //!
-//! In one process the driver owns the region of forwarding tables and its publisher. The client
-//! writes tables through it; each lcore gets a read-only mapping and a reader of its own, so that
-//! nothing an lcore does can corrupt what is configured.
+//! The driver owns the region of forwarding tables and its publisher. The client writes tables through
+//! it; each lcore gets a read-only mapping and a reader of its own, so that nothing an lcore does can
+//! corrupt what is configured. What lcores write lies in a second region, and what they count in a
+//! third: all three, roots and readers' slots included, outlive the lcores.
 //!
 //! ```
 //! use driver::Driver;
@@ -28,6 +29,7 @@
 
 use std::time::Duration;
 
+use pal::counters::{CounterBlock, CounterLine, Counters};
 use pal::publication::{
     Generation, Grace, GraceClock, PublishError, Publisher, ReaderState, RegisterError, RootDraft,
     Rows, TableError, TableReader, TableShape,
@@ -81,11 +83,36 @@ impl Driver {
     /// # Errors
     /// The memory cannot be had.
     pub fn new(bytes: usize, state: usize) -> Result<Self, DriverError> {
-        let region = Region::anonymous(bytes, HugePages::Try);
+        let (roots, readers) = Publisher::BYTES;
+        let region = Region::memfd("qfp-tables", bytes + roots, HugePages::Try);
         let region = region.map_err(no_memory("the tables", bytes))?;
-        let written = Region::anonymous(state.max(1), HugePages::Never);
+        let written = Region::memfd("qfp-state", state + readers, HugePages::Never);
         let state = written.map_err(no_memory("what lcores write", state))?;
-        Ok(Self { region, state, publisher: Publisher::new() })
+        let publisher = Publisher::in_regions(&region, &state)?;
+        Ok(Self { region, state, publisher })
+    }
+
+    /// `len` counters for each of `lcores` lcores, and who writes them. They outlive it.
+    ///
+    /// # Errors
+    /// The memory cannot be had.
+    pub fn counters(
+        &self,
+        len: usize,
+        lcores: usize,
+    ) -> Result<(Counters, Vec<CounterBlock>), DriverError> {
+        let lines = CounterLine::lines_for(len);
+        let bytes = lines * lcores * size_of::<CounterLine>();
+        let region = Region::memfd("qfp-counters", bytes, HugePages::Never);
+        let region = region.map_err(no_memory("counters", bytes))?;
+        let mut counters = Counters::new(len);
+        let block = |_| {
+            let block = region.alloc(lines)?.publish();
+            counters.collect(&region.share(), block).map_err(RegionError::from)?;
+            Ok(CounterBlock::over(&region.share(), block).map_err(RegionError::from)?)
+        };
+        let blocks = (0..lcores).map(block).collect::<Result<_, DriverError>>()?;
+        Ok((counters, blocks))
     }
 
     /// Memory for what lcores write, all zeroes. A commit that names it lets them see it.
@@ -306,6 +333,16 @@ mod tests {
         assert!(reader.offline(|| driver.wait_for_readers(Duration::ZERO)));
         drop(reader);
         assert!(driver.wait_for_readers(Duration::ZERO));
+    }
+
+    #[test]
+    fn counters_go_on_when_their_writer_is_gone() {
+        let driver = Driver::new(1 << 20, 0).unwrap();
+        let (counters, blocks) = driver.counters(9, 2).unwrap();
+        blocks.iter().zip([3, 4]).for_each(|(block, n)| block.add(8, n));
+        drop((driver, blocks));
+        assert_eq!(counters.sum(8), 7);
+        assert_eq!(counters.per_block(8).collect::<Vec<_>>(), [3, 4]);
     }
 
     #[test]

@@ -20,17 +20,25 @@
 //!
 //! ```
 //! use pal::lcore::{CpuId, LcoreId, LcoreSpec, allowed_cpus, launch};
-//! use pal::publication::{Generation, Publisher, TableKind};
+//! use pal::publication::{Generation, Publisher, TableKind, TableReader, TableShape};
 //! use pal::region::{HugePages, Region};
 //! use std::sync::Mutex;
 //! use std::time::Duration;
 //!
 //! const TABLE: TableKind<u32> = TableKind::new(0);
+//! static SHAPES: [TableShape; 1] = [TableShape::of("TABLE", TABLE, 1)];
 //!
 //! let region = Region::anonymous(1 << 20, HugePages::Try)?;
-//! let tables = region.map_read_only()?;
-//! let mut publisher = Publisher::new();
-//! let readers = vec![publisher.register_reader("lcore-0")?, publisher.register_reader("lcore-1")?];
+//! let state = Region::anonymous(1 << 20, HugePages::Never)?; // for what lcores write
+//! let mut publisher = Publisher::in_regions(&region, &state)?;
+//! let mut root = publisher.draft();
+//! root.set(TABLE, region.alloc::<u32>(1)?.publish());
+//! publisher.publish(&root)?;
+//! let mut readers = Vec::new();
+//! for name in ["lcore-0", "lcore-1"] {
+//!     let (reader, tables) = (publisher.register_reader(name)?, region.map_read_only()?);
+//!     readers.push(TableReader::new(reader, tables, state.share(), &SHAPES)?);
+//! }
 //!
 //! let cpu = allowed_cpus()?.cpus()[0];
 //! let spec = |id| LcoreSpec { id: LcoreId(id), cpu, name: format!("lcore-{id}") };
@@ -40,9 +48,7 @@
 //!     let mut last = 0;
 //!     while !lcore.stop.is_stopped() {
 //!         reader.quiescent();
-//!         if let Ok(table) = reader.root().view(&tables, TABLE) {
-//!             last = table[0]; // here the vector would be forwarded
-//!         }
+//!         last = reader.tables().view(TABLE)[0]; // here the vector would be forwarded
 //!         std::thread::yield_now();
 //!     }
 //!     last
@@ -57,7 +63,7 @@
 //!     // Once nobody can have the old table any more, its memory may be used again.
 //!     publisher.wait_for_readers(Duration::from_secs(10))?;
 //! }
-//! assert!(publisher.generations().iter().all(|reader| reader.generation == Some(Generation(2))));
+//! assert!(publisher.generations().iter().all(|reader| reader.generation == Some(Generation(3))));
 //! # std::thread::sleep(Duration::from_millis(20)); // lets each lcore run one more vector
 //! lcores.stop_flag().stop();
 //! assert_eq!(lcores.join()?, [8, 8]);

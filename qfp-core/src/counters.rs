@@ -345,6 +345,12 @@ impl CounterTotals {
         Self { counters: Counters::new(layout.words()), layout }
     }
 
+    /// Totals of `counters`, which are laid out by `layout`.
+    #[must_use]
+    pub const fn of(layout: CounterLayout, counters: Counters) -> Self {
+        Self { counters, layout }
+    }
+
     /// Counters for one more lcore.
     #[must_use]
     pub fn add_lcore(&mut self) -> LcoreCounters {

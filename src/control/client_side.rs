@@ -4,23 +4,26 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use client::Client;
 use client::config::{Config, RouteTable};
 use client::ea::TcamUsage;
 use pal::clock::{Clock, Nanos, TscClock};
-use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
 use qfp_core::uidb::UidbIndex;
+use ucode::{Beside, FromSlowPath, HOUSEKEEPING_NS, LAZY_NS, Line, ToSlowPath};
 
-use super::messages::{Committed, Reply, Request, ToClient, ToSlowPath};
-use super::{HOUSEKEEPING_NS, LAZY_NS, Shared, show};
+use super::Shared;
+use super::messages::{Committed, Reply, Request, ToClient};
 use crate::ipsec::{self, Paths};
 use crate::lists::{InUse, Lists};
 use crate::reconfigure::InForce;
 use crate::report::IpsecReport;
+
+/// The thread that serves the handle and the slow path.
+pub(crate) const CLIENT: &str = "qfp-client";
 
 /// Between two looks at how far what inbound SAs accept is ahead of their peers.
 const NAP_NS: u64 = 200_000;
@@ -44,9 +47,7 @@ pub(crate) struct ClientSide {
     paths: Paths,
     /// None once nobody is listened to any more; who waits for an answer hears so.
     inbox: Option<Receiver<ToClient>>,
-    slow_path: Sender<ToSlowPath>,
-    /// What the slow path sleeps on, if it has a thread.
-    bell: Option<Arc<Doorbell>>,
+    slow_path: Line,
     /// The slow path does not know yet what was committed last; what is asked meanwhile waits.
     is_ahead: bool,
     waiting: VecDeque<Request>,
@@ -63,7 +64,7 @@ pub(crate) struct ClientSide {
 impl ClientSide {
     pub(crate) fn new(
         (mut client, in_force, lists): (Client, InForce, Lists),
-        (inbox, slow_path): (Receiver<ToClient>, Sender<ToSlowPath>),
+        (inbox, slow_path): (Receiver<ToClient>, Line),
         shared: Arc<Shared>,
     ) -> Self {
         // What is bound is to be shown the first time.
@@ -77,7 +78,6 @@ impl ClientSide {
             paths: Paths::default(),
             inbox: Some(inbox),
             slow_path,
-            bell: None,
             is_ahead: false,
             waiting: VecDeque::new(),
             counts: ClientCounts::default(),
@@ -89,45 +89,30 @@ impl ClientSide {
         }
     }
 
-    /// The slow path sleeps on `bell` from here on.
-    pub(crate) fn wake_by(&mut self, bell: Arc<Doorbell>) {
-        self.bell = Some(bell);
-    }
-
-    /// Does what others have asked for. Returns how much that was.
-    pub(crate) fn obey(&mut self, now: Nanos) -> usize {
-        let mut done = 0;
-        while let Some(message) = self.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) {
-            self.take(now, message);
-            done += 1;
-        }
-        done
-    }
-
-    /// From here on nobody is listened to.
-    pub(crate) fn turn_away(&mut self) {
-        self.inbox = None;
-        self.waiting.clear();
-    }
-
     fn take(&mut self, now: Nanos, message: ToClient) {
         self.stirred = true;
         match message {
             ToClient::Request(request) if self.is_ahead => self.waiting.push_back(request),
             ToClient::Request(request) => self.answer(request),
-            ToClient::Neighbour { report, uidb, address, mac } => {
+            ToClient::SlowPath(message) => self.hear(now, message),
+        }
+    }
+
+    fn hear(&mut self, now: Nanos, message: FromSlowPath) {
+        match message {
+            FromSlowPath::Neighbour { report, uidb, address, mac } => {
                 if self.client.neighbour(uidb, address, mac).is_ok() {
-                    return self.tell(ToSlowPath::Entered { report });
+                    return self.slow_path.tell(ToSlowPath::Entered { report });
                 }
                 // What is left of it makes room for others; there may be nothing.
                 let _ = self.client.neighbour(uidb, address, None);
-                self.tell(ToSlowPath::Refused { report, uidb, address });
+                self.slow_path.tell(ToSlowPath::Refused { report, uidb, address });
             }
-            ToClient::PathMtu { destination, spi, mtu } => {
+            FromSlowPath::PathMtu { destination, spi, mtu } => {
                 let mtus = self.paths.smaller(now, (spi, destination, mtu), &self.client);
                 self.tell_mtus(mtus);
             }
-            ToClient::Followed => {
+            FromSlowPath::Followed => {
                 self.is_ahead = false;
                 while !self.is_ahead
                     && let Some(request) = self.waiting.pop_front()
@@ -135,8 +120,8 @@ impl ClientSide {
                     self.answer(request);
                 }
             }
-            ToClient::RingsCleared => self.client.rings_cleared(),
-            ToClient::Ended => self.turn_away(),
+            FromSlowPath::RingsCleared => self.client.rings_cleared(),
+            FromSlowPath::Ended => self.turn_away(),
         }
     }
 
@@ -149,6 +134,18 @@ impl ClientSide {
         match request {
             Request::Commit { config, routes, reply } => {
                 give(&reply, self.commit(*config, &routes));
+            }
+            Request::Check { config, routes, reply } => {
+                give(&reply, self.in_force.check(&config, &routes));
+            }
+            Request::ShowRoutes { query, skip, limit, reply } => {
+                give(&reply, client.show_routes(query, skip, limit));
+            }
+            Request::Resources(reply) => {
+                give(&reply, (client.resources(), client.route_count()));
+            }
+            Request::Vrfs(reply) => {
+                give(&reply, client.vrfs().map(|(name, id)| (name.to_owned(), id)).collect());
             }
             Request::Routes { updates, reply } => give(&reply, client.routes(updates)),
             Request::EditList { family, name, edits, reply } => {
@@ -183,27 +180,19 @@ impl ClientSide {
         let (generation, configured) = self.in_force.commit(config, routes, &mut self.client)?;
         self.lists.follow(self.in_force.config(), &mut self.client);
         self.is_ahead = true;
-        self.tell(ToSlowPath::Configured(Box::new(configured)));
+        self.slow_path.tell(ToSlowPath::Configured(Box::new(configured)));
         self.tell_mtus(self.paths.again(&self.client));
         self.shared.stale.store(true, Ordering::Release);
         Ok(generation)
     }
 
-    /// A slow path that is gone misses nothing.
-    fn tell(&self, message: ToSlowPath) {
-        drop(self.slow_path.send(message));
-        if let Some(bell) = &self.bell {
-            bell.wake();
-        }
-    }
-
     fn tell_mtus(&self, mtus: Vec<(UidbIndex, u16)>) {
-        mtus.into_iter().for_each(|(uidb, mtu)| self.tell(ToSlowPath::Mtu { uidb, mtu }));
+        mtus.into_iter().for_each(|(uidb, mtu)| self.slow_path.tell(ToSlowPath::Mtu { uidb, mtu }));
     }
 
     /// When there is nothing else to do, now and then: makes lists better that edits have made
     /// worse.
-    pub(crate) fn tidy(&mut self, now: Nanos) {
+    fn tidy(&mut self, now: Nanos) {
         if now.saturating_since(self.tidied) >= HOUSEKEEPING_NS {
             self.tidied = now;
             self.client.tidy_lists();
@@ -222,7 +211,7 @@ impl ClientSide {
     /// Lets inbound SAs accept more sequence numbers, and now and then frees what no lcore reads any
     /// more, asks for lost members of groups, looks at SAs, and lets reports see the counts. In the
     /// time of captures, where the disk takes no time, it waits for it.
-    pub(crate) fn housekeeping(&mut self, now: Nanos, wait: bool) {
+    fn housekeeping(&mut self, now: Nanos, wait: bool) {
         self.now = now;
         ipsec::keep_ahead(now, wait, &mut self.client, &self.shared.sa_events);
         if now.saturating_since(self.housekept) < HOUSEKEEPING_NS {
@@ -231,12 +220,12 @@ impl ClientSide {
         self.housekept = now;
         self.client.housekeeping();
         if self.client.wants_rings_cleared() {
-            self.tell(ToSlowPath::ClearRings);
+            self.slow_path.tell(ToSlowPath::ClearRings);
         }
         let lost: Vec<(UidbIndex, IpAddr)> = self.client.lost_next_hops();
         self.stirred = !lost.is_empty();
         for (uidb, address) in lost {
-            self.tell(ToSlowPath::LookFor { uidb, address });
+            self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
         }
         ipsec::watch(now, &mut self.client, &self.shared.sa_events);
         let mtus = self.paths.age(now, &self.client);
@@ -251,7 +240,7 @@ impl ClientSide {
         if self.shared.stale.swap(false, Ordering::AcqRel) {
             self.counts.in_use = Arc::new(self.lists.in_use(&self.client));
         }
-        show(&self.shared.client, &self.counts);
+        self.shared.show(&self.counts);
     }
 
     /// Ends it. The lcores have stopped.
@@ -261,6 +250,27 @@ impl ClientSide {
         self.counts.ipsec = ipsec::report(&self.client)
             .map(|report| IpsecReport { events: self.shared.sa_events.take(), ..report });
         self.show();
+    }
+}
+
+impl Beside for ClientSide {
+    fn obey(&mut self, now: Nanos) -> usize {
+        let mut done = 0;
+        while let Some(message) = self.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok()) {
+            self.take(now, message);
+            done += 1;
+        }
+        done
+    }
+
+    fn turn(&mut self, now: Nanos) {
+        self.housekeeping(now, true);
+        self.tidy(now);
+    }
+
+    fn turn_away(&mut self) {
+        self.inbox = None;
+        self.waiting.clear();
     }
 }
 

@@ -30,7 +30,8 @@ use qfp_core::uidb::{Direction, UidbIndex};
 use super::probe::Probe;
 use super::{ExplainError, Explanation, Fate, Matched, Protected, Row, Walk};
 use crate::lists::{of_entry, of_rule};
-use crate::start::{NATIVE_FRAME, Parts, own_mac};
+use crate::start::{Parts, own_mac};
+use ucode::NATIVE_FRAME;
 
 /// Buffers: a packet needs one, caches take some.
 const BUFFERS: usize = 512;

@@ -186,12 +186,13 @@ fn protected() -> Vec<(DropReason, usize, Vec<u8>)> {
 }
 
 /// Reasons that no configuration and no packet of today can bring about here, and why.
-const OUT_OF_REACH: [(DropReason, &str); 6] = [
+const OUT_OF_REACH: [(DropReason, &str); 7] = [
     (DropReason::EspFragment, "no policy here is in transport mode"),
     (DropReason::NoAdjacency, "groups and adjacencies are written together"),
     (DropReason::PuntQueueFull, "in the captures' time the slow path keeps up"),
     (DropReason::RewriteNoRoom, "the headroom is larger than any header"),
     (DropReason::Flowspec, "no configuration binds flow specifications"),
+    (DropReason::NoTables, "lcores attach to tables of this program before they start"),
     (DropReason::EspNoEngine, "a router with SAs does not start without an engine"),
 ];
 

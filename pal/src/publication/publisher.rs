@@ -288,13 +288,16 @@ mod remote {
     use crate::region::{Region, RegionError};
 
     impl Publisher {
+        /// Bytes that it takes of the region of tables, and of the one that readers write.
+        pub const BYTES: (usize, usize) = (size_of::<RootTable>(), size_of::<ReaderTable>());
+
         /// A publisher for readers in other processes, and in this one.
         ///
         /// Roots lie in `tables`, which readers may map read-only; what readers say lies in
         /// `state`, which they write.
         ///
         /// # Errors
-        /// [`RegionError::OutOfMemory`]: about 33 KiB and 8 KiB are needed.
+        /// [`RegionError::OutOfMemory`]: [`Publisher::BYTES`] are needed.
         pub fn in_regions(tables: &Region, state: &Region) -> Result<Self, RegionError> {
             let mut roots = tables.alloc::<RootTable>(1)?;
             let mut readers = state.alloc::<ReaderTable>(1)?;

@@ -1,9 +1,8 @@
 //! The slow path of a running forwarder, and how it is fed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hal::PoolCache;
@@ -14,9 +13,9 @@ use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
-use super::hooks::{Injection, PuntHooks, PuntVerdict};
-use super::messages::{Configured, ToClient, ToSlowPath};
-use super::{HOUSEKEEPING_NS, LAZY_NS, Shared, show};
+use crate::hooks::{Injection, PuntHooks, PuntVerdict};
+use crate::messages::{Configured, FromSlowPath, Inbox, ToClient, ToSlowPath};
+use crate::{HOUSEKEEPING_NS, LAZY_NS};
 
 /// Work taken from one lcore in one go.
 const BURST: usize = 256;
@@ -36,16 +35,33 @@ const QUIET_ROUNDS: u32 = 20;
 
 /// Counts of the slow path, as reports see them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SlowCounts {
-    pub(crate) slow_path: SlowPathCounters,
+pub struct SlowCounts {
+    /// Its own.
+    pub slow_path: SlowPathCounters,
     /// Packets in the rings to and from the lcores, and on their way to them.
-    pub(crate) in_rings: u64,
+    pub in_rings: u64,
     /// Packets of the slow path that no lcore had room for.
-    pub(crate) inject_queue_full: u64,
+    pub inject_queue_full: u64,
     /// Packets of users that were not put in.
-    pub(crate) inject_refused: u64,
+    pub inject_refused: u64,
     /// Neighbours that the tables had no room for.
-    pub(crate) neighbours_refused: u64,
+    pub neighbours_refused: u64,
+}
+
+/// What others see of the slow path.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    counts: Mutex<SlowCounts>,
+    /// Packets of users that were not put in.
+    pub(crate) inject_refused: AtomicU64,
+}
+
+impl Shown {
+    /// The counts as they were shown last. They are whole between two statements, so those of a
+    /// thread that has panicked may be read.
+    pub(crate) fn counts(&self) -> SlowCounts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What the slow path puts in, and on which lcore.
@@ -55,8 +71,8 @@ pub(crate) type Work = Vec<(u16, Injected)>;
 pub(crate) struct SlowSide {
     slow: SlowPath,
     pool: PoolCache,
-    inbox: Receiver<ToSlowPath>,
-    client: Sender<ToClient>,
+    inbox: Inbox,
+    client: ToClient,
     hooks: PuntHooks,
     injections: Consumer<Injection>,
     actions: Vec<Action>,
@@ -70,7 +86,7 @@ pub(crate) struct SlowSide {
     /// The client waits for the rings to be cleared.
     clearing: bool,
     counts: SlowCounts,
-    shared: Arc<Shared>,
+    shared: Arc<Shown>,
     shown: Nanos,
     /// Something has happened since the counts were shown.
     stirred: bool,
@@ -80,9 +96,9 @@ impl SlowSide {
     pub(crate) fn new(
         slow: SlowPath,
         pool: PoolCache,
-        (inbox, client): (Receiver<ToSlowPath>, Sender<ToClient>),
+        (inbox, client): (Inbox, ToClient),
         (hooks, injections): (PuntHooks, Consumer<Injection>),
-        shared: Arc<Shared>,
+        shown: Arc<Shown>,
     ) -> Self {
         Self {
             slow,
@@ -98,7 +114,7 @@ impl SlowSide {
             follows: false,
             clearing: false,
             counts: SlowCounts::default(),
-            shared,
+            shared: shown,
             shown: Nanos::ZERO,
             stirred: true,
         }
@@ -134,7 +150,7 @@ impl SlowSide {
     pub(crate) fn obey(&mut self, now: Nanos, injected: &mut Work) -> usize {
         let mut done = 0;
         let mut is_due = false;
-        while let Ok(message) = self.inbox.try_recv() {
+        while let Ok(message) = self.inbox.messages.try_recv() {
             done += 1;
             match message {
                 ToSlowPath::Configured(configured) => {
@@ -175,7 +191,7 @@ impl SlowSide {
         // Numbers of tables that are gone are used again once nothing here is in one of them.
         if self.follows && self.held_back.is_empty() {
             self.follows = false;
-            self.tell(ToClient::Followed);
+            (self.client)(FromSlowPath::Followed);
         }
         done
     }
@@ -195,13 +211,8 @@ impl SlowSide {
     /// All that was in the rings when they were to be cleared has been taken out.
     pub(crate) fn rings_cleared(&mut self) {
         if std::mem::take(&mut self.clearing) {
-            self.tell(ToClient::RingsCleared);
+            (self.client)(FromSlowPath::RingsCleared);
         }
-    }
-
-    /// A client that is gone misses nothing.
-    fn tell(&self, message: ToClient) {
-        drop(self.client.send(message));
     }
 
     fn apply(&mut self, injected: &mut Work) {
@@ -226,12 +237,12 @@ impl SlowSide {
                     injected.push((lcore, Injected::TransmitPart(uidb, packet)));
                 }
                 Action::PathMtu { destination, spi, mtu, .. } => {
-                    self.tell(ToClient::PathMtu { destination, spi, mtu });
+                    (self.client)(FromSlowPath::PathMtu { destination, spi, mtu });
                 }
                 Action::Neighbour { uidb, address, mac } => {
                     self.reported += 1;
                     after = self.reported;
-                    self.tell(ToClient::Neighbour { report: after, uidb, address, mac });
+                    (self.client)(FromSlowPath::Neighbour { report: after, uidb, address, mac });
                 }
             }
         }
@@ -274,7 +285,7 @@ impl SlowSide {
     fn show(&mut self) {
         self.counts.slow_path = self.slow.counters().clone();
         self.counts.inject_refused = self.shared.inject_refused.load(Ordering::Relaxed);
-        show(&self.shared.slow, &self.counts);
+        self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counts);
     }
 
     /// Ends it: what still waits is dropped and counted.
@@ -311,12 +322,12 @@ pub(crate) struct SlowLoop {
 }
 
 /// However the slow path ends, lcores and client do so too.
-struct End(StopFlag, Sender<ToClient>);
+struct End(StopFlag, ToClient);
 
 impl Drop for End {
     fn drop(&mut self) {
         self.0.stop();
-        drop(self.1.send(ToClient::Ended));
+        (self.1)(FromSlowPath::Ended);
     }
 }
 
@@ -324,7 +335,7 @@ impl SlowLoop {
     /// Serves the lcores until `stop`, or until all their inputs have ended and nothing moves any
     /// more; then stops them and the client. Returns what [`settle`](Self::settle) takes.
     pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
-        let _end = End(self.lcores_stop.clone(), self.side.client.clone());
+        let _end = End(self.lcores_stop.clone(), Arc::clone(&self.side.client));
         let (mut quiet, mut worked) = (0, Nanos::ZERO);
         // Its rate limits count from here, so that the quiet time before the first packet earns
         // their bursts.

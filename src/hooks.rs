@@ -1,41 +1,10 @@
 //! What users do with punted packets, and what they put in themselves.
 
-use std::collections::HashMap;
-
 use qfp_core::packet::{PuntCause, PuntedPacket};
 use qfp_core::punt::InjectTo;
+use ucode::{InjectError, PuntVerdict};
 
 use crate::{Forwarder, Running};
-
-/// What becomes of a punted packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PuntVerdict {
-    /// The slow path handles it as always.
-    Pass,
-    /// It is dealt with: counted as consumed, and gone.
-    Taken,
-}
-
-/// Why a packet is not put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InjectError {
-    /// The slow path has not come to those before it. Counted as `inject_refused`.
-    #[error("{PLACES} packets wait already")]
-    Full,
-    /// The run is over.
-    #[error("the run has ended")]
-    Ended,
-}
-
-/// Packets that users have put in and the slow path has not come to.
-pub(crate) const PLACES: usize = 4096;
-
-/// Who looks at punted packets first, by cause.
-pub(crate) type PuntHooks = HashMap<PuntCause, PuntHook>;
-type PuntHook = Box<dyn FnMut(&PuntedPacket) -> PuntVerdict + Send>;
-
-/// A packet to put in.
-pub(crate) type Injection = (InjectTo, Vec<u8>);
 
 impl Forwarder {
     /// Has `hook` look at packets that are punted for `cause` before the slow path does, on its
@@ -61,6 +30,6 @@ impl Running {
     /// # Errors
     /// The ring is full, or the run is over.
     pub fn inject(&self, to: InjectTo, bytes: &[u8]) -> Result<(), InjectError> {
-        self.inner.inject((to, bytes.to_vec()))
+        self.inner.ucode.inject((to, bytes.to_vec()))
     }
 }

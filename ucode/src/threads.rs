@@ -1,4 +1,4 @@
-//! Lcores, the slow path and the client, each on its thread.
+//! Lcores and the slow path, each on its thread.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,11 @@ use pal::ring::Ring;
 use qfp_core::ipsec::EngineLcore;
 use qfp_core::ppe::Ppe;
 
-use crate::control::{ClientLoop, ClientSide, LcoreRings, SlowLoop, SlowSide};
-use crate::engine::{CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
-use crate::forwarder::StartError;
+use crate::engine::{Beside, CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
+use crate::slow_side::{LcoreRings, SlowLoop, SlowSide};
 
 /// Places in the ring from each lcore to the slow path, and back.
-pub(super) const RING: usize = 4096;
+pub(crate) const RING: usize = 4096;
 
 /// Hands each lcore its part, once.
 struct HandOut<T>(Mutex<Vec<Option<T>>>);
@@ -40,18 +39,18 @@ fn as_lcore<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-pub(super) fn launch_virtual(
+pub(crate) fn launch_virtual<C: Beside>(
     specs: Vec<LcoreSpec>,
     engines: Vec<Ppe>,
-    control: (SlowSide, ClientSide),
-) -> Result<Lcores<Option<VirtualLoop>>, StartError> {
+    control: (SlowSide, C),
+) -> Result<Lcores<Option<VirtualLoop<C>>>, LaunchError> {
     let loops = engines.into_iter().zip([control]);
     let start = Nanos::ZERO;
     let loops = loops.map(|(ppe, (slow, client))| VirtualLoop { ppe, slow, client, start });
     let loops = HandOut::new(loops);
-    Ok(pal::lcore::launch(specs, move |context| {
+    pal::lcore::launch(specs, move |context| {
         as_lcore(|| loops.take(&context).map(|engine| engine.run(&context.stop)))
-    })?)
+    })
 }
 
 /// What an lcore is there for.
@@ -73,38 +72,27 @@ impl Role {
 }
 
 /// The thread that serves the lcores.
-const SLOW_PATH: &str = "qfp-slow-path";
-/// The thread that serves the handle and the slow path.
-const CLIENT: &str = "qfp-client";
+pub(crate) const SLOW_PATH: &str = "qfp-slow-path";
 
-pub(super) struct Live {
-    pub(super) lcores: Lcores<Option<Ppe>>,
-    pub(super) slow: JoinHandle<SlowLoop>,
-    pub(super) client: JoinHandle<ClientSide>,
+pub(crate) struct Live {
+    pub(crate) lcores: Lcores<Option<Ppe>>,
+    pub(crate) slow: JoinHandle<SlowLoop>,
     /// The slow path's.
-    pub(super) bell: Arc<Doorbell>,
-    pub(super) stop: StopFlag,
+    pub(crate) bell: Arc<Doorbell>,
+    pub(crate) stop: StopFlag,
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, LaunchError> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
-    spawned.map_err(|source| LaunchError::Spawn { name: name.to_owned(), source })
-}
-
-fn doorbell(name: &str) -> Result<Arc<Doorbell>, LaunchError> {
+pub(crate) fn doorbell(name: &str) -> Result<Arc<Doorbell>, LaunchError> {
     let made = Doorbell::new().map(Arc::new);
     made.map_err(|source| LaunchError::Spawn { name: name.to_owned(), source })
 }
 
-pub(super) fn launch_live(
+pub(crate) fn launch_live(
     specs: Vec<LcoreSpec>,
     engines: Vec<Ppe>,
     crypto: Vec<EngineLcore>,
-    (slow, mut client): (SlowSide, ClientSide),
-) -> Result<Live, StartError> {
+    (slow, bell): (SlowSide, Arc<Doorbell>),
+) -> Result<Live, LaunchError> {
     let clock = TscClock::calibrate();
     let ended = Arc::new(AtomicUsize::new(0));
     let forwarding = Arc::new(());
@@ -112,7 +100,6 @@ pub(super) fn launch_live(
         .into_iter()
         .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
         .collect();
-    let bell = doorbell(SLOW_PATH)?;
     let mut bells = vec![Arc::clone(&bell)];
     let mut loops = Vec::new();
     let mut rings = Vec::new();
@@ -137,19 +124,16 @@ pub(super) fn launch_live(
         as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
     })?;
     let stop = StopFlag::waking(vec![Arc::clone(&bell)]);
-    client.wake_by(Arc::clone(&bell));
     let own = Arc::clone(&bell);
     let slow = SlowLoop { side: slow, lcores: rings, bell: own, clock, ended, lcores_stop };
-    let client = ClientLoop { side: client, clock, stop: stop.clone() };
     let flag = stop.clone();
-    let spawned = spawn(CLIENT, || client.run())
-        .and_then(|client| Ok((client, spawn(SLOW_PATH, move || slow.run(&flag))?)));
-    match spawned {
-        Ok((client, slow)) => Ok(Live { lcores, slow, client, bell, stop }),
-        Err(error) => {
+    let thread = std::thread::Builder::new().name(SLOW_PATH.to_owned());
+    match thread.spawn(move || slow.run(&flag)) {
+        Ok(slow) => Ok(Live { lcores, slow, bell, stop }),
+        Err(source) => {
             lcores.stop_flag().stop();
             drop(lcores.join());
-            Err(error.into())
+            Err(LaunchError::Spawn { name: SLOW_PATH.to_owned(), source })
         }
     }
 }

@@ -13,8 +13,8 @@ use qfp_core::ipsec::EngineLcore;
 use qfp_core::packet::PuntCause;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
-use crate::control::{ClientSide, SlowSide, Work};
 use crate::idle::Idle;
+use crate::slow_side::{SlowSide, Work};
 
 /// Packets taken from the slow path in one go.
 const INJECT_BURST: usize = 64;
@@ -162,17 +162,29 @@ impl CryptoLoop {
     }
 }
 
+/// The client of a run in the time of captures, which has its turn between two vectors.
+pub trait Beside: Send + 'static {
+    /// Does what others have asked for. Returns how much that was.
+    fn obey(&mut self, now: Nanos) -> usize;
+
+    /// Does what is due by itself.
+    fn turn(&mut self, now: Nanos);
+
+    /// From here on nobody is listened to.
+    fn turn_away(&mut self);
+}
+
 /// One lcore in the time of its captures: the slow path runs between vectors, so that a run is
 /// the same every time.
-pub(crate) struct VirtualLoop {
+pub(crate) struct VirtualLoop<C> {
     pub(crate) ppe: Ppe,
     pub(crate) slow: SlowSide,
-    pub(crate) client: ClientSide,
+    pub(crate) client: C,
     /// Time of queues that have none of their own, until the first capture speaks.
     pub(crate) start: Nanos,
 }
 
-impl VirtualLoop {
+impl<C: Beside> VirtualLoop<C> {
     /// Runs until the last capture has ended, or `stop`.
     pub(crate) fn run(mut self, stop: &StopFlag) -> Self {
         let mut now = self.start;
@@ -190,8 +202,7 @@ impl VirtualLoop {
                 }
             }
             now = now.max(at);
-            self.client.housekeeping(now, true);
-            self.client.tidy(now);
+            self.client.turn(now);
             self.slow.housekeeping(now);
             self.settle(now, &mut work, &mut injected);
             let received = self.ppe.poll_queue(queue, now, &mut work);
@@ -207,10 +218,9 @@ impl VirtualLoop {
     }
 
     /// After it has run: counts what still waits, and ends.
-    pub(crate) fn finish(self) -> Ppe {
+    pub(crate) fn finish(self) -> (Ppe, C) {
         self.slow.finish();
-        self.client.finish();
-        self.ppe
+        (self.ppe, self.client)
     }
 
     /// The queue with the earliest packet. Queues without a time of their own are polled as long

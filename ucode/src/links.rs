@@ -23,6 +23,19 @@ pub(crate) struct Links {
     watcher: Option<(StopFlag, JoinHandle<()>)>,
 }
 
+/// What a port says itself.
+#[derive(Clone, Debug)]
+pub struct PortState {
+    /// Its link, as of the last look at it.
+    pub link: Link,
+    /// How often that was lost.
+    pub losses: u64,
+    /// The counters that all devices have.
+    pub device: DeviceCounters,
+    /// More of its own, by name.
+    pub xstats: Vec<(String, u64)>,
+}
+
 /// A link as it was when somebody looked last.
 #[derive(Debug, Default)]
 struct Seen {
@@ -83,19 +96,21 @@ impl Links {
         Ok(())
     }
 
-    /// Each link, and how often it was lost.
-    pub(crate) fn states(&self) -> Vec<(Link, u64)> {
-        let both = |seen: &Seen| (seen.link(), seen.losses.load(Ordering::Relaxed));
-        self.states.iter().map(both).collect()
+    /// What each port says.
+    pub(crate) fn states(&self) -> Vec<PortState> {
+        let ports = self.ports();
+        let both = self.states.iter().zip(&*ports);
+        both.map(|(seen, port)| PortState {
+            link: seen.link(),
+            losses: seen.losses.load(Ordering::Relaxed),
+            device: port.counters(),
+            xstats: port.xstats(),
+        })
+        .collect()
     }
 
     pub(crate) fn ports(&self) -> MutexGuard<'_, Ports> {
         lock(&self.ports)
-    }
-
-    /// The ports' own counters: those that all devices have, and the rest by name.
-    pub(crate) fn counters(&self) -> Vec<(DeviceCounters, Vec<(String, u64)>)> {
-        self.ports().iter().map(|port| (port.counters(), port.xstats())).collect()
     }
 
     /// Nobody looks any more: the ports may be stopped.
@@ -172,7 +187,7 @@ mod tests {
         let links = Links::new(vec![Box::new(port)]);
         let seen_by = |links: &Links| {
             let states = links.states().into_iter();
-            states.map(|(link, losses)| (link.state, losses)).collect::<Vec<_>>()
+            states.map(|one| (one.link.state, one.losses)).collect::<Vec<_>>()
         };
         let mut seen = seen_by(&links);
         for &state in &states[1..] {

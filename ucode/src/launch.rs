@@ -1,0 +1,224 @@
+//! From open ports to lcores that forward.
+
+use std::sync::Arc;
+
+use hal::{Pool, PoolCache, PortConfig, PortError, Queues};
+use pal::lcore::{CpuId, LaunchError, LcoreId, LcoreSpec};
+use pal::ring::Ring;
+use qfp_core::counters::LcoreCounters;
+use qfp_core::fia::{FiaBuilder, FiaError, Kit};
+use qfp_core::ipsec::{EngineLanes, EngineLcore, EspDecap, EspEncap, engine_lanes};
+use qfp_core::isa::Isa;
+use qfp_core::lpts::{Lpts, LptsGroup, LptsRates};
+use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
+use qfp_core::punt::{Limits, SlowPath};
+use qfp_core::tables::TableReader;
+
+use crate::engine::Beside;
+use crate::hooks::{PLACES, PuntHooks};
+use crate::links::{LINKS, Links};
+use crate::messages::{Configured, Inbox, ToClient};
+use crate::ports::Opened;
+use crate::running::{Run, Running};
+use crate::slow_side::{Shown, SlowSide};
+use crate::threads::{launch_live, launch_virtual};
+
+/// How a data plane is started and what for: plain data.
+pub struct Launch {
+    /// How each port is started.
+    pub ports: Vec<PortConfig>,
+    /// The CPUs of lcores that forward.
+    pub lcores: Vec<CpuId>,
+    /// The CPUs of crypto engines.
+    pub crypto: Vec<CpuId>,
+    /// What the slow path knows of the configuration.
+    pub configured: Configured,
+    /// Bounds of the slow path.
+    pub limits: Limits,
+    /// Rates of what goes to the slow path, of all lcores together.
+    pub rates: LptsRates,
+    /// Sessions, peers and listeners.
+    pub sessions: Lpts,
+    /// Numbers of interfaces are below this.
+    pub interfaces: usize,
+    /// Packets that each lcore traces.
+    pub trace: usize,
+    /// Packet buffers in all, in place of the usual number.
+    pub buffers: Option<usize>,
+}
+
+/// What a data plane is handed of what is others', lcore by lcore: those that forward come first.
+pub struct Hands {
+    /// The order of operations.
+    pub fia: FiaBuilder,
+    /// Who reads the tables.
+    pub tables: Vec<TableReader>,
+    /// What each lcore counts.
+    pub counters: Vec<LcoreCounters>,
+    /// Who looks at punted packets first.
+    pub hooks: PuntHooks,
+    /// The lines from and to the client.
+    pub lines: (Inbox, ToClient),
+}
+
+/// Why a data plane does not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A device does not open.
+    #[error("port {port}: {source}")]
+    Device {
+        /// Number of its port.
+        port: usize,
+        /// What is wrong with it.
+        source: PortError,
+    },
+    /// A port cannot be started.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Lcores cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The order of operations has no ESP rows for crypto engines.
+    #[error(transparent)]
+    Fia(#[from] FiaError),
+    /// DPDK does not start.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Eal(#[from] hal::dpdk::EalError),
+    /// DPDK gives no buffers.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Mbufs(#[from] hal::dpdk::MbufPoolError),
+}
+
+impl Opened {
+    /// Starts the ports and forwards. In the time of captures `client` has its turn between two
+    /// vectors; otherwise there is none here.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn launch<C: Beside>(
+        mut self,
+        launch: Launch,
+        hands: Hands,
+        client: Option<C>,
+    ) -> Result<Running<C>, StartError> {
+        let pool = self.pool(&launch)?;
+        let mut queues = Vec::new();
+        for (port, config) in self.ports.iter_mut().zip(&launch.ports) {
+            queues.push(port.start(config)?);
+        }
+        let specs = lcore_specs(&launch);
+        let (slow, kit) = slow_path(&launch);
+        let Hands { fia, tables, counters, hooks, lines } = hands;
+        let (engines, crypto) =
+            engines(&launch, queues, (&pool, &kit, &fia), tables.into_iter().zip(counters))?;
+        let (injections, injected) = Ring::new(PLACES).split();
+        let shown = Arc::new(Shown::default());
+        let bell = lines.0.bell.clone();
+        let slow = SlowSide::new(slow, pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+        let mut links = Links::new(self.ports);
+        let run = match (client, bell) {
+            (Some(client), _) => Run::Virtual(launch_virtual(specs, engines, (slow, client))?),
+            (None, Some(bell)) => {
+                let spawned = links.watch();
+                spawned.map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
+                Run::Live(launch_live(specs, engines, crypto, (slow, bell))?)
+            }
+            (None, None) => Run::Ended,
+        };
+        Ok(Running {
+            stop: run.stop_flag(),
+            run,
+            links,
+            pool,
+            shown,
+            injections,
+            total_packets: self.total_packets,
+            #[cfg(feature = "dpdk")]
+            _eal: self.eal,
+        })
+    }
+}
+
+/// The slow path, and what the steps of all lcores share.
+fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
+    let seed = launch.limits.seed;
+    let Configured { interfaces, sides, neighbours, .. } = &launch.configured;
+    let mut slow = SlowPath::new(interfaces.clone(), launch.limits.clone());
+    for &(uidb, address, mac) in neighbours {
+        slow.add_static_neighbour(uidb, address, mac);
+    }
+    slow.set_sides(sides.clone());
+    let (rates, sessions) = (&launch.rates, launch.sessions.clone());
+    let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), launch.interfaces).seeded(seed);
+    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
+    (slow, kit)
+}
+
+/// What an lcore reads, and where it counts.
+type Own = (TableReader, LcoreCounters);
+
+/// An engine for each lcore, and the crypto engines. Receive queues are spread so that each lcore
+/// gets its share.
+fn engines(
+    launch: &Launch,
+    queues: Vec<Queues>,
+    (pool, kit, fia): (&Pool, &Kit, &FiaBuilder),
+    mut own: impl Iterator<Item = Own>,
+) -> Result<(Vec<Ppe>, Vec<EngineLcore>), StartError> {
+    let count = launch.lcores.len();
+    let (lanes, crypto) = engine_lanes(count, launch.crypto.len());
+    let lanes = if launch.crypto.is_empty() { Vec::new() } else { lanes };
+    let mut rx: Vec<Vec<PolledQueue>> = (0..count).map(|_| Vec::new()).collect();
+    let mut tx: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    for (n, queues) in queues.into_iter().enumerate() {
+        let port = u16::try_from(n).unwrap_or(u16::MAX);
+        for (q, queue) in queues.rx.into_iter().enumerate() {
+            rx[(n + q) % count].push(PolledQueue::new(port, queue));
+        }
+        for (lcore, queue) in tx.iter_mut().zip(hal::share(queues.tx, count)) {
+            lcore.push(queue);
+        }
+    }
+    let mut engines = Vec::new();
+    let mut lanes = lanes.into_iter();
+    for ((n, (rx, tx)), (tables, counters)) in
+        rx.into_iter().zip(tx).enumerate().zip(own.by_ref().take(count))
+    {
+        let mut fia = fia.build_with(kit);
+        if let Some(EngineLanes { seal, open }) = lanes.next() {
+            fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
+            fia.replace("esp-decap", Box::new(EspDecap::with_engines(open)))?;
+        }
+        let mut ppe = Ppe::new(PpeParts {
+            lcore: u16::try_from(n).unwrap_or(u16::MAX),
+            fia,
+            rx,
+            tx,
+            pool: near(pool, launch.lcores[n]),
+            tables,
+            counters,
+        });
+        ppe.trace(launch.trace);
+        engines.push(ppe);
+    }
+    let crypto = crypto.into_iter().zip(own);
+    let crypto =
+        crypto.map(|(queues, (tables, counters))| EngineLcore::new(queues, tables, counters));
+    Ok((engines, crypto.collect()))
+}
+
+/// Buffers near a CPU.
+fn near(pool: &Pool, cpu: CpuId) -> PoolCache {
+    pool.cache(u32::from(pal::lcore::current_numa_node(cpu).unwrap_or(0)))
+}
+
+fn lcore_specs(launch: &Launch) -> Vec<LcoreSpec> {
+    let spec = |(n, cpu): (u16, &CpuId)| LcoreSpec {
+        id: LcoreId(n),
+        cpu: *cpu,
+        name: format!("qfp-lcore-{n}"),
+    };
+    (0..).zip(launch.lcores.iter().chain(&launch.crypto)).map(spec).collect()
+}
