@@ -304,7 +304,7 @@ impl Client {
     /// # Errors
     /// The memory cannot be had.
     pub fn counters(
-        &self,
+        &mut self,
         len: usize,
         lcores: usize,
     ) -> Result<(Counters, Vec<CounterBlock>), CommitError> {

@@ -93,7 +93,7 @@ const LOOP_WORDS: usize = HELD + 1;
 pub(crate) const INTERRUPTED: u64 = 1 << 16;
 
 /// Which word means what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CounterLayout {
     rows: usize,
     ports: usize,

@@ -137,7 +137,7 @@ pub enum Action {
 }
 
 /// Where a packet of the router's own goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum InjectTo {
     /// An IP packet, to where this table leads.
     Table(TableId),

@@ -24,6 +24,7 @@ use crate::slow_side::{Shown, SlowSide};
 use crate::threads::{launch_live, launch_virtual};
 
 /// How a data plane is started and what for: plain data.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Launch {
     /// How each port is started.
     pub ports: Vec<PortConfig>,

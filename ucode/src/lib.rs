@@ -20,8 +20,10 @@ mod links;
 mod messages;
 mod ports;
 mod running;
+mod serve;
 mod slow_side;
 mod threads;
+pub mod wire;
 
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
@@ -30,6 +32,7 @@ pub use links::PortState;
 pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, line};
 pub use ports::{Device, NATIVE_FRAME, Opened, open};
 pub use running::{EndError, Ended, Running};
+pub use serve::serve;
 pub use slow_side::SlowCounts;
 
 use pal::clock::Nanos;

@@ -14,7 +14,7 @@ use qfp_core::uidb::UidbIndex;
 use crate::threads::{SLOW_PATH, doorbell};
 
 /// What comes from the slow path to the client.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub enum FromSlowPath {
     /// What the fast path must know of a neighbour. Answered by [`ToSlowPath::Entered`] with the
     /// same number, or by [`ToSlowPath::Refused`].
@@ -46,7 +46,7 @@ pub enum FromSlowPath {
 }
 
 /// What comes to the slow path.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub enum ToSlowPath {
     /// The tables are those of another configuration. Answered by [`FromSlowPath::Followed`].
     Configured(Box<Configured>),
@@ -84,7 +84,7 @@ pub enum ToSlowPath {
 }
 
 /// What the slow path knows of a configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Configured {
     /// Interfaces by number.
     pub interfaces: Vec<Interface>,

@@ -34,7 +34,7 @@ const NAP: Duration = Duration::from_micros(200);
 const QUIET_ROUNDS: u32 = 20;
 
 /// Counts of the slow path, as reports see them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SlowCounts {
     /// Its own.
     pub slow_path: SlowPathCounters,

@@ -105,8 +105,8 @@ named! {
 }
 
 /// A counter for each variant of an enum.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Counts<const N: usize>([u64; N]);
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Counts<const N: usize>(#[serde(with = "crate::named::array")] [u64; N]);
 
 impl<const N: usize> Default for Counts<N> {
     fn default() -> Self {
@@ -117,7 +117,7 @@ impl<const N: usize> Default for Counts<N> {
 /// What the slow path has done so far.
 ///
 /// `punted + reported = resent + answered + consumed + dropped + held` after every call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SlowPathCounters {
     /// Packets that the fast path punted.
     pub punted: u64,
