@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use client::config::{Config, Interfaces, Place, RouteTable};
-use client::rib::RouteUpdate;
+use client::rib::{RouteQuery, RouteState, RouteUpdate};
 use client::{Client, CommitError, PortFacts};
 use ipnet::IpNet;
+use pal::pool::PoolUsage;
 use pal::publication::Generation;
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 use ucode::Configured;
 
 use crate::Running;
@@ -110,6 +111,17 @@ impl InForce {
         }
     }
 
+    /// Refuses what a commit would refuse for what is said in `config` and `routes`.
+    pub(crate) fn check(
+        &self,
+        config: &Config,
+        routes: &RouteTable,
+    ) -> Result<(), ReconfigureError> {
+        self.allows(config)?;
+        let valid = config.validate().and_then(|()| routes.validate(config));
+        Ok(valid.map_err(CommitError::from)?)
+    }
+
     /// Makes the tables say what `config` and `routes` say. Returns what the slow path has to know.
     pub(crate) fn commit(
         &mut self,
@@ -169,6 +181,17 @@ impl Running {
         committed.ok_or(ReconfigureError::Ended)?
     }
 
+    /// Whether [`Running::commit`] would take `config` and `routes`, as far as that can be told
+    /// without preparing them: room is not looked at.
+    ///
+    /// # Errors
+    /// As [`Running::commit`].
+    pub fn check(&self, config: Config, routes: RouteTable) -> Result<(), ReconfigureError> {
+        let config = Box::new(config);
+        let checked = self.inner.ask(|reply| Request::Check { config, routes, reply });
+        checked.ok_or(ReconfigureError::Ended)?
+    }
+
     /// Changes routes of a source other than the configuration: all of `updates`, or none. See
     /// [`Client::routes`].
     ///
@@ -177,6 +200,27 @@ impl Running {
     pub fn routes(&self, updates: Vec<RouteUpdate>) -> Result<(), ReconfigureError> {
         let changed = self.inner.ask(|reply| Request::Routes { updates, reply });
         Ok(changed.ok_or(ReconfigureError::Ended)??)
+    }
+
+    /// Routes of all sources, `limit` at most, without the first `skip`; none when the run has ended.
+    /// See [`RouteQuery`].
+    #[must_use]
+    pub fn show_routes(&self, query: RouteQuery, skip: usize, limit: usize) -> Vec<RouteState> {
+        let shown = self.inner.ask(|reply| Request::ShowRoutes { query, skip, limit, reply });
+        shown.unwrap_or_default()
+    }
+
+    /// What agents of the client take of, each with the agent that does, and how many routes the
+    /// forwarding tables have; none when the run has ended.
+    #[must_use]
+    pub fn resources(&self) -> (Vec<(&'static str, PoolUsage)>, usize) {
+        self.inner.ask(Request::Resources).unwrap_or_default()
+    }
+
+    /// Routing tables of the VRFs that interfaces are in, by name; none when the run has ended.
+    #[must_use]
+    pub fn vrfs(&self) -> Vec<(String, TableId)> {
+        self.inner.ask(Request::Vrfs).unwrap_or_default()
     }
 
     /// The interfaces, in the order of the configuration; none when the run has ended.

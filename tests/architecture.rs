@@ -35,6 +35,21 @@ fn every_arrow_between_crates_is_drawn_and_every_drawn_arrow_exists() -> Outcome
 }
 
 #[test]
+fn who_links_qfp_builds_nothing_of_what_programs_need() -> Outcome {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--package", "qfp", "--edges", "normal", "--prefix", "none", "--offline"])
+        .current_dir(root())
+        .output()?;
+    let tree = String::from_utf8(tree.stdout)?;
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("qfp") && names.contains("client"), "{tree}");
+    let programs = ["api", "clap", "comfy-table", "terminal", "jiff", "postcard", "serde_json"];
+    let found: Vec<_> = programs.into_iter().filter(|name| names.contains(name)).collect();
+    assert!(found.is_empty(), "{found:?}");
+    Ok(())
+}
+
+#[test]
 fn modules_import_only_from_lower_floors() -> Outcome {
     ["qfp-core", "client", "lang"].into_iter().try_for_each(floors_hold)
 }

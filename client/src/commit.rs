@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::counters::{CounterBlock, Counters};
-use pal::pool::Full;
+use pal::pool::{Full, PoolUsage};
 use pal::publication::{Generation, RootDraft};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
@@ -27,7 +27,7 @@ use crate::ea::{
     ClassificationPlan, FibAgent, InterfaceAgent, InterfacePlan, IpsecAgent, IpsecError, LinkFacts,
     mac_of,
 };
-use crate::rib::Rib;
+use crate::rib::{Rib, RouteQuery, RouteState};
 use crate::rm::Vrfs;
 use forwarding::Forwarding;
 use transaction::{Agent, NextGeneration, Prepare};
@@ -510,6 +510,17 @@ impl Client {
         self.vrfs.named(name)
     }
 
+    /// The VRFs that interfaces are in, by name.
+    pub fn vrfs(&self) -> impl Iterator<Item = (&str, TableId)> {
+        self.vrfs.all()
+    }
+
+    /// Routes of the RIB, `limit` at most, without the first `skip`.
+    #[must_use]
+    pub fn show_routes(&self, query: RouteQuery, skip: usize, limit: usize) -> Vec<RouteState> {
+        self.rib.routes(query, skip, limit)
+    }
+
     /// Routes in the forwarding tables.
     #[must_use]
     pub fn route_count(&self) -> usize {
@@ -522,6 +533,25 @@ impl Client {
         let (groups, paths) = self.fib.in_use();
         let adjacencies = self.adjacencies.in_use();
         Usage { adjacencies, groups, paths, memory: self.driver.memory().0 }
+    }
+
+    /// What agents take of: each with the agent that does.
+    #[must_use]
+    pub fn resources(&self) -> Vec<(&'static str, PoolUsage)> {
+        let (classification, services) = self.classification.pools();
+        let agents: [(&str, &[PoolUsage]); 7] = [
+            ("interface", &self.interfaces.pools()),
+            ("vrf", &self.vrfs.pools()),
+            ("adjacency", &self.adjacencies.pools()),
+            ("fib", &self.fib.pools()),
+            ("classification", &classification),
+            ("qos", &services),
+            ("ipsec", &self.ipsec.pools()),
+        ];
+        agents
+            .into_iter()
+            .flat_map(|(agent, pools)| pools.iter().map(move |pool| (agent, *pool)))
+            .collect()
     }
 
     /// The generation that was committed last.

@@ -12,8 +12,10 @@
 mod family;
 mod resolve;
 mod sets;
+mod show;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use family::{Candidate, Family};
 pub(crate) use resolve::{AdjacencyKey, Members};
 pub(crate) use sets::SetId;
 use sets::Sets;
+pub use show::{RouteQuery, RouteState};
 
 /// Who says a route: the number is its administrative preference, and the lowest wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,10 +37,27 @@ impl Source {
     pub const CONNECTED: Self = Self(0);
     /// The configuration and the route file.
     pub const STATIC: Self = Self(1);
+    /// Whoever asks over the API.
+    pub const API: Self = Self(10);
     /// A routing daemon's forwarding plane manager.
     pub const FPM: Self = Self(20);
     /// Host routes to neighbours: before less specific routes, after all equal ones.
     pub const NEIGHBOUR: Self = Self(255);
+}
+
+impl fmt::Display for Source {
+    /// Its name, else its number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match *self {
+            Self::CONNECTED => "connected",
+            Self::STATIC => "static",
+            Self::API => "api",
+            Self::FPM => "fpm",
+            Self::NEIGHBOUR => "neighbour",
+            Self(number) => return write!(f, "source {number}"),
+        };
+        f.write_str(name)
+    }
 }
 
 /// Where a path leads.

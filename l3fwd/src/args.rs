@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use clap::error::{ContextKind, ErrorKind};
 use qfp::client::config::{Config, ConfigError, RouteTable};
 use qfp::explain::Probe;
 use qfp::pal::lcore::CpuList;
+use terminal::arguments::one_line;
 
 /// Routes IPv4 and IPv6 packets between ports.
 ///
@@ -119,20 +119,6 @@ enum SecondsError {
     NotNumber,
     #[error("not a time that one can wait for")]
     NotTime,
-}
-
-/// Says in one line what is wrong with the arguments.
-fn one_line(error: &clap::Error) -> String {
-    let what = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(argument)) => format!("unexpected argument '{argument}'"),
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            line.strip_prefix("error: ").unwrap_or(line).to_owned()
-        }
-    };
-    let what = what.lines().next().unwrap_or_default();
-    format!("{what}; see --help")
 }
 
 #[cfg(test)]

@@ -6,12 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
-mod crypto;
-mod lists;
 mod live;
-mod log;
-mod policies;
-mod report;
 mod stats_json;
 mod trace;
 
@@ -23,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use qfp::client::ipsec::SaEvent;
 use qfp::{Forwarder, RunError, Running, StartError};
+use terminal::log::{Kind, Log};
+use terminal::{log, report};
 
 use args::Args;
 use live::Live;
-use log::{Kind, Log};
 use stats_json::StatsFile;
 
 /// The arguments or the configuration are wrong.
@@ -40,7 +36,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Runs the command line of this process to its end.
 #[must_use]
 pub fn main() -> ExitCode {
-    let mut log = Log::to_stderr();
+    let mut log = Log::to_stderr("l3fwd");
     let done = match Args::from_command_line() {
         Ok(Some(args)) => run(&args, &mut log),
         Ok(None) => Ok(()),

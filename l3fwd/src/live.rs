@@ -3,8 +3,7 @@
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use qfp::hal::LinkState;
 use qfp::report::RunReport;
-
-use crate::report::table;
+use terminal::report::table;
 
 /// Rates of the last second, redrawn in place, and how much of the captures has been read.
 pub(crate) struct Live {
@@ -133,8 +132,24 @@ fn whole(rate: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use qfp::report::PortReport;
+
     use super::*;
-    use crate::report::tests::example;
+
+    /// A run of two seconds.
+    fn example() -> RunReport {
+        let port = |name: &str| PortReport {
+            name: name.to_owned(),
+            spec: "sink".to_owned(),
+            ..PortReport::default()
+        };
+        RunReport {
+            elapsed_s: 2.0,
+            ports: vec![port("port0"), port("port1")],
+            drops: vec![("Ipv4NoRoute", 100)],
+            ..RunReport::default()
+        }
+    }
 
     #[test]
     fn rates_are_those_of_the_last_interval() {

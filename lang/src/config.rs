@@ -52,6 +52,7 @@ pub use place::{Origin, Place};
 pub use punt::Punt;
 pub use qos::Qos;
 pub use routes::{RouteEntry, RouteTable};
+pub use texts::Named;
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,19 @@ pub struct Full {
     pub waiting: u32,
 }
 
+/// How much of a pool is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// What there is a limited number of.
+    pub what: &'static str,
+    /// Units that are not free, those that wait for readers among them.
+    pub in_use: u32,
+    /// Units in all.
+    pub capacity: u32,
+    /// The most that were in use at once.
+    pub peak: u32,
+}
+
 /// The numbers of rows, lines, places or whatever else a table has, as an `N`.
 ///
 /// What is taken is the tightest piece that is large enough, and the lowest of these. What is given
@@ -45,6 +58,8 @@ pub struct Pool<N = u32> {
     by_first: BTreeMap<u32, u32>,
     by_count: BTreeSet<(u32, u32)>,
     free: u32,
+    /// The fewest that were ever free.
+    least_free: u32,
     /// One more than the highest unit that was ever taken.
     limit: u32,
     retired: Retired<Span>,
@@ -61,6 +76,7 @@ impl<N: Into<u32> + TryFrom<u32>> Pool<N> {
             by_first: BTreeMap::new(),
             by_count: BTreeSet::new(),
             free: 0,
+            least_free: 0,
             retired: Retired::new(clock),
             number: PhantomData,
             all,
@@ -69,6 +85,7 @@ impl<N: Into<u32> + TryFrom<u32>> Pool<N> {
         if all.count > 0 {
             pool.give_back_span(all);
         }
+        pool.least_free = pool.free;
         pool
     }
 
@@ -95,6 +112,7 @@ impl<N: Into<u32> + TryFrom<u32>> Pool<N> {
             self.put(first + count, found - count);
         }
         self.free -= count;
+        self.least_free = self.least_free.min(self.free);
         self.limit = self.limit.max(first + count);
         Ok(Span { first, count })
     }
@@ -168,6 +186,14 @@ impl<N: Into<u32> + TryFrom<u32>> Pool<N> {
     #[must_use]
     pub const fn high_water(&self) -> u32 {
         self.limit
+    }
+
+    /// How much of it is taken, and was.
+    #[must_use]
+    pub fn usage(&self) -> PoolUsage {
+        let capacity = self.capacity();
+        let peak = capacity - self.least_free;
+        PoolUsage { what: self.what, in_use: self.in_use(), capacity, peak }
     }
 
     /// That there is no room for `wanted` more.

@@ -135,6 +135,18 @@ impl ClientSide {
             Request::Commit { config, routes, reply } => {
                 give(&reply, self.commit(*config, &routes));
             }
+            Request::Check { config, routes, reply } => {
+                give(&reply, self.in_force.check(&config, &routes));
+            }
+            Request::ShowRoutes { query, skip, limit, reply } => {
+                give(&reply, client.show_routes(query, skip, limit));
+            }
+            Request::Resources(reply) => {
+                give(&reply, (client.resources(), client.route_count()));
+            }
+            Request::Vrfs(reply) => {
+                give(&reply, client.vrfs().map(|(name, id)| (name.to_owned(), id)).collect());
+            }
             Request::Routes { updates, reply } => give(&reply, client.routes(updates)),
             Request::EditList { family, name, edits, reply } => {
                 self.lists.before_change(client);

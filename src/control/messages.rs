@@ -7,10 +7,11 @@ use client::acl::Family;
 use client::config::{Config, RouteTable};
 use client::ea::{IpsecError, SaStatus, TcamUsage};
 use client::ipsec::Sa;
-use client::rib::RouteUpdate;
+use client::rib::{RouteQuery, RouteState, RouteUpdate};
 use client::{CommitError, ListEdit, ListError};
+use pal::pool::PoolUsage;
 use pal::publication::Generation;
-use qfp_core::uidb::UidbIndex;
+use qfp_core::uidb::{TableId, UidbIndex};
 use ucode::FromSlowPath;
 
 use crate::reconfigure::{InterfaceState, ReconfigureError};
@@ -26,6 +27,12 @@ pub(crate) enum Request {
         routes: RouteTable,
         reply: Reply<Committed>,
     },
+    /// Whether [`Request::Commit`] would be refused for what the configuration says.
+    Check {
+        config: Box<Config>,
+        routes: RouteTable,
+        reply: Reply<Result<(), ReconfigureError>>,
+    },
     Routes {
         updates: Vec<RouteUpdate>,
         reply: Reply<Result<(), CommitError>>,
@@ -36,6 +43,14 @@ pub(crate) enum Request {
         edits: Vec<ListEdit>,
         reply: Reply<Edited>,
     },
+    ShowRoutes {
+        query: RouteQuery,
+        skip: usize,
+        limit: usize,
+        reply: Reply<Vec<RouteState>>,
+    },
+    Resources(Reply<(Vec<(&'static str, PoolUsage)>, usize)>),
+    Vrfs(Reply<Vec<(String, TableId)>>),
     Interfaces(Reply<Vec<InterfaceState>>),
     Neighbours(Reply<Vec<(UidbIndex, IpAddr, [u8; 6])>>),
     TcamUsage(Reply<TcamUsage>),

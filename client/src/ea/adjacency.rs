@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::{Driver, DriverError};
-use pal::pool::{Full, Pool};
+use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::Grace;
 use pal::region::Block;
 use qfp_core::adjacency::{Adjacency, AdjacencyKind, AdjacencyState, REWRITE_MAX};
@@ -351,6 +351,11 @@ impl AdjacencyAgent {
     }
 
     /// How many are in use, those that wait for readers included.
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 1] {
+        [self.numbers.usage()]
+    }
+
     pub(crate) fn in_use(&self) -> u32 {
         self.numbers.in_use()
     }

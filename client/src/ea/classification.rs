@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicU32;
 
 use driver::{Driver, DriverError};
-use pal::pool::{Full, Pool};
+use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::acl::{Bindings, ClassifierError, Line, Memory, Space};
@@ -351,6 +351,12 @@ impl ClassificationAgent {
     #[cfg(test)]
     pub(crate) fn numbers_used(&self) -> (u32, u32) {
         (self.numbers.in_use(), self.services.numbers_used())
+    }
+
+    /// What it takes of, and what the agent for service policies does.
+    pub(crate) fn pools(&self) -> ([PoolUsage; 3], [PoolUsage; 1]) {
+        let own = [&self.numbers, &self.counter_numbers, self.space.lines()].map(Pool::usage);
+        (own, self.services.pools())
     }
 
     pub(crate) fn usage(&self) -> TcamUsage {

@@ -12,7 +12,7 @@ mod write;
 use std::collections::{BTreeMap, HashMap};
 
 use driver::Driver;
-use pal::pool::Pool;
+use pal::pool::{Pool, PoolUsage};
 use pal::region::Block;
 use qfp_core::adjacency::{Group, Path};
 use qfp_core::tables::table_kind;
@@ -77,6 +77,11 @@ impl FibAgent {
         let sets = self.leaves.len();
         let defaults = u32::try_from(self.groups.len().saturating_sub(sets)).unwrap_or(0);
         (defaults + self.numbers.in_use(), self.places.in_use())
+    }
+
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 2] {
+        [self.numbers.usage(), self.places.usage()]
     }
 
     /// Bytes of all tables that hold routes.

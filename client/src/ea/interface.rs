@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
 use ipnet::IpNet;
-use pal::pool::{Full, Pool};
+use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::{GraceClock, RootDraft};
 use pal::region::{Block, Draft};
 use qfp_core::fia::Gate;
@@ -87,6 +87,11 @@ impl InterfaceAgent {
             by_name: HashMap::new(),
             blocks: None,
         }
+    }
+
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 1] {
+        [self.numbers.usage()]
     }
 
     /// Numbers for all interfaces: an interface keeps its number as long as the process lives.

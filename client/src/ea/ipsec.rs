@@ -19,6 +19,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use driver::{Driver, DriverError};
+use pal::pool::PoolUsage;
 use pal::publication::Retired;
 use qfp_core::ipsec::{Mode, SaEvents, SaState};
 use qfp_core::packet::DropReason;
@@ -306,6 +307,11 @@ impl IpsecAgent {
     /// SAs there is room for, and how many are in use.
     pub(crate) fn usage(&self) -> (u32, u32) {
         self.tables.usage()
+    }
+
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 2] {
+        self.tables.pools()
     }
 
     /// Rows of both directions and words of replay windows in use.

@@ -10,7 +10,7 @@ mod mark;
 use std::collections::{BTreeMap, HashMap};
 
 use driver::{Driver, DriverError};
-use pal::pool::Pool;
+use pal::pool::{Pool, PoolUsage};
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
 use qfp_core::qos::police::{
@@ -130,6 +130,11 @@ impl QosAgent {
             facts: BTreeMap::new(),
             renamed: Vec::new(),
         })
+    }
+
+    /// What it takes of.
+    pub(crate) fn pools(&self) -> [PoolUsage; 1] {
+        [self.numbers.usage()]
     }
 
     /// Says whether several lcores forward: policers are then shared.

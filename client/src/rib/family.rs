@@ -28,6 +28,9 @@ struct Entry {
 /// Address and length.
 pub(super) type Key<A> = (A, u8);
 
+/// A route as it is shown: whose it is, its paths, and whether it counts.
+pub(super) type Selection = (Source, SetId, bool);
+
 /// The routes of one table and family.
 pub(super) struct Family<A: Address> {
     map: PrefixMap<Key<A>, Entry>,
@@ -130,6 +133,48 @@ impl<A: Address> Family<A> {
         for ((key, _), candidate) in &self.beaten {
             each(*key, candidate);
         }
+    }
+
+    /// Calls `each` with every route in the order of prefixes, until it says no.
+    pub(super) fn all(&self, mut each: impl FnMut(Key<A>, Selection) -> bool) {
+        for (key, entry) in &self.map {
+            if !self.of_entry(key, entry, &mut |one| each(key, one)) {
+                return;
+            }
+        }
+    }
+
+    /// Calls `each` with every route of a prefix, until it says no.
+    pub(super) fn at(&self, key: Key<A>, mut each: impl FnMut(Selection) -> bool) {
+        if let Some(entry) = self.map.get(&key) {
+            self.of_entry(key, entry, &mut each);
+        }
+    }
+
+    fn of_entry(
+        &self,
+        key: Key<A>,
+        entry: &Entry,
+        each: &mut dyn FnMut(Selection) -> bool,
+    ) -> bool {
+        let of_prefix = (key, Source(0))..=(key, Source(u8::MAX));
+        let beaten = self.beaten.range(of_prefix).map(|(_, candidate)| candidate);
+        let mut selected = Some(entry.selected).filter(|set| *set != SetId::NONE);
+        for candidate in entry.best.iter().chain(beaten) {
+            // Of two sources with the same paths the first one counts.
+            let counts = selected.take_if(|set| *set == candidate.set).is_some();
+            if !each((candidate.source, candidate.set, counts)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The longest prefix with a route to an address that leads anywhere.
+    pub(super) fn longest(&self, address: A) -> Option<Key<A>> {
+        let covering = self.map.cover(&(address, A::BITS));
+        let active = covering.filter(|(_, entry)| entry.selected != SetId::NONE);
+        active.last().map(|(key, _)| key)
     }
 
     /// The routes to an address, in the order in which they count.

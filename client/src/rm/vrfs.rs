@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use driver::Driver;
-use pal::pool::{Full, Pool};
+use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::{Grace, Timekeeper};
 use qfp_core::uidb::TableId;
 
@@ -61,6 +61,16 @@ impl Vrfs {
     /// The table of the VRF called `name`.
     pub(crate) fn named(&self, name: &str) -> Option<TableId> {
         self.by_name.get(name).copied()
+    }
+
+    /// How many there are.
+    pub(crate) fn pools(&self) -> [PoolUsage; 1] {
+        [self.numbers.usage()]
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, TableId)> {
+        self.by_name.iter().map(|(name, table)| (name.as_str(), *table))
     }
 
     /// Whether there is such a table.

@@ -16,7 +16,7 @@ use super::{Layer3, Origin};
 use crate::ipsec::Sa;
 
 pub use error::IpsecProblem;
-pub(super) use read::{IPSEC, SA, SPD, TUNNEL};
+pub(super) use read::{IPSEC, MAX_KEY_FILE, SA, SPD, TUNNEL};
 pub(super) use write::write_ipsec;
 
 /// What the outer path of a tunnel takes, unless the tunnel says another MTU; bytes.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::table::{Source, Table};
-use super::texts::Files;
+use super::texts::{Load, Named};
 use super::{
     Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
     VLAN_ID, Vlan, WEIGHT,
@@ -84,12 +84,20 @@ impl Config {
     /// As [`Config::parse`], and when the file cannot be read.
     pub fn from_toml(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
+        Self::parse(&Self::read_text(path)?, &path.display().to_string())
+    }
+
+    /// The text of a TOML file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no text.
+    pub fn read_text(path: &Path) -> Result<String, ConfigError> {
         let file = path.display().to_string();
-        let bytes = Files::Disk
-            .text(path)
+        let bytes = Named::Text(path)
+            .read()
             .map_err(|error| Problem::Unreadable(error).at(Place::whole(&file)))?;
         match utf8(&bytes) {
-            Ok(text) => Self::parse(text, &file),
+            Ok(text) => Ok(text.to_owned()),
             Err(TextError { line, column, what }) => {
                 let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
                 let place =
@@ -107,7 +115,7 @@ impl Config {
     /// when a file that the text names cannot be read. Whether the parts agree is for
     /// [`Config::validate`] to say.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        Self::parse_from(text, file, &mut Files::Disk)
+        Self::parse_all(text, file, |named| named.read())
     }
 
     /// As [`Config::parse`], with the files that the text names from `load`.
@@ -119,10 +127,25 @@ impl Config {
         file: &str,
         mut load: impl FnMut(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, ConfigError> {
-        Self::parse_from(text, file, &mut Files::Given(&mut load))
+        Self::parse_all(text, file, |named| match named {
+            Named::Text(path) | Named::Key(path) => load(path),
+            Named::Variable(_) => named.read(),
+        })
     }
 
-    fn parse_from(text: &str, file: &str, files: &mut Files<'_>) -> Result<Self, ConfigError> {
+    /// As [`Config::parse`], with all that the text names from `load`.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_all(
+        text: &str,
+        file: &str,
+        mut load: impl FnMut(Named<'_>) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_from(text, file, &mut load)
+    }
+
+    fn parse_from(text: &str, file: &str, load: Load<'_>) -> Result<Self, ConfigError> {
         let source = Source::new(text, file);
         let root = DeTable::parse(source.text).map_err(|error| {
             let start = error.span().map_or_else(|| deepest(source.text), |span| span.start);
@@ -137,13 +160,13 @@ impl Config {
         }
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         for table in root.tables("acl", "[[acl]]", ACL)? {
-            config.add_access_lists(table, base, files)?;
+            config.add_access_lists(table, base, load)?;
         }
         for table in root.tables("route_map", "[[route_map]]", ROUTE_MAP)? {
-            config.add_route_maps(table, base, files)?;
+            config.add_route_maps(table, base, load)?;
         }
         if let Some(table) = root.table("qos", "[qos]", QOS)? {
-            config.add_qos(table, base, files)?;
+            config.add_qos(table, base, load)?;
         }
         if let Some(table) = root.table("punt", "[punt]", punt::PUNT)? {
             config.add_punt(table)?;
@@ -152,7 +175,7 @@ impl Config {
             config.add_ipsec(table)?;
         }
         for table in root.tables("sa", "[[sa]]", ipsec::SA)? {
-            config.add_sa(table, base, files)?;
+            config.add_sa(table, base, load)?;
         }
         for table in root.tables("tunnel", "[[tunnel]]", ipsec::TUNNEL)? {
             config.add_tunnel(table)?;

@@ -60,12 +60,20 @@ impl RouteTable {
         let file = pal::file::open(path).map_err(unreadable)?;
         let total = file.metadata().map_err(unreadable)?.len();
         let metered = Metered { inner: file, done: 0, total, progress };
-        let mut input = BufReader::with_capacity(1 << 17, metered);
+        Self::decode(BufReader::with_capacity(1 << 17, metered), &name)
+    }
+
+    /// Reads what a file holds, plain or zstd; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// As [`RouteTable::from_file`].
+    pub fn decode(mut input: impl BufRead, file: &str) -> Result<Self, ConfigError> {
+        let unreadable = |error| Problem::Unreadable(error).at(Place::whole(file));
         if input.fill_buf().map_err(unreadable)?.starts_with(&ZSTD_MAGIC) {
             let plain = zstd::Decoder::with_buffer(input).map_err(unreadable)?;
-            Self::read(BufReader::with_capacity(1 << 17, plain), &name)
+            Self::read(BufReader::with_capacity(1 << 17, plain), file)
         } else {
-            Self::read(input, &name)
+            Self::read(input, file)
         }
     }
 

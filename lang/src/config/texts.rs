@@ -1,9 +1,11 @@
 //! Access lists and route maps: IOS text, in the TOML or in a file of its own.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::ipsec::MAX_KEY_FILE;
 use super::table::{Block, Table};
 use super::{Config, ConfigError, Definition, Place, Problem, secret_file};
 use crate::acl::{AccessList, Document};
@@ -14,31 +16,36 @@ use crate::pbr::RouteMaps;
 /// Longest text in a file, bytes: a hundred thousand entries have a tenth of it.
 pub(super) const MAX_TEXT: usize = 1 << 26;
 
-/// Where the bytes of files are from that a configuration names.
-pub(super) enum Files<'l> {
-    /// From where they lie.
-    Disk,
-    /// From whoever reads the configuration.
-    Given(&'l mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),
+/// What a configuration names and does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Named<'a> {
+    /// A file with a text.
+    Text(&'a Path),
+    /// A file with a key.
+    Key(&'a Path),
+    /// A variable of the environment, with a key.
+    Variable(&'a str),
 }
 
-impl Files<'_> {
-    /// The bytes of a text, [`MAX_TEXT`] at most.
-    pub(super) fn text(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+impl Named<'_> {
+    /// The bytes, from where they lie: no more than a text or a key can have, and of a key only if
+    /// nobody else can write it and not everybody read it.
+    ///
+    /// # Errors
+    /// It cannot be read, or ought not to be.
+    pub fn read(self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Disk => pal::file::read(path, MAX_TEXT),
-            Self::Given(load) => load(path),
-        }
-    }
-
-    /// The bytes of a file with a key, `limit` at most.
-    pub(super) fn secret(&mut self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Disk => secret_file::read(path, limit),
-            Self::Given(load) => load(path),
+            Self::Text(path) => pal::file::read(path, MAX_TEXT),
+            Self::Key(path) => secret_file::read(path, MAX_KEY_FILE),
+            Self::Variable(name) => std::env::var_os(name)
+                .map(OsString::into_encoded_bytes)
+                .ok_or_else(|| io::ErrorKind::NotFound.into()),
         }
     }
 }
+
+/// Reads what a configuration names.
+pub(super) type Load<'l> = &'l mut dyn FnMut(Named<'_>) -> io::Result<Vec<u8>>;
 
 impl Config {
     /// Adds what the text of an `[[acl]]` defines.
@@ -46,10 +53,10 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        files: &mut Files<'_>,
+        load: Load<'_>,
     ) -> Result<(), ConfigError> {
         let name = table.text("name")?;
-        let text = Text::read(&mut table, base, files)?;
+        let text = Text::read(&mut table, base, load)?;
         let document = text.parse(Document::parse)?;
         if let Some(name) = name
             && !document.lists().any(|list| list.name().as_str() == name.text)
@@ -73,9 +80,9 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        files: &mut Files<'_>,
+        load: Load<'_>,
     ) -> Result<(), ConfigError> {
-        let text = Text::read(&mut table, base, files)?;
+        let text = Text::read(&mut table, base, load)?;
         for map in text.parse(RouteMaps::parse)?.iter() {
             self.define(Definition::RouteMap(map.name().clone()), &text.said)?;
             self.route_maps.insert(map.clone());
@@ -88,7 +95,7 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        files: &mut Files<'_>,
+        load: Load<'_>,
     ) -> Result<(), ConfigError> {
         if let Some(word) = table.text("accounting")? {
             self.qos.accounting =
@@ -99,7 +106,7 @@ impl Config {
                 super::qos::granularity(word.text).map_err(|problem| problem.at(word.place))?;
         }
         if table.has("file") || table.has("text") {
-            let text = Text::read(&mut table, base, files)?;
+            let text = Text::read(&mut table, base, load)?;
             self.policies = text.parse(Policies::parse)?;
         }
         self.qos.origin = table.origin;
@@ -132,11 +139,7 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text that `table` has or names. Names are relative to the folder `base`.
-    fn read(
-        table: &mut Table<'a>,
-        base: &Path,
-        files: &mut Files<'_>,
-    ) -> Result<Self, ConfigError> {
+    fn read(table: &mut Table<'a>, base: &Path, load: Load<'_>) -> Result<Self, ConfigError> {
         match (table.text("file")?, table.block("text")?) {
             (None, Some(Block { text, said, first, last })) => {
                 Ok(Self { text: text.into(), said, first, last })
@@ -144,7 +147,7 @@ impl<'a> Text<'a> {
             (Some(file), None) if file.text.contains(char::is_control) => {
                 Err(Problem::BadFileName(file.text.to_owned()).at(file.place))
             }
-            (Some(file), None) => Self::of_file(base.join(file.text), file.place, files),
+            (Some(file), None) => Self::of_file(base.join(file.text), file.place, load),
             _ => {
                 let problem = Problem::FileOrText { table: table.title() };
                 Err(problem.at(table.origin.place()))
@@ -152,8 +155,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn of_file(path: PathBuf, said: Place, files: &mut Files<'_>) -> Result<Self, ConfigError> {
-        let bytes = match files.text(&path) {
+    fn of_file(path: PathBuf, said: Place, load: Load<'_>) -> Result<Self, ConfigError> {
+        let bytes = match load(Named::Text(&path)) {
             Ok(bytes) if bytes.len() <= MAX_TEXT => bytes,
             Ok(_) => return Err(Problem::TextTooLong { path, limit: MAX_TEXT }.at(said)),
             Err(error) => return Err(Problem::TextUnreadable { path, error }.at(said)),

@@ -1,4 +1,4 @@
-use super::{Pool, Span};
+use super::{Pool, PoolUsage, Span};
 use crate::publication::{Publisher, Reader, Seen};
 use proptest::prelude::*;
 
@@ -11,7 +11,10 @@ fn neighbours_that_come_back_are_one_piece_again() {
     assert_eq!(full.to_string(), "lines: 1 wanted, 0 of 100 free, 0 waiting for readers");
     pool.give_back_span(a);
     pool.give_back_span(b);
-    assert_eq!(pool.alloc_span(100), Ok(Span { first: 1, count: 100 }));
+    assert_eq!(pool.alloc_span(60), Ok(Span { first: 1, count: 60 }));
+    let usage = PoolUsage { what: "lines", in_use: 60, capacity: 100, peak: 100 };
+    assert_eq!(pool.usage(), usage);
+    assert_eq!(pool.alloc_span(40), Ok(Span { first: 61, count: 40 }));
 }
 
 #[test]

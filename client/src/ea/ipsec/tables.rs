@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use driver::{Driver, DriverError};
-use pal::pool::{Pool, Span};
+use pal::pool::{Pool, PoolUsage, Span};
 use pal::publication::{RootDraft, Rows};
 use pal::region::Block;
 use qfp_core::crypto::SaKey;
@@ -220,6 +220,11 @@ impl Tables {
     pub(super) fn wants_sa(&self, driver: &Driver, uidb: UidbIndex) -> bool {
         let state = driver.state_view(self.tunnel_states).get(usize::from(uidb.0));
         state.is_some_and(|state| state.take_unprotected() > 0)
+    }
+
+    /// What it takes of.
+    pub(super) fn pools(&self) -> [PoolUsage; 2] {
+        [self.keys.numbers().usage(), self.words.usage()]
     }
 
     /// SAs there is room for, and how many are in use, those that wait for lcores included.

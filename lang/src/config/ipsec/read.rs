@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{ANY_PORT, ConfiguredSa, IpsecProblem, KeySource, SpdAction, SpdEntry, Tunnel, check};
 use crate::config::read::layer3;
 use crate::config::table::{Found, Table, Word};
-use crate::config::texts::Files;
+use crate::config::texts::{Load, Named};
 use crate::config::{Config, ConfigError, MTU, Place, Problem};
 use crate::ipsec::{Direction, Lifetime, Sa, Secret};
 
@@ -68,7 +68,7 @@ pub(in crate::config) const SPD: &[&str] = &[
 const LIFETIME: &[&str] = &["bytes", "packets", "seconds"];
 
 /// Longest key file, bytes: the longest key has 192 digits.
-const MAX_KEY_FILE: usize = 4096;
+pub(in crate::config) const MAX_KEY_FILE: usize = 4096;
 
 impl IpsecProblem {
     pub(in crate::config) fn at(self, place: Place) -> ConfigError {
@@ -95,7 +95,7 @@ impl Config {
         &mut self,
         mut table: Table<'_>,
         base: &Path,
-        files: &mut Files<'_>,
+        load: Load<'_>,
     ) -> Result<(), ConfigError> {
         let name = table.need("name")?.text.to_owned();
         let direction = match table.need("direction")? {
@@ -111,7 +111,7 @@ impl Config {
         let algorithm = table.need("algorithm")?;
         let known = Algorithm::ALL.into_iter().find(|known| known.name() == algorithm.text);
         let algorithm = known.ok_or_else(|| bad(IpsecProblem::BadAlgorithm, algorithm))?;
-        let (source, key) = key(&mut table, base, files)?;
+        let (source, key) = key(&mut table, base, load)?;
         let mut sa = Sa::new(name, direction, spi, endpoints, (algorithm, key));
         sa.lasting = true;
         sa.mode = match table.text("mode")? {
@@ -227,12 +227,12 @@ fn file_name(file: &Found<'_>, base: &Path) -> Result<PathBuf, ConfigError> {
 fn key(
     table: &mut Table<'_>,
     base: &Path,
-    files: &mut Files<'_>,
+    load: Load<'_>,
 ) -> Result<(KeySource, Secret), ConfigError> {
     let (source, place, text) = match (table.text("key_file")?, table.text("key_env")?) {
         (Some(file), None) => {
             let path = file_name(&file, base)?;
-            let text = match files.secret(&path, MAX_KEY_FILE) {
+            let text = match load(Named::Key(&path)) {
                 Ok(text) => Zeroizing::new(text),
                 Err(error) => {
                     return Err(IpsecProblem::KeyFile { path, error }.at(file.place));
@@ -244,15 +244,10 @@ fn key(
             }
             (KeySource::File(path), file.place, text)
         }
-        (None, Some(name)) => {
-            let value = std::env::var_os(name.text).map(std::ffi::OsString::into_encoded_bytes);
-            match value {
-                Some(text) => {
-                    (KeySource::Env(name.text.to_owned()), name.place, Zeroizing::new(text))
-                }
-                None => return Err(bad(IpsecProblem::KeyEnv, name)),
-            }
-        }
+        (None, Some(name)) => match load(Named::Variable(name.text)) {
+            Ok(text) => (KeySource::Env(name.text.to_owned()), name.place, Zeroizing::new(text)),
+            Err(_) => return Err(bad(IpsecProblem::KeyEnv, name)),
+        },
         _ => return Err(IpsecProblem::KeySource.at(table.origin.place())),
     };
     match Secret::from_hex(&text) {

@@ -10,7 +10,7 @@ use crate::log::Unseen;
 
 /// The whole report, several tables long. Rows in which nothing was counted are left out. `tcam`
 /// asks for the classifier's tables too; `unseen` are messages that did not reach anybody.
-pub(crate) fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
+pub fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
     let mut parts = vec![ports(report)];
     parts.extend(losses(report));
     parts.extend(interfaces(report));
@@ -36,13 +36,23 @@ pub(crate) fn render(report: &RunReport, tcam: bool, unseen: Unseen) -> String {
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// A table whose first column is text and whose others are numbers.
-pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// A table of texts; nothing without rows.
+pub fn text_table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(header).add_rows(rows);
+    if table.is_empty() { String::new() } else { table.trim_fmt() + "\n" }
 }
 
 fn ports(report: &RunReport) -> String {
@@ -176,7 +186,7 @@ fn bits_per_second(rate: u64) -> String {
 }
 
 /// Digits in groups of three: `2 500 137`.
-pub(crate) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

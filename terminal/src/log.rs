@@ -25,11 +25,15 @@ const PIECE: usize = 4096;
 
 /// Kinds of messages; each is limited by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// What ended the program.
     End,
-    /// What a `SIGHUP` has done.
+    /// What has become of a configuration.
     Reload,
+    /// A stage of the start.
+    Boot,
+    /// Who was not listened to, and why.
+    Refused,
     /// What became of a link.
     Link,
     /// What became of an SA, by kind of event.
@@ -38,23 +42,25 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The kind of an event's message.
-    pub(crate) fn of(event: &SaEvent) -> Self {
+    pub fn of(event: &SaEvent) -> Self {
         Self::Sa(discriminant(event))
     }
 }
 
 /// Lines that nobody got to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unseen {
+pub struct Unseen {
     /// Could not be written, or not without waiting.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Came too often.
-    pub(crate) held_back: u64,
+    pub held_back: u64,
 }
 
 /// Where messages go.
-pub(crate) struct Log<W> {
+pub struct Log<W> {
     out: W,
+    /// What each line begins with.
+    program: &'static str,
     kinds: HashMap<Kind, Bucket>,
     unseen: Unseen,
 }
@@ -69,23 +75,25 @@ struct Bucket {
 }
 
 impl Log<io::Stderr> {
-    pub(crate) fn to_stderr() -> Self {
-        Self::to(io::stderr())
+    /// To standard error, where each line begins with the name of the program.
+    #[must_use]
+    pub fn to_stderr(program: &'static str) -> Self {
+        Self::to(io::stderr(), program)
     }
 }
 
 impl<W: Write + AsFd> Log<W> {
-    fn to(out: W) -> Self {
-        Self { out, kinds: HashMap::new(), unseen: Unseen::default() }
+    fn to(out: W, program: &'static str) -> Self {
+        Self { out, program, kinds: HashMap::new(), unseen: Unseen::default() }
     }
 
     /// Writes `message` as one line, or counts it. Never waits, never fails.
-    pub(crate) fn say(&mut self, kind: Kind, message: &str) {
+    pub fn say(&mut self, kind: Kind, message: &str) {
         self.say_at(kind, message, Instant::now());
     }
 
     /// Lines that nobody got to see, up to now.
-    pub(crate) fn unseen(&self) -> Unseen {
+    pub fn unseen(&self) -> Unseen {
         self.unseen
     }
 
@@ -99,7 +107,7 @@ impl<W: Write + AsFd> Log<W> {
             return;
         }
         bucket.lines -= 1;
-        let mut line = format!("l3fwd: {}", message.replace('\n', " "));
+        let mut line = format!("{}: {}", self.program, message.replace('\n', " "));
         match std::mem::take(&mut bucket.held_back) {
             0 => line.push('\n'),
             // Writing to a string cannot fail.
@@ -130,14 +138,14 @@ impl Bucket {
 
 impl Unseen {
     /// A line of the report; none when all was seen.
-    pub(crate) fn text(self) -> Option<String> {
+    pub fn text(self) -> Option<String> {
         let Self { lost, held_back } = self;
         (self != Self::default())
             .then(|| format!("messages: {lost} could not be written, {held_back} held back"))
     }
 
     /// The member `log` of the statistics.
-    pub(crate) fn json(self) -> Value {
+    pub fn json(self) -> Value {
         json!({ "lost": self.lost, "held_back": self.held_back })
     }
 }
@@ -155,7 +163,7 @@ fn is_ready(out: &impl AsFd, patience: Option<Duration>) -> io::Result<bool> {
 
 /// Prints `text` to standard output, however long its reader takes. Whoever has stopped listening
 /// wants no more of it.
-pub(crate) fn print(text: &str) -> io::Result<()> {
+pub fn print(text: &str) -> io::Result<()> {
     // Without the buffer of the library, which does not say how much of it has been written.
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let mut left = text.as_bytes();
@@ -180,7 +188,7 @@ mod tests {
     use super::*;
 
     fn file() -> Log<File> {
-        Log::to(tempfile::tempfile().unwrap())
+        Log::to(tempfile::tempfile().unwrap(), "l3fwd")
     }
 
     fn written(log: &mut Log<File>) -> String {
@@ -216,12 +224,12 @@ mod tests {
     fn what_cannot_be_written_is_counted() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let mut log = Log::to(writer);
+        let mut log = Log::to(writer, "l3fwd");
         log.say(Kind::End, "nobody listens");
         assert_eq!(log.unseen(), Unseen { lost: 1, held_back: 0 });
         assert_eq!(log.unseen().text().unwrap(), "messages: 1 could not be written, 0 held back");
         if let Ok(full) = File::options().write(true).open("/dev/full") {
-            let mut log = Log::to(full);
+            let mut log = Log::to(full, "l3fwd");
             log.say(Kind::End, "no room");
             assert_eq!(log.unseen().lost, 1);
         }
@@ -232,7 +240,7 @@ mod tests {
     fn a_reader_that_does_not_read_holds_nobody_up() {
         // A pipe that waits, as others make them: a write into a full one would never return.
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut log = Log::to(writer);
+        let mut log = Log::to(writer, "l3fwd");
         let long = "x".repeat(3000);
         let start = Instant::now();
         for n in 0..200 {

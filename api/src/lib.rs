@@ -1,0 +1,29 @@
+//! What programs ask of a running router, and what it answers.
+//!
+//! - [`Call`] and [`Reply`]: every operation, as plain data
+//! - [`Candidate`]: a configuration with everything that it names
+//! - [`Connection`]: asks, over the socket in the router's run directory
+//! - [`wire`]: how messages travel
+//!
+//! What qfpctl prints as JSON are the members of these types.
+#![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod candidate;
+mod connection;
+mod message;
+mod state;
+pub mod wire;
+
+pub use candidate::{Candidate, Part, RouteFile};
+pub use connection::{CallError, Connection};
+pub use message::{Call, Failure, Reply, Request, Response, RouteAction, RouteChange, Status};
+pub use state::{
+    Agent, Boot, ConfigText, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteQuery,
+    Version,
+};
+
+/// Name of the socket in a run directory, for who may change things.
+pub const SOCKET: &str = "api.sock";
+/// Name of the socket for who may look.
+pub const SHOW_SOCKET: &str = "show.sock";

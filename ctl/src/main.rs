@@ -1,0 +1,5 @@
+//! The program `qfpctl`.
+
+fn main() -> std::process::ExitCode {
+    ctl::main()
+}

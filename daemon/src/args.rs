@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use qfp::pal::lcore::CpuList;
+use terminal::arguments::one_line;
+
+/// Runs a router in the foreground until SIGTERM. qfpctl configures it and shows what it does.
+///
+/// The first start in a run directory uses --config and --routes. Every later one uses the
+/// configuration that was confirmed last, which the run directory keeps, and says so; SIGHUP commits
+/// --config and --routes as they are then.
+#[derive(Debug, Parser)]
+#[command(name = "qfp-client", version)]
+pub(crate) struct Args {
+    /// Ports, addresses, routes and neighbours, as TOML
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: PathBuf,
+    /// More routes, plain or zstd, each line `PREFIX via ADDRESS [dev NAME]`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) routes: Option<PathBuf>,
+    /// Where sockets and configurations are kept; no other router may have it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: PathBuf,
+    /// CPUs to forward on, such as 0,2-3
+    #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
+    pub(crate) lcores: Option<CpuList>,
+    /// Whose members may look, and change nothing
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) read_group: Option<String>,
+    /// Arguments for DPDK's EAL
+    #[arg(last = true, value_name = "EAL args")]
+    pub(crate) eal: Vec<String>,
+}
+
+impl Args {
+    /// The arguments of this process; none when help was asked for, which has been printed.
+    ///
+    /// # Errors
+    /// What is wrong with an argument, as one line.
+    pub(crate) fn from_command_line() -> Result<Option<Self>, String> {
+        match Self::try_parse() {
+            Ok(args) => Ok(Some(args)),
+            Err(error) if error.use_stderr() => Err(one_line(&error)),
+            Err(error) => {
+                // Whoever asked for help and does not listen needs none.
+                drop(error.print());
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_read_and_what_must_be_there_is_asked_for() {
+        let parse = |line: &str| Args::try_parse_from(line.split_whitespace());
+        let args = parse(
+            "qfp-client --config c.toml --routes r.zst --run-dir d --lcores 0,2-3 --read-group adm \
+             -- --no-huge",
+        )
+        .unwrap();
+        assert_eq!((args.lcores.unwrap().cpus().len(), args.eal.len()), (3, 1));
+        assert_eq!(args.read_group.as_deref(), Some("adm"));
+        let error = one_line(&parse("qfp-client --config c.toml").unwrap_err());
+        assert!(error.ends_with("; see --help"), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The program `qfp-client`.
+
+fn main() -> std::process::ExitCode {
+    daemon::main()
+}

@@ -1,0 +1,66 @@
+//! All that is asked of the router itself, whatever processes it runs in.
+
+use std::sync::Arc;
+
+use api::{
+    Agent, Failure, Interface, Neighbour, Process, Resource, Route, RouteChange, RouteQuery,
+};
+use qfp::client::config::{Config, RouteTable};
+use terminal::log::Unseen;
+
+/// A configuration and the routes of the route file.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The configuration.
+    pub config: Config,
+    /// The routes.
+    pub routes: Arc<RouteTable>,
+}
+
+/// A router that runs.
+pub trait Router: Send + Sync {
+    /// Whether `wanted` could be committed, as far as can be told without doing it.
+    ///
+    /// # Errors
+    /// Why not, as one line.
+    fn check(&self, wanted: &Wanted) -> Result<(), Failure>;
+
+    /// Puts `wanted` in force, whole or not at all.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    fn commit(&self, wanted: &Wanted) -> Result<(), Failure>;
+
+    /// Changes routes of the API, all or none.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure>;
+
+    /// Routes: `limit` at most, without the first `skip`.
+    ///
+    /// # Errors
+    /// The run is over.
+    fn routes(&self, query: &RouteQuery, skip: u64, limit: u32) -> Result<Vec<Route>, Failure>;
+
+    /// Counts, as tables or as JSON.
+    ///
+    /// # Errors
+    /// There are none.
+    fn statistics(&self, json: bool, unseen: Unseen) -> Result<String, Failure>;
+
+    /// Interfaces in the order of the configuration.
+    fn interfaces(&self) -> Vec<Interface>;
+
+    /// Neighbours by interface and address.
+    fn neighbours(&self) -> Vec<Neighbour>;
+
+    /// What resource managers have given out.
+    fn resources(&self) -> Vec<Resource>;
+
+    /// What execution agents keep in the tables.
+    fn agents(&self) -> Vec<Agent>;
+
+    /// Processes beside the one that asks.
+    fn processes(&self) -> Vec<Process>;
+}

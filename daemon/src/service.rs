@@ -1,0 +1,108 @@
+//! What a request does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api::{Call, Failure, Process, Reply, Status};
+use terminal::log::Kind;
+
+use crate::boot::Stages;
+use crate::journal::Journal;
+use crate::router::Router;
+use crate::transactions::{Author, Transactions};
+
+/// Most routes in one answer: a megabyte or so.
+const MOST_ROUTES: u32 = 1 << 16;
+
+/// All that requests are answered from.
+pub(crate) struct Service {
+    pub(crate) router: Arc<dyn Router>,
+    pub(crate) transactions: Transactions,
+    pub(crate) stages: Stages,
+    pub(crate) journal: Journal,
+    /// Who changes routes reads them before.
+    pub(crate) routes: Mutex<()>,
+}
+
+impl Service {
+    /// Answers one request.
+    pub(crate) fn answer(&self, author: Author, call: Call) -> Result<Reply, Failure> {
+        Ok(match call {
+            Call::Check(candidate) => {
+                self.transactions.check(&candidate)?;
+                Reply::Fits
+            }
+            Call::Commit { candidate, confirmed } => {
+                let confirmed = confirmed.map(|seconds| Duration::from_secs(seconds.into()));
+                let done = self.transactions.commit(author, candidate, confirmed);
+                Reply::InForce(self.told("commit", author, done)?)
+            }
+            Call::Confirm { number } => {
+                let done = self.transactions.confirm(author, number);
+                Reply::InForce(self.told("confirm", author, done)?)
+            }
+            Call::Rollback { back: 0 } => {
+                return Err(Failure::new(Status::Refused, "version 0 is the running one"));
+            }
+            Call::Rollback { back } => {
+                let done = self.transactions.rollback(author, back);
+                Reply::InForce(self.told("rollback", author, done)?)
+            }
+            Call::Config { back } => Reply::Config(self.transactions.config(back)?),
+            Call::Diff { back } => Reply::Diff(self.transactions.diff(back)?),
+            Call::History => Reply::History(self.transactions.history()?),
+            Call::Processes => Reply::Processes(self.processes()),
+            Call::Boot => Reply::Boot(self.stages.all()),
+            Call::Resources => Reply::Resources(self.router.resources()),
+            Call::Agents => Reply::Agents(self.router.agents()),
+            Call::ChangeRoutes(changes) => {
+                let _one_at_a_time = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+                self.router.change_routes(changes)?;
+                Reply::Changed
+            }
+            Call::Routes { query, skip, limit } => {
+                Reply::Routes(self.router.routes(&query, skip, limit.min(MOST_ROUTES))?)
+            }
+            Call::Statistics { json } => {
+                Reply::Statistics(self.router.statistics(json, self.journal.unseen())?)
+            }
+            Call::Interfaces => Reply::Interfaces(self.router.interfaces()),
+            Call::Neighbours => Reply::Neighbours(self.router.neighbours()),
+        })
+    }
+
+    /// Notes in the log what has become of the configuration.
+    pub(crate) fn told(
+        &self,
+        what: &str,
+        Author { uid, .. }: Author,
+        done: Result<api::Version, Failure>,
+    ) -> Result<api::Version, Failure> {
+        let line = match &done {
+            Ok(version) => match version.until {
+                None => format!("{what} of user {uid}: version {} is in force", version.number),
+                Some(until) => format!(
+                    "{what} of user {uid}: version {} is in force until {until} if it is not \
+                     confirmed",
+                    version.number
+                ),
+            },
+            Err(failure) => format!("{what} of user {uid}: {failure}"),
+        };
+        self.journal.say(Kind::Reload, &line);
+        done
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let own = Process {
+            name: "qfp-client".to_owned(),
+            domain: "control".to_owned(),
+            pid: std::process::id(),
+            state: "running".to_owned(),
+            restarts: 0,
+            uptime_s: self.stages.uptime_s(),
+            last_exit: None,
+        };
+        [own].into_iter().chain(self.router.processes()).collect()
+    }
+}

@@ -1,0 +1,162 @@
+//! From the command line to a router that is served, and to its end.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{Candidate, Failure, RouteFile, Status};
+use qfp::{Forwarder, RunError, Running};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use terminal::log::Kind;
+
+use crate::args::Args;
+use crate::boot::Stages;
+use crate::embedded::Embedded;
+use crate::journal::Journal;
+use crate::router::Wanted;
+use crate::run_dir::RunDir;
+use crate::server::serve;
+use crate::service::Service;
+use crate::session::Rights;
+use crate::store::Store;
+use crate::transactions::{Author, Committed, Transactions};
+
+/// Between two looks at signals and at what has waited long enough.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs the command line of this process to its end.
+#[must_use]
+pub fn main() -> ExitCode {
+    let journal = Journal::to_stderr();
+    let done = match Args::from_command_line() {
+        Ok(Some(args)) => run(&args, &journal),
+        Ok(None) => Ok(()),
+        Err(mistake) => Err(Failure::new(Status::Refused, mistake)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            journal.say(Kind::End, &failure.line);
+            ExitCode::from(failure.status as u8)
+        }
+    }
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(Status::Failed, error)
+}
+
+fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
+    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let flags = [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &reload)];
+    for (signal, flag) in flags {
+        signal_hook::flag::register(signal, Arc::clone(flag)).map_err(failed)?;
+    }
+    // A file that grows over the limit of this process is an error where it is written, not the end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
+
+    let stages = Stages::new(journal.clone());
+    let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
+    let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
+    let committed = stages.stage("configuration", || configuration(args, &store, journal))?;
+    let router = stages.stage("router", || start(args, committed.wanted.clone()))?;
+    stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
+    let router = Arc::new(Embedded::new(router));
+    let shared = Arc::clone(&router);
+    let service = Arc::new(Service {
+        router: shared.clone(),
+        transactions: Transactions::new(shared, store, committed),
+        stages,
+        journal: journal.clone(),
+        routes: Mutex::new(()),
+    });
+    service.stages.stage("api", || listen(args, &run_dir, &service))?;
+
+    let own = Author { uid: nix::unistd::geteuid().as_raw(), session: 0 };
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(TICK);
+        if reload.swap(false, Ordering::Relaxed) {
+            // It is in the log.
+            drop(service.told("SIGHUP", own, read_again(args, &service, own)));
+        }
+        if let Some(back) = service.transactions.tick() {
+            drop(service.told("no confirmation", own, back));
+        }
+        let events = router.with(Running::take_sa_events).unwrap_or_default();
+        events.iter().for_each(|event| journal.tell(event));
+    }
+    match router.stop() {
+        Some(Ok(report)) if report.conserved == Some(false) => {
+            Err(failed("packets are unaccounted for: this is a bug"))
+        }
+        Some(Err(RunError::Port { source, .. })) => Err(failed(source)),
+        Some(Err(error)) => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What the router starts with: the version that was confirmed last, else what the arguments name.
+fn configuration(args: &Args, store: &Store, journal: &Journal) -> Result<Committed, Failure> {
+    if let Some(last) = Committed::last(store)? {
+        let version = last.version();
+        journal.say(
+            Kind::Boot,
+            &format!(
+                "version {} of the configuration, from {}, was confirmed last and is used; {} is \
+                 not read",
+                version.number,
+                version.from,
+                args.config.display()
+            ),
+        );
+        return Ok(last);
+    }
+    let (read, routes) = read(args)?;
+    journal.say(Kind::Boot, &format!("first start: {} is used", args.config.display()));
+    Committed::first(nix::unistd::geteuid().as_raw(), read, routes)
+}
+
+type Read = ((Candidate, qfp::client::config::Config), Option<RouteFile>);
+
+/// What the arguments name, as it is now.
+fn read(args: &Args) -> Result<Read, Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure::new(Status::Refused, error);
+    let read = Candidate::read(&args.config).map_err(|error| usage(&error))?;
+    let routes = args.routes.as_deref().map(|path| {
+        let at = |error| usage(&format!("{}: {error}", path.display()));
+        RouteFile::read(path).map_err(at)
+    });
+    Ok((read, routes.transpose()?))
+}
+
+fn read_again(args: &Args, service: &Service, own: Author) -> Result<api::Version, Failure> {
+    let ((candidate, _), routes) = read(args)?;
+    service.transactions.reload(own, candidate, routes.as_ref())
+}
+
+fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Failure> {
+    let check = || {
+        config.validate()?;
+        routes.validate(&config)
+    };
+    check().map_err(|error| Failure::new(Status::Refused, error))?;
+    let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
+    forwarder = forwarder.eal_args(args.eal.clone());
+    if let Some(cpus) = &args.lcores {
+        forwarder = forwarder.lcores(cpus.clone());
+    }
+    forwarder.start().map_err(|error| {
+        Failure::new(if error.is_usage() { Status::Refused } else { Status::Failed }, error)
+    })
+}
+
+fn listen(args: &Args, run_dir: &RunDir, service: &Arc<Service>) -> Result<(), Failure> {
+    let open = Arc::new(AtomicUsize::new(0));
+    serve(run_dir.listen().map_err(failed)?, Rights::Change, service, &open).map_err(failed)?;
+    if let Some(group) = &args.read_group {
+        let listener = run_dir.listen_to_group(group).map_err(failed)?;
+        serve(listener, Rights::Look, service, &open).map_err(failed)?;
+    }
+    Ok(())
+}
