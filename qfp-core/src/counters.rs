@@ -461,6 +461,15 @@ impl CounterTotals {
         InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
     }
 
+    /// Packets that came in or were injected and of which nothing else is known: those inside walks,
+    /// and those that steps hold.
+    #[must_use]
+    pub fn unaccounted(&self) -> u64 {
+        let came = self.event(LoopEvent::Received) + self.event(LoopEvent::Injected);
+        let went = self.event(LoopEvent::Sent) + self.event(LoopEvent::Consumed);
+        came.saturating_sub(went + self.all_drops() + self.all_punts())
+    }
+
     /// `rx + injected = tx + drops + punts + consumed + held`: holds whenever no packet is
     /// inside a walk (ING-19).
     #[must_use]

@@ -202,6 +202,11 @@ impl SlowPath {
         }
     }
 
+    /// Counts on from what another one has counted, which has ended and dropped what waited there.
+    pub fn count_on(&mut self, from: SlowPathCounters) {
+        self.counters = from.ended();
+    }
+
     /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the
     /// router's now, are forgotten; what waited for them is dropped, and so is what waits in a
     /// routing table that no interface is in any more: its number may become another one's. From

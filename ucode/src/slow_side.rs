@@ -120,6 +120,12 @@ impl SlowSide {
         }
     }
 
+    /// Counts on from what another one has counted; its [`SlowPath`] does so itself.
+    pub(crate) fn count_on(&mut self, from: SlowCounts) {
+        self.shared.inject_refused.store(from.inject_refused, Ordering::Relaxed);
+        self.counts = SlowCounts { in_rings: 0, ..from };
+    }
+
     /// Handles one piece of work; what comes of it is appended to `injected`.
     pub(crate) fn handle(&mut self, now: Nanos, work: SlowWork, injected: &mut Work) {
         match work {

@@ -181,6 +181,12 @@ pub struct SlowPathCounters {
 }
 
 impl SlowPathCounters {
+    /// These, with what is held dropped.
+    pub(super) fn ended(mut self) -> Self {
+        self.dropped.0[SlowDrop::RunEnded as usize] += std::mem::take(&mut self.held);
+        self
+    }
+
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: SlowDrop) -> u64 {

@@ -1,0 +1,273 @@
+//! A data plane in a process of its own: started, talked to, and started again when it dies.
+
+mod child;
+mod relaunch;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pal::lcore::{LaunchError, StopFlag};
+use ucode::wire::{Answer, Order};
+use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
+
+use crate::control::{ClientSide, ToClient};
+pub use child::ApartError;
+pub(crate) use child::{Child, Program};
+pub(crate) use relaunch::{Launcher, Orders, Relaunch};
+
+/// The thread that watches over the data plane.
+const WATCH: &str = "qfp-watch";
+/// Between two looks at whether the run is to be stopped.
+const ROUND: Duration = Duration::from_millis(50);
+/// How long the data plane may take to start, to end, and to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A data plane that has lived that long has not died of its start.
+const LONG_LIFE: Duration = Duration::from_secs(10);
+/// Deaths one after the other, each after a short life, after which it is left alone.
+const DEATHS: u32 = 8;
+/// The second start in a row waits that long, and each one after it twice as long.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// A data plane in a process of its own, as others see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UcodeState {
+    /// Its process; none while there is none.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How the last one that has died did so: status, and the last line it has written.
+    pub last_exit: Option<String>,
+    /// It has died so often that it is left alone.
+    pub given_up: bool,
+}
+
+/// What the thread that watches shares with the handle.
+#[derive(Default)]
+struct Seen {
+    /// Counts of the data plane that runs.
+    counts: Mutex<SlowCounts>,
+    ports: Mutex<(u64, Vec<PortState>)>,
+    answered: Condvar,
+    state: Mutex<UcodeState>,
+    program: Mutex<Option<Arc<Program>>>,
+    finished: AtomicBool,
+    asked: AtomicU64,
+    inject_refused: AtomicU64,
+}
+
+fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
+    one.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A data plane that runs in a process of its own.
+pub(crate) struct Apart {
+    seen: Arc<Seen>,
+    stop: StopFlag,
+    watcher: Option<JoinHandle<Vec<PortState>>>,
+    total_packets: Option<u64>,
+}
+
+impl Apart {
+    /// Launches what `child` has opened.
+    pub(crate) fn launch(
+        mut child: Child,
+        orders: Orders,
+        to_client: Sender<ToClient>,
+    ) -> Result<Self, crate::StartError> {
+        let total_packets = child.total_packets;
+        let seen = Arc::new(Seen::default());
+        child.launch(orders)?;
+        let stop = StopFlag::new();
+        let mut watch = Watch { seen: Arc::clone(&seen), to_client, stop: stop.clone() };
+        let thread = std::thread::Builder::new().name(WATCH.to_owned());
+        let watcher = thread.spawn(move || watch.run(child));
+        let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
+        Ok(Self { seen, stop, watcher: Some(watcher.map_err(failed)?), total_packets })
+    }
+
+    pub(crate) fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.seen.finished.load(Ordering::Acquire) || self.stop.is_stopped()
+    }
+
+    pub(crate) fn total_packets(&self) -> Option<u64> {
+        self.total_packets
+    }
+
+    pub(crate) fn state(&self) -> UcodeState {
+        lock(&self.seen.state).clone()
+    }
+
+    /// What the ports say; what they said last while there is nobody to ask.
+    pub(crate) fn ports(&self) -> Vec<PortState> {
+        let number = self.seen.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let program = lock(&self.seen.program).clone();
+        let asked = program.is_some_and(|program| program.send(&Order::Ports(number)).is_ok());
+        let ports = lock(&self.seen.ports);
+        if !asked {
+            return ports.1.clone();
+        }
+        let patience = PATIENCE.min(Duration::from_secs(1));
+        let waited = self.seen.answered.wait_timeout_while(ports, patience, |(answered, _)| {
+            *answered < number && !self.stop.is_stopped()
+        });
+        waited.unwrap_or_else(PoisonError::into_inner).0.1.clone()
+    }
+
+    pub(crate) fn slow_path(&self) -> SlowCounts {
+        let mut counts = lock(&self.seen.counts).clone();
+        counts.inject_refused += self.seen.inject_refused.load(Ordering::Relaxed);
+        counts
+    }
+
+    pub(crate) fn inject(&self, (to, bytes): Injection) -> Result<(), InjectError> {
+        if self.is_finished() {
+            return Err(InjectError::Ended);
+        }
+        let program = lock(&self.seen.program).clone();
+        let sent = program.is_some_and(|program| program.send(&Order::Inject(to, bytes)).is_ok());
+        if !sent {
+            self.seen.inject_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self) -> Result<Ended<ClientSide>, EndError> {
+        while !self.is_finished() {
+            std::thread::sleep(ROUND);
+        }
+        self.stop.stop();
+        let ports = self.watcher.take().map(|watcher| watcher.join().unwrap_or_default());
+        let ports = ports.unwrap_or_default();
+        Ok(Ended { client: None, traces: Vec::new(), ports, finished: Ok(()) })
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(watcher) = self.watcher.take() {
+            drop(watcher.join());
+        }
+    }
+}
+
+/// Who watches over the data plane.
+struct Watch {
+    seen: Arc<Seen>,
+    to_client: Sender<ToClient>,
+    stop: StopFlag,
+}
+
+impl Watch {
+    /// Returns what the ports said last.
+    fn run(&mut self, mut child: Child) -> Vec<PortState> {
+        let mut deaths = 0;
+        loop {
+            let (born, pid) = (Instant::now(), child.pid());
+            lock(&self.seen.state).pid = Some(pid);
+            *lock(&self.seen.program) = Some(child.program());
+            let ended = self.listen(&mut child);
+            *lock(&self.seen.program) = None;
+            let exit = child.wait();
+            lock(&self.seen.state).pid = None;
+            if let Some(ports) = ended {
+                lock(&self.seen.ports).1.clone_from(&ports);
+                break;
+            }
+            lock(&self.seen.state).last_exit = Some(exit.text.clone());
+            deaths = if born.elapsed() < LONG_LIFE { deaths + 1 } else { 1 };
+            let Some(next) = self.start_again(&child, exit.status, deaths) else {
+                // The rest stays up.
+                while !self.stop.is_stopped() {
+                    std::thread::sleep(ROUND);
+                }
+                break;
+            };
+            child = next;
+        }
+        self.seen.finished.store(true, Ordering::Release);
+        self.seen.answered.notify_all();
+        drop(self.to_client.send(ToClient::SlowPath(ucode::FromSlowPath::Ended)));
+        lock(&self.seen.ports).1.clone()
+    }
+
+    /// Until it has ended, which gives what its ports said last, or has died.
+    fn listen(&mut self, child: &mut Child) -> Option<Vec<PortState>> {
+        let mut told = false;
+        loop {
+            if self.stop.is_stopped() && !told {
+                told = true;
+                child.program().send(&Order::End).ok()?;
+            }
+            if !child.program().wait(ROUND) {
+                continue;
+            }
+            match child.program().receive()? {
+                Answer::SlowPath(ucode::FromSlowPath::Ended) => {}
+                Answer::SlowPath(message) => {
+                    drop(self.to_client.send(ToClient::SlowPath(message)));
+                }
+                Answer::Counts(counts, finished) => {
+                    *lock(&self.seen.counts) = *counts;
+                    self.seen.finished.fetch_or(finished, Ordering::Release);
+                }
+                Answer::Ports(number, ports) => {
+                    *lock(&self.seen.ports) = (number, ports);
+                    self.seen.answered.notify_all();
+                }
+                Answer::Ended(ports, _) => return Some(ports),
+                Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}
+            }
+        }
+    }
+
+    /// Another one in place of the one that has died; none if there is no use in it.
+    fn start_again(
+        &mut self,
+        dead: &Child,
+        status: std::process::ExitStatus,
+        mut deaths: u32,
+    ) -> Option<Child> {
+        let mut status = Some(status);
+        loop {
+            if deaths > DEATHS {
+                lock(&self.seen.state).given_up = true;
+                return None;
+            }
+            if deaths > 1 {
+                std::thread::sleep(BACK_OFF * 2_u32.pow(deaths - 2));
+            }
+            if self.stop.is_stopped() {
+                return None;
+            }
+            let opened = dead.again();
+            let (reply, relaunched) = channel();
+            let relaunch =
+                Relaunch { ended: status.take(), counted: lock(&self.seen.counts).clone(), reply };
+            self.to_client.send(ToClient::Relaunch(relaunch)).ok()?;
+            let orders = relaunched.recv().ok()?;
+            let launched = opened.and_then(|mut child| {
+                child.launch(orders?)?;
+                Ok(child)
+            });
+            match launched {
+                Ok(child) => {
+                    lock(&self.seen.state).restarts += 1;
+                    drop(self.to_client.send(ToClient::Relaunched));
+                    return Some(child);
+                }
+                Err(error) => {
+                    lock(&self.seen.state).last_exit = Some(error.to_string());
+                    deaths += 1;
+                }
+            }
+        }
+    }
+}
