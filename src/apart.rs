@@ -9,7 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hal::PortError;
 use pal::lcore::{LaunchError, StopFlag};
+use qfp_core::counters::{CounterTotals, LoopEvent};
 use ucode::wire::{Answer, Order};
 use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
 
@@ -20,12 +22,14 @@ pub(crate) use relaunch::{Launcher, Orders, Relaunch};
 
 /// The thread that watches over the data plane.
 const WATCH: &str = "qfp-watch";
+/// How long an lcore may poll nothing: one that sleeps polls ten times a second.
+const STILL: Duration = Duration::from_secs(2);
 /// Between two looks at whether the run is to be stopped.
 const ROUND: Duration = Duration::from_millis(50);
 /// How long the data plane may take to start, to end, and to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A data plane that has lived that long has not died of its start.
-const LONG_LIFE: Duration = Duration::from_secs(10);
+const LONG_LIFE: Duration = Duration::from_secs(1);
 /// Deaths one after the other, each after a short life, after which it is left alone.
 const DEATHS: u32 = 8;
 /// The second start in a row waits that long, and each one after it twice as long.
@@ -66,7 +70,7 @@ fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Apart {
     seen: Arc<Seen>,
     stop: StopFlag,
-    watcher: Option<JoinHandle<Vec<PortState>>>,
+    watcher: Option<JoinHandle<Last>>,
     total_packets: Option<u64>,
 }
 
@@ -76,12 +80,13 @@ impl Apart {
         mut child: Child,
         orders: Orders,
         to_client: Sender<ToClient>,
+        pulse: Pulse,
     ) -> Result<Self, crate::StartError> {
         let total_packets = child.total_packets;
         let seen = Arc::new(Seen::default());
         child.launch(orders)?;
         let stop = StopFlag::new();
-        let mut watch = Watch { seen: Arc::clone(&seen), to_client, stop: stop.clone() };
+        let mut watch = Watch { seen: Arc::clone(&seen), to_client, stop: stop.clone(), pulse };
         let thread = std::thread::Builder::new().name(WATCH.to_owned());
         let watcher = thread.spawn(move || watch.run(child));
         let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
@@ -143,9 +148,13 @@ impl Apart {
             std::thread::sleep(ROUND);
         }
         self.stop.stop();
-        let ports = self.watcher.take().map(|watcher| watcher.join().unwrap_or_default());
-        let ports = ports.unwrap_or_default();
-        Ok(Ended { client: None, traces: Vec::new(), ports, finished: Ok(()) })
+        let last = self.watcher.take().map(|watcher| watcher.join().unwrap_or_default());
+        let (ports, error) = last.unwrap_or_default();
+        let failed = |reason| {
+            Err(PortError::Device { port: "qfp-ucode".to_owned(), what: "its end", reason })
+        };
+        let finished = error.map_or(Ok(()), failed);
+        Ok(Ended { client: None, traces: Vec::new(), ports, finished })
     }
 }
 
@@ -158,58 +167,110 @@ impl Drop for Apart {
     }
 }
 
+/// What tells an lcore that stands still from one that sleeps: its polls.
+pub(crate) struct Pulse {
+    /// Lcores that forward; crypto engines are not watched.
+    pub(crate) lcores: usize,
+    pub(crate) totals: Arc<CounterTotals>,
+}
+
+impl Pulse {
+    fn polls(&self) -> Vec<u64> {
+        let idle = self.totals.event_by_lcore(LoopEvent::IdlePolls);
+        let busy = self.totals.event_by_lcore(LoopEvent::BusyPolls);
+        idle.zip(busy).map(|(idle, busy)| idle.wrapping_add(busy)).take(self.lcores).collect()
+    }
+
+    /// The first lcore that has not polled since `before`.
+    fn still(&self, before: &[u64]) -> Option<usize> {
+        self.polls().iter().zip(before).position(|(now, before)| now == before)
+    }
+}
+
+/// What ports said last, and what did not end well.
+type Last = (Vec<PortState>, Option<String>);
+
+/// Why nothing more is heard of a data plane.
+enum Heard {
+    /// It was told to end.
+    Ended(Vec<PortState>, Option<String>),
+    /// This lcore of it does not move.
+    Still(usize),
+    Gone,
+}
+
 /// Who watches over the data plane.
 struct Watch {
     seen: Arc<Seen>,
     to_client: Sender<ToClient>,
     stop: StopFlag,
+    pulse: Pulse,
 }
 
 impl Watch {
-    /// Returns what the ports said last.
-    fn run(&mut self, mut child: Child) -> Vec<PortState> {
+    fn run(&mut self, mut child: Child) -> Last {
         let mut deaths = 0;
         loop {
             let (born, pid) = (Instant::now(), child.pid());
             lock(&self.seen.state).pid = Some(pid);
             *lock(&self.seen.program) = Some(child.program());
-            let ended = self.listen(&mut child);
+            let heard = self.listen(&child);
             *lock(&self.seen.program) = None;
             let exit = child.wait();
             lock(&self.seen.state).pid = None;
-            if let Some(ports) = ended {
-                lock(&self.seen.ports).1.clone_from(&ports);
-                break;
-            }
-            lock(&self.seen.state).last_exit = Some(exit.text.clone());
+            let text = match heard {
+                Heard::Ended(ports, error) => break self.finish(ports, error),
+                Heard::Still(lcore) => format!("lcore {lcore} stood still; {}", exit.text),
+                Heard::Gone => exit.text,
+            };
+            lock(&self.seen.state).last_exit = Some(text);
             deaths = if born.elapsed() < LONG_LIFE { deaths + 1 } else { 1 };
             let Some(next) = self.start_again(&child, exit.status, deaths) else {
                 // The rest stays up.
                 while !self.stop.is_stopped() {
                     std::thread::sleep(ROUND);
                 }
-                break;
+                let ports = lock(&self.seen.ports).1.clone();
+                break self.finish(ports, None);
             };
             child = next;
         }
+    }
+
+    /// Lets all others know that there is no data plane any more.
+    fn finish(&self, ports: Vec<PortState>, error: Option<String>) -> Last {
         self.seen.finished.store(true, Ordering::Release);
         self.seen.answered.notify_all();
         drop(self.to_client.send(ToClient::SlowPath(ucode::FromSlowPath::Ended)));
-        lock(&self.seen.ports).1.clone()
+        (ports, error)
     }
 
-    /// Until it has ended, which gives what its ports said last, or has died.
-    fn listen(&mut self, child: &mut Child) -> Option<Vec<PortState>> {
-        let mut told = false;
+    /// Until it has ended or died, or does not move any more.
+    fn listen(&self, child: &Child) -> Heard {
+        let program = child.program();
+        let mut told = None;
+        let (mut looked, mut polls) = (Instant::now(), self.pulse.polls());
         loop {
-            if self.stop.is_stopped() && !told {
-                told = true;
-                child.program().send(&Order::End).ok()?;
+            if self.stop.is_stopped() && told.is_none() {
+                told = Some(Instant::now());
+                if program.send(&Order::End).is_err() {
+                    return Heard::Gone;
+                }
             }
-            if !child.program().wait(ROUND) {
+            if told.is_some_and(|told| told.elapsed() > PATIENCE) {
+                return Heard::Gone;
+            }
+            if told.is_none() && looked.elapsed() > STILL {
+                if let Some(lcore) = self.pulse.still(&polls) {
+                    return Heard::Still(lcore);
+                }
+                (looked, polls) = (Instant::now(), self.pulse.polls());
+            }
+            if !program.wait(ROUND) {
                 continue;
             }
-            match child.program().receive()? {
+            let Some(answer) = program.receive() else { return Heard::Gone };
+            match answer {
                 Answer::SlowPath(ucode::FromSlowPath::Ended) => {}
                 Answer::SlowPath(message) => {
                     drop(self.to_client.send(ToClient::SlowPath(message)));
@@ -222,7 +283,7 @@ impl Watch {
                     *lock(&self.seen.ports) = (number, ports);
                     self.seen.answered.notify_all();
                 }
-                Answer::Ended(ports, _) => return Some(ports),
+                Answer::Ended(ports, error) => return Heard::Ended(ports, error),
                 Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}
             }
         }

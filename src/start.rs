@@ -24,7 +24,7 @@ use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts};
 
-use crate::apart::{Apart, Child, Launcher};
+use crate::apart::{Apart, Child, Launcher, Pulse};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -173,6 +173,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         OpenedPlane::Apart(child) => {
             drop(counters);
             let (line, inbox) = ucode::line_apart();
+            let pulse = Pulse { lcores: cpus.cpus().len(), totals: Arc::clone(&totals) };
             let mut launcher =
                 Launcher { launch, readers, sites: Vec::new(), layout, totals, lost };
             let orders = launcher.orders(&mut client, None, inbox)?;
@@ -180,7 +181,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
             client.show();
             client.keep(launcher);
-            (Plane::Apart(Apart::launch(child, orders, requests.clone())?), Some(client))
+            (Plane::Apart(Apart::launch(child, orders, requests.clone(), pulse)?), Some(client))
         }
     };
     let client = threaded.map(|side| {
