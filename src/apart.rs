@@ -46,6 +46,8 @@ pub struct UcodeState {
     pub last_exit: Option<String>,
     /// It has died so often that it is left alone.
     pub given_up: bool,
+    /// When the one that runs was started.
+    pub since: Option<Instant>,
 }
 
 /// What the thread that watches shares with the handle.
@@ -212,7 +214,10 @@ impl Watch {
         let mut deaths = 0;
         loop {
             let (born, pid) = (Instant::now(), child.pid());
-            lock(&self.seen.state).pid = Some(pid);
+            {
+                let mut state = lock(&self.seen.state);
+                (state.pid, state.since) = (Some(pid), Some(born));
+            }
             *lock(&self.seen.program) = Some(child.program());
             let heard = self.listen(&child);
             *lock(&self.seen.program) = None;
@@ -312,7 +317,7 @@ impl Watch {
             let (reply, relaunched) = channel();
             let relaunch =
                 Relaunch { ended: status.take(), counted: lock(&self.seen.counts).clone(), reply };
-            self.to_client.send(ToClient::Relaunch(relaunch)).ok()?;
+            self.to_client.send(ToClient::Relaunch(Box::new(relaunch))).ok()?;
             let orders = relaunched.recv().ok()?;
             let launched = opened.and_then(|mut child| {
                 child.launch(orders?)?;

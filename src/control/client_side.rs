@@ -99,7 +99,7 @@ impl ClientSide {
             ToClient::Request(request) if self.is_ahead => self.waiting.push_back(request),
             ToClient::Request(request) => self.answer(request),
             ToClient::SlowPath(message) => self.hear(now, message),
-            ToClient::Relaunch(relaunch) => self.relaunch(relaunch),
+            ToClient::Relaunch(relaunch) => self.relaunch(*relaunch),
             ToClient::Relaunched => self.relaunched(now),
         }
     }

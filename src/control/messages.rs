@@ -90,7 +90,7 @@ pub(crate) enum ToClient {
     Request(Request),
     SlowPath(FromSlowPath),
     /// A data plane in a process of its own has died.
-    Relaunch(Relaunch),
+    Relaunch(Box<Relaunch>),
     /// Another one forwards.
     Relaunched,
 }

@@ -178,3 +178,39 @@ fn forward(
     drop(teller.join());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Order, SeqPacket, build, receive, send, serve};
+
+    /// What one says that was told `order` first.
+    fn first_answer(order: &Order) -> Option<Answer> {
+        let (ours, theirs) = SeqPacket::pair().unwrap();
+        let served = std::thread::spawn(|| serve(theirs));
+        send(&ours, order, &[]).unwrap();
+        let answer = receive(&ours).unwrap().map(|(answer, _)| answer);
+        drop(ours);
+        served.join().unwrap().unwrap();
+        answer
+    }
+
+    fn open(build: u64, device: &str) -> Order {
+        Order::Open { build, devices: vec![device.to_owned()], eal_args: Vec::new() }
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_why_in_one_line() {
+        let refused = [
+            (open(build() + 1, "sink"), "another build"),
+            (open(build(), "nonsense"), "nonsense"),
+            (open(build(), "pcap:rx=/no/such/file"), "/no/such/file"),
+            (Order::End, "out of turn"),
+        ];
+        for (order, word) in refused {
+            let answer = first_answer(&order);
+            let Some(Answer::Refused(why)) = answer else { panic!("{order:?}: {answer:?}") };
+            assert!(why.contains(word) && !why.contains('\n'), "{why}");
+        }
+        assert!(matches!(first_answer(&open(build(), "sink")), Some(Answer::Opened { .. })));
+    }
+}
