@@ -1,5 +1,6 @@
 //! The arrows that ARCHITECTURE.md draws are the arrows there are: between crates, and between
-//! the floors of `qfp-core`, `client` and `lang`.
+//! the floors of `qfp-core`, `client` and `lang`. The way of a packet is as short as
+//! `docs/packet-walk.md` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -15,7 +16,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 #[test]
 fn every_arrow_between_crates_is_drawn_and_every_drawn_arrow_exists() -> Outcome {
-    let drawn: BTreeSet<String> = crate_arrows(&fence("crates")?)?;
+    let drawn: BTreeSet<String> = crate_arrows(&fence("ARCHITECTURE.md", "crates")?)?;
     let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec()?;
     let members: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
     let mut found = BTreeSet::new();
@@ -56,7 +57,7 @@ fn modules_import_only_from_lower_floors() -> Outcome {
 
 /// The block of `package` draws all its modules, and no arrow goes up.
 fn floors_hold(package: &str) -> Outcome {
-    let floors = Floors::parse(&fence(&format!("floors {package}"))?)?;
+    let floors = Floors::parse(&fence("ARCHITECTURE.md", &format!("floors {package}"))?)?;
     let source = root().join(package).join("src");
     let mut modules = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -86,9 +87,24 @@ fn comments_and_tests_are_not_product_code_and_groups_are_taken_apart() {
     assert_eq!(names, BTreeSet::from(["a", "d", "e", "h"].map(str::to_owned)));
 }
 
-/// Lines of the fenced block `name` of ARCHITECTURE.md.
-fn fence(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+#[test]
+fn the_way_of_an_ordinary_packet_is_no_longer_than_its_document_says() -> Outcome {
+    let mut way = fence("docs/packet-walk.md", "way")?;
+    let said = way.pop().ok_or("an empty block")?;
+    let files: Vec<&str> = way.iter().flat_map(|line| line.split_whitespace()).collect();
+    let mut lines = 0;
+    for file in &files {
+        let path = root().join("qfp-core/src").join(file);
+        lines += std::fs::read_to_string(path).map_err(|e| format!("{file}: {e}"))?.lines().count();
+    }
+    let numbers: Vec<usize> = said.split_whitespace().filter_map(|w| w.parse().ok()).collect();
+    assert!(numbers == [files.len(), numbers[1].max(lines)], "{lines} lines, but: {said}");
+    Ok(())
+}
+
+/// Lines of the fenced block `name` of `document`.
+fn fence(document: &str, name: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let text = std::fs::read_to_string(root().join(document))?;
     let block: Vec<String> = text
         .lines()
         .skip_while(|line| *line != format!("```{name}"))
@@ -97,7 +113,7 @@ fn fence(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
         .map(str::to_owned)
         .collect();
     if block.is_empty() {
-        return Err(format!("ARCHITECTURE.md has no block ```{name}").into());
+        return Err(format!("{document} has no block ```{name}").into());
     }
     Ok(block)
 }

@@ -5,32 +5,20 @@
 //! wire, [`EgressFast`] does the work of a whole run of rows.
 
 mod fast;
+mod next_hop;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 mod stage;
 mod table;
 
+pub(crate) use fast::open_gates;
 pub use fast::{EgressFast, Interposed};
-pub(crate) use stage::open_gates;
-pub use stage::{AdjacencyLookup, L2Rewrite, MtuCheck, NextHop, TtlDecrement};
+pub use next_hop::NextHop;
+pub use stage::{AdjacencyLookup, L2Rewrite, MtuCheck, TtlDecrement};
 pub use table::{
     Adjacency, AdjacencyKind, AdjacencyState, AdjacencyTables, Group, GroupClass, GroupWord, Path,
     REWRITE_MAX,
 };
-
-/// Resolves the packets of `select` whose group has one member that is forwarded to, or that is
-/// this router; returns them.
-#[inline]
-fn one_member(
-    tables: &AdjacencyTables<'_>,
-    vector: &mut crate::packet::Vector,
-    select: hal::PacketMask,
-) -> hal::PacketMask {
-    #[cfg(target_arch = "x86_64")]
-    return simd::one_member(tables, vector, select);
-    #[cfg(not(target_arch = "x86_64"))]
-    hal::PacketMask::EMPTY
-}
 
 #[cfg(test)]
 mod tests;

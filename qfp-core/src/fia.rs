@@ -3,6 +3,7 @@
 //! [`order`] is the order of operations as a table; [`Fia`] is that table with a step behind each
 //! row, for one lcore; [`Fia::walk`] takes a vector through it.
 
+mod array;
 mod build;
 pub mod gate;
 mod observe;
@@ -11,11 +12,11 @@ mod own;
 mod trace;
 mod walk;
 
+pub use array::Fia;
 pub use build::{FiaBuilder, FiaError};
 pub use gate::Gate;
 pub use order::{Kit, Path, Row};
 pub use trace::{Trace, TraceOutcome, TraceStep, TracedPacket};
-pub use walk::Fia;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -20,6 +20,7 @@
 mod prefix;
 mod routes;
 mod stage;
+mod stage6;
 mod tree;
 mod urpf;
 pub mod v4;
@@ -32,7 +33,8 @@ mod tests;
 use crate::isa::Isa;
 use pal::pool::Full;
 pub use prefix::{Address, Prefix};
-pub use stage::{Fib4, Fib4Lookup, Fib6, Fib6Lookup};
+pub use stage::{Fib4, Fib4Lookup};
+pub use stage6::{Fib6, Fib6Lookup};
 pub use tree::Line;
 pub use urpf::Urpf;
 pub use vrf::Vrf;

@@ -5,12 +5,15 @@
 //! what no `dot1q 10 second-dot1q N` takes. Two loads a tagged packet, none for a port without
 //! sub-interfaces.
 
+mod mac_filter;
 mod simd;
 mod stage;
 mod table;
+mod tags;
 mod transmit;
 
-pub use stage::{IfClassify, MacFilter};
+pub use mac_filter::MacFilter;
+pub use stage::IfClassify;
 pub use table::{MacRow, PortClass, TagEntry, TagTables};
 pub use transmit::Transmit;
 

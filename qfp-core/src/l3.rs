@@ -4,6 +4,7 @@
 //! returns which of them are plain IPv4 or IPv6 unicast; the rest go through [`scalar`], one by
 //! one, which knows all the rules. Both must agree, which a property test checks.
 
+mod book;
 mod fragment;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]

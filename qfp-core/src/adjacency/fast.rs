@@ -8,9 +8,10 @@
 
 use hal::PacketMask;
 
-use super::stage::{cut, decrement, open_gates, put_header};
+use super::stage::{decrement, put_header};
 use crate::adjacency::{AdjacencyKind, AdjacencyState, AdjacencyTables};
 use crate::packet::Vector;
+use crate::simd::{each_interface, equal_bytes, longer};
 use crate::step::{Lcore, Step};
 use crate::uidb::{Uidb, UidbTable};
 
@@ -128,6 +129,49 @@ fn one(
         vector.impose_cos(PacketMask::only(slot));
         taken.add(state.kind, PacketMask::only(slot));
     }
+}
+
+/// Gives the packets of `select` `len` bytes in front of their network headers; returns those whose
+/// buffers have room for them, and leaves the others as they are.
+#[inline]
+pub(super) fn make_room(vector: &mut Vector, select: PacketMask, len: u8) -> PacketMask {
+    let mut ready = select & equal_bytes(&vector.l3.offset, len);
+    let mut rest = select - ready;
+    while let Some(first) = rest.into_iter().next() {
+        let offset = vector.l3.offset[first & 63];
+        let same = rest & equal_bytes(&vector.l3.offset, offset);
+        rest -= same;
+        let moved = vector.burst.move_starts(same, isize::from(offset) - isize::from(len));
+        for slot in moved {
+            vector.l3.offset[slot & 63] = len;
+        }
+        ready |= moved;
+    }
+    ready
+}
+
+/// Cuts the frames of `select` behind their IP packets (RFC 894): what stands there is padding,
+/// and nobody has checked its size. Devices pad again what is too short for their links.
+///
+/// Ten instructions a vector, and a few for each frame that is cut.
+#[inline]
+pub(super) fn cut(vector: &mut Vector, select: PacketMask) {
+    let frames = vector.burst.lens();
+    for slot in select & longer(frames, &vector.l3.offset, &vector.l3.ip_len) {
+        let end =
+            usize::from(vector.l3.offset[slot & 63]) + usize::from(vector.l3.ip_len[slot & 63]);
+        vector.burst.truncate(slot, end);
+    }
+}
+
+/// Opens the gates of the rows that are on for the output interfaces of `select`.
+#[inline]
+pub(crate) fn open_gates(uidbs: UidbTable<'_>, vector: &mut Vector, select: PacketMask) {
+    let mut gates = vector.walk.gates_out;
+    each_interface(&vector.route.output, select, |output, _| {
+        gates.open(uidbs.get(output).features_out);
+    });
+    vector.walk.gates_out = gates;
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,8 @@ use std::arch::x86_64::*;
 use hal::{PacketMask, VECTOR};
 
 use super::filter::filtered4;
-use super::{Found, TCP_HEADER, UNTAGGED, own_end};
+use super::groups::own_end;
+use super::{Found, TCP_HEADER, UNTAGGED};
 use crate::l3::source::Own;
 use crate::packet::Vector;
 
