@@ -2,7 +2,7 @@
 //! sends them, and what no commit has touched keeps its counts.
 //!
 //! `QFP_COMMITS` is the number of sequences; 10 000 of them are in `make nightly`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender};
