@@ -9,8 +9,8 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use namespaces::{Namespace, has_programs};
 
 #[path = "support/namespaces.rs"]
 mod namespaces;
+
+/// One after the other: descriptors are counted.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_qfp-ucode"))
@@ -121,6 +124,7 @@ impl Stream {
 
 #[test]
 fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !has_programs(&["ip", "ping", "kill"]) {
         return;
     }
@@ -176,6 +180,7 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
 
 #[test]
 fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !has_programs(&["ip", "kill"]) {
         return;
     }
@@ -194,6 +199,7 @@ fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
 
 #[test]
 fn one_that_dies_again_and_again_is_left_alone_and_the_rest_stays_up() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !has_programs(&["ip", "kill"]) {
         return;
     }
@@ -214,6 +220,7 @@ fn one_that_dies_again_and_again_is_left_alone_and_the_rest_stays_up() {
 
 #[test]
 fn a_program_that_cannot_be_is_refused_and_nothing_is_left() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let config = || Config::parse("[[port]]\ndevice = \"sink\"\n", "test").unwrap();
     let start = |program: &str| Forwarder::new(config()).apart(PathBuf::from(program)).start();
     let error = start("/no/such/program").err().unwrap();
