@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hal::{Pool, PoolCache, PortConfig, PortError, Queues};
+use pal::clock::TscClock;
 use pal::lcore::{CpuId, LaunchError, LcoreId, LcoreSpec};
 use pal::ring::Ring;
 use qfp_core::counters::LcoreCounters;
@@ -128,7 +129,9 @@ impl Opened {
             (None, Some(bell)) => {
                 let spawned = links.watch();
                 spawned.map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
-                Run::Live(launch_live(specs, engines, crypto, (slow, bell))?)
+                // Should it have panicked, it will again.
+                let clock = self.clock.join().unwrap_or_else(|_| TscClock::calibrate());
+                Run::Live(launch_live((specs, clock), engines, crypto, (slow, bell))?)
             }
             (None, None) => Run::Ended,
         };
