@@ -1,5 +1,6 @@
 //! A forwarder: what it is made of, and the handle to one that runs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use client::acl::Family;
@@ -14,6 +15,7 @@ use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 use ucode::PuntHooks;
 
+use crate::apart::{ApartError, UcodeState};
 use crate::control::Request;
 use crate::explain::{ExplainError, Explanation, Probe, explain};
 use crate::report::RunReport;
@@ -75,6 +77,12 @@ pub enum StartError {
     /// The order of operations has no ESP rows for crypto engines.
     #[error(transparent)]
     Fia(#[from] FiaError),
+    /// A data plane in a process of its own.
+    #[error(transparent)]
+    Apart(#[from] ApartError),
+    /// What only one process can have.
+    #[error("own ports, own features, hooks and traces need client and data plane in one process")]
+    NotApart,
     /// The CPUs of this process cannot be told.
     #[error("cannot tell which CPUs this process may use: {0}")]
     Cpus(std::io::Error),
@@ -130,7 +138,7 @@ impl StartError {
             Self::UnknownPort(_) => true,
             Self::Port(error) => is_usage(error),
             Self::Commit(error) => error.is_usage(),
-            Self::Marks(_) | Self::SharedCpu(_) => true,
+            Self::Marks(_) | Self::SharedCpu(_) | Self::NotApart => true,
             Self::Launch(LaunchError::Pin { .. }) => true,
             _ => false,
         }
@@ -201,6 +209,7 @@ impl Forwarder {
             limits: Limits::default(),
             trace: 0,
             buffers: None,
+            ucode: None,
         };
         Self { parts }
     }
@@ -295,6 +304,16 @@ impl Forwarder {
         self
     }
 
+    /// Has the data plane run in a process of its own, `program` (`qfp-ucode` of the same build): when
+    /// it dies, another one takes its place and forwards by the same tables. Counters go on, sequence
+    /// numbers of SAs do not repeat, and packets that were inside are counted as `UcodeRestart`. TAP
+    /// devices stay if they are `persist`.
+    #[must_use]
+    pub fn apart(mut self, program: PathBuf) -> Self {
+        self.parts.ucode = Some(program);
+        self
+    }
+
     /// What would become of a packet. Opens no port and forwards nothing: devices need not be there,
     /// and neighbours that are not configured are not known.
     ///
@@ -348,6 +367,12 @@ impl Running {
     #[must_use]
     pub fn tcam_usage(&self) -> Option<TcamUsage> {
         self.inner.ask(Request::TcamUsage).or_else(|| self.report().tcam)
+    }
+
+    /// The process of its data plane, if that has one of its own.
+    #[must_use]
+    pub fn ucode(&self) -> Option<UcodeState> {
+        self.inner.ucode.state()
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.

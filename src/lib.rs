@@ -35,18 +35,21 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod apart;
 mod control;
 pub mod explain;
 mod forwarder;
 mod hooks;
 mod ipsec;
 mod lists;
+mod plane;
 mod reconfigure;
 pub mod report;
 mod shared_files;
 mod start;
 mod statistics;
 
+pub use apart::{ApartError, UcodeState};
 pub use client;
 pub use driver;
 pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};

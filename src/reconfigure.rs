@@ -122,6 +122,16 @@ impl InForce {
         Ok(valid.map_err(CommitError::from)?)
     }
 
+    /// What a slow path that starts has to know.
+    pub(crate) fn configured(&self, client: &Client) -> Configured {
+        Configured {
+            interfaces: client.slow_path_interfaces(&self.config, &self.facts),
+            sides: client.slow_path_sides(&self.config),
+            neighbours: client.static_neighbours(&self.config),
+            removed: Vec::new(),
+        }
+    }
+
     /// Makes the tables say what `config` and `routes` say. Returns what the slow path has to know.
     pub(crate) fn commit(
         &mut self,

@@ -3,6 +3,7 @@
 mod ports;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -21,12 +22,14 @@ use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
-use ucode::{Configured, Hands, Launch, PuntHooks};
+use ucode::{Hands, Launch, PuntHooks, SlowCounts};
 
+use crate::apart::{Apart, Child, Launcher, Pulse};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
 use crate::lists::Lists;
+use crate::plane::{OpenedPlane, Plane};
 use crate::reconfigure::InForce;
 use crate::report::RunReport;
 use crate::statistics::Statistics;
@@ -50,11 +53,13 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) trace: usize,
     pub(crate) buffers: Option<usize>,
+    /// The program of a data plane in a process of its own.
+    pub(crate) ucode: Option<PathBuf>,
 }
 
 /// A forwarder that runs, and is stopped when it is dropped.
 pub(crate) struct Started {
-    pub(crate) ucode: ucode::Running<ClientSide>,
+    pub(crate) ucode: Plane,
     /// The client's thread; none in the time of captures, and once it has ended.
     client: Option<JoinHandle<ClientSide>>,
     requests: Sender<ToClient>,
@@ -75,14 +80,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
-    let own = std::mem::take(&mut parts.own_ports);
-    let opened = ucode::open(devices(&parts.config, &specs, own), &parts.eal_args);
-    let opened = opened.map_err(|error| match error {
-        ucode::StartError::Device { port, source } => {
-            StartError::Device { place: parts.config.ports[port].origin.at("device"), source }
-        }
-        error => error.into(),
-    })?;
+    let opened = open(&mut parts, &specs)?;
     let virtual_time = opened.virtual_time();
     let cpus = if virtual_time { one(&cpus) } else { cpus };
     let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
@@ -106,10 +104,13 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             .with_rules(capacity.counters());
     let forwarding = (0..cpus.cpus().len()).map(|n| format!("lcore-{n}"));
     let readers = forwarding.chain((0..crypto_cpus.len()).map(|n| format!("crypto-{n}")));
-    let tables = readers.map(|name| client.attach(&name)).collect::<Result<Vec<_>, _>>()?;
-    let (counters, blocks) = client.counters(layout.words(), tables.len())?;
+    let readers: Vec<String> = readers.collect();
+    // The last ones are the client's.
+    let (counters, blocks) = client.counters(layout.words(), readers.len() + 1)?;
     let totals = Arc::new(CounterTotals::of(layout, counters));
-    let counters = blocks.into_iter().map(|block| LcoreCounters::new(block, layout)).collect();
+    let mut counters: Vec<_> =
+        blocks.into_iter().map(|block| LcoreCounters::new(block, layout)).collect();
+    let lost = counters.pop();
     let room = capacity.neighbours(client.usage().adjacencies);
     let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
     limits.record_route &= parts.config.punt.record_route;
@@ -129,16 +130,13 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             .map(|(n, cpu)| (n, Some(cpu.0)))
             .collect(),
     };
+    let in_force = InForce::new(&parts.config, facts);
     let launch = Launch {
         ports: port_configs,
         lcores: cpus.cpus().to_vec(),
         crypto: crypto_cpus,
-        configured: Configured {
-            interfaces: client.slow_path_interfaces(&parts.config, &facts),
-            sides: client.slow_path_sides(&parts.config),
-            neighbours: client.static_neighbours(&parts.config),
-            removed: Vec::new(),
-        },
+        configured: in_force.configured(&client),
+        counted: SlowCounts::default(),
         limits,
         rates: parts.punt.unwrap_or_else(|| parts.config.lpts.rates.clone()),
         sessions: client.lpts(&parts.config),
@@ -146,47 +144,80 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         trace: parts.trace,
         buffers: parts.buffers,
     };
-    let (line, inbox) = ucode::line(virtual_time)?;
-    let (requests, asked) = channel();
-    let from_slow_path = requests.clone();
-    let hands = Hands {
-        fia: parts.fia,
-        tables,
-        counters,
-        hooks: parts.hooks,
-        // A client that is gone misses nothing.
-        lines: (
-            inbox,
-            Arc::new(move |message| drop(from_slow_path.send(ToClient::SlowPath(message)))),
-        ),
-    };
-    let in_force = InForce::new(&parts.config, facts);
-    let lists = Lists::new(&parts.config, totals);
+    let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
-    let mut client = ClientSide::new((client, in_force, lists), (asked, line), Arc::clone(&shared));
-    client.show();
-    let (beside, threaded) = if virtual_time { (Some(client), None) } else { (None, Some(client)) };
-    let ucode = opened.launch(launch, hands, beside)?;
+    let (requests, asked) = channel();
+    let (ucode, threaded) = match opened {
+        OpenedPlane::Here(opened) => {
+            let (line, inbox) = ucode::line(virtual_time)?;
+            let from_slow_path = requests.clone();
+            let tables = readers.iter().map(|name| client.attach(name));
+            let hands = Hands {
+                fia: parts.fia,
+                tables: tables.collect::<Result<Vec<_>, _>>()?,
+                counters,
+                hooks: parts.hooks,
+                // A client that is gone misses nothing.
+                lines: (
+                    inbox,
+                    Arc::new(move |message| drop(from_slow_path.send(ToClient::SlowPath(message)))),
+                ),
+            };
+            let parts = (client, in_force, lists);
+            let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
+            client.show();
+            let (beside, threaded) =
+                if virtual_time { (Some(client), None) } else { (None, Some(client)) };
+            (Plane::Here(Box::new(opened.launch(launch, hands, beside)?)), threaded)
+        }
+        OpenedPlane::Apart(child) => {
+            drop(counters);
+            let (line, inbox) = ucode::line_apart();
+            let pulse = Pulse { lcores: cpus.cpus().len(), totals: Arc::clone(&totals) };
+            let mut launcher =
+                Launcher { launch, readers, sites: Vec::new(), layout, totals, lost };
+            let orders = launcher.orders(&mut client, None, inbox)?;
+            let parts = (client, in_force, lists);
+            let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
+            client.show();
+            client.keep(launcher);
+            (Plane::Apart(Apart::launch(child, orders, requests.clone(), pulse)?), Some(client))
+        }
+    };
     let client = threaded.map(|side| {
         let client = ClientLoop { side, clock: TscClock::calibrate(), stop: ucode.stop_flag() };
         let thread = std::thread::Builder::new().name(CLIENT.to_owned());
         let failed = |source| LaunchError::Spawn { name: CLIENT.to_owned(), source };
         thread.spawn(|| client.run()).map_err(failed)
     });
-    Ok(Started {
-        ucode,
-        client: client.transpose()?,
-        requests,
-        statistics,
-        shared,
-        has_ended: false,
+    let client = client.transpose()?;
+    Ok(Started { ucode, client, requests, statistics, shared, has_ended: false })
+}
+
+/// Opens the devices, here or in a process that is started for it.
+fn open(parts: &mut Parts, specs: &[Option<Spec>]) -> Result<OpenedPlane, StartError> {
+    if let Some(program) = &parts.ucode {
+        let is_plain = parts.fia.names() == FiaBuilder::router().names() && parts.hooks.is_empty();
+        let devices: Vec<String> = specs.iter().flatten().map(Spec::to_string).collect();
+        if !is_plain || devices.len() < specs.len() || parts.trace > 0 {
+            return Err(StartError::NotApart);
+        }
+        return Ok(OpenedPlane::Apart(Child::open(program, devices, parts.eal_args.clone())?));
+    }
+    let own = std::mem::take(&mut parts.own_ports);
+    let opened = ucode::open(devices(&parts.config, specs, own), &parts.eal_args);
+    opened.map(OpenedPlane::Here).map_err(|error| match error {
+        ucode::StartError::Device { port, source } => {
+            StartError::Device { place: parts.config.ports[port].origin.at("device"), source }
+        }
+        error => error.into(),
     })
 }
 
 /// How each port is started, and what the client must know of it.
 fn port_configs(
     config: &Config,
-    opened: &ucode::Opened,
+    opened: &OpenedPlane,
     specs: &[Option<Spec>],
     lcores: usize,
 ) -> (Vec<PortConfig>, Vec<PortFacts>) {

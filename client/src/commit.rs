@@ -9,12 +9,14 @@ mod transaction;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
 
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::counters::{CounterBlock, Counters};
 use pal::pool::{Full, PoolUsage};
-use pal::publication::{Generation, RootDraft};
+use pal::publication::{Generation, ReaderSite, RootDraft};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
 use qfp_core::punt;
@@ -304,11 +306,32 @@ impl Client {
     /// # Errors
     /// The memory cannot be had.
     pub fn counters(
-        &self,
+        &mut self,
         len: usize,
         lcores: usize,
     ) -> Result<(Counters, Vec<CounterBlock>), CommitError> {
         Ok(self.driver.counters(len, lcores)?)
+    }
+
+    /// A place for a reader in another process; see [`Driver::site`].
+    ///
+    /// # Errors
+    /// All places for readers are taken.
+    pub fn site(&mut self, name: &str) -> Result<ReaderSite, CommitError> {
+        Ok(self.driver.site(name)?)
+    }
+
+    /// What a data plane in another process maps; see [`Driver::descriptors`].
+    ///
+    /// # Errors
+    /// The system has no descriptors.
+    pub fn descriptors(&self) -> Result<Vec<OwnedFd>, CommitError> {
+        Ok(self.driver.descriptors()?)
+    }
+
+    /// Signs off the readers of a process that has ended so.
+    pub fn evict(&mut self, sites: &[ReaderSite], ended: ExitStatus) {
+        self.driver.evict(sites, ended);
     }
 
     /// Says how many lcores forward, before the first commit: policers of several are shared.

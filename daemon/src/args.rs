@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// CPUs to forward on, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub(crate) lcores: Option<CpuList>,
+    /// The program `qfp-ucode` of the same build: forward in a process of its own, which is started
+    /// again when it dies
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ucode: Option<PathBuf>,
     /// Whose members may look, and change nothing
     #[arg(long, value_name = "GROUP")]
     pub(crate) read_group: Option<String>,

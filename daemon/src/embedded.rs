@@ -11,7 +11,7 @@ use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{ReconfigureError, RunError, Running};
+use qfp::{ReconfigureError, RunError, Running, UcodeState};
 use terminal::log::Unseen;
 
 use crate::router::{Router, Wanted};
@@ -283,7 +283,22 @@ impl Router for Embedded {
     }
 
     fn processes(&self) -> Vec<Process> {
-        Vec::new()
+        let ucode = self.with(Running::ucode).flatten();
+        let process = |ucode: UcodeState| Process {
+            name: "qfp-ucode".to_owned(),
+            domain: "data".to_owned(),
+            pid: ucode.pid.unwrap_or(0),
+            state: match ucode.pid {
+                Some(_) => "running",
+                None if ucode.given_up => "given up",
+                None => "starting",
+            }
+            .to_owned(),
+            restarts: ucode.restarts,
+            uptime_s: ucode.since.map_or(0, |since| since.elapsed().as_secs()),
+            last_exit: ucode.last_exit,
+        };
+        ucode.map(process).into_iter().collect()
     }
 }
 

@@ -143,6 +143,9 @@ fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Fail
     check().map_err(|error| Failure::new(Status::Refused, error))?;
     let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
     forwarder = forwarder.eal_args(args.eal.clone());
+    if let Some(program) = &args.ucode {
+        forwarder = forwarder.apart(program.clone());
+    }
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
     }

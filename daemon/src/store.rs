@@ -190,10 +190,11 @@ impl Store {
         let write = || {
             let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.dir)?;
             file.write_all(bytes)?;
-            crate::crash::point("written");
+            let is_commit = name == RUNNING;
+            crate::crash::point(if is_commit { "running-written" } else { "written" });
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)?;
-            crate::crash::point("renamed");
+            crate::crash::point(if is_commit { "running-renamed" } else { "renamed" });
             File::open(&self.dir)?.sync_all()
         };
         write().map_err(|error| StoreError::Io { path: path.clone(), error })

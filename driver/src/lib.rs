@@ -27,12 +27,14 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use pal::counters::{CounterBlock, CounterLine, Counters};
 use pal::publication::{
-    Generation, Grace, GraceClock, PublishError, Publisher, ReaderState, RegisterError, RootDraft,
-    Rows, TableError, TableReader, TableShape,
+    Generation, Grace, GraceClock, PublishError, Publisher, ReaderSite, ReaderState, RegisterError,
+    RootDraft, Rows, TableError, TableReader, TableShape,
 };
 use pal::refusal;
 use pal::region::{Block, Draft, HugePages, Plain, Region, RegionError};
@@ -64,6 +66,11 @@ pub enum DriverError {
     Table(#[from] TableError),
 }
 
+/// A descriptor that others may write through as well.
+fn writable(region: &Region) -> Result<OwnedFd, RegionError> {
+    region.as_fd().try_clone_to_owned().map_err(|source| RegionError::Attach { source })
+}
+
 /// A region that cannot be had, as the operator knows it.
 fn no_memory(what: &str, bytes: usize) -> impl FnOnce(RegionError) -> DriverError {
     move |error| DriverError::NoMemory { what: what.to_owned(), bytes, error }
@@ -73,6 +80,7 @@ fn no_memory(what: &str, bytes: usize) -> impl FnOnce(RegionError) -> DriverErro
 pub struct Driver {
     region: Region,
     state: Region,
+    counters: Option<Region>,
     publisher: Publisher,
 }
 
@@ -89,7 +97,7 @@ impl Driver {
         let written = Region::memfd("qfp-state", state + readers, HugePages::Never);
         let state = written.map_err(no_memory("what lcores write", state))?;
         let publisher = Publisher::in_regions(&region, &state)?;
-        Ok(Self { region, state, publisher })
+        Ok(Self { region, state, counters: None, publisher })
     }
 
     /// `len` counters for each of `lcores` lcores, and who writes them. They outlive it.
@@ -97,22 +105,44 @@ impl Driver {
     /// # Errors
     /// The memory cannot be had.
     pub fn counters(
-        &self,
+        &mut self,
         len: usize,
         lcores: usize,
     ) -> Result<(Counters, Vec<CounterBlock>), DriverError> {
-        let lines = CounterLine::lines_for(len);
-        let bytes = lines * lcores * size_of::<CounterLine>();
+        let bytes = CounterLine::lines_for(len) * lcores * size_of::<CounterLine>();
         let region = Region::memfd("qfp-counters", bytes, HugePages::Never);
         let region = region.map_err(no_memory("counters", bytes))?;
-        let mut counters = Counters::new(len);
-        let block = |_| {
-            let block = region.alloc(lines)?.publish();
-            counters.collect(&region.share(), block).map_err(RegionError::from)?;
-            Ok(CounterBlock::over(&region.share(), block).map_err(RegionError::from)?)
-        };
-        let blocks = (0..lcores).map(block).collect::<Result<_, DriverError>>()?;
-        Ok((counters, blocks))
+        let counted = region.share();
+        self.counters = Some(region);
+        let counters = Counters::over(&counted, len, lcores).map_err(RegionError::from)?;
+        let blocks = (0..lcores).map(|n| CounterBlock::nth(&counted, len, n));
+        Ok((counters, blocks.collect::<Result<_, _>>().map_err(RegionError::from)?))
+    }
+
+    /// What a data plane in another process maps: tables, what lcores write, and what they count.
+    /// Tables cannot be written through it.
+    ///
+    /// # Errors
+    /// The system has no descriptors.
+    pub fn descriptors(&self) -> Result<Vec<OwnedFd>, DriverError> {
+        let mut all = vec![self.region.read_only_fd()?, writable(&self.state)?];
+        if let Some(counters) = &self.counters {
+            all.push(writable(counters)?);
+        }
+        Ok(all)
+    }
+
+    /// A place for a reader in another process.
+    ///
+    /// # Errors
+    /// All places for readers are taken.
+    pub fn site(&mut self, name: &str) -> Result<ReaderSite, DriverError> {
+        Ok(self.publisher.register_remote(name)?)
+    }
+
+    /// Signs off the readers of a process that has ended so.
+    pub fn evict(&mut self, sites: &[ReaderSite], ended: ExitStatus) {
+        sites.iter().for_each(|site| self.publisher.evict_ended(site.slot, ended));
     }
 
     /// Memory for what lcores write, all zeroes. A commit that names it lets them see it.
@@ -337,7 +367,7 @@ mod tests {
 
     #[test]
     fn counters_go_on_when_their_writer_is_gone() {
-        let driver = Driver::new(1 << 20, 0).unwrap();
+        let mut driver = Driver::new(1 << 20, 0).unwrap();
         let (counters, blocks) = driver.counters(9, 2).unwrap();
         blocks.iter().zip([3, 4]).for_each(|(block, n)| block.add(8, n));
         drop((driver, blocks));

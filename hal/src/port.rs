@@ -73,6 +73,7 @@ pub trait TxQueue: Send {
 /// Whether a port can send and receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
+#[derive(serde::Serialize, serde::Deserialize)]
 pub enum LinkState {
     /// It can.
     #[default]
@@ -99,7 +100,7 @@ impl LinkState {
 }
 
 /// A link as it is at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// Whether it can be used.
     pub state: LinkState,
@@ -109,7 +110,7 @@ pub struct Link {
 
 /// What a device counts itself, beside the packets that its queues hand over: since it was opened,
 /// as far as it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct DeviceCounters {
     /// Frames lost because the receive queues were full.
     pub missed: u64,
@@ -135,7 +136,7 @@ impl DeviceCounters {
 }
 
 /// What a port is, before it is started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PortInfo {
     /// The SPEC it was opened with.
     pub spec: String,
@@ -172,7 +173,7 @@ impl PortInfo {
 }
 
 /// How a port is started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PortConfig {
     /// MAC address to set; `None` keeps the back-end's own.
     pub mac: Option<[u8; 6]>,

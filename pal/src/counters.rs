@@ -17,7 +17,10 @@
 //! assert_eq!(counters.snapshot(), [0, 2]);
 //! assert_eq!(counters.raw(1), 17);
 //! ```
-#![allow(unsafe_code, reason = "declares its cache lines to be plain data")]
+#![allow(
+    unsafe_code,
+    reason = "declares its cache lines to be plain data, and says where they lie"
+)]
 
 use crate::region::{Block, Plain, ReadWrite, ViewError};
 use crate::shared::Shared;
@@ -53,14 +56,15 @@ pub struct CounterBlock {
 }
 
 impl CounterBlock {
-    /// Counters that lie in a region and so outlive their writer.
+    /// Counters that lie in a region of counters alone and so outlive their writer: block number `n`
+    /// of blocks of `len` counters.
     ///
     /// Whoever opens a second writer on the same block loses counts.
     ///
     /// # Errors
-    /// The block is not of this region.
-    pub fn over(region: &ReadWrite, block: Block<CounterLine>) -> Result<Self, ViewError> {
-        Ok(Self { lines: region.share(block)?, one_writer: PhantomData })
+    /// The region is too small.
+    pub fn nth(region: &ReadWrite, len: usize, n: usize) -> Result<Self, ViewError> {
+        Ok(Self { lines: region.share(block(len, n))?, one_writer: PhantomData })
     }
 
     /// Adds `n`, wrapping. An index beyond the last counter is ignored.
@@ -120,17 +124,14 @@ impl Counters {
         CounterBlock { lines, one_writer: PhantomData }
     }
 
-    /// Also counts a block in a region, whoever writes it.
+    /// The first `blocks` blocks of `len` counters in a region of counters alone, whoever writes
+    /// them; see [`CounterBlock::nth`].
     ///
     /// # Errors
-    /// The block is not of this region.
-    pub fn collect(
-        &mut self,
-        region: &ReadWrite,
-        block: Block<CounterLine>,
-    ) -> Result<(), ViewError> {
-        self.blocks.push(region.share(block)?);
-        Ok(())
+    /// The region is too small.
+    pub fn over(region: &ReadWrite, len: usize, blocks: usize) -> Result<Self, ViewError> {
+        let blocks = (0..blocks).map(|n| region.share(block(len, n))).collect::<Result<_, _>>()?;
+        Ok(Self { blocks, baseline: vec![0; len] })
     }
 
     /// How many counters there are.
@@ -174,6 +175,14 @@ impl Counters {
     }
 }
 
+/// Where block number `n` lies.
+fn block(len: usize, n: usize) -> Block<CounterLine> {
+    let lines = CounterLine::lines_for(len);
+    // SAFETY: whoever views it checks that it lies in the region, which has counters alone; every
+    // bit pattern is one.
+    unsafe { Block::from_raw_parts((n * lines * size_of::<CounterLine>()) as u64, lines as u64) }
+}
+
 #[inline]
 fn counter(lines: &[CounterLine], index: usize) -> Option<&AtomicU64> {
     lines.get(index / PER_LINE).map(|line| &line.0[index % PER_LINE])
@@ -185,7 +194,7 @@ fn read(lines: &[CounterLine], index: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CounterBlock, CounterLine, Counters};
+    use super::{CounterBlock, Counters};
 
     #[test]
     fn nothing_is_lost_while_somebody_reads() {
@@ -211,13 +220,12 @@ mod tests {
     #[cfg_attr(miri, ignore = "no memory files under miri")]
     fn counters_in_a_region_survive_their_writer() {
         use crate::region::{HugePages, Region};
-        let region = Region::anonymous(4096, HugePages::Never).unwrap();
-        let block = region.alloc::<CounterLine>(CounterLine::lines_for(3)).unwrap().publish();
-        let mut counters = Counters::new(3);
-        counters.collect(&region.share(), block).unwrap();
-        for _ in 0..2 {
-            CounterBlock::over(&region.share(), block).unwrap().add(2, 1);
+        let region = Region::anonymous(4096, HugePages::Never).unwrap().share();
+        let counters = Counters::over(&region, 9, 2).unwrap();
+        for (n, add) in [(0, 1), (1, 2), (0, 4)] {
+            CounterBlock::nth(&region, 9, n).unwrap().add(8, add);
         }
-        assert_eq!(counters.snapshot(), [0, 0, 2]);
+        assert_eq!(counters.per_block(8).collect::<Vec<_>>(), [5, 2]);
+        assert!(CounterBlock::nth(&region, 9, 32).is_err());
     }
 }

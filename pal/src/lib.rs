@@ -83,4 +83,5 @@ pub mod publication;
 pub mod refusal;
 pub mod region;
 pub mod ring;
+pub mod seqpacket;
 mod shared;

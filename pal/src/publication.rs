@@ -67,7 +67,7 @@ pub use reader::ReaderSite;
 pub use root::{Generation, Root, RootDraft, Seen, TableKind};
 pub use rows::Rows;
 #[cfg(not(loom))]
-pub use tables::{TableError, TableReader, TableShape, Tables};
+pub use tables::{AttachError, TableError, TableReader, TableShape, Tables};
 
 #[cfg(loom)]
 mod atomic {

@@ -93,7 +93,7 @@ const LOOP_WORDS: usize = HELD + 1;
 pub(crate) const INTERRUPTED: u64 = 1 << 16;
 
 /// Which word means what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CounterLayout {
     rows: usize,
     ports: usize,
@@ -459,6 +459,15 @@ impl CounterTotals {
         let [in_packets, in_bytes, out_packets, out_bytes] =
             [base, base + 1, base + 2, base + 3].map(|index| self.counters.sum(index));
         InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
+    }
+
+    /// Packets that came in or were injected and of which nothing else is known: those inside walks,
+    /// and those that steps hold.
+    #[must_use]
+    pub fn unaccounted(&self) -> u64 {
+        let came = self.event(LoopEvent::Received) + self.event(LoopEvent::Injected);
+        let went = self.event(LoopEvent::Sent) + self.event(LoopEvent::Consumed);
+        came.saturating_sub(went + self.all_drops() + self.all_punts())
     }
 
     /// `rx + injected = tx + drops + punts + consumed + held`: holds whenever no packet is

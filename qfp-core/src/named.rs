@@ -5,6 +5,7 @@ macro_rules! named {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(serde::Serialize, serde::Deserialize)]
         #[repr(u8)]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
@@ -24,3 +25,25 @@ macro_rules! named {
 }
 
 pub(crate) use named;
+
+/// An array with a place for each of them, as a message has it: its length comes first.
+pub(crate) mod array {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer, const N: usize>(
+        array: &[T; N],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        array.as_slice().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'a, T: Deserialize<'a>, D: Deserializer<'a>, const N: usize>(
+        from: D,
+    ) -> Result<[T; N], D::Error> {
+        let places = Vec::<T>::deserialize(from)?;
+        places
+            .try_into()
+            .map_err(|places: Vec<T>| D::Error::invalid_length(places.len(), &"another"))
+    }
+}

@@ -137,7 +137,7 @@ pub enum Action {
 }
 
 /// Where a packet of the router's own goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum InjectTo {
     /// An IP packet, to where this table leads.
     Table(TableId),
@@ -200,6 +200,11 @@ impl SlowPath {
             counters: SlowPathCounters::default(),
             limits,
         }
+    }
+
+    /// Counts on from what another one has counted, which has ended and dropped what waited there.
+    pub fn count_on(&mut self, from: SlowPathCounters) {
+        self.counters = from.ended();
     }
 
     /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the

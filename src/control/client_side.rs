@@ -17,6 +17,7 @@ use ucode::{Beside, FromSlowPath, HOUSEKEEPING_NS, LAZY_NS, Line, ToSlowPath};
 
 use super::Shared;
 use super::messages::{Committed, Reply, Request, ToClient};
+use crate::apart::{ApartError, Launcher, Relaunch};
 use crate::ipsec::{self, Paths};
 use crate::lists::{InUse, Lists};
 use crate::reconfigure::InForce;
@@ -48,6 +49,8 @@ pub(crate) struct ClientSide {
     /// None once nobody is listened to any more; who waits for an answer hears so.
     inbox: Option<Receiver<ToClient>>,
     slow_path: Line,
+    /// What launches another data plane, if it has a process of its own.
+    launcher: Option<Launcher>,
     /// The slow path does not know yet what was committed last; what is asked meanwhile waits.
     is_ahead: bool,
     waiting: VecDeque<Request>,
@@ -78,6 +81,7 @@ impl ClientSide {
             paths: Paths::default(),
             inbox: Some(inbox),
             slow_path,
+            launcher: None,
             is_ahead: false,
             waiting: VecDeque::new(),
             counts: ClientCounts::default(),
@@ -95,7 +99,37 @@ impl ClientSide {
             ToClient::Request(request) if self.is_ahead => self.waiting.push_back(request),
             ToClient::Request(request) => self.answer(request),
             ToClient::SlowPath(message) => self.hear(now, message),
+            ToClient::Relaunch(relaunch) => self.relaunch(*relaunch),
+            ToClient::Relaunched => self.relaunched(now),
         }
+    }
+
+    /// This data plane may be launched again.
+    pub(crate) fn keep(&mut self, launcher: Launcher) {
+        self.launcher = Some(launcher);
+    }
+
+    /// What another data plane is launched with. What was on its way to the last one is lost.
+    fn relaunch(&mut self, Relaunch { ended, counted, reply }: Relaunch) {
+        let Some(launcher) = &mut self.launcher else { return };
+        if let Some(ended) = ended {
+            launcher.bury(&mut self.client, ended);
+        }
+        let (line, inbox) = ucode::line_apart();
+        self.slow_path = line;
+        let configured = self.in_force.configured(&self.client);
+        let orders = launcher.orders(&mut self.client, Some((configured, counted)), inbox);
+        drop(reply.send(orders.map_err(ApartError::from)));
+    }
+
+    /// Another slow path knows what is configured, and no neighbour; no ring has a packet.
+    fn relaunched(&mut self, now: Nanos) {
+        self.client.rings_cleared();
+        for (uidb, address, _) in self.client.neighbours() {
+            self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
+        }
+        self.tell_mtus(self.paths.again(&self.client));
+        self.hear(now, FromSlowPath::Followed);
     }
 
     fn hear(&mut self, now: Nanos, message: FromSlowPath) {

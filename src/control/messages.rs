@@ -14,6 +14,7 @@ use pal::publication::Generation;
 use qfp_core::uidb::{TableId, UidbIndex};
 use ucode::FromSlowPath;
 
+use crate::apart::Relaunch;
 use crate::reconfigure::{InterfaceState, ReconfigureError};
 use crate::report::IpsecReport;
 
@@ -88,4 +89,8 @@ pub(crate) type Edited = Result<(), ListError>;
 pub(crate) enum ToClient {
     Request(Request),
     SlowPath(FromSlowPath),
+    /// A data plane in a process of its own has died.
+    Relaunch(Box<Relaunch>),
+    /// Another one forwards.
+    Relaunched,
 }

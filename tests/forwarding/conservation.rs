@@ -198,7 +198,8 @@ const OUT_OF_REACH: [(DropReason, &str); 7] = [
 
 /// Reasons that have a test of their own: below, with the lifetimes of SAs, among namespaces, or with
 /// the features that name them.
-const ELSEWHERE: [DropReason; 14] = [
+const ELSEWHERE: [DropReason; 15] = [
+    DropReason::UcodeRestart,
     DropReason::PuntPerCausePolicer,
     DropReason::Lpts,
     DropReason::TxQueueFull,

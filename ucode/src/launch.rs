@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hal::{Pool, PoolCache, PortConfig, PortError, Queues};
+use pal::clock::TscClock;
 use pal::lcore::{CpuId, LaunchError, LcoreId, LcoreSpec};
 use pal::ring::Ring;
 use qfp_core::counters::LcoreCounters;
@@ -20,10 +21,11 @@ use crate::links::{LINKS, Links};
 use crate::messages::{Configured, Inbox, ToClient};
 use crate::ports::Opened;
 use crate::running::{Run, Running};
-use crate::slow_side::{Shown, SlowSide};
+use crate::slow_side::{Shown, SlowCounts, SlowSide};
 use crate::threads::{launch_live, launch_virtual};
 
 /// How a data plane is started and what for: plain data.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Launch {
     /// How each port is started.
     pub ports: Vec<PortConfig>,
@@ -33,6 +35,8 @@ pub struct Launch {
     pub crypto: Vec<CpuId>,
     /// What the slow path knows of the configuration.
     pub configured: Configured,
+    /// What the slow paths of data planes before it have counted.
+    pub counted: SlowCounts,
     /// Bounds of the slow path.
     pub limits: Limits,
     /// Rates of what goes to the slow path, of all lcores together.
@@ -116,14 +120,18 @@ impl Opened {
         let (injections, injected) = Ring::new(PLACES).split();
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
-        let slow = SlowSide::new(slow, pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+        let mut slow =
+            SlowSide::new(slow, pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+        slow.count_on(launch.counted);
         let mut links = Links::new(self.ports);
         let run = match (client, bell) {
             (Some(client), _) => Run::Virtual(launch_virtual(specs, engines, (slow, client))?),
             (None, Some(bell)) => {
                 let spawned = links.watch();
                 spawned.map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
-                Run::Live(launch_live(specs, engines, crypto, (slow, bell))?)
+                // Should it have panicked, it will again.
+                let clock = self.clock.join().unwrap_or_else(|_| TscClock::calibrate());
+                Run::Live(launch_live((specs, clock), engines, crypto, (slow, bell))?)
             }
             (None, None) => Run::Ended,
         };
@@ -150,6 +158,7 @@ fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
         slow.add_static_neighbour(uidb, address, mac);
     }
     slow.set_sides(sides.clone());
+    slow.count_on(launch.counted.slow_path.clone());
     let (rates, sessions) = (&launch.rates, launch.sessions.clone());
     let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), launch.interfaces).seeded(seed);
     let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };

@@ -20,16 +20,19 @@ mod links;
 mod messages;
 mod ports;
 mod running;
+mod serve;
 mod slow_side;
 mod threads;
+pub mod wire;
 
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
 pub use launch::{Hands, Launch, StartError};
 pub use links::PortState;
-pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, line};
+pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, line, line_apart};
 pub use ports::{Device, NATIVE_FRAME, Opened, open};
 pub use running::{EndError, Ended, Running};
+pub use serve::serve;
 pub use slow_side::SlowCounts;
 
 use pal::clock::Nanos;

@@ -24,7 +24,7 @@ pub(crate) struct Links {
 }
 
 /// What a port says itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PortState {
     /// Its link, as of the last look at it.
     pub link: Link,

@@ -14,7 +14,7 @@ use qfp_core::uidb::UidbIndex;
 use crate::threads::{SLOW_PATH, doorbell};
 
 /// What comes from the slow path to the client.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub enum FromSlowPath {
     /// What the fast path must know of a neighbour. Answered by [`ToSlowPath::Entered`] with the
     /// same number, or by [`ToSlowPath::Refused`].
@@ -46,7 +46,7 @@ pub enum FromSlowPath {
 }
 
 /// What comes to the slow path.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub enum ToSlowPath {
     /// The tables are those of another configuration. Answered by [`FromSlowPath::Followed`].
     Configured(Box<Configured>),
@@ -84,7 +84,7 @@ pub enum ToSlowPath {
 }
 
 /// What the slow path knows of a configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Configured {
     /// Interfaces by number.
     pub interfaces: Vec<Interface>,
@@ -120,8 +120,24 @@ pub struct Inbox {
 /// There is no descriptor for what such a thread sleeps on.
 pub fn line(virtual_time: bool) -> Result<(Line, Inbox), LaunchError> {
     let bell = (!virtual_time).then(|| doorbell(SLOW_PATH)).transpose()?;
+    let (mut line, mut inbox) = line_apart();
+    (line.bell, inbox.bell) = (bell.clone(), bell);
+    Ok((line, inbox))
+}
+
+/// A line to a slow path in another process: who passes its messages on waits for the next one.
+#[must_use]
+pub fn line_apart() -> (Line, Inbox) {
     let (sender, messages) = channel();
-    Ok((Line { messages: sender, bell: bell.clone() }, Inbox { messages, bell }))
+    (Line { messages: sender, bell: None }, Inbox { messages, bell: None })
+}
+
+impl Inbox {
+    /// Waits for a message; none when the line is closed.
+    #[must_use]
+    pub fn next(&self) -> Option<ToSlowPath> {
+        self.messages.recv().ok()
+    }
 }
 
 impl Line {

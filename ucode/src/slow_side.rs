@@ -34,7 +34,7 @@ const NAP: Duration = Duration::from_micros(200);
 const QUIET_ROUNDS: u32 = 20;
 
 /// Counts of the slow path, as reports see them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SlowCounts {
     /// Its own.
     pub slow_path: SlowPathCounters,
@@ -118,6 +118,12 @@ impl SlowSide {
             shown: Nanos::ZERO,
             stirred: true,
         }
+    }
+
+    /// Counts on from what another one has counted; its [`SlowPath`] does so itself.
+    pub(crate) fn count_on(&mut self, from: SlowCounts) {
+        self.shared.inject_refused.store(from.inject_refused, Ordering::Relaxed);
+        self.counts = SlowCounts { in_rings: 0, ..from };
     }
 
     /// Handles one piece of work; what comes of it is appended to `injected`.

@@ -88,12 +88,11 @@ pub(crate) fn doorbell(name: &str) -> Result<Arc<Doorbell>, LaunchError> {
 }
 
 pub(crate) fn launch_live(
-    specs: Vec<LcoreSpec>,
+    (specs, clock): (Vec<LcoreSpec>, TscClock),
     engines: Vec<Ppe>,
     crypto: Vec<EngineLcore>,
     (slow, bell): (SlowSide, Arc<Doorbell>),
 ) -> Result<Live, LaunchError> {
-    let clock = TscClock::calibrate();
     let ended = Arc::new(AtomicUsize::new(0));
     let forwarding = Arc::new(());
     let crypto: Vec<_> = crypto

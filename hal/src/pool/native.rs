@@ -1,7 +1,7 @@
 //! Native buffers: a header, headroom, the frame, and slack, at a fixed stride in one mapping.
 #![expect(unsafe_code, reason = "buffers are handed out by address")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -102,9 +102,12 @@ impl NativePool {
         let refused = || PortError::NoMemory { what: format!("{total} packet buffers"), bytes };
         let layout = Layout::from_size_align(bytes, HUGE_PAGE).map_err(|_| refused())?;
         // SAFETY: the layout has a non-zero size.
-        let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
+        let memory = NonNull::new(unsafe { alloc(layout) }).ok_or_else(refused)?;
         // SAFETY: the range was just allocated. Refusal is harmless: small pages work too.
         unsafe { libc::madvise(memory.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        // All of it is touched here, in large pages if there are any, and not by the first packets.
+        // SAFETY: the range was just allocated, and nobody else knows it.
+        unsafe { memory.write_bytes(0, layout.size()) };
         let home = Home { total, frame_room, free: ArrayQueue::new(total), memory, layout };
         let home = Arc::new(Open(NonNull::from(Box::leak(Box::new(home)))));
         for index in 0..total {

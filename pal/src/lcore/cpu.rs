@@ -4,7 +4,9 @@ use std::io;
 use std::mem;
 
 /// Number of a CPU as Linux counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct CpuId(pub u16);
 
 impl fmt::Display for CpuId {

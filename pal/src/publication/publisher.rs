@@ -66,7 +66,7 @@ pub enum PublishError {
 /// What one reader runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReaderState {
-    /// Its slot, for [`Publisher::evict`].
+    /// Its slot, for [`Publisher::evict_ended`].
     pub slot: u16,
     /// Its name.
     pub name: String,
@@ -286,6 +286,7 @@ mod remote {
     use crate::publication::ReaderSite;
     use crate::publication::state::{ReaderTable, RootTable, Word};
     use crate::region::{Region, RegionError};
+    use std::process::ExitStatus;
 
     impl Publisher {
         /// Bytes that it takes of the region of tables, and of the one that readers write.
@@ -326,11 +327,8 @@ mod remote {
             Ok(ReaderSite { roots, readers, slot })
         }
 
-        /// Signs off a reader whose process has died without doing so.
-        ///
-        /// # Safety
-        /// The reader must not run any more; otherwise memory is reused under its hands.
-        pub unsafe fn evict(&mut self, slot: u16) {
+        /// Signs off a reader whose process has ended so: it does not run any more.
+        pub fn evict_ended(&mut self, slot: u16, _: ExitStatus) {
             if let Some(reader) = self.readers.0.get(usize::from(slot)) {
                 reader.set(Word::VACANT);
             }

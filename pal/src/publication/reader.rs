@@ -96,7 +96,7 @@ mod site {
     use crate::region::{Block, ReadOnly, ReadWrite, ViewError};
 
     /// Where a reader in another process finds its place: plain numbers, to be sent as they are.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct ReaderSite {
         /// Offset of the roots in the region of tables.
         pub roots: u64,

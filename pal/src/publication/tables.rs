@@ -1,5 +1,8 @@
+#[cfg(not(loom))]
+use super::ReaderSite;
 use super::{Generation, MAX_TABLES, Reader, Root, Seen, TableKind};
-use crate::region::{Block, GRANULE, Plain, ReadOnly, ReadWrite, ViewError};
+use crate::region::{Block, GRANULE, Plain, ReadOnly, ReadWrite, RegionError, ViewError};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::AtomicU8;
@@ -97,6 +100,18 @@ pub enum TableError {
     },
 }
 
+/// Why the tables of another process cannot be read.
+#[cfg(not(loom))]
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// They are not there.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// They are not those of this build.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
 /// The bytes of a table, from a multiple of [`GRANULE`] on.
 #[derive(Clone, Copy, Debug)]
 struct View(NonNull<[AtomicU8]>);
@@ -175,6 +190,24 @@ impl TableReader {
         let mut opened = Box::new(Opened { generation: Generation(0), whole: false, views });
         opened.open(reader.root(), (&tables, &state), shapes)?;
         Ok(Self { reader, tables, state, shapes, opened })
+    }
+
+    /// A reader in another process than the publisher, at a place that it has made for it
+    /// ([`Publisher::register_remote`](super::Publisher::register_remote)) and sent with the
+    /// descriptors of both regions.
+    ///
+    /// # Errors
+    /// The place does not lie in these regions, or as for [`TableReader::new`].
+    #[cfg(not(loom))]
+    pub fn attach(
+        (tables, state): (&OwnedFd, &OwnedFd),
+        site: ReaderSite,
+        shapes: &'static [TableShape],
+    ) -> Result<Self, AttachError> {
+        let (tables, state) = (ReadOnly::from_fd(tables)?, ReadWrite::from_fd(state)?);
+        // SAFETY: who has made the place has made the tables, and could break them in any other way.
+        let reader = unsafe { Reader::attach(&tables, &state, site) }.map_err(RegionError::from)?;
+        Ok(Self::new(reader, tables, state, shapes)?)
     }
 
     /// The tables of the present generation. Call once per vector: two calls may give two

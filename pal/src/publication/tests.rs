@@ -4,9 +4,10 @@ use super::{
     Generation, MAX_READERS, MAX_ROOTS, PublishError, Publisher, Reader, RegisterError, TableError,
     TableKind, TableReader, TableShape,
 };
-use crate::region::{Block, HugePages, ReadOnly, ReadWrite, Region, ViewError};
+use crate::region::{Block, HugePages, ReadWrite, Region, ViewError};
 use std::cell::UnsafeCell;
 use std::os::fd::AsFd;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -261,18 +262,17 @@ fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
     // What a process that gets two descriptors and a site does; twice, the first one "crashes".
     for _ in 0..2 {
         let site = publisher.register_remote("qfp-ucode/0").unwrap();
-        let seen = ReadOnly::from_fd(&tables.read_only_fd().unwrap()).unwrap();
-        let written = ReadWrite::from_fd(&state.as_fd().try_clone_to_owned().unwrap()).unwrap();
-        // SAFETY: fresh from `register_remote`; the predecessor has ended.
-        let reader = unsafe { Reader::attach(&seen, &written, site) }.unwrap();
-        let mut reader = TableReader::new(reader, seen, written, &SHAPES[..1]).unwrap();
+        let seen = tables.read_only_fd().unwrap();
+        assert!(ReadWrite::from_fd(&seen).is_err(), "tables are written by their owner alone");
+        let written = state.as_fd().try_clone_to_owned().unwrap();
+        let reader = TableReader::attach((&seen, &written), site, &SHAPES[..1]);
+        let mut reader = reader.unwrap();
         assert_eq!(reader.tables().view(TABLE), [42]);
         assert!(reader.tables().view(OTHER).is_empty(), "it was not asked for");
         let grace = publisher.grace_period();
         std::mem::forget(reader);
         assert!(!publisher.all_passed(grace));
-        // SAFETY: the reader was forgotten and runs no more.
-        unsafe { publisher.evict(site.slot) };
+        publisher.evict_ended(site.slot, ExitStatus::default());
         assert!(publisher.all_passed(grace));
     }
     let local = Publisher::new().register_remote("x").unwrap_err();

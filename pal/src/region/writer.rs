@@ -155,6 +155,10 @@ impl Region {
     /// [`RegionError::Attach`], such as where `/proc` is not mounted.
     pub fn read_only_fd(&self) -> Result<OwnedFd, RegionError> {
         let fd = std::os::fd::AsRawFd::as_raw_fd(&self.0.fd);
+        // SAFETY: plain system call on a descriptor we own; this mapping may be written as before.
+        if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_FUTURE_WRITE) } != 0 {
+            return Err(RegionError::Attach { source: std::io::Error::last_os_error() });
+        }
         std::fs::File::open(format!("/proc/self/fd/{fd}"))
             .map(OwnedFd::from)
             .map_err(|source| RegionError::Attach { source })

@@ -22,7 +22,7 @@ pub enum ForUs {
 }
 
 /// A flow as the router sees it; ports are 0 where a protocol has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Session {
     /// Routing table.
     pub table: TableId,
@@ -39,7 +39,9 @@ pub struct Session {
 }
 
 /// How well the other end is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Trust {
     /// Not at all.
     Default,
@@ -50,7 +52,7 @@ pub enum Trust {
 }
 
 /// A protocol whose peers are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Service {
     /// BGP.
     Bgp,
@@ -75,7 +77,7 @@ pub enum Service {
 }
 
 /// An address that a service has to do with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 struct Peer {
     service: Service,
     table: TableId,
@@ -83,7 +85,7 @@ struct Peer {
 }
 
 /// A port that somebody listens on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 struct Listener {
     table: TableId,
     protocol: u8,
@@ -91,7 +93,7 @@ struct Listener {
 }
 
 /// The sessions, peers and open ports of this router.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Lpts {
     sessions: HashSet<Session, ahash::RandomState>,
     peers: HashMap<Peer, Trust, ahash::RandomState>,

@@ -87,8 +87,9 @@ pub(super) const DEFAULTS: [Row; FlowType::COUNT] = [
 pub(super) const FLOOR: Rate = Rate { per_second: 10, burst: 8 };
 
 /// Packets a second and burst of each type, of all together, and the least share of an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LptsRates {
+    #[serde(with = "crate::named::array")]
     types: [Rate; FlowType::COUNT],
     total: Option<Rate>,
     floor: Rate,

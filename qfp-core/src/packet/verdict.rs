@@ -120,6 +120,8 @@ named! {
         EspNoEngine,
         /// The tables are not those that this program reads: nothing passes without them.
         NoTables,
+        /// It was inside a data plane that has died.
+        UcodeRestart,
         /// A user's own feature dropped it.
         Feature,
         /// A user's own feature dropped it; see [`DropReason::of_feature`].

@@ -105,8 +105,8 @@ named! {
 }
 
 /// A counter for each variant of an enum.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Counts<const N: usize>([u64; N]);
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Counts<const N: usize>(#[serde(with = "crate::named::array")] [u64; N]);
 
 impl<const N: usize> Default for Counts<N> {
     fn default() -> Self {
@@ -117,7 +117,7 @@ impl<const N: usize> Default for Counts<N> {
 /// What the slow path has done so far.
 ///
 /// `punted + reported = resent + answered + consumed + dropped + held` after every call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SlowPathCounters {
     /// Packets that the fast path punted.
     pub punted: u64,
@@ -181,6 +181,12 @@ pub struct SlowPathCounters {
 }
 
 impl SlowPathCounters {
+    /// These, with what is held dropped.
+    pub(super) fn ended(mut self) -> Self {
+        self.dropped.0[SlowDrop::RunEnded as usize] += std::mem::take(&mut self.held);
+        self
+    }
+
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: SlowDrop) -> u64 {

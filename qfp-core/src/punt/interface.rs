@@ -10,7 +10,7 @@ use crate::packet::PuntedPacket;
 use crate::uidb::{TableId, UidbIndex};
 
 /// A VLAN tag that every frame of an interface carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VlanTag {
     /// EtherType of the tag.
     pub tpid: u16,
@@ -19,7 +19,7 @@ pub struct VlanTag {
 }
 
 /// An interface with addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Interface {
     /// Its number in the fast path.
     pub uidb: UidbIndex,

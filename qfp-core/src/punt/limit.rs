@@ -5,7 +5,7 @@ use pal::clock::Nanos;
 use super::counters::IcmpKind;
 
 /// A rate of packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rate {
     /// Packets a second in the long run; 0 lets nothing through.
     pub per_second: u32,
@@ -14,7 +14,7 @@ pub struct Rate {
 }
 
 /// How a budget is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Share {
     /// What each input interface has even when all together have used up the budget.
     pub interface: Rate,
@@ -24,7 +24,7 @@ pub struct Share {
 }
 
 /// What bounds the work and the memory of the slow path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// ICMP errors, each kind on its own (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp: [Rate; IcmpKind::COUNT],

@@ -7,6 +7,7 @@ use crate::tables::{Tables, table_kind};
 /// Number of an interface in the uIDB table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct UidbIndex(pub u16);
 
 impl UidbIndex {
@@ -30,7 +31,19 @@ impl Default for UidbIndex {
 }
 
 /// Number of a routing table: each VRF has its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct TableId(pub u16);
 
 impl TableId {

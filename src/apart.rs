@@ -1,0 +1,339 @@
+//! A data plane in a process of its own: started, talked to, and started again when it dies.
+
+mod child;
+mod relaunch;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hal::PortError;
+use pal::lcore::{LaunchError, StopFlag};
+use qfp_core::counters::{CounterTotals, LoopEvent};
+use ucode::wire::{Answer, Order};
+use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
+
+use crate::control::{ClientSide, ToClient};
+pub use child::ApartError;
+pub(crate) use child::{Child, Program};
+pub(crate) use relaunch::{Launcher, Orders, Relaunch};
+
+/// The thread that watches over the data plane.
+const WATCH: &str = "qfp-watch";
+/// How long an lcore may poll nothing: one that sleeps polls ten times a second.
+const STILL: Duration = Duration::from_secs(2);
+/// Between two looks at whether the run is to be stopped.
+const ROUND: Duration = Duration::from_millis(50);
+/// How long the data plane may take to start, to end, and to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A data plane that has lived that long has not died of its start.
+const LONG_LIFE: Duration = Duration::from_secs(1);
+/// Deaths one after the other, each after a short life, after which it is left alone.
+const DEATHS: u32 = 8;
+/// The second start in a row waits that long, and each one after it twice as long.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// A data plane in a process of its own, as others see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UcodeState {
+    /// Its process; none while there is none.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How the last one that has died did so: status, and the last line it has written.
+    pub last_exit: Option<String>,
+    /// It has died so often that it is left alone.
+    pub given_up: bool,
+    /// When the one that runs was started.
+    pub since: Option<Instant>,
+}
+
+/// What the thread that watches shares with the handle.
+#[derive(Default)]
+struct Seen {
+    /// Counts of the data plane that runs.
+    counts: Mutex<SlowCounts>,
+    ports: Mutex<(u64, Vec<PortState>)>,
+    answered: Condvar,
+    state: Mutex<UcodeState>,
+    program: Mutex<Option<Arc<Program>>>,
+    finished: AtomicBool,
+    asked: AtomicU64,
+    inject_refused: AtomicU64,
+}
+
+fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
+    one.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A data plane that runs in a process of its own.
+pub(crate) struct Apart {
+    seen: Arc<Seen>,
+    stop: StopFlag,
+    watcher: Option<JoinHandle<Last>>,
+    total_packets: Option<u64>,
+}
+
+impl Apart {
+    /// Launches what `child` has opened.
+    pub(crate) fn launch(
+        mut child: Child,
+        orders: Orders,
+        to_client: Sender<ToClient>,
+        pulse: Pulse,
+    ) -> Result<Self, crate::StartError> {
+        let total_packets = child.total_packets;
+        let seen = Arc::new(Seen::default());
+        child.launch(orders)?;
+        let stop = StopFlag::new();
+        let mut watch = Watch { seen: Arc::clone(&seen), to_client, stop: stop.clone(), pulse };
+        let thread = std::thread::Builder::new().name(WATCH.to_owned());
+        let watcher = thread.spawn(move || watch.run(child));
+        let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
+        Ok(Self { seen, stop, watcher: Some(watcher.map_err(failed)?), total_packets })
+    }
+
+    pub(crate) fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.seen.finished.load(Ordering::Acquire) || self.stop.is_stopped()
+    }
+
+    pub(crate) fn total_packets(&self) -> Option<u64> {
+        self.total_packets
+    }
+
+    pub(crate) fn state(&self) -> UcodeState {
+        lock(&self.seen.state).clone()
+    }
+
+    /// What the ports say; what they said last while there is nobody to ask.
+    pub(crate) fn ports(&self) -> Vec<PortState> {
+        let number = self.seen.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let program = lock(&self.seen.program).clone();
+        let asked = program.is_some_and(|program| program.send(&Order::Ports(number)).is_ok());
+        let ports = lock(&self.seen.ports);
+        if !asked {
+            return ports.1.clone();
+        }
+        let patience = PATIENCE.min(Duration::from_secs(1));
+        let waited = self.seen.answered.wait_timeout_while(ports, patience, |(answered, _)| {
+            *answered < number && !self.stop.is_stopped()
+        });
+        waited.unwrap_or_else(PoisonError::into_inner).0.1.clone()
+    }
+
+    pub(crate) fn slow_path(&self) -> SlowCounts {
+        let mut counts = lock(&self.seen.counts).clone();
+        counts.inject_refused += self.seen.inject_refused.load(Ordering::Relaxed);
+        counts
+    }
+
+    pub(crate) fn inject(&self, (to, bytes): Injection) -> Result<(), InjectError> {
+        if self.is_finished() {
+            return Err(InjectError::Ended);
+        }
+        let program = lock(&self.seen.program).clone();
+        let sent = program.is_some_and(|program| program.send(&Order::Inject(to, bytes)).is_ok());
+        if !sent {
+            self.seen.inject_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self) -> Result<Ended<ClientSide>, EndError> {
+        while !self.is_finished() {
+            std::thread::sleep(ROUND);
+        }
+        self.stop.stop();
+        let last = self.watcher.take().map(|watcher| watcher.join().unwrap_or_default());
+        let (ports, error) = last.unwrap_or_default();
+        let failed = |reason| {
+            Err(PortError::Device { port: "qfp-ucode".to_owned(), what: "its end", reason })
+        };
+        let finished = error.map_or(Ok(()), failed);
+        Ok(Ended { client: None, traces: Vec::new(), ports, finished })
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(watcher) = self.watcher.take() {
+            drop(watcher.join());
+        }
+    }
+}
+
+/// What tells an lcore that stands still from one that sleeps: its polls.
+pub(crate) struct Pulse {
+    /// Lcores that forward; crypto engines are not watched.
+    pub(crate) lcores: usize,
+    pub(crate) totals: Arc<CounterTotals>,
+}
+
+impl Pulse {
+    fn polls(&self) -> Vec<u64> {
+        let idle = self.totals.event_by_lcore(LoopEvent::IdlePolls);
+        let busy = self.totals.event_by_lcore(LoopEvent::BusyPolls);
+        idle.zip(busy).map(|(idle, busy)| idle.wrapping_add(busy)).take(self.lcores).collect()
+    }
+
+    /// The first lcore that has not polled since `before`.
+    fn still(&self, before: &[u64]) -> Option<usize> {
+        self.polls().iter().zip(before).position(|(now, before)| now == before)
+    }
+}
+
+/// What ports said last, and what did not end well.
+type Last = (Vec<PortState>, Option<String>);
+
+/// Why nothing more is heard of a data plane.
+enum Heard {
+    /// It was told to end.
+    Ended(Vec<PortState>, Option<String>),
+    /// This lcore of it does not move.
+    Still(usize),
+    Gone,
+}
+
+/// Who watches over the data plane.
+struct Watch {
+    seen: Arc<Seen>,
+    to_client: Sender<ToClient>,
+    stop: StopFlag,
+    pulse: Pulse,
+}
+
+impl Watch {
+    fn run(&mut self, mut child: Child) -> Last {
+        let mut deaths = 0;
+        loop {
+            let (born, pid) = (Instant::now(), child.pid());
+            {
+                let mut state = lock(&self.seen.state);
+                (state.pid, state.since) = (Some(pid), Some(born));
+            }
+            *lock(&self.seen.program) = Some(child.program());
+            let heard = self.listen(&child);
+            *lock(&self.seen.program) = None;
+            let exit = child.wait();
+            lock(&self.seen.state).pid = None;
+            let text = match heard {
+                Heard::Ended(ports, error) => break self.finish(ports, error),
+                Heard::Still(lcore) => format!("lcore {lcore} stood still; {}", exit.text),
+                Heard::Gone => exit.text,
+            };
+            lock(&self.seen.state).last_exit = Some(text);
+            deaths = if born.elapsed() < LONG_LIFE { deaths + 1 } else { 1 };
+            let Some(next) = self.start_again(&child, exit.status, deaths) else {
+                // The rest stays up.
+                while !self.stop.is_stopped() {
+                    std::thread::sleep(ROUND);
+                }
+                let ports = lock(&self.seen.ports).1.clone();
+                break self.finish(ports, None);
+            };
+            child = next;
+        }
+    }
+
+    /// Lets all others know that there is no data plane any more.
+    fn finish(&self, ports: Vec<PortState>, error: Option<String>) -> Last {
+        self.seen.finished.store(true, Ordering::Release);
+        self.seen.answered.notify_all();
+        drop(self.to_client.send(ToClient::SlowPath(ucode::FromSlowPath::Ended)));
+        (ports, error)
+    }
+
+    /// Until it has ended or died, or does not move any more.
+    fn listen(&self, child: &Child) -> Heard {
+        let program = child.program();
+        let mut told = None;
+        let (mut looked, mut polls) = (Instant::now(), self.pulse.polls());
+        loop {
+            if self.stop.is_stopped() && told.is_none() {
+                told = Some(Instant::now());
+                if program.send(&Order::End).is_err() {
+                    return Heard::Gone;
+                }
+            }
+            if told.is_some_and(|told| told.elapsed() > PATIENCE) {
+                return Heard::Gone;
+            }
+            if told.is_none() && looked.elapsed() > STILL {
+                if let Some(lcore) = self.pulse.still(&polls) {
+                    return Heard::Still(lcore);
+                }
+                (looked, polls) = (Instant::now(), self.pulse.polls());
+            }
+            if !program.wait(ROUND) {
+                continue;
+            }
+            let Some(answer) = program.receive() else { return Heard::Gone };
+            match answer {
+                Answer::SlowPath(ucode::FromSlowPath::Ended) => {}
+                Answer::SlowPath(message) => {
+                    drop(self.to_client.send(ToClient::SlowPath(message)));
+                }
+                Answer::Counts(counts, finished) => {
+                    *lock(&self.seen.counts) = *counts;
+                    self.seen.finished.fetch_or(finished, Ordering::Release);
+                }
+                Answer::Ports(number, ports) => {
+                    *lock(&self.seen.ports) = (number, ports);
+                    self.seen.answered.notify_all();
+                }
+                Answer::Ended(ports, error) => return Heard::Ended(ports, error),
+                Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}
+            }
+        }
+    }
+
+    /// Another one in place of the one that has died; none if there is no use in it.
+    fn start_again(
+        &mut self,
+        dead: &Child,
+        status: std::process::ExitStatus,
+        mut deaths: u32,
+    ) -> Option<Child> {
+        let mut status = Some(status);
+        loop {
+            if deaths > DEATHS {
+                lock(&self.seen.state).given_up = true;
+                return None;
+            }
+            if deaths > 1 {
+                std::thread::sleep(BACK_OFF * 2_u32.pow(deaths - 2));
+            }
+            if self.stop.is_stopped() {
+                return None;
+            }
+            let opened = dead.again();
+            let (reply, relaunched) = channel();
+            let relaunch =
+                Relaunch { ended: status.take(), counted: lock(&self.seen.counts).clone(), reply };
+            self.to_client.send(ToClient::Relaunch(Box::new(relaunch))).ok()?;
+            let orders = relaunched.recv().ok()?;
+            let launched = opened.and_then(|mut child| {
+                child.launch(orders?)?;
+                Ok(child)
+            });
+            match launched {
+                Ok(child) => {
+                    lock(&self.seen.state).restarts += 1;
+                    drop(self.to_client.send(ToClient::Relaunched));
+                    return Some(child);
+                }
+                Err(error) => {
+                    lock(&self.seen.state).last_exit = Some(error.to_string());
+                    deaths += 1;
+                }
+            }
+        }
+    }
+}

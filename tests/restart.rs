@@ -1,0 +1,233 @@
+//! A data plane in a process of its own dies, and another one takes its place: between two network
+//! namespaces, with a TAP device in each, while packets flow.
+//!
+//! Needs root and the usual network programs; skipped aloud without them. `QFP_KILLS` is how often it
+//! is killed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use qfp::client::config::Config;
+use qfp::report::RunReport;
+use qfp::{Forwarder, Running, StartError};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use namespaces::{Namespace, has_programs};
+
+#[path = "support/namespaces.rs"]
+mod namespaces;
+
+/// One after the other: descriptors are counted.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_qfp-ucode"))
+}
+
+fn config(west: &str, east: &str) -> Config {
+    let text = format!(
+        "[[port]]\ndevice = \"tap:west@{west},persist\"\naddress = [\"10.1.0.1/24\"]\n\
+         [[port]]\ndevice = \"tap:east@{east},persist\"\naddress = [\"10.2.0.1/24\"]\n"
+    );
+    Config::parse(&text, "test").unwrap()
+}
+
+/// The hosts' ends of the devices, which are there once the router is.
+fn host(namespace: &Namespace, device: &str, own: &str, router: &str) {
+    namespace.must(&format!("ip addr add {own}/24 dev {device}"));
+    namespace.must(&format!("ip link set {device} up"));
+    namespace.must(&format!("ip route add default via {router}"));
+}
+
+fn wait_for(running: &Running, what: impl Fn(&Running) -> bool) {
+    let start = Instant::now();
+    while !what(running) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", running.ucode());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Counters that must never go back.
+fn counted(report: &RunReport) -> Vec<u64> {
+    let slow = |name| report.slow_path.iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n);
+    let mut all = vec![report.received(), report.forwarded(), report.punted(), report.dropped()];
+    all.extend(["punted", "arp_replies", "neighbours_learnt"].map(slow));
+    all
+}
+
+/// A socket of this thread's in a namespace.
+fn socket(namespace: &str, address: &str) -> UdpSocket {
+    let place = std::fs::File::open(format!("/run/netns/{namespace}")).unwrap();
+    move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    UdpSocket::bind(address).unwrap()
+}
+
+/// A packet each half millisecond from west to east, until it is stopped.
+struct Stream {
+    stop: Arc<AtomicBool>,
+    sender: JoinHandle<()>,
+    receiver: JoinHandle<Vec<f64>>,
+}
+
+impl Stream {
+    fn start(west: &Namespace, east: &Namespace) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (flag, west) = (Arc::clone(&stop), west.name.clone());
+        let sender = std::thread::spawn(move || {
+            let socket = socket(&west, "10.1.0.2:0");
+            let mut due = Instant::now();
+            while !flag.load(Ordering::Relaxed) {
+                // A device without a router takes none.
+                drop(socket.send_to(b"here", "10.2.0.2:9"));
+                due += Duration::from_micros(500);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        });
+        let (flag, east) = (Arc::clone(&stop), east.name.clone());
+        let receiver = std::thread::spawn(move || {
+            let socket = socket(&east, "10.2.0.2:9");
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let (mut last, mut gaps): (Option<Instant>, _) = (None, Vec::new());
+            while !flag.load(Ordering::Relaxed) {
+                if socket.recv(&mut [0; 64]).is_ok() {
+                    let now = Instant::now();
+                    gaps.extend(last.map(|last| (now - last).as_secs_f64() * 1e3));
+                    last = Some(now);
+                }
+            }
+            gaps
+        });
+        Self { stop, sender, receiver }
+    }
+
+    /// Times from one packet to the next, milliseconds, in order.
+    fn finish(self) -> Vec<f64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.sender.join().unwrap();
+        let mut gaps = self.receiver.join().unwrap();
+        gaps.sort_unstable_by(f64::total_cmp);
+        gaps
+    }
+}
+
+#[test]
+fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_programs(&["ip", "ping", "kill"]) {
+        return;
+    }
+    let Some((west, east)) = Namespace::new("west").zip(Namespace::new("east")) else { return };
+    let kills = std::env::var("QFP_KILLS").map_or(10, |kills| kills.parse::<u32>().unwrap());
+    let running = Forwarder::new(config(&west.name, &east.name)).apart(program()).start().unwrap();
+    host(&west, "west", "10.1.0.2", "10.1.0.1");
+    host(&east, "east", "10.2.0.2", "10.2.0.1");
+    west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
+
+    let stream = Stream::start(&west, &east);
+    let mut before = running.report();
+    // Those of the stream are among them.
+    std::thread::sleep(Duration::from_millis(300));
+    let open = descriptors();
+    for kill in 0..kills {
+        std::thread::sleep(Duration::from_millis(1300));
+        let pid = running.ucode().unwrap().pid.unwrap();
+        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        wait_for(&running, |running| {
+            running.ucode().is_some_and(|ucode| {
+                ucode.restarts == u64::from(kill + 1) && ucode.pid.is_some_and(|new| new != pid)
+            })
+        });
+        let now = running.report();
+        for (now, before) in counted(&now).into_iter().zip(counted(&before)) {
+            assert!(now >= before, "{now} < {before} after kill {kill}");
+        }
+        before = now;
+    }
+    let ucode = running.ucode().unwrap();
+    assert!(ucode.last_exit.unwrap().contains("signal: 9"));
+    assert_eq!(descriptors(), open, "descriptors were left behind");
+    std::thread::sleep(Duration::from_millis(500));
+    let mut gaps = stream.finish();
+    let outages = gaps.split_off(gaps.len() - kills as usize);
+    let quantile = |percent: usize| outages[(outages.len() - 1) * percent / 100];
+    eprintln!(
+        "{kills} kills: outage p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; beside them {:.1} ms",
+        quantile(50),
+        quantile(99),
+        quantile(100),
+        gaps.last().unwrap(),
+    );
+    assert!(quantile(100) < 2_000.0, "{outages:?}");
+    west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
+
+    let report = running.stop().unwrap();
+    assert_eq!(report.conserved, Some(true), "{report:?}");
+    assert_eq!(report.generation, before.generation, "nothing was committed again");
+    eprintln!("drops: {:?}", report.drops);
+}
+
+#[test]
+fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_programs(&["ip", "kill"]) {
+        return;
+    }
+    let Some((west, east)) = Namespace::new("west").zip(Namespace::new("east")) else { return };
+    let running = Forwarder::new(config(&west.name, &east.name)).apart(program()).start().unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    let ucode = running.ucode().unwrap();
+    assert_eq!((ucode.restarts, ucode.last_exit), (0, None));
+    let pid = ucode.pid.unwrap().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    wait_for(&running, |running| running.ucode().unwrap().restarts == 1);
+    let exit = running.ucode().unwrap().last_exit.unwrap();
+    assert!(exit.contains("lcore 0 stood still"), "{exit}");
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
+}
+
+#[test]
+fn one_that_dies_again_and_again_is_left_alone_and_the_rest_stays_up() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_programs(&["ip", "kill"]) {
+        return;
+    }
+    let Some((west, east)) = Namespace::new("west").zip(Namespace::new("east")) else { return };
+    let running = Forwarder::new(config(&west.name, &east.name)).apart(program()).start().unwrap();
+    wait_for(&running, |running| {
+        let ucode = running.ucode().unwrap();
+        if let Some(pid) = ucode.pid {
+            drop(Command::new("kill").args(["-9", &pid.to_string()]).status());
+        }
+        ucode.given_up
+    });
+    assert!(!running.is_finished());
+    assert_eq!(running.interfaces().len(), 2, "the client answers");
+    running.commit(config(&west.name, &east.name), Default::default()).unwrap();
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
+}
+
+#[test]
+fn a_program_that_cannot_be_is_refused_and_nothing_is_left() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = || Config::parse("[[port]]\ndevice = \"sink\"\n", "test").unwrap();
+    let start = |program: &str| Forwarder::new(config()).apart(PathBuf::from(program)).start();
+    let error = start("/no/such/program").err().unwrap();
+    assert!(error.to_string().contains("/no/such/program"), "{error}");
+    // It ends at once.
+    let error = start("/bin/true").err().unwrap();
+    assert!(matches!(error, StartError::Apart(_)), "{error}");
+    let error = Forwarder::new(config()).trace(1).apart(program()).start().err().unwrap();
+    assert!(matches!(error, StartError::NotApart), "{error}");
+}

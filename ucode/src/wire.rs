@@ -1,0 +1,101 @@
+//! What a data plane in a process of its own and who has started it tell each other.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use hal::PortInfo;
+use pal::publication::ReaderSite;
+use pal::seqpacket::SeqPacket;
+use qfp_core::counters::CounterLayout;
+use qfp_core::punt::InjectTo;
+use qfp_core::tables::table_kind;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::launch::Launch;
+use crate::links::PortState;
+use crate::messages::{FromSlowPath, ToSlowPath};
+use crate::slow_side::SlowCounts;
+
+/// What goes to the data plane.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// First: the build of who asks, and the devices to open, as SPECs.
+    Open {
+        /// See [`build`].
+        build: u64,
+        /// Devices of the ports.
+        devices: Vec<String>,
+        /// Arguments for DPDK.
+        eal_args: Vec<String>,
+    },
+    /// Second, with descriptors of tables, what lcores write, and counters.
+    Launch {
+        /// How, and what for.
+        launch: Box<Launch>,
+        /// Places of readers, lcore by lcore.
+        sites: Vec<ReaderSite>,
+        /// Where lcores count what.
+        layout: CounterLayout,
+    },
+    /// For the slow path.
+    SlowPath(ToSlowPath),
+    /// What the ports say. Answered by [`Answer::Ports`] with the same number.
+    Ports(u64),
+    /// A packet of the router's own.
+    Inject(InjectTo, Vec<u8>),
+    /// It is to end. Answered by [`Answer::Ended`].
+    End,
+}
+
+/// What comes from the data plane.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// Devices are open.
+    Opened {
+        /// What each is.
+        infos: Vec<PortInfo>,
+        /// Packets that all inputs hold, when they are finite and known.
+        total_packets: Option<u64>,
+    },
+    /// It does not start, and ends.
+    Refused(String),
+    /// It forwards.
+    Launched,
+    /// From the slow path.
+    SlowPath(FromSlowPath),
+    /// What the slow path has counted, and whether all inputs have ended.
+    Counts(Box<SlowCounts>, bool),
+    /// See [`Order::Ports`].
+    Ports(u64, Vec<PortState>),
+    /// It has ended: what the ports said last, and what did not end well.
+    Ended(Vec<PortState>, Option<String>),
+}
+
+/// A number for all that two processes must agree on: rows of tables, and this build's version.
+#[must_use]
+pub fn build() -> u64 {
+    let shapes = format!("{} {:?}", env!("CARGO_PKG_VERSION"), table_kind::SHAPES);
+    // FNV-1a.
+    shapes.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Sends a message, and descriptors with it.
+///
+/// # Errors
+/// The other end is gone.
+pub fn send<T: Serialize>(line: &SeqPacket, message: &T, with: &[OwnedFd]) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    line.send(&bytes, with)
+}
+
+/// Waits for a message; none when the other end is gone.
+///
+/// # Errors
+/// It is none of this build's.
+pub fn receive<T: DeserializeOwned>(line: &SeqPacket) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let Some((bytes, with)) = line.receive()? else { return Ok(None) };
+    Ok(Some((postcard::from_bytes(&bytes).map_err(io::Error::other)?, with)))
+}
