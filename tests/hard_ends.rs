@@ -142,7 +142,7 @@ fn a_start_without_memory_is_one_line_that_says_for_what() {
     let run = "--port synth:count=10,flows=4194304 --port sink";
     let mut said = String::new();
     // From what the program itself takes to where the router starts.
-    for megabytes in (30..1100).step_by(90) {
+    for megabytes in (30..1100).step_by(40) {
         let outcome = after(&format!("ulimit -v {}", megabytes << 10), dir.path(), run);
         if outcome.status == 0 {
             break;
