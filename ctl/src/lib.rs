@@ -11,8 +11,7 @@ mod show;
 use std::process::ExitCode;
 
 use api::{CallError, Status};
-use clap::Parser;
-use terminal::arguments::one_line;
+use terminal::arguments::from_command_line;
 use terminal::log::{self, Kind, Log};
 
 use args::Args;
@@ -47,14 +46,10 @@ impl From<CallError> for Failure {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Args::try_parse() {
-        Ok(args) => command::run(&args),
-        Err(error) if error.use_stderr() => Err(Failure::new(Status::Refused, one_line(&error))),
-        Err(error) => {
-            // Whoever asked for help and does not listen needs none.
-            drop(error.print());
-            return ExitCode::SUCCESS;
-        }
+    let done = match from_command_line::<Args>() {
+        Ok(Some(args)) => command::run(&args),
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(mistake) => Err(Failure::new(Status::Refused, mistake)),
     };
     let printed = done
         .and_then(|text| log::print(&text).map_err(|error| Failure::new(Status::Failed, error)));

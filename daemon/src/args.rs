@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use qfp::pal::lcore::CpuList;
-use terminal::arguments::one_line;
 
 /// Runs a router in the foreground until SIGTERM. qfpctl configures it and shows what it does.
 ///
@@ -38,26 +37,10 @@ pub(crate) struct Args {
     pub(crate) eal: Vec<String>,
 }
 
-impl Args {
-    /// The arguments of this process; none when help was asked for, which has been printed.
-    ///
-    /// # Errors
-    /// What is wrong with an argument, as one line.
-    pub(crate) fn from_command_line() -> Result<Option<Self>, String> {
-        match Self::try_parse() {
-            Ok(args) => Ok(Some(args)),
-            Err(error) if error.use_stderr() => Err(one_line(&error)),
-            Err(error) => {
-                // Whoever asked for help and does not listen needs none.
-                drop(error.print());
-                Ok(None)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use terminal::arguments::one_line;
+
     use super::*;
 
     #[test]

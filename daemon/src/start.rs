@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::{Candidate, Failure, RouteFile, Status};
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use terminal::arguments::from_command_line;
 use terminal::log::Kind;
 
 use crate::args::Args;
@@ -29,7 +30,7 @@ const TICK: Duration = Duration::from_millis(50);
 #[must_use]
 pub fn main() -> ExitCode {
     let journal = Journal::to_stderr();
-    let done = match Args::from_command_line() {
+    let done = match from_command_line::<Args>() {
         Ok(Some(args)) => run(&args, &journal),
         Ok(None) => Ok(()),
         Err(mistake) => Err(Failure::new(Status::Refused, mistake)),

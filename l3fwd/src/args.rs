@@ -7,7 +7,6 @@ use clap::Parser;
 use qfp::client::config::{Config, ConfigError, RouteTable};
 use qfp::explain::Probe;
 use qfp::pal::lcore::CpuList;
-use terminal::arguments::one_line;
 
 /// Routes IPv4 and IPv6 packets between ports.
 ///
@@ -55,22 +54,6 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The arguments of this process; none when help was asked for, which has been printed.
-    ///
-    /// # Errors
-    /// What is wrong with an argument, as one line.
-    pub(crate) fn from_command_line() -> Result<Option<Self>, String> {
-        match Self::try_parse() {
-            Ok(args) => Ok(Some(args)),
-            Err(error) if error.use_stderr() => Err(one_line(&error)),
-            Err(error) => {
-                // Whoever asked for help and does not listen needs none.
-                drop(error.print());
-                Ok(None)
-            }
-        }
-    }
-
     /// What to forward: the configuration with the ports of the command line, and the routes of
     /// the route file, all checked. `progress` is as in [`RouteTable::from_file`].
     ///
@@ -123,6 +106,8 @@ enum SecondsError {
 
 #[cfg(test)]
 mod tests {
+    use terminal::arguments::one_line;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {

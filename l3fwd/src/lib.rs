@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use qfp::client::ipsec::SaEvent;
 use qfp::{Forwarder, RunError, Running, StartError};
+use terminal::arguments::from_command_line;
 use terminal::log::{Kind, Log};
 use terminal::{log, report};
 
@@ -37,7 +38,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[must_use]
 pub fn main() -> ExitCode {
     let mut log = Log::to_stderr("l3fwd");
-    let done = match Args::from_command_line() {
+    let done = match from_command_line::<Args>() {
         Ok(Some(args)) => run(&args, &mut log),
         Ok(None) => Ok(()),
         Err(mistake) => Err((USAGE, mistake)),
