@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use api::wire::{self, Welcome};
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::{geteuid, getsid};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::{Pid, geteuid, getsid};
 use terminal::log::Kind;
 
 use crate::service::Service;
@@ -67,26 +67,26 @@ fn admit(stream: UnixStream, rights: Rights, service: &Arc<Service>, open: &Arc<
         // Eight bytes fit, and who does not hear them sees the end.
         drop(wire::greet(&mut stream, wire::VERSION, welcome));
     };
-    let peer = match socket_peercred(&stream) {
+    let peer = match getsockopt(&stream, PeerCredentials) {
         Ok(peer) => peer,
         Err(error) => {
             return refuse(stream, Welcome::NotAllowed, &format!("an unknown user: {error}"));
         }
     };
-    let uid = peer.uid.as_raw();
+    let uid = peer.uid();
     let may = match rights {
-        Rights::Change => peer.uid == geteuid() || peer.uid.is_root(),
+        Rights::Change => uid == geteuid().as_raw() || uid == 0,
         // Only members of the group reach the socket.
         Rights::Look => true,
     };
     if !may {
-        let why = format!("user {uid} (process {}) is not listened to", peer.pid.as_raw_nonzero());
+        let why = format!("user {uid} (process {}) is not listened to", peer.pid());
         return refuse(stream, Welcome::NotAllowed, &why);
     }
     let Some(place) = Place::take(open) else {
         return refuse(stream, Welcome::Full, &format!("user {uid}: too many connections"));
     };
-    let session = getsid(Some(peer.pid)).map_or(0, |session| session.as_raw_nonzero().get());
+    let session = session_of(peer.pid());
     let author = Author { uid, session };
     let own = Arc::clone(service);
     let run = move || {
@@ -97,4 +97,14 @@ fn admit(stream: UnixStream, rights: Rights, service: &Arc<Service>, open: &Arc<
     if let Err(error) = spawned {
         service.journal.say(Kind::Refused, &format!("user {uid}: no thread: {error}"));
     }
+}
+
+/// The session of a process. Zero if this process cannot see it, as in a PID namespace whose first
+/// process has not begun a session of its own; and zero for a process that itself cannot be seen
+/// (0 would ask for our own): such callers are told apart by their user alone.
+fn session_of(pid: i32) -> i32 {
+    if pid == 0 {
+        return 0;
+    }
+    getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw)
 }
