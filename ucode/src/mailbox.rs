@@ -155,7 +155,7 @@ impl Mailboxes {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Sender, channel};
 
     use hal::sink::SinkPort;
     use hal::{
@@ -185,18 +185,23 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// A port whose queue says that it is polled, and waits while somebody holds `door`.
-    struct Gatekeeper(PortInfo, Option<(Sender<()>, Arc<Mutex<()>>)>);
-
-    struct Door(Sender<()>, Arc<Mutex<()>>);
+    /// A queue whose lcore stands before it while it is shut, and says so.
+    struct Door(Arc<AtomicBool>, Sender<()>);
 
     impl RxQueue for Door {
         fn rx_burst(&mut self, _: &mut Burst, _: &mut PoolCache) -> usize {
-            let _ = self.0.send(());
-            drop(self.1.lock());
+            if self.0.load(Ordering::Acquire) {
+                self.1.send(()).unwrap();
+            }
+            while self.0.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
             0
         }
     }
+
+    /// A port that has one, or no queue.
+    struct Gatekeeper(PortInfo, Option<Door>);
 
     impl Port for Gatekeeper {
         fn info(&self) -> &PortInfo {
@@ -204,8 +209,8 @@ mod tests {
         }
 
         fn start(&mut self, _: &PortConfig) -> Result<Queues, PortError> {
-            let rx = self.1.take().map(|(polled, door)| Box::new(Door(polled, door)) as _);
-            Ok(Queues { rx: rx.into_iter().collect(), tx: Vec::new() })
+            let rx = self.1.take().into_iter().map(|door| Box::new(door) as _);
+            Ok(Queues { rx: rx.collect(), tx: Vec::new() })
         }
     }
 
@@ -258,13 +263,9 @@ mod tests {
     }
 
     /// A data plane with one lcore and one crypto engine.
-    fn run(
-        publisher: &mut Publisher,
-        fia: FiaBuilder,
-        polled: Option<(Sender<()>, Arc<Mutex<()>>)>,
-    ) -> Running<Nobody> {
+    fn run(publisher: &mut Publisher, fia: FiaBuilder, door: Option<Door>) -> Running<Nobody> {
         let info = SinkPort::new().info().clone();
-        let opened = open(vec![Device::Own(Box::new(Gatekeeper(info, polled)))], &[]).unwrap();
+        let opened = open(vec![Device::Own(Box::new(Gatekeeper(info, door)))], &[]).unwrap();
         let cpu = pal::lcore::allowed_cpus().unwrap().cpus()[0];
         let layout = CounterLayout::new(fia.names().len(), 1, 4);
         let mut totals = CounterTotals::new(layout);
@@ -328,18 +329,15 @@ mod tests {
     #[test]
     fn an_lcore_that_stands_still_is_named_and_keeps_what_it_has() {
         let [mut old, mut new] = [Publisher::new(), Publisher::new()];
-        let ((polled, is_polled), door): ((_, Receiver<()>), _) = (channel(), Arc::default());
-        let mut running = run(&mut old, FiaBuilder::router(), Some((polled, Arc::clone(&door))));
-        let shut = door.lock().unwrap();
-        // One look may have passed the door before; the next one does not.
-        for _ in 0..2 {
-            is_polled.recv().unwrap();
-        }
+        let ((stands, is_standing), shut) = (channel(), Arc::new(AtomicBool::new(true)));
+        let door = Door(Arc::clone(&shut), stands);
+        let mut running = run(&mut old, FiaBuilder::router(), Some(door));
+        is_standing.recv_timeout(PATIENCE).unwrap();
         let both = ["a", "b"].map(|name| tables(&mut new, name));
         let error = running.exchange_tables(both.into(), Duration::from_millis(20)).unwrap_err();
         assert!(error.to_string().starts_with("qfp-lcore-0 stands still"), "{error}");
         assert_eq!((names(&old), names(&new)), (vec!["forwards".into()], vec!["b".into()]));
-        drop(shut);
+        shut.store(false, Ordering::Release);
         let both = ["c", "d"].map(|name| tables(&mut new, name));
         running.exchange_tables(both.into(), PATIENCE).unwrap();
         assert_eq!((names(&old), names(&new).len()), (vec![], 2));
