@@ -1,9 +1,11 @@
 //! A data plane that runs.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hal::handover::{Descriptors, Handed};
 use hal::{Pool, PortError};
 use pal::lcore::{LcoreError, Lcores, StopFlag};
 use pal::ring::Producer;
@@ -107,6 +109,19 @@ impl<C: Beside> Running<C> {
             Run::Virtual(lcores) => lcores.is_finished(),
             Run::Ended => true,
         }
+    }
+
+    /// Has a port go on with a device that another process has opened in place of one that is gone.
+    ///
+    /// # Errors
+    /// The descriptors are not those of its device.
+    pub fn take(&self, port: usize, handed: &Handed, with: Vec<OwnedFd>) -> Result<(), PortError> {
+        let mut ports = self.links.ports();
+        // One that has been removed meanwhile needs none.
+        let Some(port) = ports.get_mut(port) else { return Ok(()) };
+        let mut descriptors = Descriptors::new(handed.spec(), with);
+        port.take(&mut descriptors)?;
+        descriptors.end()
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.
