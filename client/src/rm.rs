@@ -1,5 +1,7 @@
 //! Resource managers: who owns which number.
 
+mod rings;
 mod vrfs;
 
+pub(crate) use rings::Rings;
 pub(crate) use vrfs::Vrfs;

@@ -128,7 +128,8 @@ impl ClientSide {
         for (uidb, address, _) in self.client.neighbours() {
             self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
         }
-        self.tell_mtus(self.paths.again(&self.client));
+        let mtus = self.paths.again(&self.client);
+        self.tell_mtus(mtus);
         self.hear(now, FromSlowPath::Followed);
     }
 
@@ -215,7 +216,8 @@ impl ClientSide {
         self.lists.follow(self.in_force.config(), &mut self.client);
         self.is_ahead = true;
         self.slow_path.tell(ToSlowPath::Configured(Box::new(configured)));
-        self.tell_mtus(self.paths.again(&self.client));
+        let mtus = self.paths.again(&self.client);
+        self.tell_mtus(mtus);
         self.shared.stale.store(true, Ordering::Release);
         Ok(generation)
     }

@@ -10,9 +10,9 @@ use qfp_core::counters::LcoreCounters;
 use qfp_core::fia::{FiaBuilder, FiaError, Kit};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EspDecap, EspEncap, engine_lanes};
 use qfp_core::isa::Isa;
-use qfp_core::lpts::{Lpts, LptsGroup, LptsRates};
+use qfp_core::lpts::{LptsGroup, LptsSuccession};
 use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
-use qfp_core::punt::{Limits, SlowPath};
+use qfp_core::punt::SlowPath;
 use qfp_core::tables::TableReader;
 
 use crate::engine::Beside;
@@ -21,7 +21,7 @@ use crate::links::{LINKS, Links};
 use crate::messages::{Configured, Inbox, ToClient};
 use crate::ports::Opened;
 use crate::running::{Run, Running};
-use crate::slow_side::{Shown, SlowCounts, SlowSide};
+use crate::slow_side::{Policing, Shown, SlowCounts, SlowSide};
 use crate::threads::{launch_live, launch_virtual};
 
 /// How a data plane is started and what for: plain data.
@@ -37,13 +37,7 @@ pub struct Launch {
     pub configured: Configured,
     /// What the slow paths of data planes before it have counted.
     pub counted: SlowCounts,
-    /// Bounds of the slow path.
-    pub limits: Limits,
-    /// Rates of what goes to the slow path, of all lcores together.
-    pub rates: LptsRates,
-    /// Sessions, peers and listeners.
-    pub sessions: Lpts,
-    /// Numbers of interfaces are below this.
+    /// Numbers of interfaces are below this, also of those that come later.
     pub interfaces: usize,
     /// Packets that each lcore traces.
     pub trace: usize,
@@ -113,7 +107,7 @@ impl Opened {
             queues.push(port.start(config)?);
         }
         let specs = lcore_specs(&launch);
-        let (slow, kit) = slow_path(&launch);
+        let (slow, policing, kit) = slow_path(&launch);
         let Hands { fia, tables, counters, hooks, lines } = hands;
         let (engines, crypto) =
             engines(&launch, queues, (&pool, &kit, &fia), tables.into_iter().zip(counters))?;
@@ -121,7 +115,7 @@ impl Opened {
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
         let mut slow =
-            SlowSide::new(slow, pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+            SlowSide::new((slow, policing), pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
         slow.count_on(launch.counted);
         let mut links = Links::new(self.ports);
         let run = match (client, bell) {
@@ -150,19 +144,21 @@ impl Opened {
 }
 
 /// The slow path, and what the steps of all lcores share.
-fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
-    let seed = launch.limits.seed;
-    let Configured { interfaces, sides, neighbours, .. } = &launch.configured;
-    let mut slow = SlowPath::new(interfaces.clone(), launch.limits.clone());
+fn slow_path(launch: &Launch) -> (SlowPath, Policing, Kit) {
+    let Configured { interfaces, sides, neighbours, limits, rates, sessions, .. } =
+        &launch.configured;
+    let mut slow = SlowPath::new(interfaces.clone(), limits.clone());
     for &(uidb, address, mac) in neighbours {
         slow.add_static_neighbour(uidb, address, mac);
     }
     slow.set_sides(sides.clone());
     slow.count_on(launch.counted.slow_path.clone());
-    let (rates, sessions) = (&launch.rates, launch.sessions.clone());
-    let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), launch.interfaces).seeded(seed);
-    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
-    (slow, kit)
+    let known = slow.acquaintance();
+    let lpts = LptsGroup::new(rates, sessions.clone(), known, launch.interfaces);
+    let groups = LptsSuccession::new(lpts.seeded(limits.seed));
+    let kit = Kit { isa: Isa::detect(), lpts: groups.group(), ..Kit::default() };
+    let policing = Policing { groups, rates: rates.clone(), sessions: sessions.clone() };
+    (slow, policing, kit)
 }
 
 /// What an lcore reads, and where it counts.
