@@ -51,7 +51,7 @@ impl Embedded {
         let answer = self.with(what).unwrap_or(Err(ReconfigureError::Ended));
         answer.map_err(|error| {
             let status = match error {
-                ReconfigureError::Ended => Status::Failed,
+                ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
                 _ => Status::Refused,
             };
             Failure::new(status, error)
