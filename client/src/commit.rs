@@ -469,6 +469,12 @@ impl Client {
         self.adjacencies.known().collect()
     }
 
+    /// Neighbours that the slow path has found out and lcores see.
+    #[must_use]
+    pub fn learnt_neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
+        self.adjacencies.learnt().collect()
+    }
+
     /// Next hops of routes that were known once and are not now. Packets go to the other members of
     /// their groups, so nobody but who calls this will ask for them.
     #[must_use]

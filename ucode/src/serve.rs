@@ -1,30 +1,38 @@
-//! A data plane in a process of its own.
+//! A data plane in a process of its own, which serves one client after the other.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hal::PortInfo;
 use hal::spec::Spec;
 use pal::counters::CounterBlock;
 use pal::publication::{AttachError, ReaderSite};
 use pal::region::{ReadWrite, RegionError};
-use pal::seqpacket::SeqPacket;
+use pal::seqpacket::{Listener, SeqPacket};
 use qfp_core::counters::{CounterLayout, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::tables::{TableReader, table_kind};
 
+use crate::door::{Caller, Door, Stay};
 use crate::engine::Beside;
 use crate::hooks::PuntHooks;
 use crate::launch::{Hands, Launch, StartError};
-use crate::messages::{Inbox, Line, ToClient, line};
+use crate::mailbox::HandOverError;
+use crate::memory::Memory;
+use crate::messages::{Configured, Inbox, Line, ToClient, ToSlowPath, line};
 use crate::ports::{Device, Opened, open};
 use crate::running::Running;
-use crate::wire::{Answer, Order, build, receive, send};
+use crate::wire::{Answer, Legacy, Order, Welcome, build, receive, send};
 
 /// Between two looks at what there is to tell.
 const ROUND: Duration = Duration::from_millis(50);
+/// How long lcores may take to come to other tables.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,10 @@ enum Refusal {
     Attach(#[from] AttachError),
     #[error("counters: {0}")]
     Region(#[from] RegionError),
+    #[error("where another client is to find it: {0}")]
+    Door(io::Error),
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
 }
 
 /// No client is here.
@@ -62,26 +74,21 @@ impl Beside for Nobody {
     }
 }
 
-/// Opens, launches and forwards as the other end of `orders` says, until it says so or is gone.
+/// Opens, launches and forwards as the other end of `orders` says. Should that be gone, it goes on for
+/// another client if it was told to stay.
 ///
 /// # Errors
-/// What came is no message of this build.
+/// What came is no message of this build, or there is no thread to answer.
 pub fn serve(orders: SeqPacket) -> io::Result<()> {
-    let answers = orders.try_clone()?;
-    match started(&orders, &answers) {
-        Ok(Some((running, line, told))) => forward(&orders, answers, running, &line, told),
+    match started(&orders) {
+        Ok(Some(served)) => served.run(orders),
         Ok(None) => Ok(()),
-        Err(refusal) => send(&answers, &Answer::Refused(refusal.to_string()), &[]),
+        Err(refusal) => send(&orders, &Answer::Refused(refusal.to_string()), &[]),
     }
 }
 
-type Told = (Sender<Answer>, std::sync::mpsc::Receiver<Answer>);
-
 /// None when the other end is gone.
-fn started(
-    orders: &SeqPacket,
-    answers: &SeqPacket,
-) -> Result<Option<(Running<Nobody>, Line, Told)>, Refusal> {
+fn started(orders: &SeqPacket) -> Result<Option<Served>, Refusal> {
     let Ok(Some((order, _))) = receive(orders) else { return Ok(None) };
     let Order::Open { build: theirs, devices, eal_args } = order else {
         return Err(Refusal::Turn);
@@ -94,89 +101,261 @@ fn started(
     if opened.virtual_time() {
         return Err(Refusal::VirtualTime);
     }
-    let infos = opened.infos().into_iter().cloned().collect();
-    let answer = Answer::Opened { infos, total_packets: opened.total_packets };
-    if send(answers, &answer, &[]).is_err() {
+    let infos: Vec<PortInfo> = opened.infos().into_iter().cloned().collect();
+    let total_packets = opened.total_packets;
+    let answer = Answer::Opened { infos: infos.clone(), total_packets };
+    if send(orders, &answer, &[]).is_err() {
         return Ok(None);
     }
-    let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
-    let Order::Launch { launch, sites, layout } = order else { return Err(Refusal::Turn) };
-    let told = channel();
-    let to_client = told.0.clone();
-    // A client that is gone misses nothing.
-    let to_client: ToClient =
-        Arc::new(move |message| drop(to_client.send(Answer::SlowPath(message))));
+    // Names that are given from now on may come before those that there are.
+    let mut later = Vec::new();
+    let (order, with) = loop {
+        match receive(orders) {
+            Ok(Some((Order::Names { names, .. }, _))) => later.push(names),
+            Ok(Some(order)) => break order,
+            _ => return Ok(None),
+        }
+    };
+    let Order::Launch { launch, sites, layout, legacy, stay } = order else {
+        return Err(Refusal::Turn);
+    };
+    let mut legacy = *legacy;
+    legacy.names.append(&mut later);
+    let memory = Arc::new(Memory::default());
+    memory.learn(std::mem::take(&mut legacy.known));
+    let told = Arc::clone(&memory);
+    let to_client: ToClient = Arc::new(move |message| told.note(message));
     let (line, inbox) = line(false).map_err(StartError::from)?;
-    let running = launched(opened, *launch, (sites, layout, with), (inbox, to_client))?;
-    Ok(Some((running, line, told)))
+    let mut with = with.into_iter();
+    let [Some(tables), Some(slots), Some(state), Some(counters)] = [(); 4].map(|()| with.next())
+    else {
+        return Err(Refusal::Turn);
+    };
+    let door = |stay: Stay| {
+        let listener = with.next().ok_or(Refusal::Turn)?;
+        Door::open(Listener::from_fd(listener), stay).map_err(Refusal::Door)
+    };
+    let door = stay.map(door).transpose()?;
+    let hands = Hands {
+        fia: FiaBuilder::router(),
+        tables: attach(sites, [&tables, &slots, &state])?,
+        counters: counters_of(&launch, &counters, layout)?,
+        hooks: PuntHooks::new(),
+        lines: (inbox, to_client),
+    };
+    let running = opened.launch(Launch::clone(&launch), hands, None)?;
+    let lasting = [state, counters];
+    let launch = *launch;
+    Ok(Some(Served { running, line, memory, door, lasting, launch, infos, layout, legacy }))
 }
 
-fn launched(
-    opened: Opened,
-    launch: Launch,
-    (sites, layout, with): (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
-    lines: (Inbox, ToClient),
-) -> Result<Running<Nobody>, Refusal> {
-    let [tables, state, counters] = with.as_slice() else { return Err(Refusal::Turn) };
+/// Readers of tables, lcore by lcore.
+fn attach(sites: Vec<ReaderSite>, regions: [&OwnedFd; 3]) -> Result<Vec<TableReader>, AttachError> {
+    let attach = |site| TableReader::attach(regions, site, table_kind::SHAPES);
+    sites.into_iter().map(attach).collect()
+}
+
+/// What each lcore counts.
+fn counters_of(
+    launch: &Launch,
+    counters: &OwnedFd,
+    layout: CounterLayout,
+) -> Result<Vec<LcoreCounters>, RegionError> {
     let counters = ReadWrite::from_fd(counters)?;
     let block = |n| {
         let block = CounterBlock::nth(&counters, layout.words(), n).map_err(RegionError::from)?;
         Ok(LcoreCounters::new(block, layout))
     };
-    let blocks = (0..sites.len()).map(block).collect::<Result<_, RegionError>>()?;
-    let attach = |site| TableReader::attach((tables, state), site, table_kind::SHAPES);
-    let hands = Hands {
-        fia: FiaBuilder::router(),
-        tables: sites.into_iter().map(attach).collect::<Result<_, _>>()?,
-        counters: blocks,
-        hooks: PuntHooks::new(),
-        lines,
-    };
-    Ok(opened.launch(launch, hands, None)?)
+    (0..launch.lcores.len() + launch.crypto.len()).map(block).collect()
 }
 
-/// Passes messages on until the other end has had enough.
-fn forward(
-    orders: &SeqPacket,
-    answers: SeqPacket,
-    mut running: Running<Nobody>,
-    line: &Line,
-    (tell, told): Told,
-) -> io::Result<()> {
-    // Who tells something does not wait for who reads it.
-    let teller = std::thread::Builder::new().name("qfp-teller".to_owned()).spawn(move || {
-        for answer in told {
-            if send(&answers, &answer, &[]).is_err() {
-                break;
+/// A data plane that forwards, whoever its client is.
+struct Served {
+    running: Running<Nobody>,
+    /// To the slow path.
+    line: Line,
+    memory: Arc<Memory>,
+    door: Option<Door>,
+    /// What lcores write and count.
+    lasting: [OwnedFd; 2],
+    launch: Launch,
+    infos: Vec<PortInfo>,
+    layout: CounterLayout,
+    legacy: Legacy,
+}
+
+/// How it ends that a client is served.
+enum Leave {
+    /// The data plane is to end.
+    End,
+    /// The client is gone.
+    Gone,
+}
+
+/// A client, and the thread that tells it what there is to tell: who tells something does not wait
+/// for who reads it.
+struct Client {
+    orders: SeqPacket,
+    tell: Sender<Answer>,
+    teller: JoinHandle<()>,
+}
+
+impl Client {
+    /// A client that hears `first` with descriptors, and then what comes through a channel.
+    fn new(
+        orders: SeqPacket,
+        (first, with): (Answer, Vec<OwnedFd>),
+        (tell, told): (Sender<Answer>, Receiver<Answer>),
+    ) -> io::Result<Self> {
+        let answers = orders.try_clone()?;
+        let teller = std::thread::Builder::new().name("qfp-teller".to_owned());
+        let teller = teller.spawn(move || {
+            if send(&answers, &first, &with).is_err() {
+                return;
+            }
+            drop((first, with));
+            for answer in told {
+                if send(&answers, &answer, &[]).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { orders, tell, teller })
+    }
+
+    /// What it does not get to hear it does not miss.
+    fn tell(&self, answer: Answer) {
+        drop(self.tell.send(answer));
+    }
+}
+
+impl Served {
+    fn run(mut self, orders: SeqPacket) -> io::Result<()> {
+        let (tell, told) = channel();
+        self.memory.tell(tell.clone());
+        let mut client = Client::new(orders, (Answer::Launched, Vec::new()), (tell, told))?;
+        loop {
+            let leave = self.serve(&client);
+            let forwards = || !self.running.is_finished();
+            match (leave, &self.door) {
+                (Leave::Gone, Some(door)) => {
+                    self.memory.tell_nobody();
+                    // Its end of the line is closed: nobody is held up.
+                    drop(client);
+                    match door.wait(ROUND, forwards) {
+                        Caller::Client(orders) => client = self.welcome(orders)?,
+                        Caller::End => break self.running.stop_flag().stop(),
+                    }
+                }
+                (_, _) => break self.end(client),
             }
         }
-    })?;
-    let tell = move |answer| drop(tell.send(answer));
-    tell(Answer::Launched);
-    loop {
-        if !orders.wait(ROUND) {
-            tell(Answer::Counts(Box::new(running.slow_path()), running.is_finished()));
-            continue;
-        }
-        match receive(orders)? {
-            Some((Order::SlowPath(message), _)) => line.tell(message),
-            Some((Order::Ports(number), _)) => tell(Answer::Ports(number, running.ports())),
-            // A packet that is not put in is counted.
-            Some((Order::Inject(to, bytes), _)) => drop(running.inject((to, bytes))),
-            Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
-            Some((Order::End, _)) | None => break,
+        Ok(())
+    }
+
+    /// Serves a client until it is gone, or has had enough.
+    fn serve(&mut self, client: &Client) -> Leave {
+        loop {
+            if !client.orders.wait(ROUND) {
+                let counts = Box::new(self.running.slow_path());
+                client.tell(Answer::Counts(counts, self.running.is_finished()));
+                if let Some(door) = &self.door {
+                    door.look(true);
+                }
+                continue;
+            }
+            // Who says what makes no sense is gone.
+            match receive(&client.orders).ok().flatten() {
+                Some((Order::SlowPath(message), _)) => self.pass_on(message),
+                Some((Order::Ports(number), _)) => {
+                    client.tell(Answer::Ports(number, self.running.ports()));
+                }
+                // A packet that is not put in is counted.
+                Some((Order::Inject(to, bytes), _)) => drop(self.running.inject((to, bytes))),
+                Some((Order::Names { all, names }, _)) => {
+                    if all {
+                        self.legacy.names.clear();
+                    }
+                    self.legacy.names.push(names);
+                }
+                Some((Order::Switch { sites, configured, kept }, with)) => {
+                    match self.switch(sites, *configured, with) {
+                        Ok(()) => {
+                            self.legacy.kept = kept;
+                            client.tell(Answer::Switched);
+                        }
+                        Err(refusal) => client.tell(Answer::Refused(refusal.to_string())),
+                    }
+                }
+                Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
+                Some((Order::End, _)) => return Leave::End,
+                None => return Leave::Gone,
+            }
         }
     }
-    running.stop_flag().stop();
-    let (ports, error) = match running.end() {
-        Ok(ended) => (ended.ports, ended.finished.err().map(|error| error.to_string())),
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    };
-    tell(Answer::Counts(Box::new(running.slow_path()), true));
-    tell(Answer::Ended(ports, error));
-    drop((tell, running));
-    drop(teller.join());
-    Ok(())
+
+    fn pass_on(&mut self, message: ToSlowPath) {
+        if let ToSlowPath::Configured(configured) = &message {
+            self.launch.configured = Configured::clone(configured);
+        }
+        self.line.tell(message);
+    }
+
+    /// Has all lcores read other tables, and the slow path know what is in them.
+    fn switch(
+        &mut self,
+        sites: Vec<ReaderSite>,
+        mut configured: Configured,
+        with: Vec<OwnedFd>,
+    ) -> Result<(), Refusal> {
+        let [tables, slots, last_words] = with.as_slice() else { return Err(Refusal::Turn) };
+        let readers = attach(sites, [tables, slots, &self.lasting[0]])?;
+        self.running.exchange_tables(readers, PATIENCE)?;
+        // Without it the last words are lost, and nothing else.
+        drop(rustix::stdio::dup2_stderr(last_words));
+        // Who has those tables does not know which neighbours were configured before.
+        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let before = self.launch.configured.neighbours.iter().map(|one| (one.0, one.1));
+        configured.removed = before.filter(|one| !kept.contains(one)).collect();
+        self.pass_on(ToSlowPath::Configured(Box::new(configured)));
+        Ok(())
+    }
+
+    /// Tells another client all that it has to know.
+    fn welcome(&self, orders: SeqPacket) -> io::Result<Client> {
+        let with = [&self.lasting[0], &self.lasting[1]].map(OwnedFd::try_clone);
+        let with = with.into_iter().chain(self.door.as_ref().map(Door::listener));
+        let with = with.collect::<io::Result<_>>()?;
+        let (tell, told) = channel();
+        let (known, reported) = self.memory.meet(tell.clone());
+        let welcome = Welcome {
+            launch: self.launch.clone(),
+            infos: self.infos.clone(),
+            total_packets: self.running.total_packets(),
+            layout: self.layout,
+            legacy: Legacy { known, ..self.legacy.clone() },
+            reported,
+            counts: self.running.slow_path(),
+        };
+        Client::new(orders, (Answer::Welcome(Box::new(welcome)), with), (tell, told))
+    }
+
+    /// Ends it, and tells the client what there is to say at the end.
+    fn end(mut self, client: Client) {
+        self.running.stop_flag().stop();
+        let (ports, error) = match self.running.end() {
+            Ok(ended) => (ended.ports, ended.finished.err().map(|error| error.to_string())),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        client.tell(Answer::Counts(Box::new(self.running.slow_path()), true));
+        client.tell(Answer::Ended(ports, error));
+        // The slow path tells nobody any more.
+        self.memory.tell_nobody();
+        drop(self);
+        let Client { tell, teller, .. } = client;
+        drop(tell);
+        drop(teller.join());
+    }
 }
 
 #[cfg(test)]
