@@ -61,7 +61,7 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
     let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
     let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
     let committed = stages.stage("configuration", || configuration(args, &store, journal))?;
-    let router = stages.stage("router", || start(args, committed.wanted.clone()))?;
+    let router = stages.stage("router", || start(args, &run_dir, committed.wanted.clone()))?;
     stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
     let router = Arc::new(Embedded::new(router));
     let shared = Arc::clone(&router);
@@ -136,7 +136,11 @@ fn read_again(args: &Args, service: &Service, own: Author) -> Result<api::Versio
     service.transactions.reload(own, candidate, routes.as_ref())
 }
 
-fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Failure> {
+fn start(
+    args: &Args,
+    run_dir: &RunDir,
+    Wanted { config, routes }: Wanted,
+) -> Result<Running, Failure> {
     let check = || {
         config.validate()?;
         routes.validate(&config)
@@ -145,7 +149,9 @@ fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Fail
     let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
     forwarder = forwarder.eal_args(args.eal.clone());
     if let Some(program) = &args.ucode {
-        forwarder = forwarder.apart(program.clone());
+        let alone = args.alone.map(Duration::from_secs);
+        forwarder = forwarder.apart(program.clone()).outliving(run_dir.path().to_owned(), alone);
+        end_on_panic();
     }
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
@@ -153,6 +159,16 @@ fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Fail
     forwarder.start().map_err(|error| {
         Failure::new(if error.is_usage() { Status::Refused } else { Status::Failed }, error)
     })
+}
+
+/// A client without one of its threads is none. Forwarding goes on without it, and whatever has
+/// started it starts another one.
+fn end_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        std::process::abort();
+    }));
 }
 
 fn listen(args: &Args, run_dir: &RunDir, service: &Arc<Service>) -> Result<(), Failure> {

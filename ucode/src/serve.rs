@@ -24,8 +24,8 @@ use crate::hooks::PuntHooks;
 use crate::launch::{Hands, Launch, StartError};
 use crate::mailbox::HandOverError;
 use crate::memory::Memory;
-use crate::messages::{Configured, Inbox, Line, ToClient, ToSlowPath, line};
-use crate::ports::{Device, Opened, open};
+use crate::messages::{Configured, Line, ToClient, ToSlowPath, line};
+use crate::ports::{Device, open};
 use crate::running::Running;
 use crate::wire::{Answer, Legacy, Order, Welcome, build, receive, send};
 
@@ -312,7 +312,7 @@ impl Served {
         let readers = attach(sites, [tables, slots, &self.lasting[0]])?;
         self.running.exchange_tables(readers, PATIENCE)?;
         // Without it the last words are lost, and nothing else.
-        drop(rustix::stdio::dup2_stderr(last_words));
+        let _ = rustix::stdio::dup2_stderr(last_words);
         // Who has those tables does not know which neighbours were configured before.
         let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
         let before = self.launch.configured.neighbours.iter().map(|one| (one.0, one.1));
