@@ -20,7 +20,7 @@ use ucode::{EndError, InjectError, Injection, PortState, SlowCounts};
 
 use crate::control::{ClientSide, ToClient};
 pub use child::ApartError;
-pub(crate) use child::{Child, Program};
+pub(crate) use child::{Child, Program, Recipe};
 pub(crate) use names::Names;
 pub(crate) use relaunch::{Launcher, Orders, Relaunch};
 pub(crate) use takeover::{AtWork, Door, find};
@@ -29,6 +29,8 @@ pub(crate) use takeover::{AtWork, Door, find};
 const WATCH: &str = "qfp-watch";
 /// How long an lcore may poll nothing: one that sleeps polls ten times a second.
 const STILL: Duration = Duration::from_secs(2);
+/// Between two looks at whether devices have vanished.
+const DEVICES: Duration = Duration::from_secs(1);
 /// Between two looks at whether the run is to be stopped.
 const ROUND: Duration = Duration::from_millis(50);
 /// How long the data plane may take to start, to end, and to answer.
@@ -266,7 +268,14 @@ impl Watch {
         }
         let mut told = None;
         let (mut looked, mut polls) = (Instant::now(), self.pulse.polls());
+        let mut devices = Instant::now();
         loop {
+            if devices.elapsed() > DEVICES {
+                if child.look_at_devices().is_err() {
+                    return Heard::Gone;
+                }
+                devices = Instant::now();
+            }
             if self.stop.is_stopped() && told.is_none() {
                 told = Some(Instant::now());
                 if program.send(&Order::End).is_err() {
@@ -315,12 +324,7 @@ impl Watch {
     }
 
     /// Another one in place of the one that has died; none if there is no use in it.
-    fn start_again(
-        &mut self,
-        dead: &Child,
-        ended: Ended,
-        mut deaths: u32,
-    ) -> Option<Child> {
+    fn start_again(&mut self, dead: &Child, ended: Ended, mut deaths: u32) -> Option<Child> {
         let mut ended = Some(ended);
         loop {
             if deaths > DEATHS {

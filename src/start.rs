@@ -4,9 +4,9 @@ mod ports;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
+use pal::rights::User;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
@@ -24,7 +25,7 @@ use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
 
-use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, find};
+use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -35,7 +36,7 @@ use crate::report::RunReport;
 use crate::statistics::Statistics;
 
 pub(crate) use ports::{OwnPorts, own_mac};
-use ports::{devices, port_config, specs};
+use ports::{devices, kept, port_config, rights, specs};
 
 /// What a forwarder is made of.
 pub(crate) struct Parts {
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) ucode: Option<PathBuf>,
     /// Where it is found again should this process end without it, and how long it waits for that.
     pub(crate) outlives: Option<(PathBuf, Option<Duration>)>,
+    /// Whom that becomes.
+    pub(crate) ucode_user: Option<User>,
 }
 
 /// A forwarder that runs, and is stopped when it is dropped.
@@ -82,7 +85,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
-    let mut opened = open(&mut parts, &specs)?;
+    let mut opened = open(&mut parts, &specs, cpus.cpus().len())?;
     let virtual_time = opened.virtual_time();
     let (cpus, crypto_cpus) = match opened.at_work() {
         // They go on where they are.
@@ -249,22 +252,31 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
 }
 
 /// Opens the devices, here or in a process that is started for it.
-fn open(parts: &mut Parts, specs: &[Option<Spec>]) -> Result<OpenedPlane, StartError> {
+fn open(
+    parts: &mut Parts,
+    specs: &[Option<Spec>],
+    lcores: usize,
+) -> Result<OpenedPlane, StartError> {
     if let Some(program) = &parts.ucode {
         let is_plain = parts.fia.names() == FiaBuilder::router().names() && parts.hooks.is_empty();
-        let devices: Vec<String> = specs.iter().flatten().map(Spec::to_string).collect();
-        if !is_plain || devices.len() < specs.len() || parts.trace > 0 {
+        if !is_plain || specs.contains(&None) || parts.trace > 0 {
             return Err(StartError::NotApart);
         }
-        let recipe = (program.as_path(), devices, parts.eal_args.clone());
+        let specs: Vec<&Spec> = specs.iter().flatten().collect();
+        let recipe = |devices| Recipe {
+            program: program.clone(),
+            rights: rights(parts.ucode_user, &specs),
+            devices: Mutex::new(devices),
+            eal_args: parts.eal_args.clone(),
+        };
         if let Some((dir, alone)) = &parts.outlives
             && let Some(found) = find(dir, *alone)?
         {
             let (child, found) = found.child(recipe);
             return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
         }
-        let (program, devices, eal_args) = recipe;
-        return Ok(OpenedPlane::Apart(Child::open(program, devices, eal_args)?, None));
+        let devices = kept(&parts.config, &specs, lcores)?;
+        return Ok(OpenedPlane::Apart(Child::open(recipe(devices))?, None));
     }
     let own = std::mem::take(&mut parts.own_ports);
     let opened = ucode::open(devices(&parts.config, specs, own), &parts.eal_args);

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-use driver::{Driver, DriverError};
 pub use driver::Kept;
+use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::counters::{CounterBlock, Counters};
 use pal::pool::{Full, PoolUsage};

@@ -4,14 +4,14 @@
 //! Needs root and the usual network programs; skipped aloud without them. `QFP_TAKEOVERS` is how often
 //! the client is killed.
 
-#[path = "../../tests/support/namespaces.rs"]
-#[expect(clippy::unwrap_used, reason = "a rig that cannot be built is a failed test")]
-mod namespaces;
-#[expect(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a rig that cannot be built is a failed test"
 )]
+
+#[path = "../../tests/support/namespaces.rs"]
+mod namespaces;
 mod support;
 
 use std::path::Path;
@@ -53,10 +53,9 @@ impl Rig {
             std::fs::write(dir.join("policy.txt"), POLICY).unwrap();
         };
         let daemon = Daemon::start_with(&options, prepare);
-        for (namespace, device, own, router) in [
-            (&west, "west", "10.1.0.2", "10.1.0.1"),
-            (&east, "east", "10.2.0.2", "10.2.0.1"),
-        ] {
+        for (namespace, device, own, router) in
+            [(&west, "west", "10.1.0.2", "10.1.0.1"), (&east, "east", "10.2.0.2", "10.2.0.1")]
+        {
             namespace.must(&format!("ip addr add {own}/24 dev {device}"));
             namespace.must(&format!("ip link set {device} up"));
             namespace.must(&format!("ip route add default via {router}"));

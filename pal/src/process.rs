@@ -64,8 +64,12 @@ impl Handle {
 /// # Errors
 /// The system has none.
 pub fn own_handle() -> io::Result<OwnedFd> {
+    open(std::process::id())
+}
+
+fn open(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: a system call on numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -149,18 +153,11 @@ mod tests {
 
     use super::*;
 
-    fn handle_of(child: &Child) -> OwnedFd {
-        // SAFETY: a system call on numbers.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
-        // SAFETY: the kernel just returned this descriptor; nobody else knows it.
-        unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).unwrap()) }
-    }
-
     #[test]
     fn a_process_is_ended_and_waited_for_by_its_descriptor() {
-        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id();
-        let mut process = Process::Other(Handle::new(handle_of(&child), pid).unwrap());
+        let mut process = Process::Other(Handle::new(open(pid).unwrap(), pid).unwrap());
         assert_eq!(process.id(), pid);
         process.kill();
         let ended = process.wait();
@@ -168,6 +165,7 @@ mod tests {
         assert!(ended.to_string().contains("signal: 9"), "{ended}");
         // It has been waited for: nobody knows how it ended any more.
         assert_eq!(process.wait().to_string(), "has ended");
+        assert!(child.wait().is_err());
     }
 
     #[test]

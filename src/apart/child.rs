@@ -3,14 +3,16 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hal::PortInfo;
+use hal::handover::Kept;
 use pal::process::{Ended, Handle, Process};
+use pal::rights::Rights;
 use pal::seqpacket::SeqPacket;
 use ucode::Inbox;
 use ucode::wire::{Answer, Order, build, receive, send};
@@ -81,16 +83,35 @@ pub(crate) struct Exit {
 }
 
 /// How it is started.
-#[derive(Clone)]
-struct Recipe {
-    program: PathBuf,
-    devices: Vec<String>,
-    eal_args: Vec<String>,
+pub(crate) struct Recipe {
+    pub(crate) program: PathBuf,
+    pub(crate) rights: Rights,
+    pub(crate) eal_args: Vec<String>,
+    /// The devices of its ports, open over its life and that of those after it.
+    pub(crate) devices: Mutex<Vec<Kept>>,
+}
+
+impl Recipe {
+    /// The first order, and what goes with it.
+    fn open(&self) -> std::io::Result<(Order, Vec<OwnedFd>)> {
+        let (mut devices, mut with) = (Vec::new(), Vec::new());
+        for device in &mut *lock(&self.devices) {
+            if device.is_gone() {
+                // If it cannot be made, the port begins without it.
+                drop(device.reopen());
+            }
+            let (handed, descriptors) = device.hand()?;
+            devices.push(handed);
+            with.extend(descriptors);
+        }
+        let (rights, eal_args) = (self.rights, self.eal_args.clone());
+        Ok((Order::Open { build: build(), rights, devices, eal_args }, with))
+    }
 }
 
 /// A data plane that has opened its devices.
 pub(crate) struct Child {
-    recipe: Recipe,
+    recipe: Arc<Recipe>,
     process: Process,
     program: Arc<Program>,
     last_words: Option<JoinHandle<String>>,
@@ -103,21 +124,31 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `program`, and has it open devices.
-    pub(crate) fn open(
-        program: &Path,
-        devices: Vec<String>,
-        eal_args: Vec<String>,
-    ) -> Result<Self, ApartError> {
-        Self::start(Recipe { program: program.to_owned(), devices, eal_args })
+    /// Starts a program, and hands it devices.
+    pub(crate) fn open(recipe: Recipe) -> Result<Self, ApartError> {
+        Self::start(Arc::new(recipe))
     }
 
     /// Another one like it.
     pub(super) fn again(&self) -> Result<Self, ApartError> {
-        Self::start(self.recipe.clone())
+        Self::start(Arc::clone(&self.recipe))
     }
 
-    fn start(recipe: Recipe) -> Result<Self, ApartError> {
+    /// Opens devices anew that have vanished, and hands them over.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(super) fn look_at_devices(&self) -> std::io::Result<()> {
+        for (port, device) in lock(&self.recipe.devices).iter_mut().enumerate() {
+            if device.is_gone() && device.reopen().is_ok() {
+                let (handed, with) = device.hand()?;
+                self.program.send_with(&Order::Device(port, handed), &with)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(recipe: Arc<Recipe>) -> Result<Self, ApartError> {
         let failed = |source| ApartError::Program { program: recipe.program.clone(), source };
         let (ours, theirs) = SeqPacket::pair().map_err(failed)?;
         let mut command = Command::new(&recipe.program);
@@ -128,6 +159,7 @@ impl Child {
         drop(command);
         let last_words = process.stderr.take().map(listen_to);
         let program = Arc::new(Program { sending: Mutex::new(()), line: ours });
+        let (open, with) = recipe.open().map_err(failed)?;
         let mut child = Self {
             recipe,
             process: Process::Child(process),
@@ -138,8 +170,7 @@ impl Child {
             infos: Vec::new(),
             total_packets: None,
         };
-        let Recipe { devices, eal_args, .. } = child.recipe.clone();
-        let answer = child.ask(&Order::Open { build: build(), devices, eal_args }, &[])?;
+        let answer = child.ask(&open, &with)?;
         let Answer::Opened { infos, total_packets } = answer else {
             return Err(ApartError::Died("it does not open".to_owned()));
         };
@@ -147,14 +178,14 @@ impl Child {
         Ok(child)
     }
 
-    /// One that forwards, at the other end of `line`. `program` is started in its place should it die.
+    /// One that forwards, at the other end of `line`. Another one is started in its place should it die.
     pub(super) fn at_work(
         (line, process): (SeqPacket, Handle),
-        (program, devices, eal_args): (&Path, Vec<String>, Vec<String>),
+        recipe: Recipe,
         (infos, total_packets): (Vec<PortInfo>, Option<u64>),
     ) -> Self {
         Self {
-            recipe: Recipe { program: program.to_owned(), devices, eal_args },
+            recipe: Arc::new(recipe),
             process: Process::Other(process),
             program: Arc::new(Program { sending: Mutex::new(()), line }),
             last_words: None,

@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use client::{Capacity, Client, CommitError, Kept};
+use client::{Capacity, Client, CommitError};
+use hal::handover::{Handed, Kept};
 use pal::process::{Handle, Process};
 use pal::seqpacket::{Listener, SeqPacket};
 use ucode::Stay;
@@ -14,7 +15,7 @@ use ucode::hello::{Greeting, Wish, ask};
 use ucode::wire::{Answer, Welcome, build, receive};
 
 use super::names::decode;
-use super::{ApartError, Child, PATIENCE};
+use super::{ApartError, Child, PATIENCE, Recipe};
 
 /// The name in the directory.
 const SOCKET: &str = "ucode.sock";
@@ -63,7 +64,7 @@ impl Door {
 
 /// What a data plane says that forwards without a client.
 pub(crate) struct AtWork {
-    kept: Option<Kept>,
+    kept: Option<client::Kept>,
     door: Option<Door>,
     pub(crate) welcome: Box<Welcome>,
 }
@@ -100,28 +101,34 @@ pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>,
     else {
         return Err(nonsense());
     };
+    let device = |handed: &Handed| Kept::handed(handed.clone(), &mut with);
+    let devices = welcome.devices.iter().map(device).collect::<Result<_, _>>();
+    let devices = devices.map_err(|error| ApartError::Refused(error.to_string()))?;
     let door = Door { listener: Listener::from_fd(listener), stay: stay(alone) };
-    let (kept, door) = (Some(Kept { state, counters }), Some(door));
-    Ok(Some(Found { line, process, at_work: AtWork { kept, door, welcome } }))
+    let (kept, door) = (Some(client::Kept { state, counters }), Some(door));
+    let at_work = AtWork { kept, door, welcome };
+    Ok(Some(Found { line, process, devices, at_work }))
 }
 
 /// A data plane that forwards without a client, at the other end of a line.
 pub(crate) struct Found {
     line: SeqPacket,
     process: Handle,
+    devices: Vec<Kept>,
     at_work: AtWork,
 }
 
 impl Found {
-    /// Its process, and what it says. `recipe` is what is started in its place should it die.
-    pub(crate) fn child(self, recipe: (&Path, Vec<String>, Vec<String>)) -> (Child, AtWork) {
-        let welcome = &self.at_work.welcome;
-        let ports = (welcome.infos.clone(), welcome.total_packets);
-        (Child::at_work((self.line, self.process), recipe, ports), self.at_work)
+    /// Its process, and what it says. Of `recipe` another one is started should it die, with the
+    /// devices that it has.
+    pub(crate) fn child(self, recipe: impl FnOnce(Vec<Kept>) -> Recipe) -> (Child, AtWork) {
+        let Self { line, process, devices, at_work } = self;
+        let ports = (at_work.welcome.infos.clone(), at_work.welcome.total_packets);
+        (Child::at_work((line, process), recipe(devices), ports), at_work)
     }
 }
 
-fn connect(path: &PathBuf) -> io::Result<Option<SeqPacket>> {
+fn connect(path: &Path) -> io::Result<Option<SeqPacket>> {
     match SeqPacket::connect(path) {
         Ok(line) => Ok(Some(line)),
         Err(error) => match error.kind() {
@@ -132,7 +139,7 @@ fn connect(path: &PathBuf) -> io::Result<Option<SeqPacket>> {
 }
 
 /// Has a data plane end, and waits for that.
-fn end(path: &PathBuf, process: Handle) -> io::Result<()> {
+fn end(path: &Path, process: Handle) -> io::Result<()> {
     if let Some(line) = connect(path)? {
         ask(&line, build(), Wish::End)?;
     }
@@ -161,7 +168,9 @@ impl AtWork {
     /// Has the tables have the neighbours that were found out.
     pub(crate) fn learn(&self, client: &mut Client) -> Result<(), CommitError> {
         let known = self.welcome.legacy.known.iter();
-        known.copied().try_for_each(|(uidb, address, mac)| client.neighbour(uidb, address, Some(mac)))
+        known
+            .copied()
+            .try_for_each(|(uidb, address, mac)| client.neighbour(uidb, address, Some(mac)))
     }
 
     pub(crate) fn door(&mut self) -> Option<Door> {

@@ -1,42 +1,39 @@
 //! A data plane in a process of its own, which serves one client after the other.
 
-use std::collections::HashSet;
+mod served;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use hal::PortInfo;
+use hal::handover::Handed;
 use hal::spec::Spec;
+use hal::{PortError, PortInfo};
 use pal::counters::CounterBlock;
 use pal::publication::{AttachError, ReaderSite};
 use pal::region::{ReadWrite, RegionError};
+use pal::rights::{Rights, RightsError};
 use pal::seqpacket::{Listener, SeqPacket};
 use qfp_core::counters::{CounterLayout, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::tables::{TableReader, table_kind};
 
-use crate::door::{Caller, Door, Stay};
+use self::served::Served;
+use crate::door::{Door, Stay};
 use crate::engine::Beside;
 use crate::hooks::PuntHooks;
 use crate::launch::{Hands, Launch, StartError};
 use crate::mailbox::HandOverError;
 use crate::memory::Memory;
-use crate::messages::{Configured, Line, ToClient, ToSlowPath, line};
+use crate::messages::{ToClient, line};
 use crate::ports::{Device, open};
-use crate::running::Running;
-use crate::wire::{Answer, Legacy, Order, Welcome, build, receive, send};
-
-/// Between two looks at what there is to tell.
-const ROUND: Duration = Duration::from_millis(50);
-/// How long lcores may take to come to other tables.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::wire::{Answer, Order, build, receive, send};
 
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     #[error("the program is of another build than its client")]
     Build,
     #[error("out of turn: the first two messages open and launch")]
@@ -44,13 +41,15 @@ enum Refusal {
     #[error("captures set the time: they need client and data plane in one process")]
     VirtualTime,
     #[error(transparent)]
-    Port(#[from] hal::PortError),
+    Port(#[from] PortError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
     Attach(#[from] AttachError),
     #[error("counters: {0}")]
     Region(#[from] RegionError),
+    #[error("no more descriptors: {0}")]
+    Descriptors(io::Error),
     #[error("where another client is to find it: {0}")]
     Door(io::Error),
     #[error(transparent)]
@@ -74,13 +73,16 @@ impl Beside for Nobody {
     }
 }
 
-/// Opens, launches and forwards as the other end of `orders` says. Should that be gone, it goes on for
-/// another client if it was told to stay.
+/// Gives up the rights of its process by way of `confine`, opens, launches and forwards as the other
+/// end of `orders` says. Should that be gone, it goes on for another client if it was told to stay.
 ///
 /// # Errors
 /// What came is no message of this build, or there is no thread to answer.
-pub fn serve(orders: SeqPacket) -> io::Result<()> {
-    match started(&orders) {
+pub fn serve(
+    orders: SeqPacket,
+    confine: impl FnOnce(Rights) -> Result<(), RightsError>,
+) -> io::Result<()> {
+    match started(&orders, confine) {
         Ok(Some(served)) => served.run(orders),
         Ok(None) => Ok(()),
         Err(refusal) => send(&orders, &Answer::Refused(refusal.to_string()), &[]),
@@ -88,16 +90,28 @@ pub fn serve(orders: SeqPacket) -> io::Result<()> {
 }
 
 /// None when the other end is gone.
-fn started(orders: &SeqPacket) -> Result<Option<Served>, Refusal> {
-    let Ok(Some((order, _))) = receive(orders) else { return Ok(None) };
-    let Order::Open { build: theirs, devices, eal_args } = order else {
+fn started(
+    orders: &SeqPacket,
+    confine: impl FnOnce(Rights) -> Result<(), RightsError>,
+) -> Result<Option<Served>, Refusal> {
+    let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
+    let Order::Open { build: theirs, rights, devices, eal_args } = order else {
         return Err(Refusal::Turn);
     };
     if theirs != build() {
         return Err(Refusal::Build);
     }
-    let devices = devices.iter().map(|spec| Spec::parse(spec).map(Device::Named));
-    let opened = open(devices.collect::<Result<_, _>>()?, &eal_args)?;
+    confine(rights)?;
+    let kept = keep(devices, with);
+    let device = |(handed, with): &Lasting| match handed {
+        Handed::Named(spec) => Ok(Device::Named(Spec::parse(spec)?)),
+        handed => {
+            let copies = copies(with).map_err(Refusal::Descriptors)?;
+            Ok(Device::Own(handed.clone().open(&mut copies.into_iter())?))
+        }
+    };
+    let devices = kept.iter().map(device).collect::<Result<_, Refusal>>()?;
+    let opened = open(devices, &eal_args)?;
     if opened.virtual_time() {
         return Err(Refusal::VirtualTime);
     }
@@ -146,7 +160,36 @@ fn started(orders: &SeqPacket) -> Result<Option<Served>, Refusal> {
     let running = opened.launch(Launch::clone(&launch), hands, None)?;
     let lasting = [state, counters];
     let launch = *launch;
-    Ok(Some(Served { running, line, memory, door, lasting, launch, infos, layout, legacy }))
+    let devices = kept;
+    Ok(Some(Served {
+        running,
+        line,
+        memory,
+        door,
+        lasting,
+        devices,
+        launch,
+        infos,
+        layout,
+        legacy,
+    }))
+}
+
+/// A device that a client has opened, with its descriptors, for another client.
+type Lasting = (Handed, Vec<OwnedFd>);
+
+/// Which descriptors are which device's.
+fn keep(devices: Vec<Handed>, with: Vec<OwnedFd>) -> Vec<Lasting> {
+    let mut with = with.into_iter();
+    let own = |handed: Handed| {
+        let own = with.by_ref().take(handed.descriptors()).collect();
+        (handed, own)
+    };
+    devices.into_iter().map(own).collect()
+}
+
+fn copies(all: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
+    all.iter().map(OwnedFd::try_clone).collect()
 }
 
 /// Readers of tables, lcore by lcore.
@@ -169,204 +212,15 @@ fn counters_of(
     (0..launch.lcores.len() + launch.crypto.len()).map(block).collect()
 }
 
-/// A data plane that forwards, whoever its client is.
-struct Served {
-    running: Running<Nobody>,
-    /// To the slow path.
-    line: Line,
-    memory: Arc<Memory>,
-    door: Option<Door>,
-    /// What lcores write and count.
-    lasting: [OwnedFd; 2],
-    launch: Launch,
-    infos: Vec<PortInfo>,
-    layout: CounterLayout,
-    legacy: Legacy,
-}
-
-/// How it ends that a client is served.
-enum Leave {
-    /// The data plane is to end.
-    End,
-    /// The client is gone.
-    Gone,
-}
-
-/// A client, and the thread that tells it what there is to tell: who tells something does not wait
-/// for who reads it.
-struct Client {
-    orders: SeqPacket,
-    tell: Sender<Answer>,
-    teller: JoinHandle<()>,
-}
-
-impl Client {
-    /// A client that hears `first` with descriptors, and then what comes through a channel.
-    fn new(
-        orders: SeqPacket,
-        (first, with): (Answer, Vec<OwnedFd>),
-        (tell, told): (Sender<Answer>, Receiver<Answer>),
-    ) -> io::Result<Self> {
-        let answers = orders.try_clone()?;
-        let teller = std::thread::Builder::new().name("qfp-teller".to_owned());
-        let teller = teller.spawn(move || {
-            if send(&answers, &first, &with).is_err() {
-                return;
-            }
-            drop((first, with));
-            for answer in told {
-                if send(&answers, &answer, &[]).is_err() {
-                    break;
-                }
-            }
-        })?;
-        Ok(Self { orders, tell, teller })
-    }
-
-    /// What it does not get to hear it does not miss.
-    fn tell(&self, answer: Answer) {
-        drop(self.tell.send(answer));
-    }
-}
-
-impl Served {
-    fn run(mut self, orders: SeqPacket) -> io::Result<()> {
-        let (tell, told) = channel();
-        self.memory.tell(tell.clone());
-        let mut client = Client::new(orders, (Answer::Launched, Vec::new()), (tell, told))?;
-        loop {
-            let leave = self.serve(&client);
-            let forwards = || !self.running.is_finished();
-            match (leave, &self.door) {
-                (Leave::Gone, Some(door)) => {
-                    self.memory.tell_nobody();
-                    // Its end of the line is closed: nobody is held up.
-                    drop(client);
-                    match door.wait(ROUND, forwards) {
-                        Caller::Client(orders) => client = self.welcome(orders)?,
-                        Caller::End => break self.running.stop_flag().stop(),
-                    }
-                }
-                (_, _) => break self.end(client),
-            }
-        }
-        Ok(())
-    }
-
-    /// Serves a client until it is gone, or has had enough.
-    fn serve(&mut self, client: &Client) -> Leave {
-        loop {
-            if !client.orders.wait(ROUND) {
-                let counts = Box::new(self.running.slow_path());
-                client.tell(Answer::Counts(counts, self.running.is_finished()));
-                if let Some(door) = &self.door {
-                    door.look(true);
-                }
-                continue;
-            }
-            // Who says what makes no sense is gone.
-            match receive(&client.orders).ok().flatten() {
-                Some((Order::SlowPath(message), _)) => self.pass_on(message),
-                Some((Order::Ports(number), _)) => {
-                    client.tell(Answer::Ports(number, self.running.ports()));
-                }
-                // A packet that is not put in is counted.
-                Some((Order::Inject(to, bytes), _)) => drop(self.running.inject((to, bytes))),
-                Some((Order::Names { all, names }, _)) => {
-                    if all {
-                        self.legacy.names.clear();
-                    }
-                    self.legacy.names.push(names);
-                }
-                Some((Order::Switch { sites, configured, kept }, with)) => {
-                    match self.switch(sites, *configured, with) {
-                        Ok(()) => {
-                            self.legacy.kept = kept;
-                            client.tell(Answer::Switched);
-                        }
-                        Err(refusal) => client.tell(Answer::Refused(refusal.to_string())),
-                    }
-                }
-                Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
-                Some((Order::End, _)) => return Leave::End,
-                None => return Leave::Gone,
-            }
-        }
-    }
-
-    fn pass_on(&mut self, message: ToSlowPath) {
-        if let ToSlowPath::Configured(configured) = &message {
-            self.launch.configured = Configured::clone(configured);
-        }
-        self.line.tell(message);
-    }
-
-    /// Has all lcores read other tables, and the slow path know what is in them.
-    fn switch(
-        &mut self,
-        sites: Vec<ReaderSite>,
-        mut configured: Configured,
-        with: Vec<OwnedFd>,
-    ) -> Result<(), Refusal> {
-        let [tables, slots, last_words] = with.as_slice() else { return Err(Refusal::Turn) };
-        let readers = attach(sites, [tables, slots, &self.lasting[0]])?;
-        self.running.exchange_tables(readers, PATIENCE)?;
-        // Without it the last words are lost, and nothing else.
-        let _ = rustix::stdio::dup2_stderr(last_words);
-        // Who has those tables does not know which neighbours were configured before.
-        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
-        let before = self.launch.configured.neighbours.iter().map(|one| (one.0, one.1));
-        configured.removed = before.filter(|one| !kept.contains(one)).collect();
-        self.pass_on(ToSlowPath::Configured(Box::new(configured)));
-        Ok(())
-    }
-
-    /// Tells another client all that it has to know.
-    fn welcome(&self, orders: SeqPacket) -> io::Result<Client> {
-        let with = [&self.lasting[0], &self.lasting[1]].map(OwnedFd::try_clone);
-        let with = with.into_iter().chain(self.door.as_ref().map(Door::listener));
-        let with = with.collect::<io::Result<_>>()?;
-        let (tell, told) = channel();
-        let (known, reported) = self.memory.meet(tell.clone());
-        let welcome = Welcome {
-            launch: self.launch.clone(),
-            infos: self.infos.clone(),
-            total_packets: self.running.total_packets(),
-            layout: self.layout,
-            legacy: Legacy { known, ..self.legacy.clone() },
-            reported,
-            counts: self.running.slow_path(),
-        };
-        Client::new(orders, (Answer::Welcome(Box::new(welcome)), with), (tell, told))
-    }
-
-    /// Ends it, and tells the client what there is to say at the end.
-    fn end(mut self, client: Client) {
-        self.running.stop_flag().stop();
-        let (ports, error) = match self.running.end() {
-            Ok(ended) => (ended.ports, ended.finished.err().map(|error| error.to_string())),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        client.tell(Answer::Counts(Box::new(self.running.slow_path()), true));
-        client.tell(Answer::Ended(ports, error));
-        // The slow path tells nobody any more.
-        self.memory.tell_nobody();
-        drop(self);
-        let Client { tell, teller, .. } = client;
-        drop(tell);
-        drop(teller.join());
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Order, SeqPacket, build, receive, send, serve};
+    use super::{Answer, Handed, Order, OwnedFd, Rights, SeqPacket, build, receive, send, serve};
 
     /// What one says that was told `order` first.
-    fn first_answer(order: &Order) -> Option<Answer> {
+    fn first_answer(order: &Order, with: &[OwnedFd]) -> Option<Answer> {
         let (ours, theirs) = SeqPacket::pair().unwrap();
-        let served = std::thread::spawn(|| serve(theirs));
-        send(&ours, order, &[]).unwrap();
+        let served = std::thread::spawn(|| serve(theirs, |_| Ok(())));
+        send(&ours, order, with).unwrap();
         let answer = receive(&ours).unwrap().map(|(answer, _)| answer);
         drop(ours);
         served.join().unwrap().unwrap();
@@ -374,7 +228,12 @@ mod tests {
     }
 
     fn open(build: u64, device: &str) -> Order {
-        Order::Open { build, devices: vec![device.to_owned()], eal_args: Vec::new() }
+        open_handed(build, Handed::Named(device.to_owned()))
+    }
+
+    fn open_handed(build: u64, device: Handed) -> Order {
+        let (rights, eal_args) = (Rights::default(), Vec::new());
+        Order::Open { build, rights, devices: vec![device], eal_args }
     }
 
     #[test]
@@ -386,10 +245,10 @@ mod tests {
             (Order::End, "out of turn"),
         ];
         for (order, word) in refused {
-            let answer = first_answer(&order);
+            let answer = first_answer(&order, &[]);
             let Some(Answer::Refused(why)) = answer else { panic!("{order:?}: {answer:?}") };
             assert!(why.contains(word) && !why.contains('\n'), "{why}");
         }
-        assert!(matches!(first_answer(&open(build(), "sink")), Some(Answer::Opened { .. })));
+        assert!(matches!(first_answer(&open(build(), "sink"), &[]), Some(Answer::Opened { .. })));
     }
 }

@@ -124,10 +124,14 @@ fn with_address(
     let path = path.as_os_str().as_bytes();
     // A zero stays behind it.
     if path.len() >= address.sun_path.len() || path.contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is too long for a socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "its path is too long for a socket",
+        ));
     }
     address.sun_path.iter_mut().zip(path).for_each(|(to, from)| *to = from.cast_signed());
-    let len = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).map_err(io::Error::other)?;
+    let len =
+        libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).map_err(io::Error::other)?;
     done(call((&raw const address).cast(), len))
 }
 
