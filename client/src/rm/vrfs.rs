@@ -6,10 +6,12 @@ use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::GraceClock;
 use qfp_core::uidb::TableId;
 
+use super::{Kind, Named, Numbers};
+
 /// The VRFs that interfaces are in.
 pub(crate) struct Vrfs {
     by_name: BTreeMap<String, TableId>,
-    numbers: Pool<TableId>,
+    numbers: Numbers<TableId>,
 }
 
 impl Vrfs {
@@ -17,6 +19,7 @@ impl Vrfs {
     /// a vector, too: `clock` is that of the rings.
     pub(crate) fn new(count: u16, clock: &GraceClock) -> Self {
         let numbers = Pool::new("VRFs", 1..u32::from(count) + 1, clock);
+        let numbers = Numbers::new(Kind::Vrf, numbers);
         Self { by_name: BTreeMap::new(), numbers }
     }
 
@@ -28,8 +31,11 @@ impl Vrfs {
     ) -> Result<(), Full> {
         for name in names {
             if !self.by_name.contains_key(name) {
-                self.by_name.insert(name.to_owned(), self.numbers.alloc()?);
-                new.insert(name.to_owned());
+                let (table, is_kept) = self.numbers.give(name.to_owned())?;
+                self.by_name.insert(name.to_owned(), table);
+                if !is_kept {
+                    new.insert(name.to_owned());
+                }
             }
         }
         Ok(())
@@ -43,6 +49,16 @@ impl Vrfs {
     /// The table of the VRF called `name`.
     pub(crate) fn named(&self, name: &str) -> Option<TableId> {
         self.by_name.get(name).copied()
+    }
+
+    /// Numbers by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers<TableId> {
+        &mut self.numbers
+    }
+
+    /// All names with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        self.by_name.iter().map(|(name, table)| self.numbers.named(name.clone(), *table))
     }
 
     /// How many there are.
