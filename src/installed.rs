@@ -81,10 +81,11 @@ impl Installed {
     /// The ports that a forwarder starts with, numbered in their order.
     pub(crate) fn new(config: &Config, specs: &[Option<Spec>], infos: &[&PortInfo]) -> Self {
         let ports = (0..).zip(&config.ports).zip(specs.iter().zip(infos));
-        let port = |((number, words), (spec, info)): ((_, &PortWords), (&Option<Spec>, &&PortInfo))| {
-            let (name, info) = (words.name.clone(), PortInfo::clone(info));
-            Port { number, name, spec: spec.clone(), wanted: wanted(words), info }
-        };
+        let port =
+            |((number, words), (spec, info)): ((_, &PortWords), (&Option<Spec>, &&PortInfo))| {
+                let (name, info) = (words.name.clone(), PortInfo::clone(info));
+                Port { number, name, spec: spec.clone(), wanted: wanted(words), info }
+            };
         Self { ports: ports.map(port).collect(), lost: BTreeSet::new() }
     }
 
@@ -121,10 +122,16 @@ impl Installed {
             let own = there.is_some_and(|port| port.spec.is_none());
             specs.push(match &words.device {
                 _ if own => None,
-                Some(device) => Some(Spec::parse(device).map_err(|source| {
-                    ReconfigureError::port(words, "device", source)
-                })?),
-                None => return Err(ReconfigureError::NoDevice(words.origin.place(), words.name.clone())),
+                Some(device) => Some(
+                    Spec::parse(device)
+                        .map_err(|source| ReconfigureError::port(words, "device", source))?,
+                ),
+                None => {
+                    return Err(ReconfigureError::NoDevice(
+                        words.origin.place(),
+                        words.name.clone(),
+                    ));
+                }
             });
         }
         crate::shared_files::check(&specs)

@@ -3,7 +3,9 @@
 use hal::spec::Spec;
 use hal::{PortConfig, PortError, PortInfo};
 use pal::lcore::StopFlag;
-use ucode::{Device, EndError, Ended, InjectError, Injection, Opened, Plug, PlugError, PortState, SlowCounts};
+use ucode::{
+    Device, EndError, Ended, InjectError, Injection, Opened, Plug, PlugError, PortState, SlowCounts,
+};
 
 use crate::apart::{Apart, AtWork, Child, UcodeState};
 use crate::control::ClientSide;

@@ -1,7 +1,7 @@
 //! Ports that come and go while others forward: nothing of the others is lost, and nothing is left behind.
 //!
 //! `QFP_HOTPLUGS` is the number of times; 1 000 of them are in `make nightly`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};

@@ -23,8 +23,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn new(ppe: &Ppe) -> Self {
-        let mut idle =
-            Self { fds: Vec::with_capacity(MOST_PORTS), may_sleep: false, rounds: 0 };
+        let mut idle = Self { fds: Vec::with_capacity(MOST_PORTS), may_sleep: false, rounds: 0 };
         idle.look_again(ppe);
         idle
     }

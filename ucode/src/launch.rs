@@ -117,8 +117,13 @@ impl Opened {
         let (injections, injected) = Ring::new(PLACES).split();
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
-        let mut slow =
-            SlowSide::new((slow, policing), pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+        let mut slow = SlowSide::new(
+            (slow, policing),
+            pool.cache(0),
+            lines,
+            (hooks, injected),
+            Arc::clone(&shown),
+        );
         slow.count_on(launch.counted);
         let mut links = Links::new(Arc::clone(&ports));
         let run = match (client, bell) {

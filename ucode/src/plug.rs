@@ -32,9 +32,9 @@ pub enum PlugError {
     #[error("{why}; and it does not go back: {back}")]
     Lost {
         /// Why it does not take the new one.
-        why: PortError,
+        why: Box<PortError>,
         /// Why it does not take the old one.
-        back: PortError,
+        back: Box<PortError>,
     },
 }
 
@@ -101,7 +101,9 @@ impl Plug {
             Ok(queues) => (queues, config, None),
             Err(why) => match port.start(&before) {
                 Ok(queues) => (queues, before, Some(why)),
-                Err(back) => return Err(PlugError::Lost { why, back }),
+                Err(back) => {
+                    return Err(PlugError::Lost { why: Box::new(why), back: Box::new(back) });
+                }
             },
         };
         let info = port.info().clone();

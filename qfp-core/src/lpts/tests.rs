@@ -251,9 +251,8 @@ fn lcores_go_on_with_the_group_that_takes_the_place_of_theirs() {
     let mut all = LptsSuccession::new(group(&closed(FlowType::Igmp)));
     let mut lcores = [all.group(), all.group()];
     let passes = |group: &LptsGroup| {
-        [FlowType::Igmp, FlowType::Dns].map(|flow| {
-            group.admit(offered(flow, 1), Nanos(5)) == Admission::Accepted
-        })
+        [FlowType::Igmp, FlowType::Dns]
+            .map(|flow| group.admit(offered(flow, 1), Nanos(5)) == Admission::Accepted)
     };
     assert!(lcores[0].successor().is_none());
     assert_eq!(passes(&lcores[0]), [false, true]);
