@@ -22,6 +22,7 @@ mod service;
 mod session;
 mod start;
 mod store;
+mod successor;
 mod transactions;
 
 pub use embedded::Embedded;

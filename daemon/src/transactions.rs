@@ -120,6 +120,16 @@ impl Transactions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps all changes back, as long as what is returned is there.
+    ///
+    /// # Errors
+    /// A commit waits for its confirmation.
+    pub(crate) fn hold(&self) -> Result<impl Drop, Failure> {
+        let state = self.lock();
+        state.free()?;
+        Ok(state)
+    }
+
     /// Whether a configuration could be committed, as far as can be told without doing it.
     ///
     /// # Errors

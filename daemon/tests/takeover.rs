@@ -127,6 +127,43 @@ fn holds(pid: u32) -> (usize, u64) {
 }
 
 #[test]
+fn both_processes_are_upgraded_while_packets_flow() {
+    let Some(mut rig) = Rig::start() else { return };
+    let before = rig.ucode();
+    let stream = rig.stream();
+    for upgrade in 1..=3 {
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(rig.daemon.ctl("upgrade client"), (0, String::new(), String::new()));
+        assert_eq!(rig.ucode().pid, before.pid, "{upgrade}");
+    }
+    let arrived = stream.finish();
+    eprintln!("client: {arrived:?}");
+    assert_eq!(arrived.lost, 0, "{arrived:?}");
+    let stream = rig.stream();
+    let mut pid = before.pid;
+    for upgrade in 1..=3 {
+        std::thread::sleep(Duration::from_millis(200));
+        let counts = rig.counts();
+        assert_eq!(rig.daemon.ctl("upgrade ucode"), (0, String::new(), String::new()));
+        let now = rig.ucode();
+        assert!(now.pid != pid && now.restarts == upgrade, "{now:?}");
+        assert!(now.last_exit.unwrap().contains("upgraded"));
+        assert!(rig.counts().iter().zip(&counts).all(|(now, before)| now >= before));
+        pid = now.pid;
+    }
+    let arrived = stream.finish();
+    eprintln!("ucode: {arrived:?}");
+    assert_eq!(arrived.lost, 0, "{arrived:?}");
+    let pending = rig.daemon.dir.path().join("a.toml");
+    rig.daemon.commit(&pending, Some(600)).unwrap();
+    let (status, _, line) = rig.daemon.ctl("upgrade client");
+    assert!(status == 1 && line.contains("waits for its confirmation"), "{line}");
+    rig.daemon.signal(Signal::TERM);
+    assert!(rig.daemon.ended().success(), "{}", rig.daemon.log());
+    assert!(has_ended(pid));
+}
+
+#[test]
 fn a_client_that_is_killed_loses_no_packet_and_the_next_one_goes_on() {
     let Some(mut rig) = Rig::start() else { return };
     let ucode = rig.ucode();
