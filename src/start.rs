@@ -16,6 +16,7 @@ use client::{Capacity, Client, Features, PortFacts};
 use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
+use pal::crash;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
 use pal::rights::User;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
@@ -126,6 +127,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     client.commit(&parts.config, &parts.routes, &facts)?;
     if let Some(found) = opened.at_work() {
         found.learn(&mut client)?;
+        crash::point("committed");
     }
 
     let new_layout = || {
@@ -216,6 +218,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                     launcher.launch = found.welcome.launch;
                     let configured = in_force.configured(&client);
                     let orders = launcher.switch(&mut client, configured, inbox)?;
+                    crash::point("switching");
                     // Lcores will see all that was reported.
                     line.tell(ToSlowPath::Entered { report: found.welcome.reported });
                     (found.welcome.counts, orders)
@@ -236,6 +239,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             client.keep(launcher);
             let apart = Apart::launch((child, counted), orders, requests.clone(), pulse)?;
             if is_taken_over {
+                crash::point("switched");
                 client.taken_over();
             }
             (Plane::Apart(apart), Some(client))
@@ -272,6 +276,7 @@ fn open(
         if let Some((dir, alone)) = &parts.outlives
             && let Some(found) = find(dir, *alone)?
         {
+            crash::point("found");
             let (child, found) = found.child(recipe);
             return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
         }

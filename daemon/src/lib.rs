@@ -12,7 +12,6 @@
 
 mod args;
 mod boot;
-mod crash;
 mod embedded;
 mod journal;
 mod router;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use api::{Candidate, ConfigText, Failure, RouteFile, Status, Version};
 use qfp::client::config::{Config, RouteTable};
+use qfp::pal::crash;
 use similar::TextDiff;
 
-use crate::crash;
 use crate::router::{Router, Wanted};
 use crate::store::{Saved, Store, StoreError};
 
