@@ -54,7 +54,7 @@ mod statistics;
 pub use apart::{ApartError, UcodeState};
 pub use client;
 pub use driver;
-pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};
+pub use forwarder::{EditError, Forwarder, RunError, Running, StartError, UpgradeError};
 pub use hal;
 pub use ipsec::{RekeyError, SaChangeError};
 pub use pal;

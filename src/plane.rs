@@ -7,7 +7,7 @@ use ucode::{
     Device, EndError, Ended, InjectError, Injection, Opened, Plug, PlugError, PortState, SlowCounts,
 };
 
-use crate::apart::{Apart, AtWork, Child, UcodeState};
+use crate::apart::{Apart, ApartError, AtWork, Child, UcodeState};
 use crate::control::ClientSide;
 
 /// A data plane whose devices are open.
@@ -140,6 +140,14 @@ impl Plane {
         match self {
             Self::Here(ucode) => ucode.end(),
             Self::Apart(apart) => apart.end(),
+        }
+    }
+
+    /// Replaces the process that it has of its own; none if it has none.
+    pub(crate) fn upgrade(&self) -> Option<Result<(), ApartError>> {
+        match self {
+            Self::Here(_) => None,
+            Self::Apart(apart) => Some(apart.upgrade()),
         }
     }
 

@@ -16,6 +16,7 @@ use client::{Capacity, Client, Features};
 use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
+use pal::crash;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
 use pal::rights::User;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
@@ -128,6 +129,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     client.commit(&parts.config, &parts.routes, &ports.facts())?;
     if let Some(found) = opened.at_work() {
         found.learn(&mut client)?;
+        crash::point("committed");
     }
 
     let new_layout = || {
@@ -211,6 +213,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                     launcher.launch = found.welcome.launch;
                     let configured = in_force.configured(&client);
                     let orders = launcher.switch(&mut client, configured, inbox)?;
+                    crash::point("switching");
                     // Lcores will see all that was reported.
                     line.tell(ToSlowPath::Entered { report: found.welcome.reported });
                     (found.welcome.counts, orders)
@@ -231,6 +234,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             client.keep(launcher);
             let apart = Apart::launch((child, counted), orders, requests.clone(), pulse)?;
             if is_taken_over {
+                crash::point("switched");
                 client.taken_over();
             }
             (Plane::Apart(apart), Some(client))
@@ -268,6 +272,7 @@ fn open(
         if let Some((dir, alone)) = &parts.outlives
             && let Some(found) = find(dir, *alone)?
         {
+            crash::point("found");
             let (child, found) = found.child(recipe);
             return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
         }

@@ -129,6 +129,11 @@ impl Child {
         Self::start(Arc::new(recipe))
     }
 
+    /// Whether another one may have the devices while this one has them.
+    pub(super) fn can_share(&self) -> bool {
+        !lock(&self.recipe.devices).iter().any(Kept::is_exclusive)
+    }
+
     /// Another one like it.
     pub(super) fn again(&self) -> Result<Self, ApartError> {
         Self::start(Arc::clone(&self.recipe))
