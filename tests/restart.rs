@@ -122,6 +122,7 @@ impl Stream {
     }
 }
 
+// rows: ARC-01, ARC-14, ARC-16
 #[test]
 fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,6 +179,7 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     eprintln!("drops: {:?}", report.drops);
 }
 
+// rows: ARC-16, ARC-24
 #[test]
 fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,6 +199,7 @@ fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
     assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
 
+// rows: ARC-16, ARC-24
 #[test]
 fn one_that_dies_again_and_again_is_left_alone_and_the_rest_stays_up() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

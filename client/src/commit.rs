@@ -32,6 +32,7 @@ use crate::ea::{
 use crate::rib::{Rib, RouteQuery, RouteState};
 use crate::rm::Vrfs;
 use forwarding::Forwarding;
+use routes::Given;
 use transaction::{Agent, NextGeneration, Prepare};
 
 pub use capacity::Capacity;
@@ -123,6 +124,7 @@ pub struct Client {
     rib: Rib,
     vrfs: Vrfs,
     features: HashMap<String, Features>,
+    given: Given,
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
     learnt: HashMap<(TableId, IpNet), UidbIndex>,
@@ -285,6 +287,7 @@ impl Client {
             rib: Rib::default(),
             vrfs: Vrfs::new(capacity.vrfs),
             features: HashMap::new(),
+            given: Given::default(),
             connected: Vec::new(),
             learnt: HashMap::new(),
         };
@@ -340,7 +343,7 @@ impl Client {
     }
 
     /// Classes of service policies where they are bound, and what they have.
-    pub fn service_classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+    pub fn service_classes(&self) -> impl Iterator<Item = (BoundClass, ClassFacts)> {
         self.classification.classes()
     }
 
