@@ -66,11 +66,14 @@ impl Client {
         self.connected_routes(interfaces, &mut wanted);
         self.static_routes(config, routes, interfaces, &mut wanted.given);
         self.neighbour_routes(given, &mut wanted);
-        for (table, prefix, source) in self.given.routes.difference(&wanted.given.routes) {
-            let is_in_file = (*table, *source) == (TableId::GLOBAL, Source::STATIC)
-                && wanted.given.file.contains(*prefix);
+        let learnt = self.learnt.keys().map(|(table, prefix)| (*table, *prefix, Source::NEIGHBOUR));
+        let before = self.given.routes.iter().copied().chain(learnt);
+        for route in before.filter(|route| !wanted.given.routes.contains(route)) {
+            let (table, prefix, source) = route;
+            let is_in_file = (table, source) == (TableId::GLOBAL, Source::STATIC)
+                && wanted.given.file.contains(prefix);
             if !is_in_file {
-                self.rib.withdraw(*table, *prefix, *source);
+                self.rib.withdraw(table, prefix, source);
             }
         }
         self.rib.sweep_tables(&tables);
