@@ -22,9 +22,13 @@ use qfp_core::tables::table_kind;
 use qfp_core::uidb::{Direction, UidbIndex};
 
 use crate::config::{Config, Interface, Interfaces};
+use crate::rm::{Kind, Named, Numbers};
 
 pub use error::QosError;
 use template::{Template, Templates};
+
+/// What there is a limited number of.
+const CLASSES: &str = "classes of service policies";
 
 /// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
 const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
@@ -89,6 +93,8 @@ pub(crate) struct QosPlan {
     templates: Templates,
     /// Numbers of classes that had none.
     fresh: Vec<u32>,
+    /// Classes that have the numbers again that they had with another client.
+    kept: Vec<(String, u32)>,
     /// The tables before, once the plan's are published.
     before: Option<Blocks>,
 }
@@ -104,7 +110,7 @@ struct Bound {
 pub(crate) struct QosAgent {
     states: Block<PolicerState>,
     /// One a class where it is bound: of its policer and of its counters.
-    numbers: Pool,
+    numbers: Numbers,
     first_counter: u32,
     shared: bool,
     blocks: Option<Blocks>,
@@ -120,13 +126,13 @@ impl QosAgent {
         classes: u32,
         first_counter: u32,
     ) -> Result<Self, DriverError> {
-        let states = driver.alloc_state::<PolicerState>(classes.max(1) as usize)?.publish();
+        let states = driver.alloc_state::<PolicerState>(classes.max(1) as usize)?;
         driver.commit(|root| {
             root.set(table_kind::POLICER_STATES, states);
         })?;
         Ok(Self {
             states,
-            numbers: Pool::new("classes of service policies", 0..classes, driver.clock()),
+            numbers: Numbers::new(Kind::Class, Pool::new(CLASSES, 0..classes, driver.clock())),
             first_counter,
             shared: false,
             blocks: None,
@@ -134,6 +140,20 @@ impl QosAgent {
             templates: Templates::default(),
             renamed: Vec::new(),
         })
+    }
+
+    /// Numbers by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    /// All names with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        let name = |(class, facts): (BoundClass, ClassFacts)| {
+            let number = (facts.counters - self.first_counter) / ClassEvent::COUNT;
+            self.numbers.named(format!("{class:?}"), number)
+        };
+        self.classes().map(name)
     }
 
     /// What it takes of.
@@ -245,11 +265,21 @@ impl QosAgent {
             numbers.push(match known.get(path) {
                 Some(number) => *number,
                 None => {
-                    let number = self.numbers.alloc()?;
-                    plan.fresh.push(number);
-                    // What another policer of this number has left is not this one's.
-                    if let Some(state) = states.get(number as usize) {
-                        state.restore(&Snapshot::default());
+                    let class = BoundClass {
+                        interface: interface.name().to_owned(),
+                        direction,
+                        path: path.clone(),
+                    };
+                    let name = format!("{class:?}");
+                    let (number, is_kept) = self.numbers.give(name.clone())?;
+                    if is_kept {
+                        plan.kept.push((name, number));
+                    } else {
+                        plan.fresh.push(number);
+                        // What another policer of this number has left is not this one's.
+                        if let Some(state) = states.get(number as usize) {
+                            state.restore(&Snapshot::default());
+                        }
                     }
                     number
                 }
@@ -261,6 +291,7 @@ impl QosAgent {
     /// Gives up what was prepared.
     pub(crate) fn abort(&mut self, plan: QosPlan) {
         plan.fresh.into_iter().for_each(|number| self.numbers.give_back(number));
+        plan.kept.into_iter().for_each(|(name, number)| self.numbers.keep_again(name, number));
     }
 
     #[cfg(test)]
