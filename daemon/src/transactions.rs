@@ -174,7 +174,7 @@ impl Transactions {
         state.free()?;
         let mut candidate = state.running.candidate.clone();
         candidate.text = edit(&candidate.text)?;
-        let routes = (state.running.routes, Arc::clone(&state.routes));
+        let routes = (state.running.routes, state.routes.clone());
         let config = parse(&candidate)?;
         self.change(&mut state, author, (candidate, config, what), routes, None)
     }
