@@ -32,6 +32,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use pal::counters::{CounterBlock, CounterLine, Counters};
+use pal::faults;
 use pal::publication::{
     Generation, Grace, GraceClock, PublishError, Publisher, ReaderSite, ReaderState, RegisterError,
     RootDraft, Rows, TableError, TableReader, TableShape,
@@ -234,7 +235,9 @@ impl Driver {
         loop {
             match self.publisher.publish(root) {
                 Ok(generation) => return generation,
-                Err(_) => std::thread::yield_now(),
+                Err(_) => {
+                    faults::rest(|| true);
+                }
             }
         }
     }

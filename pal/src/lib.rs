@@ -12,6 +12,7 @@
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
 //! - [`refusal`]: tests have memory and numbers refused
+//! - [`faults`]: a simulator stops, kills or cheats whoever writes shared memory
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -75,6 +76,7 @@
 pub mod clock;
 pub mod counters;
 pub mod doorbell;
+pub mod faults;
 pub mod file;
 pub mod inventory;
 pub mod lcore;

@@ -125,8 +125,8 @@ impl ClientSide {
     /// Another slow path knows what is configured, and no neighbour; no ring has a packet.
     fn relaunched(&mut self, now: Nanos) {
         self.client.rings_cleared();
-        for (uidb, address, _) in self.client.neighbours() {
-            self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
+        for (uidb, address, mac) in self.client.neighbours() {
+            self.slow_path.tell(ToSlowPath::Known { uidb, address, mac });
         }
         self.tell_mtus(self.paths.again(&self.client));
         self.hear(now, FromSlowPath::Followed);

@@ -91,13 +91,7 @@ impl LiveLoop {
         let mut countdown = MISSED_EVERY;
         let mut has_ended = false;
         while !stop.is_stopped() {
-            let now = self.clock.now();
-            let mut busy = self.ppe.poll(now, &mut self.punts);
-            if !self.injected.is_empty() {
-                busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
-                self.ppe.inject(batch.drain(..), now, &mut self.punts);
-            }
-            self.punts.ring();
+            let busy = self.turn(self.clock.now(), &mut batch);
             countdown -= 1;
             if countdown == 0 {
                 countdown = MISSED_EVERY;
@@ -128,6 +122,18 @@ impl LiveLoop {
         }
         drop(self.forwards);
         self.ppe
+    }
+
+    /// One round: what has come walks, and so does what the slow path has put in. `batch` is empty.
+    #[inline]
+    pub(crate) fn turn(&mut self, now: Nanos, batch: &mut Vec<Injected>) -> usize {
+        let mut busy = self.ppe.poll(now, &mut self.punts);
+        if !self.injected.is_empty() {
+            busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
+            self.ppe.inject(batch.drain(..), now, &mut self.punts);
+        }
+        self.punts.ring();
+        busy
     }
 
     fn all_ended(&mut self) -> bool {

@@ -150,7 +150,7 @@ impl Opened {
 }
 
 /// The slow path, and what the steps of all lcores share.
-fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
+pub(crate) fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
     let seed = launch.limits.seed;
     let Configured { interfaces, sides, neighbours, .. } = &launch.configured;
     let mut slow = SlowPath::new(interfaces.clone(), launch.limits.clone());
@@ -170,7 +170,7 @@ type Own = (TableReader, LcoreCounters);
 
 /// An engine for each lcore, and the crypto engines. Receive queues are spread so that each lcore
 /// gets its share.
-fn engines(
+pub(crate) fn engines(
     launch: &Launch,
     queues: Vec<Queues>,
     (pool, kit, fia): (&Pool, &Kit, &FiaBuilder),

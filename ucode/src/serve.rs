@@ -28,19 +28,26 @@ const ROUND: Duration = Duration::from_millis(50);
 
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub enum Refusal {
+    /// Its client means other tables.
     #[error("the program is of another build than its client")]
     Build,
+    /// What came is no order, or lacks descriptors.
     #[error("out of turn: the first two messages open and launch")]
     Turn,
+    /// A capture is among its ports.
     #[error("captures set the time: they need client and data plane in one process")]
     VirtualTime,
+    /// A device has no such SPEC, or does not open.
     #[error(transparent)]
     Port(#[from] hal::PortError),
+    /// Ports or lcores do not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The tables are not there, or not those of this build.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// There is no place for counters.
     #[error("counters: {0}")]
     Region(#[from] RegionError),
 }
@@ -114,9 +121,23 @@ fn started(
 fn launched(
     opened: Opened,
     launch: Launch,
-    (sites, layout, with): (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
+    places: Places,
     lines: (Inbox, ToClient),
 ) -> Result<Running<Nobody>, Refusal> {
+    let hands = hands(places, FiaBuilder::router(), lines)?;
+    Ok(opened.launch(launch, hands, None)?)
+}
+
+/// Where the lcores of a data plane read and count: what an [`Order::Launch`] says, and the descriptors
+/// that come with it.
+pub(crate) type Places = (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>);
+
+/// Maps what others have.
+pub(crate) fn hands(
+    (sites, layout, with): Places,
+    fia: FiaBuilder,
+    lines: (Inbox, ToClient),
+) -> Result<Hands, Refusal> {
     let [tables, state, counters] = with.as_slice() else { return Err(Refusal::Turn) };
     let counters = ReadWrite::from_fd(counters)?;
     let block = |n| {
@@ -125,14 +146,13 @@ fn launched(
     };
     let blocks = (0..sites.len()).map(block).collect::<Result<_, RegionError>>()?;
     let attach = |site| TableReader::attach((tables, state), site, table_kind::SHAPES);
-    let hands = Hands {
-        fia: FiaBuilder::router(),
+    Ok(Hands {
+        fia,
         tables: sites.into_iter().map(attach).collect::<Result<_, _>>()?,
         counters: blocks,
         hooks: PuntHooks::new(),
         lines,
-    };
-    Ok(opened.launch(launch, hands, None)?)
+    })
 }
 
 /// Passes messages on until the other end has had enough.

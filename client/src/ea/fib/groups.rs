@@ -262,6 +262,7 @@ impl FibAgent {
             for (path, member) in paths.zip(spread.members()) {
                 let number = group.numbers.get(member).copied().unwrap_or(0);
                 if path.adjacency.load(Relaxed) != number {
+                    pal::faults::store();
                     path.adjacency.store(number, Release);
                 }
             }
@@ -270,6 +271,7 @@ impl FibAgent {
         if let Some(row) = driver.view(self.groups_block).get(usize::from(leaf))
             && row.word.load(Relaxed) != word
         {
+            pal::faults::store();
             row.word.store(word, Release);
         }
     }
