@@ -17,13 +17,15 @@ use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
 
 use crate::control::{ClientSide, ToClient};
 pub use child::ApartError;
-pub(crate) use child::{Child, Program};
+pub(crate) use child::{Child, Program, Recipe};
 pub(crate) use relaunch::{Launcher, Orders, Relaunch};
 
 /// The thread that watches over the data plane.
 const WATCH: &str = "qfp-watch";
 /// How long an lcore may poll nothing: one that sleeps polls ten times a second.
 const STILL: Duration = Duration::from_secs(2);
+/// Between two looks at whether devices have vanished.
+const DEVICES: Duration = Duration::from_secs(1);
 /// Between two looks at whether the run is to be stopped.
 const ROUND: Duration = Duration::from_millis(50);
 /// How long the data plane may take to start, to end, and to answer.
@@ -255,7 +257,14 @@ impl Watch {
         let program = child.program();
         let mut told = None;
         let (mut looked, mut polls) = (Instant::now(), self.pulse.polls());
+        let mut devices = Instant::now();
         loop {
+            if devices.elapsed() > DEVICES {
+                if child.look_at_devices().is_err() {
+                    return Heard::Gone;
+                }
+                devices = Instant::now();
+            }
             if self.stop.is_stopped() && told.is_none() {
                 told = Some(Instant::now());
                 if program.send(&Order::End).is_err() {

@@ -10,6 +10,7 @@ use client::ipsec::MarksError;
 use client::{Capacity, CommitError, Features, ListEdit, ListError};
 use hal::{Port, PortError};
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
+use pal::rights::User;
 use qfp_core::fia::{FiaBuilder, FiaError, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
@@ -210,6 +211,7 @@ impl Forwarder {
             trace: 0,
             buffers: None,
             ucode: None,
+            ucode_user: None,
         };
         Self { parts }
     }
@@ -306,11 +308,20 @@ impl Forwarder {
 
     /// Has the data plane run in a process of its own, `program` (`qfp-ucode` of the same build): when
     /// it dies, another one takes its place and forwards by the same tables. Counters go on, sequence
-    /// numbers of SAs do not repeat, and packets that were inside are counted as `UcodeRestart`. TAP
-    /// devices stay if they are `persist`.
+    /// numbers of SAs do not repeat, and packets that were inside are counted as `UcodeRestart`. This
+    /// process opens TAP devices and packet sockets, and keeps them: they stay, with what waits in
+    /// them. The other one keeps no rights but those that drivers of DPDK need; started by root, it is
+    /// [`User::NOBODY`]'s.
     #[must_use]
     pub fn apart(mut self, program: PathBuf) -> Self {
         self.parts.ucode = Some(program);
+        self
+    }
+
+    /// Whose that process is.
+    #[must_use]
+    pub fn ucode_user(mut self, user: User) -> Self {
+        self.parts.ucode_user = Some(user);
         self
     }
 

@@ -4,9 +4,9 @@ mod ports;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
+use pal::rights::User;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
@@ -24,7 +25,7 @@ use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts};
 
-use crate::apart::{Apart, Child, Launcher, Pulse};
+use crate::apart::{Apart, Child, Launcher, Pulse, Recipe};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -35,7 +36,7 @@ use crate::report::RunReport;
 use crate::statistics::Statistics;
 
 pub(crate) use ports::{OwnPorts, own_mac};
-use ports::{devices, port_config, specs};
+use ports::{devices, kept, port_config, rights, specs};
 
 /// What a forwarder is made of.
 pub(crate) struct Parts {
@@ -55,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) buffers: Option<usize>,
     /// The program of a data plane in a process of its own.
     pub(crate) ucode: Option<PathBuf>,
+    /// Whom that becomes.
+    pub(crate) ucode_user: Option<User>,
 }
 
 /// A forwarder that runs, and is stopped when it is dropped.
@@ -80,7 +83,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
-    let opened = open(&mut parts, &specs)?;
+    let opened = open(&mut parts, &specs, cpus.cpus().len())?;
     let virtual_time = opened.virtual_time();
     let cpus = if virtual_time { one(&cpus) } else { cpus };
     let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
@@ -195,14 +198,23 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
 }
 
 /// Opens the devices, here or in a process that is started for it.
-fn open(parts: &mut Parts, specs: &[Option<Spec>]) -> Result<OpenedPlane, StartError> {
+fn open(
+    parts: &mut Parts,
+    specs: &[Option<Spec>],
+    lcores: usize,
+) -> Result<OpenedPlane, StartError> {
     if let Some(program) = &parts.ucode {
         let is_plain = parts.fia.names() == FiaBuilder::router().names() && parts.hooks.is_empty();
-        let devices: Vec<String> = specs.iter().flatten().map(Spec::to_string).collect();
-        if !is_plain || devices.len() < specs.len() || parts.trace > 0 {
+        if !is_plain || specs.contains(&None) || parts.trace > 0 {
             return Err(StartError::NotApart);
         }
-        return Ok(OpenedPlane::Apart(Child::open(program, devices, parts.eal_args.clone())?));
+        let specs: Vec<&Spec> = specs.iter().flatten().collect();
+        return Ok(OpenedPlane::Apart(Child::open(Recipe {
+            program: program.clone(),
+            rights: rights(parts.ucode_user, &specs),
+            devices: Mutex::new(kept(&parts.config, &specs, lcores)?),
+            eal_args: parts.eal_args.clone(),
+        })?));
     }
     let own = std::mem::take(&mut parts.own_ports);
     let opened = ucode::open(devices(&parts.config, specs, own), &parts.eal_args);

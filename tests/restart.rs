@@ -7,6 +7,7 @@
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,8 +35,8 @@ fn program() -> PathBuf {
 
 fn config(west: &str, east: &str) -> Config {
     let text = format!(
-        "[[port]]\ndevice = \"tap:west@{west},persist\"\naddress = [\"10.1.0.1/24\"]\n\
-         [[port]]\ndevice = \"tap:east@{east},persist\"\naddress = [\"10.2.0.1/24\"]\n"
+        "[[port]]\ndevice = \"tap:west@{west}\"\naddress = [\"10.1.0.1/24\"]\n\
+         [[port]]\ndevice = \"tap:east@{east}\"\naddress = [\"10.2.0.1/24\"]\n"
     );
     Config::parse(&text, "test").unwrap()
 }
@@ -194,6 +195,74 @@ fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
     wait_for(&running, |running| running.ucode().unwrap().restarts == 1);
     let exit = running.ucode().unwrap().last_exit.unwrap();
     assert!(exit.contains("lcore 0 stood still"), "{exit}");
+    assert_eq!(running.stop().unwrap().conserved, Some(true));
+}
+
+/// What the kernel says of a process, by name.
+fn status(pid: u32, name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_data_plane_has_no_rights_and_nobody_without_them_reads_its_memory() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_programs(&["ip", "ping", "kill"]) {
+        return;
+    }
+    let Some((west, east)) = Namespace::new("west").zip(Namespace::new("east")) else { return };
+    // One end of a cable as a port, beside a TAP.
+    east.must("ip link add inner type veth peer name east");
+    east.must("ip link set inner up");
+    let text = format!(
+        "[[port]]\ndevice = \"tap:west@{},peer=02:00:00:00:00:77\"\naddress = [\"10.1.0.1/24\"]\n\
+         [[port]]\ndevice = \"packet:inner@{}\"\naddress = [\"10.2.0.1/24\"]\n",
+        west.name, east.name
+    );
+    let config = Config::parse(&text, "test").unwrap();
+    let running = Forwarder::new(config).apart(program()).start().unwrap();
+    host(&west, "west", "10.1.0.2", "10.1.0.1");
+    host(&east, "east", "10.2.0.2", "10.2.0.1");
+    for restarts in 0..2 {
+        wait_for(&running, |running| {
+            let ucode = running.ucode().unwrap();
+            ucode.restarts == restarts && ucode.pid.is_some()
+        });
+        let pid = running.ucode().unwrap().pid.unwrap();
+        // Once it forwards it has given them up for good.
+        west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
+        for (name, wanted) in [
+            ("Uid", "65534 65534 65534 65534"),
+            ("Gid", "65534 65534 65534 65534"),
+            ("Groups", ""),
+            ("CapPrm", "0000000000000000"),
+            ("CapEff", "0000000000000000"),
+            ("CapInh", "0000000000000000"),
+            ("CapAmb", "0000000000000000"),
+            ("NoNewPrivs", "1"),
+        ] {
+            assert_eq!(status(pid, name), wanted, "{name}");
+        }
+        // Of a process that is not to be looked into, these are root's.
+        let memory = std::fs::metadata(format!("/proc/{pid}/mem")).unwrap();
+        assert_eq!((memory.uid(), memory.mode() & 0o077), (0, 0));
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    }
+    wait_for(&running, |running| running.ucode().unwrap().restarts == 2);
+    // A device that vanishes is made again by who may do that.
+    west.must("ip link del west");
+    let start = Instant::now();
+    while !west.run("ip -o link show west").1.contains("UP,LOWER_UP") {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    host(&west, "west", "10.1.0.2", "10.1.0.1");
+    west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
+    assert_eq!(running.ucode().unwrap().restarts, 2);
     assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Args {
     /// again when it dies
     #[arg(long, value_name = "PATH")]
     pub(crate) ucode: Option<PathBuf>,
+    /// Whose process that is, by name or number: root's own only if this says so. Without it that of
+    /// the user `qfp-ucode`, else of `nobody`; started by another user than root, of that user
+    #[arg(long, value_name = "USER", requires = "ucode")]
+    pub(crate) ucode_user: Option<String>,
     /// Whose members may look, and change nothing
     #[arg(long, value_name = "GROUP")]
     pub(crate) read_group: Option<String>,
@@ -48,11 +52,12 @@ mod tests {
         let parse = |line: &str| Args::try_parse_from(line.split_whitespace());
         let args = parse(
             "qfp-client --config c.toml --routes r.zst --run-dir d --lcores 0,2-3 --read-group adm \
-             -- --no-huge",
+             --ucode u --ucode-user 7 -- --no-huge",
         )
         .unwrap();
         assert_eq!((args.lcores.unwrap().cpus().len(), args.eal.len()), (3, 1));
         assert_eq!(args.read_group.as_deref(), Some("adm"));
+        assert_eq!(args.ucode_user.as_deref(), Some("7"));
         let error = one_line(&parse("qfp-client --config c.toml").unwrap_err());
         assert!(error.ends_with("; see --help"), "{error}");
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Candidate, Failure, RouteFile, Status};
+use qfp::pal::rights::User;
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use terminal::arguments::from_command_line;
@@ -23,6 +24,8 @@ use crate::session::Rights;
 use crate::store::Store;
 use crate::transactions::{Author, Committed, Transactions};
 
+/// The user that a data plane started by root becomes, if there is one of that name.
+const UCODE_USER: &str = "qfp-ucode";
 /// Between two looks at signals and at what has waited long enough.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -61,7 +64,12 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
     let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
     let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
     let committed = stages.stage("configuration", || configuration(args, &store, journal))?;
-    let router = stages.stage("router", || start(args, committed.wanted.clone()))?;
+    let user = args.ucode.as_ref().map(|_| ucode_user(args.ucode_user.as_deref())).transpose()?;
+    if let Some((user, name)) = &user {
+        journal.say(Kind::Boot, &format!("the data plane runs as {user} ({name})"));
+    }
+    let user = user.map(|(user, _)| user);
+    let router = stages.stage("router", || start(args, user, committed.wanted.clone()))?;
     stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
     let router = Arc::new(Embedded::new(router));
     let shared = Arc::clone(&router);
@@ -136,7 +144,11 @@ fn read_again(args: &Args, service: &Service, own: Author) -> Result<api::Versio
     service.transactions.reload(own, candidate, routes.as_ref())
 }
 
-fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Failure> {
+fn start(
+    args: &Args,
+    user: Option<User>,
+    Wanted { config, routes }: Wanted,
+) -> Result<Running, Failure> {
     let check = || {
         config.validate()?;
         routes.validate(&config)
@@ -147,12 +159,44 @@ fn start(args: &Args, Wanted { config, routes }: Wanted) -> Result<Running, Fail
     if let Some(program) = &args.ucode {
         forwarder = forwarder.apart(program.clone());
     }
+    if let Some(user) = user {
+        forwarder = forwarder.ucode_user(user);
+    }
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
     }
     forwarder.start().map_err(|error| {
         Failure::new(if error.is_usage() { Status::Refused } else { Status::Failed }, error)
     })
+}
+
+/// Whose process a data plane of its own is, and that user's name.
+fn ucode_user(wanted: Option<&str>) -> Result<(User, String), Failure> {
+    use nix::unistd::{Uid, User as Account};
+    let refused = |line: String| Failure::new(Status::Refused, line);
+    let known = |account: Account| {
+        (User { uid: account.uid.as_raw(), gid: account.gid.as_raw() }, account.name)
+    };
+    let own = User::own();
+    let by_name = |name: &str| Account::from_name(name).ok().flatten().map(known);
+    let by_number = |uid: u32| {
+        let account = Account::from_uid(Uid::from_raw(uid)).ok().flatten();
+        account.map_or((User { uid, gid: uid }, "no name".to_owned()), known)
+    };
+    let user = match wanted {
+        Some(wanted) => {
+            let numbered = || wanted.parse().ok().map(by_number);
+            let user = by_name(wanted).or_else(numbered);
+            user.ok_or_else(|| refused(format!("there is no user {wanted}")))?
+        }
+        None if own.uid == 0 => by_name(UCODE_USER).unwrap_or_else(|| by_number(User::NOBODY.uid)),
+        None => by_number(own.uid),
+    };
+    if own.uid != 0 && user.0.uid != own.uid {
+        return Err(refused(format!("only root runs the data plane as another user: {}", user.1)));
+    }
+    // Without root's rights a process keeps the group that it has.
+    Ok(if own.uid == 0 { user } else { (own, user.1) })
 }
 
 fn listen(args: &Args, run_dir: &RunDir, service: &Arc<Service>) -> Result<(), Failure> {

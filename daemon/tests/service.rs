@@ -288,6 +288,11 @@ fn a_wrong_first_configuration_is_one_line_and_is_not_kept() {
     std::fs::write(dir.path().join("filter.txt"), support::FILTER).unwrap();
     assert_eq!(run(&mut command).0, 2);
     assert_eq!(std::fs::read_dir(dir.path().join("run/config")).unwrap().count(), 0);
+    std::fs::write(dir.path().join("a.toml"), support::CONFIG).unwrap();
+    command.args(["--ucode", "qfp-ucode", "--ucode-user", "no such user"]);
+    let (status, _, error) = run(&mut command);
+    let last = error.lines().last().unwrap();
+    assert_eq!((status, last), (2, "qfp-client: there is no user no such user"));
 }
 
 /// A program as the user `nobody`; none where this user cannot become another.

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_short, c_ulong, ifreq};
 
+use crate::handover::{Descriptors, Kind};
 use crate::port::PortError;
 pub(crate) use statistics::Statistics;
 
@@ -95,6 +96,22 @@ impl Interface {
         let statistics = File::open(statistics::FILE)
             .map_err(|source| PortError::Io { path: statistics::FILE.to_owned(), source })?;
         Ok(Self { control, statistics, name: name.to_owned(), port })
+    }
+
+    /// As another process has opened it for `port`.
+    pub(crate) fn handed(
+        port: &str,
+        name: &str,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        let control = descriptors.next(Kind::Control)?;
+        let statistics = descriptors.next(Kind::Statistics)?.into();
+        Ok(Self { control, statistics, name: name.to_owned(), port: port.to_owned() })
+    }
+
+    /// What [`Interface::handed`] takes.
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.control.as_fd(), self.statistics.as_fd()]
     }
 
     /// Asks in the namespace of `fresh` from now on.

@@ -19,6 +19,7 @@
 pub mod crypto;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod handover;
 mod interface;
 mod lines;
 pub mod mask;

@@ -17,13 +17,14 @@ mod socket;
 
 use std::cell::Cell;
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use pal::clock::Nanos;
 
+use crate::handover::Descriptors;
 use crate::interface::{Interface, name_and_netns, within};
 use crate::mask::PacketMask;
 use crate::packet::{Burst, VECTOR};
@@ -71,12 +72,16 @@ impl fmt::Display for PacketSpec {
 /// An interface, and the sockets that a port has on it.
 struct Opened {
     interface: Interface,
-    receivers: Vec<(Socket, Ring)>,
+    sockets: Sockets,
+}
+
+struct Sockets {
+    receivers: Vec<Socket>,
     senders: Vec<Socket>,
 }
 
 impl Opened {
-    fn open(spec: &PacketSpec, mac: [u8; 6], config: &PortConfig) -> Result<Self, PortError> {
+    fn open(spec: &PacketSpec, config: &PortConfig) -> Result<Self, PortError> {
         within(spec.netns.as_deref(), || {
             let (interface, device_mac) = find(spec)?;
             let available = interface.mtu().map_err(interface.failed("SIOCGIFMTU"))?;
@@ -84,25 +89,121 @@ impl Opened {
                 let port = spec.to_string();
                 return Err(PortError::MtuTooLarge { port, wanted: config.mtu, available });
             }
+            let other_mac = config.mac.is_some_and(|mac| mac != device_mac);
             let reception = Reception {
-                promiscuous: config.promiscuous || device_mac != mac,
-                longest: 14 + 2 * TAG + usize::from(config.mtu),
+                promiscuous: config.promiscuous || other_mac,
+                longest: longest(config),
             };
-            let mut receivers: Vec<_> = (0..config.rx_queues)
+            let receivers: Vec<_> = (0..config.rx_queues)
                 .map(|_| Socket::receiver(&interface, &reception))
                 .collect::<Result<_, _>>()?;
             if receivers.len() > 1 {
-                let sockets: Vec<&Socket> = receivers.iter().map(|(socket, _)| socket).collect();
-                Socket::join(&interface, &sockets)?;
+                Socket::join(&interface, &receivers)?;
                 // Until all had joined, each of them has received everything.
-                receivers.iter_mut().for_each(|(_, ring)| while ring.next().is_some() {});
+                for socket in &receivers {
+                    let mut ring = ring(&interface, socket, config)?;
+                    while !ring.is_empty() {
+                        while ring.next().is_some() {}
+                    }
+                }
             }
-            receivers.iter().try_for_each(|(socket, _)| socket.keep_large(&interface))?;
+            receivers.iter().try_for_each(|socket| socket.keep_large(&interface))?;
             let senders = (0..config.tx_queues)
                 .map(|_| Socket::sender(&interface))
                 .collect::<Result<_, _>>()?;
-            Ok(Self { interface, receivers, senders })
+            Ok(Self { interface, sockets: Sockets { receivers, senders } })
         })
+    }
+
+    /// As another process has opened it.
+    fn handed(
+        spec: &PacketSpec,
+        config: &PortConfig,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        let interface = Interface::handed(&spec.to_string(), &spec.name, descriptors)?;
+        let mut sockets = |count: u16| -> Result<Vec<_>, PortError> {
+            (0..count).map(|_| Socket::handed(descriptors)).collect()
+        };
+        let receivers = sockets(config.rx_queues)?;
+        let sockets = Sockets { receivers, senders: sockets(config.tx_queues)? };
+        Ok(Self { interface, sockets })
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let Sockets { receivers, senders } = &self.sockets;
+        let sockets = receivers.iter().chain(senders).map(AsFd::as_fd);
+        self.interface.descriptors().into_iter().chain(sockets).collect()
+    }
+
+    fn is_gone(&self) -> bool {
+        is_gone(&self.interface, self.sockets.receivers.iter())
+    }
+}
+
+/// Whether the interface has vanished that `receivers` are bound to, or another one has its name.
+fn is_gone<'a>(interface: &Interface, mut receivers: impl Iterator<Item = &'a Socket>) -> bool {
+    let Ok(index) = interface.index() else { return true };
+    !receivers.all(|socket| socket.bound().is_ok_and(|at| at == index))
+}
+
+/// Bytes of the longest frame that goes through a ring.
+fn longest(config: &PortConfig) -> usize {
+    14 + 2 * TAG + usize::from(config.mtu)
+}
+
+fn ring(interface: &Interface, socket: &Socket, config: &PortConfig) -> Result<Ring, PortError> {
+    Ring::map(socket, longest(config)).map_err(interface.failed("mmap"))
+}
+
+/// An interface that this process opens and the port of another one forwards with.
+pub(crate) struct Kept(Opened);
+
+impl Kept {
+    /// As [`PacketPort::open`] and [`Port::start`] do it.
+    pub(crate) fn open(
+        spec: &PacketSpec,
+        config: &PortConfig,
+    ) -> Result<(Self, PortInfo), PortError> {
+        let (_, mac) = within(spec.netns.as_deref(), || find(spec))?;
+        let (rx_queues, max_tx_queues) = (config.rx_queues.min(MOST_RX_QUEUES), config.tx_queues);
+        let info = PortInfo { max_rx_queues: rx_queues, max_tx_queues, ..info(spec, mac) };
+        let opened = Opened::open(spec, &PortConfig { rx_queues, ..config.clone() })?;
+        Ok((Self(opened), info))
+    }
+
+    /// As another process has kept it.
+    pub(crate) fn handed(
+        spec: &PacketSpec,
+        config: &PortConfig,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        Opened::handed(spec, config, descriptors).map(Self)
+    }
+
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.descriptors()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
+
+    pub(crate) fn counters(&self) -> DeviceCounters {
+        errors(&self.0.interface)
+    }
+}
+
+fn info(spec: &PacketSpec, mac: [u8; 6]) -> PortInfo {
+    PortInfo {
+        spec: spec.to_string(),
+        mac: Some(mac),
+        numa_node: 0,
+        max_rx_queues: MOST_RX_QUEUES,
+        max_tx_queues: u16::MAX,
+        virtual_time: false,
+        total_packets: None,
+        filters_mac: false,
     }
 }
 
@@ -131,7 +232,6 @@ struct Receiver {
 pub struct PacketPort {
     info: PortInfo,
     spec: PacketSpec,
-    mac: [u8; 6],
     config: PortConfig,
     interface: Interface,
     receivers: Vec<Arc<Receiver>>,
@@ -141,6 +241,10 @@ pub struct PacketPort {
     missed: Cell<u64>,
     /// What had been counted when it was opened.
     before: DeviceCounters,
+    /// Another process opens the sockets, has done so, and does so again.
+    is_handed: bool,
+    /// Its sockets, until the port is started.
+    handed: Option<Sockets>,
 }
 
 impl PacketPort {
@@ -148,35 +252,81 @@ impl PacketPort {
     /// `CAP_SYS_ADMIN`.
     pub fn open(spec: &PacketSpec) -> Result<Self, PortError> {
         let (interface, mac) = within(spec.netns.as_deref(), || find(spec))?;
-        let info = PortInfo {
-            spec: spec.to_string(),
-            mac: Some(mac),
-            numa_node: 0,
-            max_rx_queues: MOST_RX_QUEUES,
-            max_tx_queues: u16::MAX,
-            virtual_time: false,
-            total_packets: None,
-            filters_mac: false,
-        };
-        let before = errors(&interface);
-        Ok(Self {
+        let facts = (info(spec, mac), errors(&interface));
+        Ok(Self::new(spec, facts, PortConfig::default(), interface))
+    }
+
+    /// Over sockets that another process has opened, as `config` says.
+    pub(crate) fn handed(
+        spec: &PacketSpec,
+        facts: (PortInfo, DeviceCounters),
+        config: PortConfig,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        let Opened { interface, sockets } = Opened::handed(spec, &config, descriptors)?;
+        let port = Self::new(spec, facts, config, interface);
+        Ok(Self { is_handed: true, handed: Some(sockets), ..port })
+    }
+
+    fn new(
+        spec: &PacketSpec,
+        (info, before): (PortInfo, DeviceCounters),
+        config: PortConfig,
+        interface: Interface,
+    ) -> Self {
+        Self {
             info,
             spec: spec.clone(),
-            mac,
-            config: PortConfig::default(),
+            config,
             interface,
             receivers: Vec::new(),
             senders: Vec::new(),
             gone: Arc::default(),
             missed: Cell::new(0),
             before,
-        })
+            is_handed: false,
+            handed: None,
+        }
     }
 
-    /// Whether the interface is there, and the one that the sockets are bound to.
-    fn is_there(&self) -> bool {
-        let Ok(index) = self.interface.index() else { return false };
-        self.receivers.iter().all(|receiver| receiver.socket.bound().is_ok_and(|at| at == index))
+    /// Opens the sockets, unless that has been done.
+    fn sockets(&mut self, config: &PortConfig) -> Result<Sockets, PortError> {
+        if self.is_handed {
+            let wanted = (config.rx_queues.into(), config.tx_queues.into());
+            let handed = self.handed.take();
+            let handed = handed.filter(|own| (own.receivers.len(), own.senders.len()) == wanted);
+            return handed.ok_or_else(|| self.elsewhere());
+        }
+        let mac = config.mac.or(self.info.mac);
+        self.config = PortConfig { mac, ..config.clone() };
+        let opened = Opened::open(&self.spec, &self.config)?;
+        self.interface = opened.interface;
+        Ok(opened.sockets)
+    }
+
+    /// Goes on with `fresh` in place of an interface that has vanished.
+    fn replace(&mut self, fresh: Opened) -> Result<(), PortError> {
+        let Opened { interface, sockets: Sockets { receivers, senders } } = fresh;
+        let ring = |socket| ring(&interface, socket, &self.config);
+        let rings: Vec<Ring> = receivers.iter().map(ring).collect::<Result<_, _>>()?;
+        self.count_missed();
+        let failed = interface.failed("dup3");
+        for (old, fresh) in self.senders.iter().zip(&senders) {
+            old.replace(fresh).map_err(&failed)?;
+        }
+        for (old, (socket, ring)) in self.receivers.iter().zip(receivers.iter().zip(rings)) {
+            old.socket.replace(socket).map_err(&failed)?;
+            // A ring that has not been taken was that of an interface which is gone again.
+            old.fresh.force_push(ring);
+        }
+        self.interface.move_to(&interface)?;
+        self.before = DeviceCounters::default();
+        self.gone.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn elsewhere(&self) -> PortError {
+        PortError::Elsewhere { port: self.info.spec.clone() }
     }
 
     fn count_missed(&self) -> u64 {
@@ -200,18 +350,16 @@ impl Port for PacketPort {
 
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
         self.info.admits(config)?;
-        self.mac = config.mac.unwrap_or(self.mac);
-        self.config = config.clone();
-        let opened = Opened::open(&self.spec, self.mac, config)?;
-        self.interface = opened.interface;
+        let Sockets { receivers, senders } = self.sockets(config)?;
         let mut rx: Vec<Box<dyn RxQueue>> = Vec::new();
-        for (socket, ring) in opened.receivers {
+        for socket in receivers {
+            let ring = ring(&self.interface, &socket, &self.config)?;
             let receiver = Arc::new(Receiver { socket, fresh: ArrayQueue::new(1) });
             self.receivers.push(Arc::clone(&receiver));
             rx.push(Box::new(PacketRx { receiver, ring, large: Large::new(), missed: 0 }));
         }
         let mut tx: Vec<Box<dyn TxQueue>> = Vec::new();
-        for socket in opened.senders {
+        for socket in senders {
             let (socket, gone) = (Arc::new(socket), Arc::clone(&self.gone));
             self.senders.push(Arc::clone(&socket));
             tx.push(Box::new(PacketTx { socket, gone, batch: Batch::new() }));
@@ -220,14 +368,14 @@ impl Port for PacketPort {
     }
 
     fn link(&self) -> Link {
-        let is_there = self.is_there();
-        self.gone.store(!is_there, Ordering::Relaxed);
+        let is_gone = is_gone(&self.interface, self.receivers.iter().map(|one| &one.socket));
+        self.gone.store(is_gone, Ordering::Relaxed);
         // When an interface goes down its sockets have an error, which would wake lcores for ever.
         self.receivers.iter().for_each(|receiver| receiver.socket.clear_error());
-        let state = match is_there {
-            false => LinkState::Gone,
-            true if self.interface.is_running() => LinkState::Up,
-            true => LinkState::Down,
+        let state = match is_gone {
+            true => LinkState::Gone,
+            false if self.interface.is_running() => LinkState::Up,
+            false => LinkState::Down,
         };
         let up = state == LinkState::Up;
         let bits_per_second = if up { self.interface.bits_per_second() } else { 0 };
@@ -235,21 +383,14 @@ impl Port for PacketPort {
     }
 
     fn reopen(&mut self) -> Result<(), PortError> {
-        let fresh = Opened::open(&self.spec, self.mac, &self.config)?;
-        self.count_missed();
-        let failed = fresh.interface.failed("dup3");
-        for (old, fresh) in self.senders.iter().zip(&fresh.senders) {
-            old.replace(fresh).map_err(&failed)?;
+        if self.is_handed {
+            return Err(self.elsewhere());
         }
-        for (old, (socket, ring)) in self.receivers.iter().zip(fresh.receivers) {
-            old.socket.replace(&socket).map_err(&failed)?;
-            // A ring that has not been taken was that of an interface which is gone again.
-            old.fresh.force_push(ring);
-        }
-        self.interface.move_to(&fresh.interface)?;
-        self.before = DeviceCounters::default();
-        self.gone.store(false, Ordering::Relaxed);
-        Ok(())
+        self.replace(Opened::open(&self.spec, &self.config)?)
+    }
+
+    fn take(&mut self, descriptors: &mut Descriptors<'_>) -> Result<(), PortError> {
+        self.replace(Opened::handed(&self.spec, &self.config, descriptors)?)
     }
 
     fn counters(&self) -> DeviceCounters {

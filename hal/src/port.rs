@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 
 use pal::clock::Nanos;
 
+use crate::handover::Descriptors;
 use crate::mask::PacketMask;
 use crate::packet::Burst;
 use crate::pool::PoolCache;
@@ -224,6 +225,15 @@ pub trait Port: Send {
         Ok(())
     }
 
+    /// Goes on with a device that another process has opened in place of one that is
+    /// [`LinkState::Gone`], as [`Port::reopen`] does.
+    ///
+    /// # Errors
+    /// The descriptors are not what the port needs.
+    fn take(&mut self, _: &mut Descriptors<'_>) -> Result<(), PortError> {
+        Ok(())
+    }
+
     /// What the device counts itself. May ask the system, so not for an lcore.
     fn counters(&self) -> DeviceCounters {
         DeviceCounters::default()
@@ -314,6 +324,20 @@ pub enum PortError {
         wanted: u16,
         /// Bytes of IP that the interface sends.
         available: usize,
+    },
+    /// Another process opens the device.
+    #[error("{port}: its device is opened by another process")]
+    Elsewhere {
+        /// The port.
+        port: String,
+    },
+    /// A descriptor that another process has opened is missing, or is something else.
+    #[error("{port}: this is no {wanted}")]
+    Descriptor {
+        /// The port.
+        port: String,
+        /// What it should have been.
+        wanted: &'static str,
     },
     /// More queues asked for than the port has.
     #[error("{port}: {wanted} {kind} queues wanted, the port has {available}")]

@@ -7,17 +7,19 @@
 mod device;
 
 use std::fmt;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use pal::clock::Nanos;
 
+use crate::handover::Descriptors;
 use crate::interface::name_and_netns;
 use crate::mask::PacketMask;
 use crate::packet::{Burst, VECTOR};
 use crate::pool::PoolCache;
 use crate::port::{
-    DeviceCounters, Link, Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue,
+    DeviceCounters, Link, LinkState, Port, PortConfig, PortError, PortInfo, Queues, RxQueue,
+    TxQueue,
 };
 use crate::spec::{DisplayMac, items, once, unicast_mac};
 use device::Device;
@@ -83,6 +85,51 @@ impl fmt::Display for TapSpec {
     }
 }
 
+/// A device that this process opens and the port of another one forwards with.
+pub(crate) struct Kept(Device);
+
+impl Kept {
+    /// As [`TapPort::open`] and [`Port::start`] do it.
+    pub(crate) fn open(spec: &TapSpec, config: &PortConfig) -> Result<(Self, PortInfo), PortError> {
+        let device = Device::open(spec)?;
+        device.configure(config.mtu)?;
+        Ok((Self(device), info(spec)))
+    }
+
+    /// As another process has kept it.
+    pub(crate) fn handed(
+        spec: &TapSpec,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        Device::handed(spec, descriptors).map(Self)
+    }
+
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.descriptors()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.state() == LinkState::Gone
+    }
+
+    pub(crate) fn counters(&self) -> DeviceCounters {
+        self.0.counters()
+    }
+}
+
+fn info(spec: &TapSpec) -> PortInfo {
+    PortInfo {
+        spec: spec.to_string(),
+        mac: Some(spec.own_mac()),
+        numa_node: 0,
+        max_rx_queues: 1,
+        max_tx_queues: u16::MAX,
+        virtual_time: false,
+        total_packets: None,
+        filters_mac: false,
+    }
+}
+
 /// A TAP device. One receive queue, any number of transmit queues; one system call a packet.
 pub struct TapPort {
     info: PortInfo,
@@ -91,24 +138,27 @@ pub struct TapPort {
     device: Arc<Device>,
     /// What had been counted when it was opened: a device may persist.
     before: DeviceCounters,
+    /// Another process has opened it, and does so again.
+    is_handed: bool,
 }
 
 impl TapPort {
     /// Makes the device, or takes over one that persists. Needs `CAP_NET_ADMIN` or its ownership.
     pub fn open(spec: &TapSpec) -> Result<Self, PortError> {
         let device = Arc::new(Device::open(spec)?);
-        let info = PortInfo {
-            spec: spec.to_string(),
-            mac: Some(spec.own_mac()),
-            numa_node: 0,
-            max_rx_queues: 1,
-            max_tx_queues: u16::MAX,
-            virtual_time: false,
-            total_packets: None,
-            filters_mac: false,
-        };
         let before = device.counters();
-        Ok(Self { info, spec: spec.clone(), mtu: 1500, device, before })
+        let (info, spec) = (info(spec), spec.clone());
+        Ok(Self { info, spec, mtu: 1500, device, before, is_handed: false })
+    }
+
+    /// Over a device that another process has opened, and set to what the port is started with.
+    pub(crate) fn handed(
+        spec: &TapSpec,
+        (info, before): (PortInfo, DeviceCounters),
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        let device = Arc::new(Device::handed(spec, descriptors)?);
+        Ok(Self { info, spec: spec.clone(), mtu: 1500, device, before, is_handed: true })
     }
 }
 
@@ -120,8 +170,9 @@ impl Port for TapPort {
     fn start(&mut self, config: &PortConfig) -> Result<Queues, PortError> {
         self.info.admits(config)?;
         self.mtu = config.mtu;
-        self.device.peer().set_mtu(config.mtu)?;
-        self.device.peer().set_up()?;
+        if !self.is_handed {
+            self.device.configure(config.mtu)?;
+        }
         let device = &self.device;
         let rx = |_| {
             let scratch = vec![0; LONGEST_FRAME].into_boxed_slice();
@@ -139,7 +190,18 @@ impl Port for TapPort {
     }
 
     fn reopen(&mut self) -> Result<(), PortError> {
-        self.device.reopen(&self.spec, self.mtu)?;
+        if self.is_handed {
+            return Err(PortError::Elsewhere { port: self.info.spec.clone() });
+        }
+        let fresh = Device::open(&self.spec)?;
+        fresh.configure(self.mtu)?;
+        self.device.replace(&fresh)?;
+        self.before = DeviceCounters::default();
+        Ok(())
+    }
+
+    fn take(&mut self, descriptors: &mut Descriptors<'_>) -> Result<(), PortError> {
+        self.device.replace(&Device::handed(&self.spec, descriptors)?)?;
         self.before = DeviceCounters::default();
         Ok(())
     }

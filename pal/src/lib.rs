@@ -2,6 +2,7 @@
 //!
 //! From the top down, each module uses only those below it:
 //!
+//! - [`rights`]: what a process may do, given up
 //! - [`inventory`]: which network interfaces the machine has, and what happens to them
 //! - [`publication`]: tables change under readers that never wait
 //! - [`counters`]: one writer per counter, sums for everybody
@@ -84,6 +85,7 @@ pub mod pool;
 pub mod publication;
 pub mod refusal;
 pub mod region;
+pub mod rights;
 pub mod ring;
 pub mod seqpacket;
 mod shared;

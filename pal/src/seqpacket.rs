@@ -11,8 +11,10 @@ use std::time::Duration;
 
 /// Bytes of a piece.
 const PIECE: usize = 32 << 10;
+/// Descriptors with one piece: the kernel takes 253.
+const DESCRIPTORS: usize = 250;
 /// Descriptors with one message.
-const DESCRIPTORS: usize = 16;
+const MOST_DESCRIPTORS: usize = 1 << 12;
 /// Bytes of the longest message.
 const LONGEST: usize = 256 << 20;
 /// Room for the descriptors of a message, in words.
@@ -64,16 +66,17 @@ impl SeqPacket {
     /// # Errors
     /// The other end is gone.
     pub fn send(&self, message: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
-        let mut descriptors: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut rest = message;
+        let descriptors: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let (mut rest, mut with) = (message, descriptors.as_slice());
         loop {
             let (piece, more) = rest.split_at(rest.len().min(PIECE - 1));
-            self.send_piece(&[u8::from(!more.is_empty())], piece, &descriptors)?;
-            if more.is_empty() {
+            let (own, others) = with.split_at(with.len().min(DESCRIPTORS));
+            let is_last = more.is_empty() && others.is_empty();
+            self.send_piece(&[u8::from(!is_last)], piece, own)?;
+            if is_last {
                 return Ok(());
             }
-            descriptors.clear();
-            rest = more;
+            (rest, with) = (more, others);
         }
     }
 
@@ -143,7 +146,7 @@ impl SeqPacket {
             message.truncate(start + length);
             let more = message[start];
             message.remove(start);
-            if message.len() > LONGEST {
+            if message.len() > LONGEST || descriptors.len() > MOST_DESCRIPTORS {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             if more == 0 {
@@ -205,6 +208,16 @@ impl SeqPacket {
 #[cfg(test)]
 mod tests {
     use super::SeqPacket;
+
+    #[test]
+    fn as_many_descriptors_arrive_as_were_sent() {
+        let (here, there) = SeqPacket::pair().unwrap();
+        let many: Vec<std::os::fd::OwnedFd> =
+            (0..300).map(|_| std::fs::File::open("/dev/null").unwrap().into()).collect();
+        here.send(b"many", &many).unwrap();
+        let (message, descriptors) = there.receive().unwrap().unwrap();
+        assert_eq!((message.as_slice(), descriptors.len()), (b"many".as_slice(), 300));
+    }
 
     #[test]
     fn long_messages_and_descriptors_arrive_whole_and_in_order() {

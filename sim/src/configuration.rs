@@ -12,7 +12,8 @@ use crate::model::{Hop, Prefix, Routes};
 /// What may differ between configurations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
-    pub(crate) default: Hop,
+    /// The route of 20.0.0.0/13. There is none of 0.0.0.0/0, which would be written 2^24 times.
+    pub(crate) most: Hop,
     /// Routes of 20.1.0.0/16.
     pub(crate) special: Vec<Hop>,
     /// Whether the list denies each of two ports.
@@ -30,7 +31,7 @@ pub(crate) const DENIABLE: [u16; 2] = [9, 10];
 
 impl Choice {
     pub(crate) const BASE: Self = Self {
-        default: Hop::Left,
+        most: Hop::Left,
         special: Vec::new(),
         denied: [false; 2],
         right: 1,
@@ -42,7 +43,7 @@ impl Choice {
     pub(crate) fn random(random: &mut SmallRng) -> Self {
         let special = (0..random.random_range(0..3)).map(|_| Hop::gateway(random)).collect();
         let mut choice = Self {
-            default: Hop::random(random),
+            most: Hop::random(random),
             special,
             denied: [random.random_bool(0.5), random.random_bool(0.5)],
             right: random.random_range(1..4),
@@ -59,7 +60,7 @@ impl Choice {
         let mut routes: Routes = BTreeMap::from([
             (Prefix::new([50, 0, 0, 0], 16), vec![Hop::Left]),
             (Prefix::new([51, 0, 0, 0], 16), vec![Hop::Right]),
-            (Prefix::new([0; 4], 0), vec![self.default]),
+            (Prefix::new([20, 0, 0, 0], 13), vec![self.most]),
         ]);
         if !self.special.is_empty() {
             routes.insert(Prefix::new([20, 1, 0, 0], 16), self.special.clone());

@@ -121,7 +121,7 @@ impl World {
 
     /// Every packet has one end, or is inside.
     pub(crate) fn check_conservation(&self) {
-        if self.walking.get() > 0 || self.plane.borrow().is_none() {
+        if !self.walks.borrow().is_empty() || self.plane.borrow().is_none() {
             return;
         }
         if !self.totals.borrow().conserved(0) {

@@ -112,7 +112,7 @@ impl State {
         let denied = lists.any(|(port, denied)| denied && *port == probe.port);
         let foreign = probe.source.octets()[0] != 10;
         let class = if self.choice.marks { 46 << 2 } else { 0 };
-        (!denied && !(foreign && self.choice.strict)).then_some(class)
+        (!(denied || foreign && self.choice.strict)).then_some(class)
     }
 }
 

@@ -77,11 +77,11 @@ impl World {
         let full = self.fault(self.swarm.full_port);
         self.wires[port][lcore].look().full = full;
         let doomed = self.fault(self.swarm.die_walking);
-        let birth = self.model.borrow().birth();
+        let (birth, life) = (self.model.borrow().birth(), self.lives.get());
         let before = self.doomed.replace(doomed);
-        self.walking.set(self.walking.get() + 1);
+        self.walks.borrow_mut().push(birth);
         let turned = catch_unwind(AssertUnwindSafe(|| plane.lcore(lcore, self.now.get())));
-        self.walking.set(self.walking.get() - 1);
+        self.walks.borrow_mut().pop();
         self.doomed.set(before);
         self.wires[port][lcore].look().full = false;
         pal::faults::died(plane);
@@ -92,7 +92,7 @@ impl World {
             Err(panic) => return self.fail(format!("an lcore panics: {}", story::text(&*panic))),
         };
         self.gather(lcore, birth, died || full);
-        if died && self.plane.borrow().is_some() {
+        if died && self.lives.get() == life {
             self.note(|| format!("the data plane dies in a walk of lcore {lcore}"));
             self.plane_dies();
         }
@@ -169,10 +169,11 @@ impl World {
         if self.doomed.replace(false) {
             resume_unwind(Box::new(Death));
         }
-        if self.walking.get() > 2 || !self.fault(self.swarm.pause) {
+        if self.walks.borrow().len() > 2 || !self.fault(self.swarm.pause) {
             return;
         }
         let life = self.lives.get();
+        self.note(|| "an lcore stands still in its walk".to_owned());
         for _ in 0..self.below(1, 4) {
             self.deed();
         }
@@ -180,6 +181,7 @@ impl World {
             // It has died meanwhile, and so has this lcore.
             resume_unwind(Box::new(Death));
         }
+        self.note(|| "the lcore that has stood still goes on".to_owned());
     }
 
     /// It is there no more, from one moment to the next.
@@ -189,10 +191,9 @@ impl World {
         *self.counted.borrow_mut() = plane.shown();
         *self.said.borrow_mut() = None;
         pal::faults::died(plane);
-        // What its lcores had taken is gone.
-        for wire in self.wires.iter().flatten() {
-            wire.look().taken.clear();
-        }
+        // What lcores had taken that stand still is gone.
+        let birth = self.walks.borrow().first().copied().unwrap_or(0);
+        (0..usize::from(self.swarm.lcores)).for_each(|lcore| self.gather(lcore, birth, true));
     }
 
     /// Another data plane in place of one that has died: it has the same tables.

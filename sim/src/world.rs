@@ -69,9 +69,10 @@ pub(crate) struct World {
     pub(crate) model: RefCell<Model>,
     pub(crate) waiting: RefCell<Waiting>,
     pub(crate) judge: RefCell<Judge>,
-    /// Calls of the client that are under way, and walks of lcores.
+    /// Calls of the client that are under way.
     pub(crate) changing: Cell<u32>,
-    pub(crate) walking: Cell<u32>,
+    /// Walks of lcores that are under way, each with the first state that it may have met.
+    pub(crate) walks: RefCell<Vec<usize>>,
     /// Whoever walks dies in it.
     pub(crate) doomed: Cell<bool>,
     /// No faults any more.
@@ -109,7 +110,7 @@ impl World {
             waiting: RefCell::default(),
             judge: RefCell::default(),
             changing: Cell::new(0),
-            walking: Cell::new(0),
+            walks: RefCell::default(),
             doomed: Cell::new(false),
             calm: Cell::new(false),
             lives: Cell::new(0),
@@ -187,7 +188,7 @@ impl World {
 
     /// The client has died, and another one begins anew, with another data plane.
     pub(crate) fn start_again(&self) {
-        if self.walking.get() > 0 {
+        if !self.walks.borrow().is_empty() {
             return;
         }
         self.note(|| "client and data plane start again".to_owned());

@@ -3,13 +3,15 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hal::PortInfo;
+use hal::handover::Kept;
+use pal::rights::Rights;
 use pal::seqpacket::SeqPacket;
 use ucode::Inbox;
 use ucode::wire::{Answer, Order, build, receive, send};
@@ -72,16 +74,35 @@ pub(crate) struct Exit {
 }
 
 /// How it is started.
-#[derive(Clone)]
-struct Recipe {
-    program: PathBuf,
-    devices: Vec<String>,
-    eal_args: Vec<String>,
+pub(crate) struct Recipe {
+    pub(crate) program: PathBuf,
+    pub(crate) rights: Rights,
+    pub(crate) eal_args: Vec<String>,
+    /// The devices of its ports, open over its life and that of those after it.
+    pub(crate) devices: Mutex<Vec<Kept>>,
+}
+
+impl Recipe {
+    /// The first order, and what goes with it.
+    fn open(&self) -> std::io::Result<(Order, Vec<OwnedFd>)> {
+        let (mut devices, mut with) = (Vec::new(), Vec::new());
+        for device in &mut *lock(&self.devices) {
+            if device.is_gone() {
+                // If it cannot be made, the port begins without it.
+                drop(device.reopen());
+            }
+            let (handed, descriptors) = device.hand()?;
+            devices.push(handed);
+            with.extend(descriptors);
+        }
+        let (rights, eal_args) = (self.rights, self.eal_args.clone());
+        Ok((Order::Open { build: build(), rights, devices, eal_args }, with))
+    }
 }
 
 /// A data plane that has opened its devices.
 pub(crate) struct Child {
-    recipe: Recipe,
+    recipe: Arc<Recipe>,
     process: std::process::Child,
     program: Arc<Program>,
     last_words: Option<JoinHandle<String>>,
@@ -90,21 +111,31 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `program`, and has it open devices.
-    pub(crate) fn open(
-        program: &Path,
-        devices: Vec<String>,
-        eal_args: Vec<String>,
-    ) -> Result<Self, ApartError> {
-        Self::start(Recipe { program: program.to_owned(), devices, eal_args })
+    /// Starts a program, and hands it devices.
+    pub(crate) fn open(recipe: Recipe) -> Result<Self, ApartError> {
+        Self::start(Arc::new(recipe))
     }
 
     /// Another one like it.
     pub(super) fn again(&self) -> Result<Self, ApartError> {
-        Self::start(self.recipe.clone())
+        Self::start(Arc::clone(&self.recipe))
     }
 
-    fn start(recipe: Recipe) -> Result<Self, ApartError> {
+    /// Opens devices anew that have vanished, and hands them over.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(super) fn look_at_devices(&self) -> std::io::Result<()> {
+        for (port, device) in lock(&self.recipe.devices).iter_mut().enumerate() {
+            if device.is_gone() && device.reopen().is_ok() {
+                let (handed, with) = device.hand()?;
+                self.program.send_with(&Order::Device(port, handed), &with)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(recipe: Arc<Recipe>) -> Result<Self, ApartError> {
         let failed = |source| ApartError::Program { program: recipe.program.clone(), source };
         let (ours, theirs) = SeqPacket::pair().map_err(failed)?;
         let mut command = Command::new(&recipe.program);
@@ -126,9 +157,9 @@ impl Child {
         });
         let program = Arc::new(Program { sending: Mutex::new(()), line: ours });
         let (infos, total_packets) = (Vec::new(), None);
+        let (open, with) = recipe.open().map_err(failed)?;
         let mut child = Self { recipe, process, program, last_words, infos, total_packets };
-        let Recipe { devices, eal_args, .. } = child.recipe.clone();
-        let answer = child.ask(&Order::Open { build: build(), devices, eal_args }, &[])?;
+        let answer = child.ask(&open, &with)?;
         let Answer::Opened { infos, total_packets } = answer else {
             return Err(ApartError::Died("it does not open".to_owned()));
         };

@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use client::{Client, CommitError};
+use pal::faults::{Plant, is_planted};
 use pal::publication::ReaderSite;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::packet::DropReason;
@@ -67,7 +68,9 @@ impl Launcher {
     pub(crate) fn bury(&mut self, client: &mut Client, ended: ExitStatus) {
         client.evict(&self.sites, ended);
         self.sites.clear();
-        if let Some(lost) = &self.lost {
+        if let Some(lost) = &self.lost
+            && !is_planted(Plant::UncountedDeath)
+        {
             lost.drop(DropReason::UcodeRestart, self.totals.unaccounted());
         }
     }

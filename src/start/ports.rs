@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use client::config::Config;
+use hal::handover::Kept;
 use hal::spec::Spec;
 use hal::{Port, PortConfig, PortInfo};
+use pal::rights::{Rights, User};
 use ucode::Device;
 
 use crate::forwarder::StartError;
@@ -44,6 +46,44 @@ pub(super) fn devices(config: &Config, specs: &[Option<Spec>], mut own: OwnPorts
         None => own.remove(&port.name).map(Device::Own),
     };
     specs.iter().zip(&config.ports).filter_map(device).collect()
+}
+
+/// Devices that this process opens for a data plane in another one.
+pub(super) fn kept(
+    config: &Config,
+    specs: &[&Spec],
+    lcores: usize,
+) -> Result<Vec<Kept>, StartError> {
+    let queues = u16::try_from(lcores).unwrap_or(u16::MAX).max(1);
+    let kept = |(spec, port): (&&Spec, &client::config::Port)| {
+        let (mac, mtu, promiscuous) = (port.mac.map(|mac| mac.0), port.mtu, port.promiscuous);
+        let started = PortConfig { mac, mtu, rx_queues: queues, tx_queues: queues, promiscuous };
+        let place = || port.origin.at("device");
+        Kept::open((*spec).clone(), &started)
+            .map_err(|source| StartError::Device { place: place(), source })
+    };
+    specs.iter().zip(&config.ports).map(kept).collect()
+}
+
+/// What a data plane in a process of its own keeps of this one's rights: with devices of DPDK, which
+/// it opens itself, what their drivers need.
+pub(super) fn rights(user: Option<User>, specs: &[&Spec]) -> Rights {
+    let is_root = User::own().uid == 0;
+    let user = user.or(is_root.then_some(User::NOBODY));
+    let drivers = || {
+        specs.iter().filter_map(|spec| match spec {
+            Spec::Dpdk(device) => Some(device.as_str()),
+            _ => None,
+        })
+    };
+    let is_pci =
+        |device: &str| device.starts_with(|c: char| c.is_ascii_hexdigit()) && device.contains(':');
+    Rights {
+        user,
+        net_admin: drivers().any(|device| device.starts_with("net_tap")),
+        net_raw: drivers().any(|device| device.starts_with("net_af_packet")),
+        ipc_lock: drivers().any(is_pci),
+    }
 }
 
 /// How port number `n` is started, and the MAC address it will have.

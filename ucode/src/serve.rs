@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use hal::PortError;
+use hal::handover::Handed;
 use hal::spec::Spec;
 use pal::counters::CounterBlock;
 use pal::publication::{AttachError, ReaderSite};
 use pal::region::{ReadWrite, RegionError};
+use pal::rights::{Rights, RightsError};
 use pal::seqpacket::SeqPacket;
 use qfp_core::counters::{CounterLayout, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
@@ -29,6 +32,9 @@ const ROUND: Duration = Duration::from_millis(50);
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
+    /// It does not give up the rights that it has.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// Its client means other tables.
     #[error("the program is of another build than its client")]
     Build,
@@ -40,7 +46,7 @@ pub enum Refusal {
     VirtualTime,
     /// A device has no such SPEC, or does not open.
     #[error(transparent)]
-    Port(#[from] hal::PortError),
+    Port(#[from] PortError),
     /// Ports or lcores do not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -69,13 +75,17 @@ impl Beside for Nobody {
     }
 }
 
-/// Opens, launches and forwards as the other end of `orders` says, until it says so or is gone.
+/// Gives up the rights of its process by way of `confine`, opens, launches and forwards as the other
+/// end of `orders` says, until it says so or is gone.
 ///
 /// # Errors
 /// What came is no message of this build.
-pub fn serve(orders: SeqPacket) -> io::Result<()> {
+pub fn serve(
+    orders: SeqPacket,
+    confine: impl FnOnce(Rights) -> Result<(), RightsError>,
+) -> io::Result<()> {
     let answers = orders.try_clone()?;
-    match started(&orders, &answers) {
+    match started(&orders, &answers, confine) {
         Ok(Some((running, line, told))) => forward(&orders, answers, running, &line, told),
         Ok(None) => Ok(()),
         Err(refusal) => send(&answers, &Answer::Refused(refusal.to_string()), &[]),
@@ -88,16 +98,23 @@ type Told = (Sender<Answer>, std::sync::mpsc::Receiver<Answer>);
 fn started(
     orders: &SeqPacket,
     answers: &SeqPacket,
+    confine: impl FnOnce(Rights) -> Result<(), RightsError>,
 ) -> Result<Option<(Running<Nobody>, Line, Told)>, Refusal> {
-    let Ok(Some((order, _))) = receive(orders) else { return Ok(None) };
-    let Order::Open { build: theirs, devices, eal_args } = order else {
+    let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
+    let Order::Open { build: theirs, rights, devices, eal_args } = order else {
         return Err(Refusal::Turn);
     };
     if theirs != build() {
         return Err(Refusal::Build);
     }
-    let devices = devices.iter().map(|spec| Spec::parse(spec).map(Device::Named));
-    let opened = open(devices.collect::<Result<_, _>>()?, &eal_args)?;
+    confine(rights)?;
+    let mut with = with.into_iter();
+    let device = |handed: Handed| match handed {
+        Handed::Named(spec) => Ok(Device::Named(Spec::parse(&spec)?)),
+        handed => handed.open(&mut with).map(Device::Own),
+    };
+    let devices = devices.into_iter().map(device).collect::<Result<_, PortError>>()?;
+    let opened = open(devices, &eal_args)?;
     if opened.virtual_time() {
         return Err(Refusal::VirtualTime);
     }
@@ -181,6 +198,10 @@ fn forward(
         match receive(orders)? {
             Some((Order::SlowPath(message), _)) => line.tell(message),
             Some((Order::Ports(number), _)) => tell(Answer::Ports(number, running.ports())),
+            // One without its new device would not know: another data plane starts with it.
+            Some((Order::Device(port, handed), with)) => {
+                running.take(port, &handed, with).map_err(io::Error::other)?;
+            }
             // A packet that is not put in is counted.
             Some((Order::Inject(to, bytes), _)) => drop(running.inject((to, bytes))),
             Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
@@ -201,13 +222,13 @@ fn forward(
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Order, SeqPacket, build, receive, send, serve};
+    use super::{Answer, Handed, Order, OwnedFd, Rights, SeqPacket, build, receive, send, serve};
 
     /// What one says that was told `order` first.
-    fn first_answer(order: &Order) -> Option<Answer> {
+    fn first_answer(order: &Order, with: &[OwnedFd]) -> Option<Answer> {
         let (ours, theirs) = SeqPacket::pair().unwrap();
-        let served = std::thread::spawn(|| serve(theirs));
-        send(&ours, order, &[]).unwrap();
+        let served = std::thread::spawn(|| serve(theirs, |_| Ok(())));
+        send(&ours, order, with).unwrap();
         let answer = receive(&ours).unwrap().map(|(answer, _)| answer);
         drop(ours);
         served.join().unwrap().unwrap();
@@ -215,7 +236,12 @@ mod tests {
     }
 
     fn open(build: u64, device: &str) -> Order {
-        Order::Open { build, devices: vec![device.to_owned()], eal_args: Vec::new() }
+        open_handed(build, Handed::Named(device.to_owned()))
+    }
+
+    fn open_handed(build: u64, device: Handed) -> Order {
+        let (rights, eal_args) = (Rights::default(), Vec::new());
+        Order::Open { build, rights, devices: vec![device], eal_args }
     }
 
     #[test]
@@ -227,10 +253,10 @@ mod tests {
             (Order::End, "out of turn"),
         ];
         for (order, word) in refused {
-            let answer = first_answer(&order);
+            let answer = first_answer(&order, &[]);
             let Some(Answer::Refused(why)) = answer else { panic!("{order:?}: {answer:?}") };
             assert!(why.contains(word) && !why.contains('\n'), "{why}");
         }
-        assert!(matches!(first_answer(&open(build(), "sink")), Some(Answer::Opened { .. })));
+        assert!(matches!(first_answer(&open(build(), "sink"), &[]), Some(Answer::Opened { .. })));
     }
 }

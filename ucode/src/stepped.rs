@@ -17,6 +17,7 @@ use qfp_core::ppe::Injected;
 use crate::engine::{LiveLoop, SlowRing};
 use crate::hooks::PLACES;
 use crate::launch::{Launch, StartError, engines, slow_path};
+use crate::mailbox::mailbox;
 use crate::messages::{Inbox, ToClient};
 use crate::serve::{Refusal, hands};
 use crate::slow_side::{LcoreRings, Shown, SlowCounts, SlowLoop, SlowSide, Work};
@@ -75,7 +76,9 @@ impl Stepped {
             rings.push(LcoreRings { punts: punted, inject, bell: own, cleared: [false; 2] });
             let (bell, ended) = (Arc::clone(&bell), Arc::clone(&ended));
             let forwards = Arc::new(());
-            let lcore = LiveLoop { ppe, punts, injected, bell, clock, ended, forwards };
+            // Nobody hands it anything.
+            let (_, mail) = mailbox("lcore", None);
+            let lcore = LiveLoop { ppe, punts, injected, mail, bell, clock, ended, forwards };
             lcores.push(RefCell::new((lcore, Vec::new())));
         }
         let lcores_stop = StopFlag::new();

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use hal::PortInfo;
+use hal::handover::Handed;
 use pal::publication::ReaderSite;
+use pal::rights::Rights;
 use pal::seqpacket::SeqPacket;
 use qfp_core::counters::CounterLayout;
 use qfp_core::punt::InjectTo;
@@ -20,12 +22,15 @@ use crate::slow_side::SlowCounts;
 /// What goes to the data plane.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// First: the build of who asks, and the devices to open, as SPECs.
+    /// First: the build of who asks, and the devices of the ports. With it go the descriptors of
+    /// those that are open, one device after the other.
     Open {
         /// See [`build`].
         build: u64,
+        /// What the process may do from then on.
+        rights: Rights,
         /// Devices of the ports.
-        devices: Vec<String>,
+        devices: Vec<Handed>,
         /// Arguments for DPDK.
         eal_args: Vec<String>,
     },
@@ -42,6 +47,8 @@ pub enum Order {
     SlowPath(ToSlowPath),
     /// What the ports say. Answered by [`Answer::Ports`] with the same number.
     Ports(u64),
+    /// A device in place of that of this port, which has vanished; its descriptors go with it.
+    Device(usize, Handed),
     /// A packet of the router's own.
     Inject(InjectTo, Vec<u8>),
     /// It is to end. Answered by [`Answer::Ended`].

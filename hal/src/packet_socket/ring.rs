@@ -23,21 +23,27 @@ const BLOCK: usize = 128 << 10;
 /// Bytes in front of a frame in its slot, at most.
 const FRONT: usize = 128;
 
+/// Slots looked at in one go for the one that the kernel has filled first.
+const SEARCHED: usize = 16;
+
 /// A ring in its mapping, and the slot that is filled next.
 pub(super) struct Ring {
     memory: NonNull<u8>,
     /// Bytes of a slot, a power of two.
     slot: usize,
     next: usize,
+    /// `next` is known: somebody else may have read from the ring before.
+    is_found: bool,
 }
 
 // SAFETY: the mapping belongs to this value alone, and to the kernel.
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// The ring of `socket`, for frames of up to `longest` bytes; longer ones are cut there.
-    pub(super) fn new(socket: &Socket, longest: usize) -> io::Result<Self> {
-        let slot = (FRONT + longest).next_power_of_two().min(BLOCK);
+    /// Has the kernel make the ring of `socket`, for frames of up to `longest` bytes; longer ones are
+    /// cut there.
+    pub(super) fn make(socket: &Socket, longest: usize) -> io::Result<()> {
+        let slot = slot(longest);
         let count = |bytes: usize| c_uint::try_from(bytes).unwrap_or(c_uint::MAX);
         let request = libc::tpacket_req {
             tp_block_size: count(BLOCK),
@@ -45,34 +51,92 @@ impl Ring {
             tp_frame_size: count(slot),
             tp_frame_nr: count(BYTES / slot),
         };
-        socket.set(libc::PACKET_RX_RING, &request)?;
+        socket.set(libc::PACKET_RX_RING, &request)
+    }
+
+    /// The ring of `socket`, made for frames of up to `longest` bytes. What is in it comes first.
+    pub(super) fn map(socket: &Socket, longest: usize) -> io::Result<Self> {
         let (access, fd) = (libc::PROT_READ | libc::PROT_WRITE, socket.as_fd().as_raw_fd());
-        // SAFETY: asks for a mapping where there is none, of the ring that was made just now.
+        // SAFETY: asks for a mapping where there is none; of a packet socket the kernel maps its
+        // ring, whose size this must be, and nothing else.
         let memory =
             unsafe { libc::mmap(std::ptr::null_mut(), BYTES, access, libc::MAP_SHARED, fd, 0) };
         if memory == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { memory, slot, next: 0 })
+        Ok(Self { memory, slot: slot(longest), next: 0, is_found: false })
+    }
+
+    /// Whether there is no frame in any slot. Looks at all of them.
+    pub(super) fn is_empty(&self) -> bool {
+        !(0..BYTES).step_by(self.slot).any(|at| self.is_ours(at))
+    }
+
+    /// Looks where the kernel is, a few slots further than the last time.
+    #[cold]
+    fn find(&mut self) -> bool {
+        for _ in 0..SEARCHED {
+            if self.is_ours(self.next) {
+                self.next = self.oldest(self.next);
+                self.is_found = true;
+                return true;
+            }
+            self.next = (self.next + self.slot) % BYTES;
+        }
+        false
+    }
+
+    /// The first of the slots in a row, all filled, of which `at` is one.
+    fn oldest(&self, at: usize) -> usize {
+        let before = |slot: usize| (slot + BYTES - self.slot) % BYTES;
+        let mut first = at;
+        while self.is_ours(before(first)) {
+            first = before(first);
+            if first == at {
+                // No slot is empty: the kernel's clock tells.
+                let time = |at: &usize| (self.header(*at).tp_sec, self.header(*at).tp_nsec);
+                return (0..BYTES).step_by(self.slot).min_by_key(time).unwrap_or(at);
+            }
+        }
+        first
+    }
+
+    /// Whether the kernel has filled the slot at this offset, a multiple of a slot's size.
+    #[inline]
+    fn is_ours(&self, at: usize) -> bool {
+        // SAFETY: the offset of a slot lies inside the mapping.
+        let start = unsafe { self.memory.add(at % BYTES) };
+        // SAFETY: a slot starts with its status, on a multiple of 16; both sides access it at once,
+        // and as a whole.
+        let status = unsafe { AtomicU32::from_ptr(start.as_ptr().cast()) };
+        // Acquires what the kernel has written before.
+        status.load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// What a slot that is ours starts with.
+    #[inline]
+    fn header(&self, at: usize) -> tpacket2_hdr {
+        // SAFETY: the offset of a slot lies inside the mapping; it starts with this header.
+        unsafe { self.memory.add(at % BYTES).cast::<tpacket2_hdr>().read() }
     }
 
     /// The next frame, if the kernel has handed it over.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Slot<'_>> {
-        // SAFETY: the offset of a slot lies inside the mapping, as `next` wraps at its end.
-        let start = unsafe { self.memory.add(self.next) };
-        // SAFETY: a slot starts with its status, on a multiple of 16; both sides access it at once,
-        // and as a whole.
-        let status = unsafe { AtomicU32::from_ptr(start.as_ptr().cast()) };
-        // Acquires what the kernel has written before.
-        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+        if !self.is_found && !self.find() || !self.is_ours(self.next) {
             return None;
         }
-        // SAFETY: a slot that has been handed over is ours; it starts with this header.
-        let header = unsafe { start.cast::<tpacket2_hdr>().read() };
+        // SAFETY: the offset of a slot lies inside the mapping, as `next` wraps at its end.
+        let start = unsafe { self.memory.add(self.next) };
+        let header = self.header(self.next);
         Some(Slot { ring: self, start, header })
     }
+}
+
+/// Bytes of a slot for frames of up to `longest` bytes, a power of two.
+fn slot(longest: usize) -> usize {
+    (FRONT + longest).next_power_of_two().min(BLOCK)
 }
 
 impl Drop for Ring {

@@ -10,6 +10,7 @@ use libc::{c_int, c_uint, socklen_t};
 
 use super::offload::{HEADER, Offload, TAG};
 use super::ring::Ring;
+use crate::handover::{Descriptors, Kind};
 use crate::interface::{Interface, replace};
 use crate::port::PortError;
 
@@ -50,7 +51,7 @@ impl Socket {
     pub(super) fn receiver(
         interface: &Interface,
         reception: &Reception,
-    ) -> Result<(Self, Ring), PortError> {
+    ) -> Result<Self, PortError> {
         let socket = Self::new(interface)?;
         for (option, value, what) in [
             (libc::PACKET_IGNORE_OUTGOING, 1, "PACKET_IGNORE_OUTGOING"),
@@ -61,14 +62,18 @@ impl Socket {
             socket.set(option, &value).map_err(interface.failed(what))?;
         }
         socket.set_buffer([libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], LARGE_FRAMES);
-        let ring =
-            Ring::new(&socket, reception.longest).map_err(interface.failed("PACKET_RX_RING"))?;
+        Ring::make(&socket, reception.longest).map_err(interface.failed("PACKET_RX_RING"))?;
         socket.bind(interface, libc::ETH_P_ALL)?;
         socket.become_member(interface, libc::PACKET_MR_ALLMULTI)?;
         if reception.promiscuous {
             socket.become_member(interface, libc::PACKET_MR_PROMISC)?;
         }
-        Ok((socket, ring))
+        Ok(socket)
+    }
+
+    /// As another process has made it, to send or to receive.
+    pub(super) fn handed(descriptors: &mut Descriptors<'_>) -> Result<Self, PortError> {
+        descriptors.next(Kind::Packet).map(Self)
     }
 
     fn new(interface: &Interface) -> Result<Self, PortError> {
@@ -90,7 +95,7 @@ impl Socket {
     }
 
     /// Spreads the flows of the interface over these sockets, which receive all of them so far.
-    pub(super) fn join(interface: &Interface, sockets: &[&Self]) -> Result<(), PortError> {
+    pub(super) fn join(interface: &Interface, sockets: &[Self]) -> Result<(), PortError> {
         let failed = interface.failed("PACKET_FANOUT");
         // The first one asks for a number that nobody has, the others come to it.
         let mut group = (libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_UNIQUEID) << 16;

@@ -5,13 +5,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::c_ulong;
 
 use super::TapSpec;
+use crate::handover::{Descriptors, Kind};
 use crate::interface::{self, Interface, flags};
 use crate::port::{DeviceCounters, LinkState, PortError};
 
@@ -28,6 +29,38 @@ pub(super) struct Device {
 impl Device {
     pub(super) fn open(spec: &TapSpec) -> Result<Self, PortError> {
         interface::within(spec.netns.as_deref(), || Self::open_here(spec))
+    }
+
+    /// As another process has opened it.
+    pub(super) fn handed(
+        spec: &TapSpec,
+        descriptors: &mut Descriptors<'_>,
+    ) -> Result<Self, PortError> {
+        let tun = descriptors.next(Kind::Tap)?.into();
+        let peer = Interface::handed(&spec.to_string(), &spec.name, descriptors)?;
+        let device = Self { tun, peer, gone: AtomicBool::new(false) };
+        let mut request = device.peer.request();
+        let kind = interface::ioctl(device.tun.as_fd(), libc::TUNGETIFF, &mut request);
+        let wanted = flags(libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR);
+        // SAFETY: TUNGETIFF has just filled in this member, and any bits are a valid one.
+        let is_tap = || unsafe { request.ifr_ifru.ifru_flags } & wanted == wanted & !flags(libc::IFF_VNET_HDR);
+        match kind {
+            Ok(()) if is_tap() => Ok(device),
+            // One that has vanished meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::EBADFD) => Ok(device),
+            _ => Err(descriptors.refused(Kind::Tap)),
+        }
+    }
+
+    /// What [`Device::handed`] takes.
+    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        [self.tun.as_fd()].into_iter().chain(self.peer.descriptors()).collect()
+    }
+
+    /// Sets the MTU of the kernel's end, and brings it up. Needs `CAP_NET_ADMIN`.
+    pub(super) fn configure(&self, mtu: u16) -> Result<(), PortError> {
+        self.peer.set_mtu(mtu)?;
+        self.peer.set_up()
     }
 
     fn open_here(spec: &TapSpec) -> Result<Self, PortError> {
@@ -58,11 +91,6 @@ impl Device {
     /// The descriptor that frames are read from and written to, non-blocking. Its number stays.
     pub(super) fn tun(&self) -> &File {
         &self.tun
-    }
-
-    /// The kernel's end.
-    pub(super) fn peer(&self) -> &Interface {
-        &self.peer
     }
 
     /// The next frame, into `room`; its length. None when there is none, as for a device that is
@@ -115,12 +143,8 @@ impl Device {
         }
     }
 
-    /// Makes a device like the one that is gone, and lets the descriptors of that one lead to it:
-    /// whoever polls them goes on.
-    pub(super) fn reopen(&self, spec: &TapSpec, mtu: u16) -> Result<(), PortError> {
-        let fresh = Self::open(spec)?;
-        fresh.peer.set_mtu(mtu)?;
-        fresh.peer.set_up()?;
+    /// Lets the descriptors of this one, which is gone, lead to `fresh`: whoever polls them goes on.
+    pub(super) fn replace(&self, fresh: &Self) -> Result<(), PortError> {
         self.peer.move_to(&fresh.peer)?;
         interface::replace(self.tun.as_fd(), fresh.tun.as_fd())
             .map_err(self.peer.failed("dup3"))?;

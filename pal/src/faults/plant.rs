@@ -13,10 +13,10 @@ pub enum Plant {
     UncountedDeath,
     /// What one agent has prepared for a change that is refused stays taken.
     HalfRefused,
-    /// A neighbour is said to be seen by lcores before it is.
-    EarlyNeighbour,
-    /// A next hop is written after the word that leads to it.
-    HopAfterGroup,
+    /// A slow path that takes the place of another does not hear which neighbours lcores send to.
+    ForgottenNeighbours,
+    /// A block of leaves is shown before it is written.
+    BlockFirst,
 }
 
 impl Plant {
@@ -27,8 +27,8 @@ impl Plant {
         Self::StaleReader,
         Self::UncountedDeath,
         Self::HalfRefused,
-        Self::EarlyNeighbour,
-        Self::HopAfterGroup,
+        Self::ForgottenNeighbours,
+        Self::BlockFirst,
     ];
 }
 

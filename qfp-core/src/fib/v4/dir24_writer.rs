@@ -3,6 +3,7 @@
 use super::dir24::{BLOCK, Dir24};
 use crate::fib::routes::{Changes, Routes, Run};
 use crate::fib::{FibError, Leaf, Prefix};
+use pal::faults::{Plant, is_planted};
 use pal::pool::Pool;
 use pal::publication::GraceClock;
 use std::collections::BTreeMap;
@@ -179,13 +180,17 @@ impl Dir24Writer {
 
     /// Fills a block for a /24 and then publishes it.
     fn open_block(&mut self, image: &Dir24<'_>, slot: Prefix<u32>, block: usize) {
+        let number = (image.blocks_from() + block) as u16;
+        let place = &image.tbl24[slot.first() as usize >> 8];
+        if is_planted(Plant::BlockFirst) {
+            place.store(number, Release);
+        }
         self.routes.sweep(slot, &mut self.runs);
         for (first, last, leaf) in spans(&self.runs, slot) {
             fill(image, block, first, last, leaf);
         }
-        let number = (image.blocks_from() + block) as u16;
         pal::faults::store();
-        image.tbl24[slot.first() as usize >> 8].store(number, Release);
+        place.store(number, Release);
     }
 
     /// Writes the leaves of all addresses in `p` where the image holds them.
