@@ -2,7 +2,6 @@
 //! data plane beside it is a [`ucode::Stepped`].
 
 use std::os::fd::OwnedFd;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -14,6 +13,7 @@ use hal::PortConfig;
 use pal::clock::Nanos;
 use pal::lcore::CpuId;
 use pal::pool::PoolUsage;
+use pal::process::Ended;
 use pal::publication::{Generation, ReaderSite};
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
@@ -21,7 +21,7 @@ use qfp_core::punt::Limits;
 use ucode::wire::Order;
 use ucode::{Beside, FromSlowPath, Inbox, Launch, SlowCounts};
 
-use crate::apart::{ApartError, Launcher, Orders, Relaunch};
+use crate::apart::{ApartError, Launcher, Names, Orders, Relaunch};
 use crate::control::{ClientSide, Request, Shared, ToClient};
 use crate::lists::Lists;
 use crate::reconfigure::{InForce, ReconfigureError};
@@ -38,7 +38,7 @@ pub struct Launched {
 
 impl Launched {
     fn of(Orders { order, with, inbox }: Orders) -> Option<Self> {
-        let Order::Launch { launch, sites, layout } = order else { return None };
+        let Order::Launch { launch, sites, layout, .. } = order else { return None };
         Some(Self { launch, places: (sites, layout, with), inbox })
     }
 }
@@ -91,9 +91,17 @@ impl Control {
             buffers: None,
         };
         let (line, inbox) = ucode::line_apart();
-        let kept = (Vec::new(), Arc::clone(&totals));
-        let mut launcher =
-            Launcher { launch, readers, sites: kept.0, layout, totals: kept.1, lost };
+        let mut launcher = Launcher {
+            launch,
+            readers,
+            sites: Vec::new(),
+            layout,
+            totals: Arc::clone(&totals),
+            lost,
+            names: Names::default(),
+            kept: Vec::new(),
+            door: None,
+        };
         let launched = Launched::of(launcher.orders(&mut client, None, inbox)?);
         let lists = Lists::new(config, Arc::clone(&totals));
         let (requests, asked) = channel();
@@ -174,11 +182,11 @@ impl Control {
     pub fn relaunch(
         &mut self,
         now: Nanos,
-        ended: ExitStatus,
+        ended: Ended,
         counted: SlowCounts,
     ) -> Result<Option<Launched>, ApartError> {
         let (reply, orders) = channel();
-        let relaunch = Relaunch { ended: Some(ended), counted, reply };
+        let relaunch = Relaunch { ended: Some(ended), program: None, counted, reply };
         self.take(now, ToClient::Relaunch(Box::new(relaunch)));
         orders.try_recv().ok().transpose().map(|orders| orders.and_then(Launched::of))
     }

@@ -201,7 +201,7 @@ impl World {
         // What the old one has said is heard first.
         while self.tell_client() {}
         let (now, counted) = (self.now.get(), self.counted.borrow().clone());
-        let killed = ExitStatus::from_raw(9);
+        let killed = ExitStatus::from_raw(9).into();
         let called = self.call("a relaunch", |control| control.relaunch(now, killed, counted));
         let launched = match called {
             Called::Returned(Ok(Some(launched)), _) => launched,

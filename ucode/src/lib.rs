@@ -12,12 +12,15 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod door;
 mod engine;
+pub mod hello;
 mod hooks;
 mod idle;
 mod launch;
 mod links;
 mod mailbox;
+mod memory;
 mod messages;
 mod ports;
 mod running;
@@ -27,11 +30,13 @@ mod stepped;
 mod threads;
 pub mod wire;
 
+pub use door::Stay;
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
 pub use launch::{Hands, Launch, StartError};
 pub use links::PortState;
 pub use mailbox::HandOverError;
+pub use memory::Known;
 pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, line, line_apart};
 pub use ports::{Device, NATIVE_FRAME, Opened, open};
 pub use running::{EndError, Ended, Running};

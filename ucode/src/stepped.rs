@@ -15,11 +15,11 @@ use qfp_core::fia::FiaBuilder;
 use qfp_core::ppe::Injected;
 
 use crate::engine::{LiveLoop, SlowRing};
-use crate::hooks::PLACES;
+use crate::hooks::{PLACES, PuntHooks};
 use crate::launch::{Launch, StartError, engines, slow_path};
 use crate::mailbox::mailbox;
 use crate::messages::{Inbox, ToClient};
-use crate::serve::{Refusal, hands};
+use crate::serve::{Refusal, attach, counters_of};
 use crate::slow_side::{LcoreRings, Shown, SlowCounts, SlowLoop, SlowSide, Work};
 use crate::threads::{SLOW_PATH, doorbell};
 
@@ -56,14 +56,18 @@ impl Stepped {
         by_hand: ByHand,
     ) -> Result<Self, Refusal> {
         let ByHand { queues, pool, fia, ring, clock } = by_hand;
-        let hands = hands(places, fia, lines)?;
+        let (sites, layout, with) = places;
+        let [tables, slots, state, counters, ..] = with.as_slice() else {
+            return Err(Refusal::Turn);
+        };
+        let counters = counters_of(launch, counters, layout)?;
         let (slow, kit) = slow_path(launch);
-        let own = hands.tables.into_iter().zip(hands.counters);
-        let (engines, _) = engines(launch, queues, (&pool, &kit, &hands.fia), own)?;
+        let own = attach(sites, [tables, slots, state])?.into_iter().zip(counters);
+        let (engines, _) = engines(launch, queues, (&pool, &kit, &fia), own)?;
         let shown = Arc::new(Shown::default());
         let (_, injections) = Ring::new(PLACES).split();
-        let rest = (hands.hooks, injections);
-        let mut side = SlowSide::new(slow, pool.cache(0), hands.lines, rest, Arc::clone(&shown));
+        let rest = (PuntHooks::new(), injections);
+        let mut side = SlowSide::new(slow, pool.cache(0), lines, rest, Arc::clone(&shown));
         side.count_on(launch.counted.clone());
         let bell = doorbell(SLOW_PATH).map_err(StartError::from)?;
         let ended = Arc::new(AtomicUsize::new(0));

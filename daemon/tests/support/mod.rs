@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod stream;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -172,7 +174,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        if self.options.iter().any(|(name, _)| name == "--ucode") {
+            // A data plane of its own ends with a client that is told to end.
+            let pid = i32::try_from(self.child.id()).ok();
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        } else {
+            drop(self.child.kill());
+        }
         drop(self.child.wait());
     }
 }
@@ -200,17 +210,23 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
 /// alone the first test that asks for it.
 pub(crate) fn ctl_program() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let build = || {
-        let beside = Path::new(env!("CARGO_BIN_EXE_qfp-client")).with_file_name("qfpctl");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--quiet", "--package", "ctl"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"));
-        if cfg!(not(debug_assertions)) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success());
-        beside
-    };
-    BUILT.get_or_init(build).clone()
+    BUILT.get_or_init(|| built("ctl", "qfpctl")).clone()
+}
+
+/// qfp-ucode, likewise.
+pub(crate) fn ucode_program() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT.get_or_init(|| built("qfp", "qfp-ucode")).clone()
+}
+
+fn built(package: &str, program: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_qfp-client")).with_file_name(program);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if cfg!(not(debug_assertions)) {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success());
+    beside
 }
