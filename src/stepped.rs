@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use client::acl::Family;
 use client::config::{Config, RouteTable};
 use client::rib::RouteUpdate;
-use client::{Capacity, Client, CommitError, ListEdit, ListError, PortFacts};
-use hal::PortConfig;
+use client::{Capacity, Client, CommitError, ListEdit, ListError};
+use hal::{PortConfig, PortInfo};
 use pal::clock::Nanos;
 use pal::lcore::CpuId;
 use pal::pool::PoolUsage;
@@ -23,8 +23,9 @@ use ucode::{Beside, FromSlowPath, Inbox, Launch, SlowCounts};
 
 use crate::apart::{ApartError, Launcher, Names, Orders, Relaunch};
 use crate::control::{ClientSide, Request, Shared, ToClient};
+use crate::installed::Installed;
 use crate::lists::Lists;
-use crate::reconfigure::{InForce, ReconfigureError};
+use crate::reconfigure::{Given, InForce, ReconfigureError};
 
 /// What a data plane is launched with, and what the client says to its slow path.
 pub struct Launched {
@@ -40,6 +41,23 @@ impl Launched {
     fn of(Orders { order, with, inbox }: Orders) -> Option<Self> {
         let Order::Launch { launch, sites, layout, .. } = order else { return None };
         Some(Self { launch, places: (sites, layout, with), inbox })
+    }
+}
+
+/// Interfaces that there can be at once.
+const INTERFACES: usize = 64;
+
+/// A port of the simulator's own.
+fn info(name: &str) -> PortInfo {
+    PortInfo {
+        spec: name.to_owned(),
+        mac: None,
+        numa_node: 0,
+        max_rx_queues: u16::MAX,
+        max_tx_queues: u16::MAX,
+        virtual_time: false,
+        total_packets: None,
+        filters_mac: false,
     }
 }
 
@@ -62,31 +80,32 @@ impl Control {
     pub fn start(
         config: &Config,
         capacity: &Capacity,
-        (ports, facts): (Vec<PortConfig>, Vec<PortFacts>),
+        port: &PortConfig,
         (lcores, fia): (usize, &FiaBuilder),
     ) -> Result<(Self, Option<Launched>), CommitError> {
         config.validate()?;
         let mut client = Client::new(capacity)?;
         client.set_lcores(lcores);
-        client.commit(config, &RouteTable::default(), &facts)?;
-        let layout = CounterLayout::new(fia.names().len(), ports.len(), client.uidb_limit())
+        let infos: Vec<PortInfo> = config.ports.iter().map(|port| info(&port.name)).collect();
+        let specs = vec![None; infos.len()];
+        let installed = Installed::new(config, &specs, &infos.iter().collect::<Vec<_>>());
+        client.commit(config, &RouteTable::default(), &installed.facts())?;
+        let layout = CounterLayout::new(fia.names().len(), infos.len(), INTERFACES)
             .with_rules(capacity.counters());
         let readers: Vec<String> = (0..lcores).map(|n| format!("lcore-{n}")).collect();
         let (counters, blocks) = client.counters(layout.words(), readers.len() + 1)?;
         let totals = Arc::new(CounterTotals::of(layout, counters));
         let lost = blocks.into_iter().next_back().map(|block| LcoreCounters::new(block, layout));
         let room = capacity.neighbours(client.usage().adjacencies);
-        let in_force = InForce::new(config, facts);
+        let given = Given { limits: Limits::default(), rates: None, room };
+        let in_force = InForce::new(config, installed, given, Arc::clone(&totals));
         let launch = Launch {
-            ports,
+            ports: (0..).zip(infos).map(|(number, _)| (number, port.clone())).collect(),
             lcores: vec![CpuId(0); lcores],
             crypto: Vec::new(),
             configured: in_force.configured(&client),
             counted: SlowCounts::default(),
-            limits: config.neighbour_limits.apply(Limits::default(), room),
-            rates: config.lpts.rates.clone(),
-            sessions: client.lpts(config),
-            interfaces: client.uidb_limit(),
+            interfaces: INTERFACES,
             trace: 0,
             buffers: None,
         };

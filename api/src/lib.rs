@@ -17,7 +17,9 @@ pub mod wire;
 
 pub use candidate::{Candidate, Part, RouteFile};
 pub use connection::{CallError, Connection};
-pub use message::{Call, Failure, Reply, Request, Response, RouteAction, RouteChange, Status};
+pub use message::{
+    Call, Failure, Program, Reply, Request, Response, RouteAction, RouteChange, Status,
+};
 pub use state::{
     Agent, Boot, ConfigText, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteQuery,
     Version,

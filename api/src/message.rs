@@ -89,6 +89,17 @@ pub enum Call {
     Interfaces,
     /// Neighbours.
     Neighbours,
+    /// Has another process take the place of one of the router's, of its program as it is now.
+    Upgrade(Program),
+}
+
+/// A process of the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// Control: answered by [`Reply::Upgrading`], and then the connection ends.
+    Client,
+    /// The data plane: answered by [`Reply::Changed`] when the other one forwards.
+    Ucode,
 }
 
 impl Call {
@@ -99,7 +110,8 @@ impl Call {
             Self::Commit { .. }
             | Self::Confirm { .. }
             | Self::Rollback { .. }
-            | Self::ChangeRoutes(_) => false,
+            | Self::ChangeRoutes(_)
+            | Self::Upgrade(_) => false,
             Self::Check(_)
             | Self::Config { .. }
             | Self::Diff { .. }
@@ -159,7 +171,7 @@ pub enum Reply {
     Resources(Vec<Resource>),
     /// To [`Call::Agents`].
     Agents(Vec<Agent>),
-    /// To [`Call::ChangeRoutes`].
+    /// To [`Call::ChangeRoutes`], and to [`Call::Upgrade`] of the data plane.
     Changed,
     /// To [`Call::Routes`].
     Routes(Vec<Route>),
@@ -169,6 +181,8 @@ pub enum Reply {
     Interfaces(Vec<Interface>),
     /// To [`Call::Neighbours`].
     Neighbours(Vec<Neighbour>),
+    /// To [`Call::Upgrade`] of the client: this one ends, and the next one listens as soon as it can.
+    Upgrading,
 }
 
 /// Why there is no answer. Nothing has changed.

@@ -11,7 +11,7 @@ use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{ReconfigureError, RunError, Running, UcodeState};
+use qfp::{ReconfigureError, RunError, Running, UcodeState, UpgradeError};
 use terminal::log::Unseen;
 
 use crate::router::{Router, Wanted};
@@ -51,7 +51,7 @@ impl Embedded {
         let answer = self.with(what).unwrap_or(Err(ReconfigureError::Ended));
         answer.map_err(|error| {
             let status = match error {
-                ReconfigureError::Ended => Status::Failed,
+                ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
                 _ => Status::Refused,
             };
             Failure::new(status, error)
@@ -280,6 +280,14 @@ impl Router for Embedded {
 
     fn agents(&self) -> Vec<Agent> {
         self.with(agents).unwrap_or_default()
+    }
+
+    fn upgrade(&self) -> Result<(), Failure> {
+        let upgraded = self.with(Running::upgrade_ucode).ok_or_else(ended)?;
+        upgraded.map_err(|error| {
+            let is_refused = matches!(error, UpgradeError::NotApart);
+            Failure::new(if is_refused { Status::Refused } else { Status::Failed }, error)
+        })
     }
 
     fn processes(&self) -> Vec<Process> {

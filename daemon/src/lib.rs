@@ -12,7 +12,6 @@
 
 mod args;
 mod boot;
-mod crash;
 mod embedded;
 mod journal;
 mod router;
@@ -22,6 +21,7 @@ mod service;
 mod session;
 mod start;
 mod store;
+mod successor;
 mod transactions;
 
 pub use embedded::Embedded;

@@ -13,6 +13,7 @@
 //! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
+//! - [`crash`]: tests have the process end at some point
 //! - [`refusal`]: tests have memory and numbers refused
 //! - [`faults`]: a simulator stops, kills or cheats whoever writes shared memory
 //!
@@ -77,6 +78,7 @@
 
 pub mod clock;
 pub mod counters;
+pub mod crash;
 pub mod doorbell;
 pub mod faults;
 pub mod file;

@@ -46,7 +46,7 @@ impl World {
                 .collect(),
         };
         let by_hand = ByHand {
-            queues: (0..PORTS).map(queues).collect(),
+            queues: (0..).zip((0..PORTS).map(queues)).collect(),
             pool: Pool::Native(self.pool.clone()),
             fia: fia(&self.swarm).map_err(|error| error.to_string())?,
             ring: self.swarm.ring,

@@ -10,7 +10,7 @@ use hal::PortConfig;
 use hal::pool::NativePool;
 use pal::clock::{Nanos, TscClock};
 use pal::faults::died;
-use qfp::client::{Capacity, PortFacts};
+use qfp::client::Capacity;
 use qfp::stepped::{Control, Launched};
 use qfp_core::counters::CounterTotals;
 use rand::rngs::SmallRng;
@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 use ucode::{FromSlowPath, Inbox, Line, SlowCounts, Stepped};
 
 use crate::configuration::Choice;
-use crate::frames::{Probe, mac, ping};
+use crate::frames::{Probe, ping};
 use crate::hosts::Hosts;
 use crate::judge::Judge;
 use crate::model::Model;
@@ -269,9 +269,7 @@ pub(crate) fn control(choice: &Choice, swarm: &Swarm) -> Result<(Control, Launch
     let fia = fia(swarm).map_err(|error| error.to_string())?;
     let queues = swarm.lcores;
     let port = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
-    let facts = [1, 2, 3].map(|link| PortFacts { mac: mac(link, 1), filter_mac: false });
-    let ports = (vec![port; PORTS], facts.to_vec());
-    let control = Control::start(&config, &CAPACITY, ports, (queues.into(), &fia));
+    let control = Control::start(&config, &CAPACITY, &port, (queues.into(), &fia));
     let (control, launched) = control.map_err(|error| error.to_string())?;
     Ok((control, launched.ok_or("there are no orders")?))
 }

@@ -25,8 +25,8 @@ use crate::threads::{SLOW_PATH, doorbell};
 
 /// What a data plane that is moved by hand gets from who moves it.
 pub struct ByHand {
-    /// Queues of its ports, which are started.
-    pub queues: Vec<Queues>,
+    /// Queues of its ports by number, which are started.
+    pub queues: Vec<(u16, Queues)>,
     /// Buffers.
     pub pool: Pool,
     /// The order of operations.
@@ -61,12 +61,13 @@ impl Stepped {
             return Err(Refusal::Turn);
         };
         let counters = counters_of(launch, counters, layout)?;
-        let (slow, kit) = slow_path(launch);
+        let (slow, policing, kit) = slow_path(launch);
         let own = attach(sites, [tables, slots, state])?.into_iter().zip(counters);
         let (engines, _) = engines(launch, queues, (&pool, &kit, &fia), own)?;
         let shown = Arc::new(Shown::default());
         let (_, injections) = Ring::new(PLACES).split();
         let rest = (PuntHooks::new(), injections);
+        let slow = (slow, policing);
         let mut side = SlowSide::new(slow, pool.cache(0), lines, rest, Arc::clone(&shown));
         side.count_on(launch.counted.clone());
         let bell = doorbell(SLOW_PATH).map_err(StartError::from)?;
