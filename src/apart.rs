@@ -3,6 +3,7 @@
 mod child;
 mod names;
 mod relaunch;
+mod sockets;
 mod takeover;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +24,7 @@ pub use child::ApartError;
 pub(crate) use child::{Child, Program, Recipe};
 pub(crate) use names::Names;
 pub(crate) use relaunch::{Launcher, Orders, Relaunch};
+pub(crate) use sockets::ApartSockets;
 pub(crate) use takeover::{AtWork, Door, find};
 
 /// The thread that watches over the data plane.
@@ -64,6 +66,8 @@ struct Seen {
     counts: Mutex<SlowCounts>,
     ports: Mutex<(u64, Vec<PortState>)>,
     answered: Condvar,
+    /// What has become of ports, by the number that it was asked by.
+    plugged: Mutex<sockets::Answers>,
     state: Mutex<UcodeState>,
     program: Mutex<Option<Arc<Program>>>,
     finished: AtomicBool,
@@ -83,6 +87,7 @@ fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A data plane that runs in a process of its own.
 pub(crate) struct Apart {
     seen: Arc<Seen>,
+    recipe: Arc<Recipe>,
     stop: StopFlag,
     watcher: Option<JoinHandle<Last>>,
     total_packets: Option<u64>,
@@ -96,7 +101,7 @@ impl Apart {
         to_client: Sender<ToClient>,
         pulse: Pulse,
     ) -> Result<Self, crate::StartError> {
-        let total_packets = child.total_packets;
+        let (total_packets, recipe) = (child.total_packets, child.recipe());
         let seen = Arc::new(Seen::default());
         *lock(&seen.counts) = counted;
         child.launch(orders)?;
@@ -106,11 +111,16 @@ impl Apart {
         let thread = std::thread::Builder::new().name(WATCH.to_owned());
         let watcher = thread.spawn(move || watch.run(child));
         let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
-        Ok(Self { seen, stop, watcher: Some(watcher.map_err(failed)?), total_packets })
+        Ok(Self { seen, recipe, stop, watcher: Some(watcher.map_err(failed)?), total_packets })
     }
 
     pub(crate) fn stop_flag(&self) -> StopFlag {
         self.stop.clone()
+    }
+
+    /// Where ports are plugged in.
+    pub(crate) fn sockets(&self) -> ApartSockets {
+        ApartSockets::new(Arc::clone(&self.seen), Arc::clone(&self.recipe))
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -368,6 +378,13 @@ impl Watch {
             }
             Answer::Ports(number, ports) => {
                 *lock(&self.seen.ports) = (number, ports);
+                self.seen.answered.notify_all();
+            }
+            Answer::Plugged(asked, plugged) => {
+                let mut all = lock(&self.seen.plugged);
+                // Who has not waited for it does not come any more.
+                all.retain(|before, _| asked - before < 16);
+                all.insert(asked, plugged);
                 self.seen.answered.notify_all();
             }
             Answer::Ended(ports, error) => return Some(Heard::Ended(ports, error)),

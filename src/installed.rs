@@ -12,6 +12,7 @@ use hal::spec::Spec;
 use hal::{PortConfig, PortInfo};
 use qfp_core::counters::CounterTotals;
 use qfp_core::ppe::MOST_PORTS;
+use ucode::PortLaunch;
 
 use crate::names::PortName;
 use crate::plane::Sockets;
@@ -78,12 +79,18 @@ pub(crate) struct Plugged<'a> {
 }
 
 impl Installed {
-    /// The ports that a forwarder starts with, numbered in their order.
-    pub(crate) fn new(config: &Config, specs: &[Option<Spec>], infos: &[&PortInfo]) -> Self {
+    /// The ports that a forwarder starts with, numbered in their order unless `numbers` has them.
+    pub(crate) fn new(
+        config: &Config,
+        specs: &[Option<Spec>],
+        infos: &[&PortInfo],
+        numbers: &HashMap<String, u16>,
+    ) -> Self {
         let ports = (0..).zip(&config.ports).zip(specs.iter().zip(infos));
         let port =
             |((number, words), (spec, info)): ((_, &PortWords), (&Option<Spec>, &&PortInfo))| {
                 let (name, info) = (words.name.clone(), PortInfo::clone(info));
+                let number = numbers.get(&name).copied().unwrap_or(number);
                 Port { number, name, spec: spec.clone(), wanted: wanted(words), info }
             };
         Self { ports: ports.map(port).collect(), lost: BTreeSet::new() }
@@ -97,6 +104,18 @@ impl Installed {
     /// The number of each.
     pub(crate) fn numbers(&self) -> Vec<u16> {
         self.ports.iter().map(|port| port.number).collect()
+    }
+
+    /// How each is launched on so many lcores, by number.
+    pub(crate) fn launches(&self, lcores: usize) -> Vec<PortLaunch> {
+        let launch = |port: &Port| PortLaunch {
+            number: port.number,
+            name: port.name.clone(),
+            config: ucode::fitting(&port.wanted, &port.info, (port.number, lcores)),
+        };
+        let mut all: Vec<_> = self.ports.iter().map(launch).collect();
+        all.sort_by_key(|port| port.number);
+        all
     }
 
     /// What reports call them.
@@ -197,7 +216,7 @@ impl Installed {
                 totals.begin_port(number);
             }
             let wanted = wanted(words);
-            match sockets.plug(number, &spec, &wanted) {
+            match sockets.plug(number, (&words.name, &spec), &wanted) {
                 Ok(info) => {
                     let (name, spec) = (words.name.clone(), Some(spec));
                     plugged.next.ports.push(Port { number, name, spec, wanted, info });
@@ -221,8 +240,8 @@ impl Plugged<'_> {
         for (number, before) in self.done.into_iter().rev() {
             let Some(sockets) = self.sockets else { continue };
             let undone = match before {
-                Some(Port { spec: Some(spec), wanted, .. }) => {
-                    sockets.plug(number, &spec, &wanted).map(drop)
+                Some(Port { name, spec: Some(spec), wanted, .. }) => {
+                    sockets.plug(number, (&name, &spec), &wanted).map(drop)
                 }
                 _ => sockets.pull(number),
             };

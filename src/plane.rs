@@ -7,7 +7,7 @@ use ucode::{
     Device, EndError, Ended, InjectError, Injection, Opened, Plug, PlugError, PortState, SlowCounts,
 };
 
-use crate::apart::{Apart, ApartError, AtWork, Child, UcodeState};
+use crate::apart::{Apart, ApartError, ApartSockets, AtWork, Child, UcodeState};
 use crate::control::ClientSide;
 
 /// A data plane whose devices are open.
@@ -49,11 +49,15 @@ pub enum SocketError {
     /// It cannot be plugged in, or pulled out.
     #[error(transparent)]
     Plug(#[from] PlugError),
+    /// Likewise, in a process of its own.
+    #[error(transparent)]
+    Apart(#[from] ApartError),
 }
 
 /// Where ports are plugged into a data plane that runs.
 pub(crate) enum Sockets {
     Here(Plug),
+    Apart(ApartSockets),
 }
 
 impl Sockets {
@@ -61,11 +65,12 @@ impl Sockets {
     pub(crate) fn plug(
         &self,
         number: u16,
-        spec: &Spec,
+        (name, spec): (&str, &Spec),
         config: &PortConfig,
     ) -> Result<PortInfo, SocketError> {
         match self {
             Self::Here(plug) => Ok(plug.plug(number, Device::Named(spec.clone()), config)?),
+            Self::Apart(apart) => apart.plug(number, (name, spec), config),
         }
     }
 
@@ -73,6 +78,7 @@ impl Sockets {
     pub(crate) fn pull(&self, number: u16) -> Result<(), SocketError> {
         match self {
             Self::Here(plug) => Ok(plug.pull(number)?),
+            Self::Apart(apart) => apart.pull(number),
         }
     }
 }
@@ -131,7 +137,7 @@ impl Plane {
     pub(crate) fn sockets(&self) -> Option<Sockets> {
         match self {
             Self::Here(ucode) => ucode.plug().map(Sockets::Here),
-            Self::Apart(_) => None,
+            Self::Apart(apart) => Some(Sockets::Apart(apart.sockets())),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use client::config::{Config, RouteTable};
 use client::ipsec::Marks;
 use client::{Capacity, Client, Features};
-use hal::PortConfig;
+use hal::PortInfo;
 use hal::spec::Spec;
 use pal::clock::TscClock;
 use pal::crash;
@@ -24,7 +24,7 @@ use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::ppe::MOST_PORTS;
 use qfp_core::punt::Limits;
-use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
+use ucode::{Hands, Launch, PortLaunch, PuntHooks, SlowCounts, ToSlowPath};
 
 use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
@@ -38,7 +38,7 @@ use crate::report::RunReport;
 use crate::statistics::Statistics;
 
 pub(crate) use ports::{OwnPorts, own_mac};
-use ports::{devices, kept, port_config, rights, specs};
+use ports::{devices, kept, rights, specs};
 
 /// What a forwarder is made of.
 pub(crate) struct Parts {
@@ -121,8 +121,9 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     for (interface, features) in &parts.features {
         client.set_features(interface, *features);
     }
-    let port_configs = port_configs(&parts.config, &opened, cpus.len());
-    let ports = Installed::new(&parts.config, &specs, &opened.infos());
+    let launched = opened.at_work().map(|found| found.welcome.launch.ports.clone());
+    let ports = installed(&parts.config, &specs, &opened.infos(), &launched.unwrap_or_default());
+    client.number_ports(ports.numbers());
     if let Some(folder) = parts.config.state_dir() {
         client.keep_marks(Marks::open(&folder)?);
     }
@@ -163,7 +164,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let given = Given { limits, rates: parts.punt, room };
     let in_force = InForce::new(&parts.config, ports, given, Arc::clone(&totals));
     let launch = Launch {
-        ports: port_configs,
+        ports: in_force.ports.launches(cpus.len()),
         lcores: cpus.clone(),
         crypto: crypto_cpus,
         configured: in_force.configured(&client),
@@ -210,7 +211,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             let (counted, orders) = match found {
                 Some(mut found) => {
                     launcher.door = found.door();
-                    launcher.launch = found.welcome.launch;
+                    let ports = std::mem::take(&mut launcher.launch.ports);
+                    launcher.launch = Launch { ports, ..found.welcome.launch };
                     let configured = in_force.configured(&client);
                     let orders = launcher.switch(&mut client, configured, inbox)?;
                     crash::point("switching");
@@ -263,20 +265,24 @@ fn open(
             return Err(StartError::NotApart);
         }
         let specs: Vec<&Spec> = specs.iter().flatten().collect();
+        let named = parts.config.ports.iter().zip(&specs);
+        let wanted = named.map(|(port, spec)| (port.name.as_str(), spec.to_string(), port.mtu));
+        let wanted = wanted.collect();
         let recipe = |devices| Recipe {
             program: program.clone(),
             rights: rights(parts.ucode_user, &specs),
             devices: Mutex::new(devices),
+            lcores: u16::try_from(lcores).unwrap_or(u16::MAX),
             eal_args: parts.eal_args.clone(),
         };
         if let Some((dir, alone)) = &parts.outlives
-            && let Some(found) = find(dir, *alone)?
+            && let Some(found) = find(dir, *alone, &wanted)?
         {
             crash::point("found");
             let (child, found) = found.child(recipe);
             return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
         }
-        let devices = kept(&parts.config, &specs, lcores)?;
+        let devices = (0..).zip(kept(&parts.config, &specs, lcores)?).collect();
         return Ok(OpenedPlane::Apart(Child::open(recipe(devices))?, None));
     }
     let own = std::mem::take(&mut parts.own_ports);
@@ -289,11 +295,18 @@ fn open(
     })
 }
 
-/// How each port is started.
-fn port_configs(config: &Config, opened: &OpenedPlane, lcores: usize) -> Vec<(u16, PortConfig)> {
-    let lcores = u16::try_from(lcores).unwrap_or(u16::MAX);
-    let both = |(n, info): (u16, &hal::PortInfo)| (n, port_config(config, n, info, lcores));
-    (0..).zip(opened.infos()).map(both).collect()
+/// The ports in force, with what is said of those that are `launched`; without any, in their order.
+fn installed(
+    config: &Config,
+    specs: &[Option<Spec>],
+    infos: &[&PortInfo],
+    launched: &[PortLaunch],
+) -> Installed {
+    let place = |name: &str| launched.iter().position(|port| port.name == name);
+    let places = config.ports.iter().enumerate().map(|(n, port)| place(&port.name).unwrap_or(n));
+    let infos: Vec<&PortInfo> = places.filter_map(|place| infos.get(place).copied()).collect();
+    let numbers = launched.iter().map(|port| (port.name.clone(), port.number)).collect();
+    Installed::new(config, specs, &infos, &numbers)
 }
 
 /// Refuses tables of VRFs that this machine cannot hold: the kernel would promise their memory, and

@@ -1,6 +1,7 @@
 //! The client of a router without threads: whoever has it says when its turn is, and what time. The
 //! data plane beside it is a [`ucode::Stepped`].
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +20,7 @@ use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::punt::Limits;
 use ucode::wire::Order;
-use ucode::{Beside, FromSlowPath, Inbox, Launch, SlowCounts};
+use ucode::{Beside, FromSlowPath, Inbox, Launch, PortLaunch, SlowCounts};
 
 use crate::apart::{ApartError, Launcher, Names, Orders, Relaunch};
 use crate::control::{ClientSide, Request, Shared, ToClient};
@@ -88,7 +89,8 @@ impl Control {
         client.set_lcores(lcores);
         let infos: Vec<PortInfo> = config.ports.iter().map(|port| info(&port.name)).collect();
         let specs = vec![None; infos.len()];
-        let installed = Installed::new(config, &specs, &infos.iter().collect::<Vec<_>>());
+        let all: Vec<&PortInfo> = infos.iter().collect();
+        let installed = Installed::new(config, &specs, &all, &HashMap::new());
         client.commit(config, &RouteTable::default(), &installed.facts())?;
         let layout = CounterLayout::new(fia.names().len(), infos.len(), INTERFACES)
             .with_rules(capacity.counters());
@@ -99,8 +101,13 @@ impl Control {
         let room = capacity.neighbours(client.usage().adjacencies);
         let given = Given { limits: Limits::default(), rates: None, room };
         let in_force = InForce::new(config, installed, given, Arc::clone(&totals));
+        let launch_of = |(number, words): (u16, &client::config::Port)| PortLaunch {
+            number,
+            name: words.name.clone(),
+            config: port.clone(),
+        };
         let launch = Launch {
-            ports: (0..).zip(infos).map(|(number, _)| (number, port.clone())).collect(),
+            ports: (0..).zip(&config.ports).map(launch_of).collect(),
             lcores: vec![CpuId(0); lcores],
             crypto: Vec::new(),
             configured: in_force.configured(&client),

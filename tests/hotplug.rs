@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use channel::Channel;
@@ -38,6 +39,15 @@ fn port(name: &str, device: &str, net: u8, mtu: u16) -> String {
         "[[port]]\nname = \"{name}\"\ndevice = \"{device}\"\naddress = [\"10.{net}.0.1/24\"]\n\
          mtu = {mtu}\n[[port.vlan]]\nid = 7\naddress = [\"10.{net}.7.1/24\"]\n"
     )
+}
+
+/// Has somebody hear of the end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A router with the two ports.
@@ -82,8 +92,11 @@ impl Router {
         };
         std::thread::scope(|scope| {
             let sender = scope.spawn(send);
-            let result = meanwhile();
-            over.store(true, Ordering::Relaxed);
+            let result = {
+                // Also if it fails.
+                let _over = Over(over);
+                meanwhile()
+            };
             let sent = sender.join().unwrap();
             let mut arrived = 0;
             while arrived < sent {
@@ -127,15 +140,32 @@ fn settle<T: PartialEq + std::fmt::Debug>(wanted: &T, mut now: impl FnMut() -> T
     }
 }
 
+/// A device on which nothing comes, and which does not end.
+fn idle() -> String {
+    format!("tap:qfphi{}", std::process::id() % 100_000)
+}
+
+/// Whether this process may make devices.
+fn may_make() -> bool {
+    qfp::hal::spec::Spec::parse(&idle()).unwrap().open().is_ok()
+}
+
 /// A device that needs no rights, and one that the kernel makes where this process may.
 fn devices() -> Vec<String> {
     let tap = format!("tap:qfphp{}", std::process::id() % 100_000);
-    let may = qfp::hal::spec::Spec::parse(&tap).unwrap().open().is_ok();
-    ["sink".to_owned()].into_iter().chain(may.then_some(tap)).collect()
+    ["sink".to_owned()].into_iter().chain(may_make().then_some(tap)).collect()
+}
+
+/// One after the other: descriptors are counted.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
 fn ports_come_and_go_under_traffic_and_nothing_of_the_others_is_lost() {
+    let _turn = turn();
     let times = std::env::var("QFP_HOTPLUGS").map_or(20, |count| count.parse().unwrap());
     let devices = devices();
     let router = Router::start();
@@ -161,4 +191,83 @@ fn ports_come_and_go_under_traffic_and_nothing_of_the_others_is_lost() {
     let grown = resident().saturating_sub(memory);
     assert!(grown < 8 << 10, "{grown} kB more");
     assert_eq!(router.running.stop().unwrap().conserved, Some(true));
+}
+
+/// One port, and what else is said.
+fn one_and(more: &str) -> Config {
+    let device = idle();
+    let text = format!(
+        "[[port]]\nname = \"in\"\ndevice = \"{device}\"\naddress = [\"10.1.0.1/24\"]\n{more}"
+    );
+    Config::parse(&text, "one.toml").unwrap()
+}
+
+fn commit_and_see(running: &Running, more: &str, ports: &[&str]) {
+    running.commit(one_and(more), RouteTable::default()).unwrap();
+    settle(&Vec::from_iter(ports.iter().map(|port| (*port).to_owned())), || {
+        running.report().ports.into_iter().map(|port| port.name).collect()
+    });
+}
+
+#[test]
+fn of_ports_that_do_not_open_all_nothing_is_left() {
+    let _turn = turn();
+    let (port0, _input, _output) = Channel::new();
+    let running = Forwarder::new(one_and("")).port("in", port0).start().unwrap();
+    let entries = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    commit_and_see(&running, &port("a", "sink", 3, 1500), &["in", "a"]);
+    let before = entries();
+    let wrong = [
+        ("packet:no/such", "packet:no/such"),
+        ("packet:nosuchif0", "no such interface"),
+        ("pcap:rx=/no/such/file", "/no/such/file"),
+        ("dpdk:net_null9", "dpdk"),
+    ];
+    for (device, part) in wrong {
+        // Others that do come first, in place of those that are there and beside them.
+        let more = port("a", "sink", 3, 1400) + &port("b", "sink", 4, 1500);
+        let config = one_and(&(more + &port("c", device, 5, 1500)));
+        let error = running.commit(config, RouteTable::default()).unwrap_err().to_string();
+        assert!(error.contains(part) && error.starts_with("one.toml:"), "{error}");
+        let names = running.report().ports.into_iter().map(|port| port.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["in", "a"]);
+        assert_eq!(entries(), before);
+    }
+    commit_and_see(&running, &port("b", "sink", 4, 1500), &["in", "b"]);
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_data_plane_in_a_process_of_its_own_has_the_ports_of_the_last_commit_even_after_its_death() {
+    let _turn = turn();
+    if !may_make() {
+        eprintln!("skipped: this process may not make TAP devices");
+        return;
+    }
+    let program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_qfp-ucode"));
+    let running = Forwarder::new(one_and("")).apart(program).start().unwrap();
+    for (round, device) in devices().into_iter().chain(["sink".to_owned()]).enumerate() {
+        let other = port("b", "sink", 4, 1500);
+        commit_and_see(&running, &(port("a", &device, 3, 1500) + &other), &["in", "a", "b"]);
+        commit_and_see(&running, &(port("a", &device, 3, 1400) + &other), &["in", "a", "b"]);
+        commit_and_see(&running, &(other.clone() + &port("c", "sink", 5, 9000)), &["in", "b", "c"]);
+        let config = one_and(&port("d", "packet:nosuchif0", 6, 1500));
+        let error = running.commit(config, RouteTable::default()).unwrap_err().to_string();
+        assert!(error.contains("no such interface"), "{error}");
+        // The next one has numbers in another order than that of the configuration.
+        let pid = running.ucode().unwrap().pid.unwrap();
+        let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+        assert!(killed.unwrap().success());
+        settle(&(round as u64 + 1, true), || {
+            let state = running.ucode().unwrap();
+            (state.restarts, state.pid.is_some())
+        });
+        commit_and_see(
+            &running,
+            &(other.clone() + &port("a", &device, 3, 1500)),
+            &["in", "b", "a"],
+        );
+        commit_and_see(&running, "", &["in"]);
+    }
+    running.stop().unwrap();
 }

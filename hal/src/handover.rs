@@ -158,6 +158,42 @@ impl Kept {
         matches!(self.spec, Spec::Dpdk(_))
     }
 
+    /// What the port is, if the device is open here.
+    #[must_use]
+    pub fn info(&self) -> Option<&PortInfo> {
+        self.opened.as_ref().map(|(_, info)| info)
+    }
+
+    /// What it is set to.
+    #[must_use]
+    pub const fn config(&self) -> &PortConfig {
+        &self.config
+    }
+
+    /// Its SPEC.
+    #[must_use]
+    pub const fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The same device, set to what its port is to be started with from now on: to be handed over once
+    /// more.
+    ///
+    /// # Errors
+    /// It does not take the configuration.
+    pub fn configured(&self, config: &PortConfig) -> Result<Self, PortError> {
+        let Some((Device::Tap(tap), info)) = &self.opened else {
+            return Self::open(self.spec.clone(), config);
+        };
+        let tap = tap.configured(config)?;
+        let mut config = config.clone();
+        config.rx_queues = config.rx_queues.min(info.max_rx_queues);
+        config.tx_queues = config.tx_queues.min(info.max_tx_queues);
+        config.mac = config.mac.or(info.mac);
+        let opened = Some((Device::Tap(tap), info.clone()));
+        Ok(Self { spec: self.spec.clone(), config, before: self.before, opened })
+    }
+
     /// Whether the device has vanished from the system.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -86,14 +86,14 @@ impl fmt::Display for TapSpec {
 }
 
 /// A device that this process opens and the port of another one forwards with.
-pub(crate) struct Kept(Device);
+pub(crate) struct Kept(Arc<Device>);
 
 impl Kept {
     /// As [`TapPort::open`] and [`Port::start`] do it.
     pub(crate) fn open(spec: &TapSpec, config: &PortConfig) -> Result<(Self, PortInfo), PortError> {
         let device = Device::open(spec)?;
         device.configure(config.mtu)?;
-        Ok((Self(device), info(spec)))
+        Ok((Self(Arc::new(device)), info(spec)))
     }
 
     /// As another process has kept it.
@@ -101,7 +101,13 @@ impl Kept {
         spec: &TapSpec,
         descriptors: &mut Descriptors<'_>,
     ) -> Result<Self, PortError> {
-        Device::handed(spec, descriptors).map(Self)
+        Device::handed(spec, descriptors).map(|device| Self(Arc::new(device)))
+    }
+
+    /// The same device, set so.
+    pub(crate) fn configured(&self, config: &PortConfig) -> Result<Self, PortError> {
+        self.0.configure(config.mtu)?;
+        Ok(Self(Arc::clone(&self.0)))
     }
 
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {

@@ -1,5 +1,6 @@
 //! The process of a data plane.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -49,6 +50,13 @@ pub enum ApartError {
     },
 }
 
+impl ApartError {
+    /// There is none at present.
+    pub(super) fn nobody() -> Self {
+        Self::Refused("there is no data plane at present: it is being started again".to_owned())
+    }
+}
+
 /// The line to a data plane.
 pub(crate) struct Program {
     sending: Mutex<()>,
@@ -61,7 +69,7 @@ impl Program {
         self.send_with(order, &[])
     }
 
-    fn send_with(&self, order: &Order, with: &[OwnedFd]) -> std::io::Result<()> {
+    pub(super) fn send_with(&self, order: &Order, with: &[OwnedFd]) -> std::io::Result<()> {
         let _sending = lock(&self.sending);
         send(&self.line, order, with)
     }
@@ -88,14 +96,17 @@ pub(crate) struct Recipe {
     pub(crate) rights: Rights,
     pub(crate) eal_args: Vec<String>,
     /// The devices of its ports, open over its life and that of those after it.
-    pub(crate) devices: Mutex<Vec<Kept>>,
+    pub(crate) devices: Mutex<BTreeMap<u16, Kept>>,
+    /// Lcores that forward.
+    pub(crate) lcores: u16,
 }
 
 impl Recipe {
     /// The first order, and what goes with it.
-    fn open(&self) -> std::io::Result<(Order, Vec<OwnedFd>)> {
-        let (mut devices, mut with) = (Vec::new(), Vec::new());
-        for device in &mut *lock(&self.devices) {
+    fn open(&self) -> std::io::Result<(Order, Vec<OwnedFd>, Vec<u16>)> {
+        let (mut devices, mut with, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, device) in &mut *lock(&self.devices) {
+            numbers.push(*number);
             if device.is_gone() {
                 // If it cannot be made, the port begins without it.
                 drop(device.reopen());
@@ -105,7 +116,7 @@ impl Recipe {
             with.extend(descriptors);
         }
         let (rights, eal_args) = (self.rights, self.eal_args.clone());
-        Ok((Order::Open { build: build(), rights, devices, eal_args }, with))
+        Ok((Order::Open { build: build(), rights, devices, eal_args }, with, numbers))
     }
 }
 
@@ -120,6 +131,8 @@ pub(crate) struct Child {
     /// It forwards, and is not this client's yet: it is left alone.
     is_left: bool,
     pub(crate) infos: Vec<PortInfo>,
+    /// Numbers of its ports.
+    numbers: Vec<u16>,
     pub(super) total_packets: Option<u64>,
 }
 
@@ -131,7 +144,7 @@ impl Child {
 
     /// Whether another one may have the devices while this one has them.
     pub(super) fn can_share(&self) -> bool {
-        !lock(&self.recipe.devices).iter().any(Kept::is_exclusive)
+        !lock(&self.recipe.devices).values().any(Kept::is_exclusive)
     }
 
     /// Another one like it.
@@ -144,7 +157,7 @@ impl Child {
     /// # Errors
     /// It is gone.
     pub(super) fn look_at_devices(&self) -> std::io::Result<()> {
-        for (port, device) in (0..).zip(lock(&self.recipe.devices).iter_mut()) {
+        for (&port, device) in lock(&self.recipe.devices).iter_mut() {
             if device.is_gone() && device.reopen().is_ok() {
                 let (handed, with) = device.hand()?;
                 self.program.send_with(&Order::Device(port, handed), &with)?;
@@ -164,7 +177,7 @@ impl Child {
         drop(command);
         let last_words = process.stderr.take().map(listen_to);
         let program = Arc::new(Program { sending: Mutex::new(()), line: ours });
-        let (open, with) = recipe.open().map_err(failed)?;
+        let (open, with, numbers) = recipe.open().map_err(failed)?;
         let mut child = Self {
             recipe,
             process: Process::Child(process),
@@ -173,6 +186,7 @@ impl Child {
             early: Vec::new(),
             is_left: false,
             infos: Vec::new(),
+            numbers,
             total_packets: None,
         };
         let answer = child.ask(&open, &with)?;
@@ -197,6 +211,7 @@ impl Child {
             early: Vec::new(),
             is_left: true,
             infos,
+            numbers: Vec::new(),
             total_packets,
         }
     }
@@ -204,6 +219,11 @@ impl Child {
     /// Has it launch, or read other tables. What the client says from then on is passed on.
     pub(super) fn launch(&mut self, orders: Orders) -> Result<(), ApartError> {
         let Orders { order, mut with, inbox } = orders;
+        if let Order::Launch { launch, .. } = &order
+            && launch.ports.iter().map(|port| port.number).ne(self.numbers.iter().copied())
+        {
+            return Err(ApartError::Died("its ports are others by now".to_owned()));
+        }
         if std::mem::take(&mut self.is_left) {
             let failed = |source| ApartError::Died(format!("{source}"));
             let (words, end) = std::io::pipe().map_err(failed)?;
@@ -233,6 +253,10 @@ impl Child {
 
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    pub(super) fn recipe(&self) -> Arc<Recipe> {
+        Arc::clone(&self.recipe)
     }
 
     pub(crate) fn program(&self) -> Arc<Program> {

@@ -1,5 +1,6 @@
 //! A data plane that has outlived its client, and where it is found.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -70,11 +71,15 @@ pub(crate) struct AtWork {
 }
 
 /// The data plane that is at work in a directory; none if there is none. One of another build is
-/// ended.
+/// ended, and so is one that has other ports than `wanted`, which are names, SPECs, and MTUs.
 ///
 /// # Errors
 /// It has another client, or says what makes no sense.
-pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>, ApartError> {
+pub(crate) fn find(
+    dir: &Path,
+    alone: Option<Duration>,
+    wanted: &BTreeSet<(&str, String, u16)>,
+) -> Result<Option<Found>, ApartError> {
     let path = dir.join(SOCKET);
     let failed = |source| ApartError::Door { path: path.clone(), source };
     let deadline = Instant::now() + PATIENCE;
@@ -96,6 +101,14 @@ pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>,
     let nonsense = || failed(io::ErrorKind::InvalidData.into());
     let first = if line.wait(PATIENCE) { receive(&line).map_err(failed)? } else { None };
     let Some((Answer::Welcome(welcome), with)) = first else { return Err(nonsense()) };
+    let ports = welcome.launch.ports.iter().zip(&welcome.devices);
+    let ports =
+        ports.map(|(port, device)| (port.name.as_str(), device.spec().to_owned(), port.config.mtu));
+    if ports.collect::<BTreeSet<_>>() != *wanted {
+        drop(line);
+        end(&path, process).map_err(failed)?;
+        return Ok(None);
+    }
     let mut with = with.into_iter();
     let (Some(state), Some(counters), Some(listener)) = (with.next(), with.next(), with.next())
     else {
@@ -121,9 +134,14 @@ pub(crate) struct Found {
 impl Found {
     /// Its process, and what it says. Of `recipe` another one is started should it die, with the
     /// devices that it has.
-    pub(crate) fn child(self, recipe: impl FnOnce(Vec<Kept>) -> Recipe) -> (Child, AtWork) {
+    pub(crate) fn child(
+        self,
+        recipe: impl FnOnce(BTreeMap<u16, Kept>) -> Recipe,
+    ) -> (Child, AtWork) {
         let Self { line, process, devices, at_work } = self;
         let ports = (at_work.welcome.infos.clone(), at_work.welcome.total_packets);
+        let numbers = at_work.welcome.launch.ports.iter().map(|port| port.number);
+        let devices = numbers.zip(devices).collect();
         (Child::at_work((line, process), recipe(devices), ports), at_work)
     }
 }

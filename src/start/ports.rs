@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use client::config::Config;
 use hal::handover::Kept;
 use hal::spec::Spec;
-use hal::{Port, PortConfig, PortInfo};
+use hal::{Port, PortConfig};
 use pal::rights::{Rights, User};
 use ucode::Device;
 
@@ -83,20 +83,6 @@ pub(super) fn rights(user: Option<User>, specs: &[&Spec]) -> Rights {
         net_admin: drivers().any(|device| device.starts_with("net_tap")),
         net_raw: drivers().any(|device| device.starts_with("net_af_packet")),
         ipc_lock: drivers().any(is_pci),
-    }
-}
-
-/// How port number `n` is started.
-pub(super) fn port_config(config: &Config, n: u16, info: &PortInfo, lcores: u16) -> PortConfig {
-    let words = &config.ports[usize::from(n)];
-    let own = || own_mac(config, n.into(), info.mac);
-    let mac = words.mac.map(|mac| mac.0).or_else(|| info.mac.is_none().then(own));
-    PortConfig {
-        mac,
-        mtu: words.mtu,
-        rx_queues: lcores.clamp(1, info.max_rx_queues.max(1)),
-        tx_queues: lcores.clamp(1, info.max_tx_queues.max(1)),
-        promiscuous: words.promiscuous,
     }
 }
 

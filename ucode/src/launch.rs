@@ -25,11 +25,22 @@ use crate::running::{Run, Running};
 use crate::slow_side::{Policing, Shown, SlowCounts, SlowSide};
 use crate::threads::{launch_live, launch_virtual};
 
+/// How a port is started.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PortLaunch {
+    /// Its number, below [`MOST_PORTS`](qfp_core::ppe::MOST_PORTS).
+    pub number: u16,
+    /// What clients call it.
+    pub name: String,
+    /// What it is set to.
+    pub config: PortConfig,
+}
+
 /// How a data plane is started and what for: plain data.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Launch {
-    /// The number of each port, below [`MOST_PORTS`](qfp_core::ppe::MOST_PORTS), and how it is started.
-    pub ports: Vec<(u16, PortConfig)>,
+    /// How each port is started, in the order of the devices.
+    pub ports: Vec<PortLaunch>,
     /// The CPUs of lcores that forward.
     pub lcores: Vec<CpuId>,
     /// The CPUs of crypto engines.
@@ -104,7 +115,8 @@ impl Opened {
     ) -> Result<Running<C>, StartError> {
         let pool = self.pool(&launch)?;
         let (ports, mut queues) = (Ports::default(), Vec::new());
-        for (mut port, (number, config)) in self.ports.drain(..).zip(&launch.ports) {
+        for (mut port, PortLaunch { number, config, .. }) in self.ports.drain(..).zip(&launch.ports)
+        {
             queues.push((*number, port.start(config)?));
             ports.insert(*number, port, config.clone());
         }

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::engine::Beside;
     use crate::hooks::PuntHooks;
-    use crate::launch::{Hands, Launch};
+    use crate::launch::{Hands, Launch, PortLaunch};
     use crate::messages::{Configured, line};
     use crate::ports::{Device, open};
     use crate::running::Running;
@@ -282,7 +282,11 @@ mod tests {
         };
         let (interfaces, sides) = (Vec::new(), Vec::new());
         let launch = Launch {
-            ports: vec![(0, PortConfig::default())],
+            ports: vec![PortLaunch {
+                number: 0,
+                name: String::new(),
+                config: PortConfig::default(),
+            }],
             lcores: vec![cpu],
             crypto: vec![cpu],
             configured: Configured {

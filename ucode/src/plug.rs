@@ -11,7 +11,7 @@ use crate::mailbox::{HandOverError, Mail, Mailboxes};
 use crate::ports::Device;
 
 /// How long an lcore may take to look.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a port is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -149,8 +149,10 @@ pub(crate) fn shares(number: u16, queues: Option<Queues>, lcores: usize) -> Vec<
     received.into_iter().map(|rx| PortQueues::new(number, rx, sent.next())).collect()
 }
 
-/// What a port is started with: no more queues than it has, and a MAC address in any case.
-fn fitting(config: &PortConfig, info: &PortInfo, (number, lcores): (u16, usize)) -> PortConfig {
+/// What a port is started with of what is wanted: no more queues than it has or there are lcores, and a
+/// MAC address in any case.
+#[must_use]
+pub fn fitting(config: &PortConfig, info: &PortInfo, (number, lcores): (u16, usize)) -> PortConfig {
     let lcores = u16::try_from(lcores).unwrap_or(u16::MAX);
     PortConfig {
         mac: config.mac.or(info.mac.is_none().then(|| own_mac(number))),

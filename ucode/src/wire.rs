@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::door::Stay;
-use crate::launch::Launch;
+use crate::launch::{Launch, PortLaunch};
 use crate::links::PortState;
 use crate::memory::Known;
 use crate::messages::{Configured, FromSlowPath, ToSlowPath};
@@ -73,6 +73,23 @@ pub enum Order {
     Ports(u64),
     /// A device in place of that of this port, which has vanished; its descriptors go with it.
     Device(u16, Handed),
+    /// A port more, or another one of its number; descriptors of its device go with it. Answered by
+    /// [`Answer::Plugged`].
+    Plug {
+        /// Told with the answer.
+        asked: u64,
+        /// How it is started, but for its queues.
+        port: PortLaunch,
+        /// Its device.
+        device: Handed,
+    },
+    /// The port of this number goes. Answered by [`Answer::Plugged`].
+    Pull {
+        /// Told with the answer.
+        asked: u64,
+        /// The port's.
+        number: u16,
+    },
     /// A packet of the router's own.
     Inject(InjectTo, Vec<u8>),
     /// It is to end. Answered by [`Answer::Ended`].
@@ -136,6 +153,8 @@ pub enum Answer {
     Counts(Box<SlowCounts>, bool),
     /// See [`Order::Ports`].
     Ports(u64, Vec<PortState>),
+    /// What the port is that was plugged, nothing of one that was pulled, or why nothing has changed.
+    Plugged(u64, Result<Option<Box<PortInfo>>, String>),
     /// It has ended: what the ports said last, and what did not end well.
     Ended(Vec<PortState>, Option<String>),
 }

@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use hal::PortInfo;
 use hal::handover::Handed;
+use hal::spec::Spec;
 use pal::publication::ReaderSite;
 use pal::seqpacket::SeqPacket;
 use qfp_core::counters::CounterLayout;
 
 use super::{Lasting, Nobody, Refusal, attach, copies};
 use crate::door::{Caller, Door};
-use crate::launch::Launch;
+use crate::launch::{Launch, PortLaunch};
 use crate::memory::Memory;
 use crate::messages::{Configured, Line, ToSlowPath};
+use crate::plug::fitting;
+use crate::ports::Device;
 use crate::running::Running;
 use crate::wire::{Answer, Legacy, Order, Welcome, receive, send};
 
@@ -145,6 +148,13 @@ impl Served {
                     client.tell(Answer::Ports(number, self.running.ports()));
                 }
                 Some((Order::Device(port, handed), with)) => self.device(port, handed, with)?,
+                Some((Order::Plug { asked, port, device }, with)) => {
+                    let plugged = self.plug(port, device, with);
+                    client.tell(Answer::Plugged(asked, plugged.map(|info| Some(Box::new(info)))));
+                }
+                Some((Order::Pull { asked, number }, _)) => {
+                    client.tell(Answer::Plugged(asked, self.pull(number).map(|()| None)));
+                }
                 // A packet that is not put in is counted.
                 Some((Order::Inject(to, bytes), _)) => drop(self.running.inject((to, bytes))),
                 Some((Order::Names { all, names }, _)) => {
@@ -172,8 +182,60 @@ impl Served {
     /// Takes a device in place of one that has vanished: without it, it would not know.
     fn device(&mut self, port: u16, handed: Handed, with: Vec<OwnedFd>) -> io::Result<()> {
         self.running.take(port, &handed, copies(&with)?).map_err(io::Error::other)?;
-        if let Some(device) = self.devices.get_mut(usize::from(port)) {
+        let place = self.place(port);
+        if let Some(device) = place.and_then(|place| self.devices.get_mut(place)) {
             *device = (handed, with);
+        }
+        Ok(())
+    }
+
+    /// Where the port of a number is among all.
+    fn place(&self, number: u16) -> Option<usize> {
+        self.launch.ports.iter().position(|port| port.number == number)
+    }
+
+    fn plug(
+        &mut self,
+        port: PortLaunch,
+        handed: Handed,
+        with: Vec<OwnedFd>,
+    ) -> Result<PortInfo, String> {
+        fn text(error: impl ToString) -> String {
+            error.to_string()
+        }
+        let plug = self.running.plug().ok_or("it has ended")?;
+        let device = match &handed {
+            Handed::Named(spec) => Device::Named(Spec::parse(spec).map_err(text)?),
+            open => {
+                let copies = copies(&with).map_err(text)?;
+                Device::Own(open.clone().open(&mut copies.into_iter()).map_err(text)?)
+            }
+        };
+        let info = plug.plug(port.number, device, &port.config).map_err(text)?;
+        let config = fitting(&port.config, &info, (port.number, self.launch.lcores.len()));
+        let (port, device) = (PortLaunch { config, ..port }, (handed, with));
+        match self.place(port.number) {
+            Some(place) => {
+                self.launch.ports[place] = port;
+                self.infos[place] = info.clone();
+                self.devices[place] = device;
+            }
+            None => {
+                self.launch.ports.push(port);
+                self.infos.push(info.clone());
+                self.devices.push(device);
+            }
+        }
+        Ok(info)
+    }
+
+    fn pull(&mut self, number: u16) -> Result<(), String> {
+        let plug = self.running.plug().ok_or("it has ended")?;
+        plug.pull(number).map_err(|error| error.to_string())?;
+        if let Some(place) = self.place(number) {
+            self.launch.ports.remove(place);
+            self.infos.remove(place);
+            self.devices.remove(place);
         }
         Ok(())
     }
