@@ -7,7 +7,7 @@ use client::acl::Family;
 use client::config::{Config, ConfigError, RouteTable};
 use client::ea::TcamUsage;
 use client::ipsec::MarksError;
-use client::{Capacity, CommitError, Features, ListEdit, ListError};
+use client::{Capacity, Client, CommitError, Features, ListEdit, ListError};
 use hal::{Port, PortError};
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
 use pal::rights::User;
@@ -221,6 +221,7 @@ impl Forwarder {
             limits: Limits::default(),
             trace: 0,
             buffers: None,
+            prepare: None,
             ucode: None,
             outlives: None,
             ucode_user: None,
@@ -315,6 +316,14 @@ impl Forwarder {
     #[must_use]
     pub fn buffers(mut self, buffers: usize) -> Self {
         self.parts.buffers = Some(buffers);
+        self
+    }
+
+    /// Has `prepare` do something to the client once it has the configuration, before lcores see its
+    /// tables: routes of sources that are not here yet, for example.
+    #[must_use]
+    pub fn prepared(mut self, prepare: impl FnOnce(&mut Client, &Config) + Send + 'static) -> Self {
+        self.parts.prepare = Some(Box::new(prepare));
         self
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) trace: usize,
     pub(crate) buffers: Option<usize>,
+    /// What is done to the client once it has the configuration, before lcores see its tables.
+    pub(crate) prepare: Option<Prepare>,
     /// The program of a data plane in a process of its own.
     pub(crate) ucode: Option<PathBuf>,
     /// Where it is found again should this process end without it, and how long it waits for that.
@@ -62,6 +64,9 @@ pub(crate) struct Parts {
     /// Whom that becomes.
     pub(crate) ucode_user: Option<User>,
 }
+
+/// See [`Parts::prepare`].
+pub(crate) type Prepare = Box<dyn FnOnce(&mut Client, &Config) + Send>;
 
 /// A forwarder that runs, and is stopped when it is dropped.
 pub(crate) struct Started {
@@ -125,6 +130,9 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         client.keep_marks(Marks::open(&folder)?);
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
+    if let Some(prepare) = parts.prepare.take() {
+        prepare(&mut client, &parts.config);
+    }
     if let Some(found) = opened.at_work() {
         found.learn(&mut client)?;
         crash::point("committed");

@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Replace a process of the router by one of its program as it is now, while packets flow
     #[command(subcommand)]
     Upgrade(Upgrade),
-    /// Change routes that neither the configuration nor a protocol has. They go when qfp-client ends
+    /// Change routes that neither the configuration nor a protocol has
     #[command(subcommand)]
     Route(Route),
     /// Change many routes

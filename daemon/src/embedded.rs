@@ -7,6 +7,8 @@ use api::{
     Agent, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteAction,
     RouteChange, RouteQuery, Status,
 };
+use qfp::client::Client;
+use qfp::client::config::{Config, Interfaces};
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
@@ -49,15 +51,50 @@ impl Embedded {
         what: impl FnOnce(&Running) -> Result<T, ReconfigureError>,
     ) -> Result<T, Failure> {
         let answer = self.with(what).unwrap_or(Err(ReconfigureError::Ended));
-        answer.map_err(|error| {
-            let status = match error {
-                ReconfigureError::Ended => Status::Failed,
-                _ => Status::Refused,
-            };
-            Failure::new(status, error)
-        })
+        answer.map_err(|error| failure(&error))
     }
 }
+
+fn failure(error: &ReconfigureError) -> Failure {
+    let status = match error {
+        ReconfigureError::Ended => Status::Failed,
+        _ => Status::Refused,
+    };
+    Failure::new(status, error)
+}
+
+/// Has a client that has committed `config` have routes of the API, a piece after the other. What
+/// cannot be any more is left out, as the interface or the VRF that it needs is gone; returns how many.
+pub(crate) fn restore(client: &mut Client, config: &Config, routes: Vec<RouteChange>) -> usize {
+    let interfaces = Interfaces::new(config);
+    let numbered = interfaces.all().iter().filter_map(|one| {
+        let vrf = one.vrf().map(str::to_owned);
+        Some((one.name().to_owned(), (client.uidb(one.name())?, vrf)))
+    });
+    let names = Names {
+        interfaces: numbered.collect(),
+        by_uidb: HashMap::new(),
+        tables: client.vrfs().map(|(name, table)| (name.to_owned(), table)).collect(),
+    };
+    let count = routes.len();
+    let update = |change: RouteChange| {
+        let table = names.table(change.vrf.as_deref()).ok()?;
+        let paths = changed(&names, &change, Vec::new).ok()?;
+        let action = rib::Action::Replace(paths.into());
+        Some(RouteUpdate { table, prefix: change.prefix, source: Source::API, action })
+    };
+    let updates: Vec<RouteUpdate> = routes.into_iter().filter_map(update).collect();
+    let mut done = 0;
+    for piece in updates.chunks(RESTORED) {
+        if client.routes(piece.iter().cloned()).is_ok() {
+            done += piece.len();
+        }
+    }
+    count - done
+}
+
+/// Routes that are restored at a time.
+const RESTORED: usize = 1 << 15;
 
 /// Names of what the router has numbers for.
 struct Names {
@@ -179,7 +216,7 @@ impl Router for Embedded {
         self.ask(|running| running.commit(wanted.config.clone(), routes)).map(drop)
     }
 
-    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure> {
+    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure> {
         let running = self.running();
         let Some(running) = running.as_ref() else { return Err(ended()) };
         let names = Names::new(running);
@@ -204,7 +241,16 @@ impl Router for Embedded {
             };
             updates.push(RouteUpdate { table, prefix: change.prefix, source: Source::API, action });
         }
-        self.ask(|running| running.routes(updates))
+        let told = |(change, update): (RouteChange, &RouteUpdate)| {
+            let paths = match &update.action {
+                rib::Action::Replace(paths) => paths.iter().map(|path| names.told(path)).collect(),
+                rib::Action::Withdraw => Vec::new(),
+            };
+            RouteChange { action: RouteAction::Replace(paths), ..change }
+        };
+        let now = changes.into_iter().zip(&updates).map(told).collect();
+        running.routes(updates).map_err(|error| failure(&error))?;
+        Ok(now)
     }
 
     fn routes(&self, query: &RouteQuery, skip: u64, limit: u32) -> Result<Vec<Route>, Failure> {

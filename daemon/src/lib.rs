@@ -14,6 +14,7 @@ mod args;
 mod boot;
 mod embedded;
 mod journal;
+mod kept_routes;
 mod router;
 mod run_dir;
 mod server;

@@ -31,11 +31,11 @@ pub trait Router: Send + Sync {
     /// Why not; then nothing has changed.
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure>;
 
-    /// Changes routes of the API, all or none.
+    /// Changes routes of the API, all or none. Returns the paths that these routes have now.
     ///
     /// # Errors
     /// Why not; then nothing has changed.
-    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure>;
+    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure>;
 
     /// Routes: `limit` at most, without the first `skip`.
     ///

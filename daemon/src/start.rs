@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::{Candidate, Failure, RouteFile, Status};
+use qfp::client::Client;
+use qfp::client::config::Config;
 use qfp::pal::rights::User;
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -14,8 +16,9 @@ use terminal::log::Kind;
 
 use crate::args::Args;
 use crate::boot::Stages;
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, restore};
 use crate::journal::Journal;
+use crate::kept_routes::KeptRoutes;
 use crate::router::Wanted;
 use crate::run_dir::RunDir;
 use crate::server::serve;
@@ -66,13 +69,26 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
     let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
     let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
     let committed = stages.stage("configuration", || configuration(args, &store, journal))?;
+    let (kept, routes) =
+        stages.stage("routes", || KeptRoutes::open(run_dir.path())).map_err(failed)?;
+    let said = journal.clone();
+    let restore = move |client: &mut Client, config: &Config| {
+        let (all, left_out) = (routes.len(), restore(client, config, routes));
+        if left_out > 0 {
+            let line = format!(
+                "{left_out} of {all} routes of the API are left out: no such interface, \
+                                no such VRF, or no room"
+            );
+            said.say(Kind::Boot, &line);
+        }
+    };
     let user = args.ucode.as_ref().map(|_| ucode_user(args.ucode_user.as_deref())).transpose()?;
     if let Some((user, name)) = &user {
         journal.say(Kind::Boot, &format!("the data plane runs as {user} ({name})"));
     }
     let user = user.map(|(user, _)| user);
-    let router =
-        stages.stage("router", || start(args, (&run_dir, user), committed.wanted.clone()))?;
+    let router = stages
+        .stage("router", || start(args, (&run_dir, user), committed.wanted.clone(), restore))?;
     stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
     let router = Arc::new(Embedded::new(router));
     let shared = Arc::clone(&router);
@@ -81,7 +97,7 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
         transactions: Transactions::new(shared, store, committed),
         stages,
         journal: journal.clone(),
-        routes: Mutex::new(()),
+        routes: Mutex::new(kept),
         successor,
     });
     service.stages.stage("api", || listen(args, &run_dir, &service))?;
@@ -169,6 +185,7 @@ fn start(
     args: &Args,
     (run_dir, user): (&RunDir, Option<User>),
     Wanted { config, routes }: Wanted,
+    restore: impl FnOnce(&mut Client, &Config) + Send + 'static,
 ) -> Result<Running, Failure> {
     let check = || {
         config.validate()?;
@@ -176,7 +193,7 @@ fn start(
     };
     check().map_err(|error| Failure::new(Status::Refused, error))?;
     let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
-    forwarder = forwarder.eal_args(args.eal.clone());
+    forwarder = forwarder.eal_args(args.eal.clone()).prepared(restore);
     if let Some(program) = &args.ucode {
         let alone = args.alone.map(Duration::from_secs);
         forwarder = forwarder.apart(program.clone()).outliving(run_dir.path().to_owned(), alone);
