@@ -26,7 +26,7 @@ use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
 
-use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
+use crate::apart::{Apart, AtWork, Child, Door, Launcher, Names, Pulse, Recipe, find};
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -127,7 +127,10 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     }
     let (port_configs, facts) = port_configs(&parts.config, &opened, &specs, cpus.len());
     if let Some(folder) = parts.config.state_dir() {
-        client.keep_marks(Marks::open(&folder)?);
+        let file = opened.at_work().and_then(AtWork::marks);
+        client.keep_marks(
+            file.map_or_else(|| Marks::open(&folder), |file| Marks::adopt(&folder, file))?,
+        );
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
     if let Some(prepare) = parts.prepare.take() {

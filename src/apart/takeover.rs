@@ -65,6 +65,8 @@ impl Door {
 /// What a data plane says that forwards without a client.
 pub(crate) struct AtWork {
     kept: Option<client::Kept>,
+    /// The file of marks.
+    marks: Option<OwnedFd>,
     door: Option<Door>,
     pub(crate) welcome: Box<Welcome>,
 }
@@ -101,12 +103,13 @@ pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>,
     else {
         return Err(nonsense());
     };
+    let marks = welcome.legacy.lasting.as_ref().and_then(|_| with.next());
     let device = |handed: &Handed| Kept::handed(handed.clone(), &mut with);
     let devices = welcome.devices.iter().map(device).collect::<Result<_, _>>();
     let devices = devices.map_err(|error| ApartError::Refused(error.to_string()))?;
     let door = Door { listener: Listener::from_fd(listener), stay: stay(alone) };
     let (kept, door) = (Some(client::Kept { state, counters }), Some(door));
-    let at_work = AtWork { kept, door, welcome };
+    let at_work = AtWork { kept, marks, door, welcome };
     Ok(Some(Found { line, process, devices, at_work }))
 }
 
@@ -163,6 +166,11 @@ impl AtWork {
         let names = names.map_err(|error| ApartError::Died(format!("names: {error}")))?;
         client.keep_names(names);
         Ok(client)
+    }
+
+    /// The file of marks, whose keys have been nobody else's.
+    pub(crate) fn marks(&mut self) -> Option<OwnedFd> {
+        self.marks.take()
     }
 
     /// Has the tables have the neighbours that were found out.

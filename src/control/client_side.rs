@@ -113,7 +113,7 @@ impl ClientSide {
     pub(crate) fn taken_over(&mut self) {
         // The slow path follows.
         self.is_ahead = true;
-        self.client.let_names_go();
+        self.client.taken_over();
     }
 
     /// What another data plane is launched with. What was on its way to the last one is lost.
