@@ -57,7 +57,7 @@ impl Embedded {
 
 fn failure(error: &ReconfigureError) -> Failure {
     let status = match error {
-        ReconfigureError::Ended => Status::Failed,
+        ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
         _ => Status::Refused,
     };
     Failure::new(status, error)
@@ -207,13 +207,11 @@ fn changed(
 
 impl Router for Embedded {
     fn check(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let routes = wanted.routes.as_ref().clone();
-        self.ask(|running| running.check(wanted.config.clone(), routes))
+        self.ask(|running| running.check(wanted.config.clone(), wanted.routes.clone()))
     }
 
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let routes = wanted.routes.as_ref().clone();
-        self.ask(|running| running.commit(wanted.config.clone(), routes)).map(drop)
+        self.ask(|running| running.commit(wanted.config.clone(), wanted.routes.clone())).map(drop)
     }
 
     fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure> {

@@ -192,7 +192,7 @@ fn start(
         routes.validate(&config)
     };
     check().map_err(|error| Failure::new(Status::Refused, error))?;
-    let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
+    let mut forwarder = Forwarder::new(config).routes(routes);
     forwarder = forwarder.eal_args(args.eal.clone()).prepared(restore);
     if let Some(program) = &args.ucode {
         let alone = args.alone.map(Duration::from_secs);

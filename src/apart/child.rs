@@ -144,7 +144,7 @@ impl Child {
     /// # Errors
     /// It is gone.
     pub(super) fn look_at_devices(&self) -> std::io::Result<()> {
-        for (port, device) in lock(&self.recipe.devices).iter_mut().enumerate() {
+        for (port, device) in (0..).zip(lock(&self.recipe.devices).iter_mut()) {
             if device.is_gone() && device.reopen().is_ok() {
                 let (handed, with) = device.hand()?;
                 self.program.send_with(&Order::Device(port, handed), &with)?;

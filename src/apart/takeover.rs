@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use client::{Capacity, Client, CommitError};
 use hal::handover::{Handed, Kept};
+use hal::spec::Spec;
 use pal::process::{Handle, Process};
 use pal::seqpacket::{Listener, SeqPacket};
 use ucode::Stay;
 use ucode::hello::{Greeting, Wish, ask};
-use ucode::wire::{Answer, Welcome, build, receive};
+use ucode::wire::{Answer, Order, Welcome, build, receive, send};
 
 use super::names::decode;
 use super::{ApartError, Child, PATIENCE, Recipe};
@@ -122,6 +123,18 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// It, if its ports have these devices. One with others is ended.
+    pub(crate) fn if_it_has(self, specs: &[&Spec]) -> Result<Option<Self>, ApartError> {
+        let own = self.at_work.welcome.devices.iter().map(Handed::spec);
+        if own.eq(specs.iter().map(ToString::to_string)) {
+            return Ok(Some(self));
+        }
+        let failed = |source: io::Error| ApartError::Died(source.to_string());
+        send(&self.line, &Order::End, &[]).map_err(failed)?;
+        Process::Other(self.process).wait();
+        Ok(None)
+    }
+
     /// Its process, and what it says. Of `recipe` another one is started should it die, with the
     /// devices that it has.
     pub(crate) fn child(self, recipe: impl FnOnce(Vec<Kept>) -> Recipe) -> (Child, AtWork) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::oracle::Oracle;
-use super::world::{INTERFACES, TINY, World, address, interfaces, neighbour, route, via};
+use super::world::{INTERFACES, TINY, World, address, interfaces, name, neighbour, route, via};
 use crate::config::{Config, RouteTable, Target};
 use crate::{Capacity, Usage};
 
@@ -65,6 +65,7 @@ fn refuses(capacity: &Capacity, bad: &Config, message: &str) {
     oracle.check(&world);
 }
 
+// rows: ARC-20
 #[test]
 fn too_many_adjacencies() {
     let mut bad = other();
@@ -93,6 +94,7 @@ fn too_many_places_of_groups() {
     refuses(&capacity, &bad, "places of next-hop groups: 256 wanted, ");
 }
 
+// rows: ARC-20
 #[test]
 fn too_many_groups() {
     // Leaves share their numbers with blocks: few are left for groups.
@@ -193,6 +195,7 @@ fn a_swap_of_all_long_prefixes_fits_when_each_half_does() {
     }
 }
 
+// rows: ARC-15, ARC-19
 #[test]
 fn add_and_remove_leaves_usage_at_the_baseline() {
     let mut world = World::new(&TINY);
@@ -207,10 +210,8 @@ fn add_and_remove_leaves_usage_at_the_baseline() {
         let config = if round % 2 == 0 { good() } else { other() };
         world.commit(&config).unwrap();
         for n in 0..INTERFACES {
-            world
-                .client
-                .neighbour(world.uidb(n), address(n, 9, false), Some([2 * round; 6]))
-                .unwrap();
+            let Some(uidb) = world.client.uidb(&name(n)) else { continue };
+            world.client.neighbour(uidb, address(n, 9, false), Some([2 * round; 6])).unwrap();
         }
         world.commit(&interfaces(0)).unwrap();
         assert_eq!(world.settle(), baseline);

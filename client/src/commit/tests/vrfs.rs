@@ -56,6 +56,7 @@ fn the_same_addresses_in_several_vrfs_are_different_hosts() {
     }
 }
 
+// rows: ARC-20
 #[test]
 fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     let mut world = World::new(&Capacity { vrfs: 1, ..TINY });
@@ -131,7 +132,7 @@ fn a_thousand_vrfs_have_tables_of_their_own() {
         vrf_long_prefixes: 2,
         ..TINY
     };
-    let capacity = Capacity { adjacencies: 1 << 13, ..capacity };
+    let capacity = Capacity { adjacencies: 1 << 13, interfaces: 2048, ..capacity };
     let mut world = World::new(&capacity);
     let mut config = interfaces(1);
     for n in 0..VRFS {
