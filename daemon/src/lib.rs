@@ -15,6 +15,7 @@ mod boot;
 mod embedded;
 mod journal;
 mod kept_routes;
+mod port;
 mod router;
 mod run_dir;
 mod server;
