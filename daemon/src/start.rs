@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Candidate, Failure, RouteFile, Status};
-use qfp::pal::rights::User;
+use qfp::pal::rights::{self, User};
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use terminal::arguments::from_command_line;
@@ -52,6 +52,8 @@ fn failed(error: impl ToString) -> Failure {
 }
 
 fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
+    // There are keys in its memory.
+    rights::keep_to_itself().map_err(failed)?;
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let flags = [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &reload)];
     for (signal, flag) in flags {
