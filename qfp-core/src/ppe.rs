@@ -336,6 +336,12 @@ impl Ppe {
         }
     }
 
+    /// Reads `tables` from now on, and leaves what it has read so far there. Between two vectors, and
+    /// not while packets are [`held`](Self::held): what they keep is of the tables that they met.
+    pub fn exchange_tables(&mut self, tables: &mut TableReader) {
+        std::mem::swap(&mut self.tables, tables);
+    }
+
     /// Runs `sleep` without holding up grace periods.
     pub fn offline<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
         self.tables.offline(sleep)

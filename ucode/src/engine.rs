@@ -14,6 +14,7 @@ use qfp_core::packet::PuntCause;
 use qfp_core::ppe::{Injected, Ppe, SlowPathSink, SlowWork};
 
 use crate::idle::Idle;
+use crate::mailbox::{Letterbox, Mail};
 use crate::slow_side::{SlowSide, Work};
 
 /// Packets taken from the slow path in one go.
@@ -73,6 +74,7 @@ pub(crate) struct LiveLoop {
     pub(crate) ppe: Ppe,
     pub(crate) punts: SlowRing,
     pub(crate) injected: Consumer<Injected>,
+    pub(crate) mail: Letterbox,
     /// This lcore's.
     pub(crate) bell: Arc<Doorbell>,
     pub(crate) clock: TscClock,
@@ -92,6 +94,10 @@ impl LiveLoop {
         let mut has_ended = false;
         while !stop.is_stopped() {
             let now = self.clock.now();
+            if !self.mail.is_empty() {
+                self.take_mail(now);
+                continue;
+            }
             let mut busy = self.ppe.poll(now, &mut self.punts);
             if !self.injected.is_empty() {
                 busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
@@ -114,7 +120,9 @@ impl LiveLoop {
                 self.ended.fetch_add(1, Ordering::Release);
                 self.punts.bell.wake();
             }
-            idle.rest(&mut self.ppe, &self.bell, || !self.injected.is_empty());
+            idle.rest(&mut self.ppe, &self.bell, || {
+                !self.injected.is_empty() || !self.mail.is_empty()
+            });
         }
         // What the slow path has put in up to here is still sent.
         let now = self.clock.now();
@@ -130,6 +138,19 @@ impl LiveLoop {
         self.ppe
     }
 
+    /// Takes what it is handed, once packets that it holds are back: nothing is received meanwhile.
+    #[cold]
+    fn take_mail(&mut self, now: Nanos) {
+        if self.ppe.held() > 0 {
+            self.ppe.resume(now, &mut self.punts);
+            return self.punts.ring();
+        }
+        self.mail.open(|mail| match mail {
+            Mail::Tables(tables) => self.ppe.exchange_tables(tables),
+        });
+        self.ppe.quiescent();
+    }
+
     fn all_ended(&mut self) -> bool {
         self.ppe.queues() > 0
             && (0..self.ppe.queues()).all(|queue| self.ppe.arrival(queue) == Arrival::Ended)
@@ -139,6 +160,7 @@ impl LiveLoop {
 /// A crypto engine on an lcore of its own.
 pub(crate) struct CryptoLoop {
     pub(crate) engine: EngineLcore,
+    pub(crate) mail: Letterbox,
     /// The lcores that it serves.
     pub(crate) served: Weak<()>,
 }
@@ -148,6 +170,11 @@ impl CryptoLoop {
     pub(crate) fn run(mut self, stop: &StopFlag) {
         let mut empty = 0u32;
         while !stop.is_stopped() || self.served.strong_count() > 0 {
+            if !self.mail.is_empty() {
+                self.mail.open(|mail| match mail {
+                    Mail::Tables(tables) => self.engine.exchange_tables(tables),
+                });
+            }
             if self.engine.poll() > 0 {
                 empty = 0;
                 continue;

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hal::handover::{Descriptors, Handed};
 use hal::{Pool, PortError};
@@ -10,10 +11,12 @@ use pal::lcore::{LcoreError, Lcores, StopFlag};
 use pal::ring::Producer;
 use qfp_core::fia::TracedPacket;
 use qfp_core::ppe::Ppe;
+use qfp_core::tables::TableReader;
 
 use crate::engine::{Beside, VirtualLoop};
 use crate::hooks::{InjectError, Injection};
 use crate::links::{Links, PortState};
+use crate::mailbox::{HandOverError, Mail};
 use crate::slow_side::{Shown, SlowCounts};
 use crate::threads::Live;
 
@@ -155,6 +158,31 @@ impl<C: Beside> Running<C> {
             live.bell.ring();
         }
         Ok(())
+    }
+
+    /// Has all lcores read other tables, each from its next vector on: one reader for each that
+    /// forwards, and then for each crypto engine. The readers that they had are dropped here. In the
+    /// time of captures nobody takes any.
+    ///
+    /// Numbers of rows must mean the same in both tables until all have them: packets that wait, in
+    /// rings or with crypto engines, keep what they have met.
+    ///
+    /// # Errors
+    /// See [`HandOverError`]. An lcore that has not come to it within `patience` stays with what it
+    /// has; all others have theirs.
+    pub fn exchange_tables(
+        &self,
+        tables: Vec<TableReader>,
+        patience: Duration,
+    ) -> Result<(), HandOverError> {
+        match &self.run {
+            Run::Live(live) => {
+                let mail = tables.into_iter().map(Mail::Tables).collect();
+                live.mailboxes.hand_over(mail, patience).map(drop)
+            }
+            Run::Virtual(_) => Err(HandOverError::Count { handed: tables.len(), lcores: 0 }),
+            Run::Ended => Err(HandOverError::Ended),
+        }
     }
 
     /// Waits for the end; then the queues go first, the ports after them, and the buffers last.

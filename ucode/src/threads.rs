@@ -12,6 +12,7 @@ use qfp_core::ipsec::EngineLcore;
 use qfp_core::ppe::Ppe;
 
 use crate::engine::{Beside, CryptoLoop, LiveLoop, SlowRing, VirtualLoop};
+use crate::mailbox::{Mailboxes, mailbox};
 use crate::slow_side::{LcoreRings, SlowLoop, SlowSide};
 
 /// Places in the ring from each lcore to the slow path, and back.
@@ -56,7 +57,7 @@ pub(crate) fn launch_virtual<C: Beside>(
 /// What an lcore is there for.
 enum Role {
     Forward(Box<LiveLoop>),
-    Crypto(CryptoLoop),
+    Crypto(Box<CryptoLoop>),
 }
 
 impl Role {
@@ -76,6 +77,8 @@ pub(crate) const SLOW_PATH: &str = "qfp-slow-path";
 
 pub(crate) struct Live {
     pub(crate) lcores: Lcores<Option<Ppe>>,
+    /// Of those that forward, and then of the crypto engines.
+    pub(crate) mailboxes: Arc<Mailboxes>,
     pub(crate) slow: JoinHandle<SlowLoop>,
     /// The slow path's.
     pub(crate) bell: Arc<Doorbell>,
@@ -95,14 +98,12 @@ pub(crate) fn launch_live(
 ) -> Result<Live, LaunchError> {
     let ended = Arc::new(AtomicUsize::new(0));
     let forwarding = Arc::new(());
-    let crypto: Vec<_> = crypto
-        .into_iter()
-        .map(|engine| Role::Crypto(CryptoLoop { engine, served: Arc::downgrade(&forwarding) }))
-        .collect();
     let mut bells = vec![Arc::clone(&bell)];
     let mut loops = Vec::new();
     let mut rings = Vec::new();
-    for (ppe, spec) in engines.into_iter().zip(&specs) {
+    let mut mailboxes = Vec::new();
+    let mut spec = specs.iter();
+    for (ppe, spec) in engines.into_iter().zip(spec.by_ref()) {
         let own = doorbell(&spec.name)?;
         bells.push(Arc::clone(&own));
         let (punts, punted) = Ring::new(RING).split();
@@ -112,23 +113,32 @@ pub(crate) fn launch_live(
         let punts = SlowRing { ring: punts, bell: Arc::clone(&bell), filled: false };
         let (bell, cleared) = (Arc::clone(&own), [false; 2]);
         rings.push(LcoreRings { punts: punted, inject, bell, cleared });
-        let live = LiveLoop { ppe, punts, injected, bell: own, clock, ended, forwards };
+        let (mailbox, mail) = mailbox(&spec.name, Some(Arc::clone(&own)));
+        mailboxes.push(mailbox);
+        let live = LiveLoop { ppe, punts, injected, mail, bell: own, clock, ended, forwards };
         loops.push(Role::Forward(Box::new(live)));
+    }
+    for (engine, spec) in crypto.into_iter().zip(spec) {
+        let (mailbox, mail) = mailbox(&spec.name, None);
+        mailboxes.push(mailbox);
+        let served = Arc::downgrade(&forwarding);
+        loops.push(Role::Crypto(Box::new(CryptoLoop { engine, mail, served })));
     }
     // From here on the lcores' loops alone keep the engines.
     drop(forwarding);
-    let loops = HandOut::new(loops.into_iter().chain(crypto));
+    let loops = HandOut::new(loops);
     let lcores_stop = StopFlag::waking(bells);
     let lcores = pal::lcore::launch_with(lcores_stop.clone(), specs, move |context| {
         as_lcore(|| loops.take(&context).and_then(|role| role.run(&context.stop)))
     })?;
+    let mailboxes = Arc::new(Mailboxes::new(mailboxes, lcores_stop.clone()));
     let stop = StopFlag::waking(vec![Arc::clone(&bell)]);
     let own = Arc::clone(&bell);
     let slow = SlowLoop { side: slow, lcores: rings, bell: own, clock, ended, lcores_stop };
     let flag = stop.clone();
     let thread = std::thread::Builder::new().name(SLOW_PATH.to_owned());
     match thread.spawn(move || slow.run(&flag)) {
-        Ok(slow) => Ok(Live { lcores, slow, bell, stop }),
+        Ok(slow) => Ok(Live { lcores, mailboxes, slow, bell, stop }),
         Err(source) => {
             lcores.stop_flag().stop();
             drop(lcores.join());

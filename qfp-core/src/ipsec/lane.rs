@@ -289,6 +289,12 @@ impl EngineLcore {
         }
     }
 
+    /// Reads `tables` from now on, and leaves what it has read so far there. Both must have the same
+    /// keys as long as lcores hand over what has met either.
+    pub fn exchange_tables(&mut self, tables: &mut TableReader) {
+        std::mem::swap(&mut self.tables, tables);
+    }
+
     /// Runs `rest` without holding up changes of the tables.
     pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
         self.tables.offline(rest)
