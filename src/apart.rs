@@ -15,6 +15,7 @@ use qfp_core::counters::{CounterTotals, LoopEvent};
 use ucode::wire::{Answer, Order};
 use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
 
+use crate::applications::Applications;
 use crate::control::{ClientSide, ToClient};
 pub use child::ApartError;
 pub(crate) use child::{Child, Program, Recipe};
@@ -83,14 +84,15 @@ impl Apart {
     pub(crate) fn launch(
         mut child: Child,
         orders: Orders,
-        to_client: Sender<ToClient>,
+        (to_client, applications): (Sender<ToClient>, Arc<Applications>),
         pulse: Pulse,
     ) -> Result<Self, crate::StartError> {
         let total_packets = child.total_packets;
         let seen = Arc::new(Seen::default());
         child.launch(orders)?;
         let stop = StopFlag::new();
-        let mut watch = Watch { seen: Arc::clone(&seen), to_client, stop: stop.clone(), pulse };
+        let mut watch =
+            Watch { seen: Arc::clone(&seen), to_client, applications, stop: stop.clone(), pulse };
         let thread = std::thread::Builder::new().name(WATCH.to_owned());
         let watcher = thread.spawn(move || watch.run(child));
         let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
@@ -207,6 +209,7 @@ enum Heard {
 struct Watch {
     seen: Arc<Seen>,
     to_client: Sender<ToClient>,
+    applications: Arc<Applications>,
     stop: StopFlag,
     pulse: Pulse,
 }
@@ -289,6 +292,7 @@ impl Watch {
                 Answer::SlowPath(message) => {
                     drop(self.to_client.send(ToClient::SlowPath(message)));
                 }
+                Answer::Punted(packet) => self.applications.deliver(packet),
                 Answer::Counts(counts, finished) => {
                     *lock(&self.seen.counts) = *counts;
                     self.seen.finished.fetch_or(finished, Ordering::Release);

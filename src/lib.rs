@@ -36,6 +36,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod apart;
+mod applications;
 mod control;
 pub mod explain;
 mod forwarder;
@@ -50,6 +51,7 @@ mod start;
 mod statistics;
 
 pub use apart::{ApartError, UcodeState};
+pub use applications::{ApplicationState, Punts};
 pub use client;
 pub use driver;
 pub use forwarder::{EditError, Forwarder, RunError, Running, StartError};
@@ -59,4 +61,4 @@ pub use pal;
 pub use qfp_core as core;
 pub use qfp_core::punt::InjectTo;
 pub use reconfigure::{InterfaceState, ReconfigureError};
-pub use ucode::{InjectError, PuntVerdict};
+pub use ucode::{InjectError, PuntFilter, PuntVerdict, Punted};

@@ -26,6 +26,7 @@ use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts};
 
 use crate::apart::{Apart, Child, Launcher, Pulse, Recipe};
+use crate::applications::Applications;
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::ipsec::Events;
@@ -66,6 +67,7 @@ pub(crate) struct Started {
     /// The client's thread; none in the time of captures, and once it has ended.
     client: Option<JoinHandle<ClientSide>>,
     requests: Sender<ToClient>,
+    pub(crate) applications: Arc<Applications>,
     statistics: Statistics,
     shared: Arc<Shared>,
     /// It has been waited for.
@@ -139,6 +141,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         lcores: cpus.cpus().to_vec(),
         crypto: crypto_cpus,
         configured: in_force.configured(&client),
+        applications: Vec::new(),
         counted: SlowCounts::default(),
         limits,
         rates: parts.punt.unwrap_or_else(|| parts.config.lpts.rates.clone()),
@@ -150,6 +153,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
     let (requests, asked) = channel();
+    let applications = Arc::new(Applications::new(requests.clone()));
     let (ucode, threaded) = match opened {
         OpenedPlane::Here(opened) => {
             let (line, inbox) = ucode::line(virtual_time)?;
@@ -160,6 +164,14 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                 tables: tables.collect::<Result<Vec<_>, _>>()?,
                 counters,
                 hooks: parts.hooks,
+                to_applications: {
+                    let applications = Arc::clone(&applications);
+                    // One that is slow has lost it by itself.
+                    Arc::new(move |packet| {
+                        applications.deliver(packet);
+                        true
+                    })
+                },
                 // A client that is gone misses nothing.
                 lines: (
                     inbox,
@@ -184,7 +196,15 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
             client.show();
             client.keep(launcher);
-            (Plane::Apart(Apart::launch(child, orders, requests.clone(), pulse)?), Some(client))
+            (
+                Plane::Apart(Apart::launch(
+                    child,
+                    orders,
+                    (requests.clone(), Arc::clone(&applications)),
+                    pulse,
+                )?),
+                Some(client),
+            )
         }
     };
     let client = threaded.map(|side| {
@@ -194,7 +214,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         thread.spawn(|| client.run()).map_err(failed)
     });
     let client = client.transpose()?;
-    Ok(Started { ucode, client, requests, statistics, shared, has_ended: false })
+    Ok(Started { ucode, client, requests, applications, statistics, shared, has_ended: false })
 }
 
 /// Opens the devices, here or in a process that is started for it.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Candidate;
 use crate::state::{
-    Agent, Boot, ConfigText, Interface, Neighbour, Path, Process, Resource, Route, RouteQuery,
-    Version,
+    Agent, ApplicationState, Boot, ConfigText, Interface, Neighbour, Path, Process, Resource,
+    Route, RouteQuery, Version,
 };
 
 /// A call, and the number that its response will have.
@@ -89,6 +89,8 @@ pub enum Call {
     Interfaces,
     /// Neighbours.
     Neighbours,
+    /// Programs that get packets of the slow path.
+    Applications,
 }
 
 impl Call {
@@ -111,7 +113,8 @@ impl Call {
             | Self::Routes { .. }
             | Self::Statistics { .. }
             | Self::Interfaces
-            | Self::Neighbours => true,
+            | Self::Neighbours
+            | Self::Applications => true,
         }
     }
 }
@@ -169,6 +172,8 @@ pub enum Reply {
     Interfaces(Vec<Interface>),
     /// To [`Call::Neighbours`].
     Neighbours(Vec<Neighbour>),
+    /// To [`Call::Applications`].
+    Applications(Vec<ApplicationState>),
 }
 
 /// Why there is no answer. Nothing has changed.

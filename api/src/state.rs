@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::application::Wanted;
+
 /// A configuration that is or was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -47,6 +49,19 @@ pub struct Process {
     pub uptime_s: u64,
     /// Why it ended the last time.
     pub last_exit: Option<String>,
+}
+
+/// A program that gets packets of the slow path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationState {
+    /// Its name.
+    pub name: String,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// Packets that it got.
+    pub delivered: u64,
+    /// Packets that it was too slow for.
+    pub lost: u64,
 }
 
 /// A stage of the start.

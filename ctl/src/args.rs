@@ -85,6 +85,8 @@ pub(crate) enum Show {
     Interfaces,
     /// Neighbours whose MAC addresses are known
     Neighbours,
+    /// Programs that get packets of the slow path
+    Applications,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -197,6 +199,7 @@ mod tests {
             "--json show statistics",
             "show interfaces",
             "show neighbours",
+            "show applications",
             "show routes",
             "show routes 10.0.0.0/8",
             "route add 10.0.0.0/8 via 192.0.2.1",

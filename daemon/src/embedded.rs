@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use api::{
-    Agent, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteAction,
-    RouteChange, RouteQuery, Status,
+    Agent, ApplicationState, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route,
+    RouteAction, RouteChange, RouteQuery, Status, Target, Wanted as Wants,
 };
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
+use qfp::core::packet::PuntCause;
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{ReconfigureError, RunError, Running, UcodeState};
+use qfp::{InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState};
 use terminal::log::Unseen;
 
 use crate::router::{Router, Wanted};
@@ -249,6 +250,46 @@ impl Router for Embedded {
             addresses: one.addresses,
         };
         all.into_iter().map(interface).collect()
+    }
+
+    fn register(&self, name: &str, wanted: &Wants) -> Result<Punts, Failure> {
+        let cause = wanted.cause.as_deref().map(|name| {
+            let known = PuntCause::ALL.iter().find(|cause| cause.name() == name);
+            known.copied().ok_or_else(|| not_found(format!("there is no punt cause {name}")))
+        });
+        let (protocol, port) = (wanted.protocol, wanted.port);
+        let filter = PuntFilter { cause: cause.transpose()?, protocol, port };
+        self.with(|running| running.register(name, filter)).ok_or_else(ended)
+    }
+
+    fn inject(&self, to: &Target, packet: &[u8]) -> Result<(), Failure> {
+        let inject = |running: &Running| {
+            let names = Names::new(running);
+            let to = match to {
+                Target::Routes(vrf) => InjectTo::Table(names.table(vrf.as_deref())?),
+                Target::Interface(name) => match names.interfaces.get(name) {
+                    Some((uidb, _)) => InjectTo::Interface(*uidb),
+                    None => return Err(not_found(format!("there is no interface {name}"))),
+                },
+            };
+            running.inject(to, packet).map_err(|error| Failure::new(Status::Failed, error))
+        };
+        self.with(inject).unwrap_or_else(|| Err(ended()))
+    }
+
+    fn applications(&self) -> Vec<ApplicationState> {
+        let told = |one: qfp::ApplicationState| ApplicationState {
+            name: one.name,
+            wanted: Wants {
+                cause: one.filter.cause.map(|cause| cause.name().to_owned()),
+                protocol: one.filter.protocol,
+                port: one.filter.port,
+            },
+            delivered: one.delivered,
+            lost: one.lost,
+        };
+        let all = self.with(Running::applications).unwrap_or_default();
+        all.into_iter().map(told).collect()
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {

@@ -4,6 +4,7 @@
 //! - `run_dir`: the directory that one daemon at a time has
 //! - [`Router`]: all that is asked of the router itself
 //! - [`Transactions`]: which configuration is in force, which were, and which may be again
+//! - `host`: programs that get packets of the slow path
 //! - `server`: who connects, what they may, and what they are answered
 //!
 //! `qfp-client --help` says how to call it; docs/daemon.md says the rest.
@@ -14,6 +15,7 @@ mod args;
 mod boot;
 mod crash;
 mod embedded;
+mod host;
 mod journal;
 mod router;
 mod run_dir;

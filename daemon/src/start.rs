@@ -204,6 +204,8 @@ fn ucode_user(wanted: Option<&str>) -> Result<(User, String), Failure> {
 fn listen(args: &Args, run_dir: &RunDir, service: &Arc<Service>) -> Result<(), Failure> {
     let open = Arc::new(AtomicUsize::new(0));
     serve(run_dir.listen().map_err(failed)?, Rights::Change, service, &open).map_err(failed)?;
+    let listener = run_dir.listen_to_applications().map_err(failed)?;
+    serve(listener, Rights::Apply, service, &open).map_err(failed)?;
     if let Some(group) = &args.read_group {
         let listener = run_dir.listen_to_group(group).map_err(failed)?;
         serve(listener, Rights::Look, service, &open).map_err(failed)?;

@@ -15,6 +15,7 @@ use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
 use qfp_core::punt::{Limits, SlowPath};
 use qfp_core::tables::TableReader;
 
+use crate::applications::{Application, Applications, ToApplications};
 use crate::engine::Beside;
 use crate::hooks::{PLACES, PuntHooks};
 use crate::links::{LINKS, Links};
@@ -35,6 +36,8 @@ pub struct Launch {
     pub crypto: Vec<CpuId>,
     /// What the slow path knows of the configuration.
     pub configured: Configured,
+    /// Programs that want punted packets.
+    pub applications: Vec<Application>,
     /// What the slow paths of data planes before it have counted.
     pub counted: SlowCounts,
     /// Bounds of the slow path.
@@ -61,6 +64,8 @@ pub struct Hands {
     pub counters: Vec<LcoreCounters>,
     /// Who looks at punted packets first.
     pub hooks: PuntHooks,
+    /// Where packets for programs go.
+    pub to_applications: ToApplications,
     /// The lines from and to the client.
     pub lines: (Inbox, ToClient),
 }
@@ -114,14 +119,20 @@ impl Opened {
         }
         let specs = lcore_specs(&launch);
         let (slow, kit) = slow_path(&launch);
-        let Hands { fia, tables, counters, hooks, lines } = hands;
+        let Hands { fia, tables, counters, hooks, to_applications, lines } = hands;
+        let applications = Applications::new(launch.applications.clone(), to_applications);
         let (engines, crypto) =
             engines(&launch, queues, (&pool, &kit, &fia), tables.into_iter().zip(counters))?;
         let (injections, injected) = Ring::new(PLACES).split();
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
-        let mut slow =
-            SlowSide::new(slow, pool.cache(0), lines, (hooks, injected), Arc::clone(&shown));
+        let mut slow = SlowSide::new(
+            slow,
+            pool.cache(0),
+            lines,
+            (hooks, applications, injected),
+            Arc::clone(&shown),
+        );
         slow.count_on(launch.counted);
         let mut links = Links::new(self.ports);
         let run = match (client, bell) {

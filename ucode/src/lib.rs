@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod applications;
 mod engine;
 mod hooks;
 mod idle;
@@ -26,6 +27,7 @@ mod slow_side;
 mod threads;
 pub mod wire;
 
+pub use applications::{Application, ForApplication, PuntFilter, Punted, ToApplications};
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
 pub use launch::{Hands, Launch, StartError};

@@ -11,6 +11,7 @@ use pal::lcore::LaunchError;
 use qfp_core::punt::Interface;
 use qfp_core::uidb::UidbIndex;
 
+use crate::applications::Application;
 use crate::threads::{SLOW_PATH, doorbell};
 
 /// What comes from the slow path to the client.
@@ -60,6 +61,8 @@ pub enum ToSlowPath {
         /// Bytes.
         mtu: u16,
     },
+    /// Programs that want punted packets: these and no others.
+    Applications(Vec<Application>),
     /// Lcores see what was reported.
     Entered {
         /// Number of the report.

@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use hal::PortError;
@@ -18,6 +19,7 @@ use qfp_core::counters::{CounterLayout, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::tables::{TableReader, table_kind};
 
+use crate::applications::ToApplications;
 use crate::engine::Beside;
 use crate::hooks::PuntHooks;
 use crate::launch::{Hands, Launch, StartError};
@@ -84,7 +86,35 @@ pub fn serve(
     }
 }
 
-type Told = (Sender<Answer>, std::sync::mpsc::Receiver<Answer>);
+/// Packets for programs that wait until the other end is not behind.
+const PUNTED: usize = 256;
+
+/// What is to be told, and how many packets for programs are among it.
+struct Told {
+    tell: Sender<Answer>,
+    told: Receiver<Answer>,
+    punted: Arc<AtomicUsize>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let (tell, told) = channel();
+        Self { tell, told, punted: Arc::default() }
+    }
+
+    fn to_applications(&self) -> ToApplications {
+        let (tell, punted) = (self.tell.clone(), Arc::clone(&self.punted));
+        Arc::new(move |packet| {
+            // The slow path alone adds to it.
+            let has_room = punted.load(Ordering::Relaxed) < PUNTED;
+            if has_room {
+                punted.fetch_add(1, Ordering::Relaxed);
+                drop(tell.send(Answer::Punted(packet)));
+            }
+            has_room
+        })
+    }
+}
 
 /// None when the other end is gone.
 fn started(
@@ -117,13 +147,18 @@ fn started(
     }
     let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
     let Order::Launch { launch, sites, layout } = order else { return Err(Refusal::Turn) };
-    let told = channel();
-    let to_client = told.0.clone();
+    let told = Told::new();
+    let to_client = told.tell.clone();
     // A client that is gone misses nothing.
     let to_client: ToClient =
         Arc::new(move |message| drop(to_client.send(Answer::SlowPath(message))));
     let (line, inbox) = line(false).map_err(StartError::from)?;
-    let running = launched(opened, *launch, (sites, layout, with), (inbox, to_client))?;
+    let running = launched(
+        opened,
+        *launch,
+        (sites, layout, with),
+        ((inbox, to_client), told.to_applications()),
+    )?;
     Ok(Some((running, line, told)))
 }
 
@@ -131,7 +166,7 @@ fn launched(
     opened: Opened,
     launch: Launch,
     (sites, layout, with): (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
-    lines: (Inbox, ToClient),
+    (lines, to_applications): ((Inbox, ToClient), ToApplications),
 ) -> Result<Running<Nobody>, Refusal> {
     let [tables, state, counters] = with.as_slice() else { return Err(Refusal::Turn) };
     let counters = ReadWrite::from_fd(counters)?;
@@ -146,6 +181,7 @@ fn launched(
         tables: sites.into_iter().map(attach).collect::<Result<_, _>>()?,
         counters: blocks,
         hooks: PuntHooks::new(),
+        to_applications,
         lines,
     };
     Ok(opened.launch(launch, hands, None)?)
@@ -157,13 +193,16 @@ fn forward(
     answers: SeqPacket,
     mut running: Running<Nobody>,
     line: &Line,
-    (tell, told): Told,
+    Told { tell, told, punted }: Told,
 ) -> io::Result<()> {
     // Who tells something does not wait for who reads it.
     let teller = std::thread::Builder::new().name("qfp-teller".to_owned()).spawn(move || {
         for answer in told {
             if send(&answers, &answer, &[]).is_err() {
                 break;
+            }
+            if matches!(answer, Answer::Punted(_)) {
+                punted.fetch_sub(1, Ordering::Relaxed);
             }
         }
     })?;

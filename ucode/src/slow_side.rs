@@ -13,6 +13,7 @@ use pal::ring::{Consumer, Producer};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
+use crate::applications::Applications;
 use crate::hooks::{Injection, PuntHooks, PuntVerdict};
 use crate::messages::{Configured, FromSlowPath, Inbox, ToClient, ToSlowPath};
 use crate::{HOUSEKEEPING_NS, LAZY_NS};
@@ -74,6 +75,7 @@ pub(crate) struct SlowSide {
     inbox: Inbox,
     client: ToClient,
     hooks: PuntHooks,
+    applications: Applications,
     injections: Consumer<Injection>,
     actions: Vec<Action>,
     /// Neighbours that were reported to the client, and how many of these lcores see.
@@ -97,7 +99,7 @@ impl SlowSide {
         slow: SlowPath,
         pool: PoolCache,
         (inbox, client): (Inbox, ToClient),
-        (hooks, injections): (PuntHooks, Consumer<Injection>),
+        (hooks, applications, injections): (PuntHooks, Applications, Consumer<Injection>),
         shown: Arc<Shown>,
     ) -> Self {
         Self {
@@ -106,6 +108,7 @@ impl SlowSide {
             inbox,
             client,
             hooks,
+            applications,
             injections,
             actions: Vec::new(),
             reported: 0,
@@ -132,6 +135,7 @@ impl SlowSide {
             SlowWork::Punt(packet) => {
                 match self.hooks.get_mut(&packet.cause).map(|hook| hook(&packet)) {
                     Some(PuntVerdict::Taken) => self.slow.taken(),
+                    _ if self.applications.take(&packet) => self.slow.taken(),
                     _ => self.slow.punt(now, packet, &mut self.pool, &mut self.actions),
                 }
             }
@@ -165,6 +169,7 @@ impl SlowSide {
                 }
                 ToSlowPath::ClearRings => self.clearing = true,
                 ToSlowPath::Mtu { uidb, mtu } => self.slow.set_mtu(uidb, mtu),
+                ToSlowPath::Applications(all) => self.applications.set(all),
                 ToSlowPath::Entered { report } => self.entered = report,
                 ToSlowPath::Refused { report, uidb, address } => {
                     self.counts.neighbours_refused += 1;

@@ -14,6 +14,7 @@ use qfp_core::tables::table_kind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::applications::ForApplication;
 use crate::launch::Launch;
 use crate::links::PortState;
 use crate::messages::{FromSlowPath, ToSlowPath};
@@ -69,6 +70,8 @@ pub enum Answer {
     Refused(String),
     /// It forwards.
     Launched,
+    /// A punted packet for a program.
+    Punted(ForApplication),
     /// From the slow path.
     SlowPath(FromSlowPath),
     /// What the slow path has counted, and whether all inputs have ended.
