@@ -85,7 +85,6 @@ impl Punts {
     }
 
     /// What ends it on another thread.
-    #[must_use]
     pub fn closer(&self) -> impl FnOnce() + Send + 'static {
         let (id, applications) = (self.id, Arc::clone(&self.applications));
         move || applications.change(|all| all.retain(|one| one.application.id != id))

@@ -1,10 +1,6 @@
 //! Programs beside the router get packets of its slow path, and put packets in.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a rig that cannot be built is a failed test"
-)]
 mod support;
 
 use std::process::{Child, Command, Stdio};
@@ -113,7 +109,10 @@ fn it_does_so_over_the_death_of_a_data_plane_in_a_process_of_its_own() {
     let before = ucode(&daemon).pid;
     application.receive().unwrap().unwrap();
     let kill = |pid: u32| {
-        Command::new("kill").args(["-9", &pid.to_string()]).status().is_ok_and(|done| done.success())
+        Command::new("kill")
+            .args(["-9", &pid.to_string()])
+            .status()
+            .is_ok_and(|done| done.success())
     };
     assert!(kill(before));
     wait_until(&daemon, || {
