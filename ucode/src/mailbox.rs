@@ -275,6 +275,7 @@ mod tests {
             tables: names.iter().map(|name| tables(publisher, name)).collect(),
             counters: names.iter().map(|_| totals.add_lcore()).collect(),
             hooks: PuntHooks::new(),
+            to_applications: std::sync::Arc::new(|_| false),
             lines: (line(false).unwrap().1, Arc::new(|_| ())),
         };
         let (interfaces, sides) = (Vec::new(), Vec::new());
@@ -288,6 +289,7 @@ mod tests {
                 neighbours: Vec::new(),
                 removed: Vec::new(),
             },
+            applications: Vec::new(),
             counted: SlowCounts::default(),
             limits: Limits::default(),
             rates: LptsRates::default(),
