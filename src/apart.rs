@@ -1,7 +1,9 @@
 //! A data plane in a process of its own: started, talked to, and started again when it dies.
 
 mod child;
+mod names;
 mod relaunch;
+mod takeover;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -11,15 +13,18 @@ use std::time::{Duration, Instant};
 
 use hal::PortError;
 use pal::lcore::{LaunchError, StopFlag};
+use pal::process::Ended;
 use qfp_core::counters::{CounterTotals, LoopEvent};
 use ucode::wire::{Answer, Order};
-use ucode::{EndError, Ended, InjectError, Injection, PortState, SlowCounts};
+use ucode::{EndError, InjectError, Injection, PortState, SlowCounts};
 
 use crate::applications::Applications;
 use crate::control::{ClientSide, ToClient};
 pub use child::ApartError;
 pub(crate) use child::{Child, Program, Recipe};
+pub(crate) use names::Names;
 pub(crate) use relaunch::{Launcher, Orders, Relaunch};
+pub(crate) use takeover::{AtWork, Door, find};
 
 /// The thread that watches over the data plane.
 const WATCH: &str = "qfp-watch";
@@ -80,15 +85,16 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// Launches what `child` has opened.
+    /// Launches what `child` has opened, or has it go on by other tables.
     pub(crate) fn launch(
-        mut child: Child,
+        (mut child, counted): (Child, SlowCounts),
         orders: Orders,
         (to_client, applications): (Sender<ToClient>, Arc<Applications>),
         pulse: Pulse,
     ) -> Result<Self, crate::StartError> {
         let total_packets = child.total_packets;
         let seen = Arc::new(Seen::default());
+        *lock(&seen.counts) = counted;
         child.launch(orders)?;
         let stop = StopFlag::new();
         let mut watch =
@@ -149,7 +155,7 @@ impl Apart {
         Ok(())
     }
 
-    pub(crate) fn end(&mut self) -> Result<Ended<ClientSide>, EndError> {
+    pub(crate) fn end(&mut self) -> Result<ucode::Ended<ClientSide>, EndError> {
         while !self.is_finished() {
             std::thread::sleep(ROUND);
         }
@@ -160,7 +166,7 @@ impl Apart {
             Err(PortError::Device { port: "qfp-ucode".to_owned(), what: "its end", reason })
         };
         let finished = error.map_or(Ok(()), failed);
-        Ok(Ended { client: None, traces: Vec::new(), ports, finished })
+        Ok(ucode::Ended { client: None, traces: Vec::new(), ports, finished })
     }
 }
 
@@ -224,7 +230,7 @@ impl Watch {
                 (state.pid, state.since) = (Some(pid), Some(born));
             }
             *lock(&self.seen.program) = Some(child.program());
-            let heard = self.listen(&child);
+            let heard = self.listen(&mut child);
             *lock(&self.seen.program) = None;
             let exit = child.wait();
             lock(&self.seen.state).pid = None;
@@ -235,7 +241,7 @@ impl Watch {
             };
             lock(&self.seen.state).last_exit = Some(text);
             deaths = if born.elapsed() < LONG_LIFE { deaths + 1 } else { 1 };
-            let Some(next) = self.start_again(&child, exit.status, deaths) else {
+            let Some(next) = self.start_again(&child, exit.ended, deaths) else {
                 // The rest stays up.
                 while !self.stop.is_stopped() {
                     std::thread::sleep(ROUND);
@@ -256,8 +262,13 @@ impl Watch {
     }
 
     /// Until it has ended or died, or does not move any more.
-    fn listen(&self, child: &Child) -> Heard {
+    fn listen(&self, child: &mut Child) -> Heard {
         let program = child.program();
+        for answer in std::mem::take(&mut child.early) {
+            if let Some(heard) = self.take(answer) {
+                return heard;
+            }
+        }
         let mut told = None;
         let (mut looked, mut polls) = (Instant::now(), self.pulse.polls());
         let mut devices = Instant::now();
@@ -287,34 +298,38 @@ impl Watch {
                 continue;
             }
             let Some(answer) = program.receive() else { return Heard::Gone };
-            match answer {
-                Answer::SlowPath(ucode::FromSlowPath::Ended) => {}
-                Answer::SlowPath(message) => {
-                    drop(self.to_client.send(ToClient::SlowPath(message)));
-                }
-                Answer::Punted(packet) => self.applications.deliver(packet),
-                Answer::Counts(counts, finished) => {
-                    *lock(&self.seen.counts) = *counts;
-                    self.seen.finished.fetch_or(finished, Ordering::Release);
-                }
-                Answer::Ports(number, ports) => {
-                    *lock(&self.seen.ports) = (number, ports);
-                    self.seen.answered.notify_all();
-                }
-                Answer::Ended(ports, error) => return Heard::Ended(ports, error),
-                Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}
+            if let Some(heard) = self.take(answer) {
+                return heard;
             }
         }
     }
 
+    /// Takes what it says; something if that is the last of it.
+    fn take(&self, answer: Answer) -> Option<Heard> {
+        match answer {
+            Answer::SlowPath(ucode::FromSlowPath::Ended) => {}
+            Answer::SlowPath(message) => {
+                drop(self.to_client.send(ToClient::SlowPath(message)));
+            }
+            Answer::Punted(packet) => self.applications.deliver(packet),
+            Answer::Counts(counts, finished) => {
+                *lock(&self.seen.counts) = *counts;
+                self.seen.finished.fetch_or(finished, Ordering::Release);
+            }
+            Answer::Ports(number, ports) => {
+                *lock(&self.seen.ports) = (number, ports);
+                self.seen.answered.notify_all();
+            }
+            Answer::Ended(ports, error) => return Some(Heard::Ended(ports, error)),
+            Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}
+            Answer::Welcome(_) | Answer::Switched => {}
+        }
+        None
+    }
+
     /// Another one in place of the one that has died; none if there is no use in it.
-    fn start_again(
-        &mut self,
-        dead: &Child,
-        status: std::process::ExitStatus,
-        mut deaths: u32,
-    ) -> Option<Child> {
-        let mut status = Some(status);
+    fn start_again(&mut self, dead: &Child, ended: Ended, mut deaths: u32) -> Option<Child> {
+        let mut ended = Some(ended);
         loop {
             if deaths > DEATHS {
                 lock(&self.seen.state).given_up = true;
@@ -328,8 +343,9 @@ impl Watch {
             }
             let opened = dead.again();
             let (reply, relaunched) = channel();
-            let relaunch =
-                Relaunch { ended: status.take(), counted: lock(&self.seen.counts).clone(), reply };
+            let program = opened.as_ref().ok().map(Child::program);
+            let counted = lock(&self.seen.counts).clone();
+            let relaunch = Relaunch { ended: ended.take(), program, counted, reply };
             self.to_client.send(ToClient::Relaunch(Box::new(relaunch))).ok()?;
             let orders = relaunched.recv().ok()?;
             let launched = opened.and_then(|mut child| {

@@ -211,6 +211,7 @@ impl Forwarder {
             trace: 0,
             buffers: None,
             ucode: None,
+            outlives: None,
             ucode_user: None,
         };
         Self { parts }
@@ -315,6 +316,18 @@ impl Forwarder {
     #[must_use]
     pub fn apart(mut self, program: PathBuf) -> Self {
         self.parts.ucode = Some(program);
+        self
+    }
+
+    /// Has a data plane in a process of its own ([`apart`](Self::apart)) outlive this process, should
+    /// that end without [`Running::stop`]: it forwards on, for ever or for as long as `alone` says.
+    /// Another forwarder that is started with the same `dir`, the same program and the configuration
+    /// that was in force takes it over: no packet is lost, counters, policers and SAs go on.
+    ///
+    /// `dir` is there, nobody else may write to it, and one process at a time uses it.
+    #[must_use]
+    pub fn outliving(mut self, dir: PathBuf, alone: Option<Duration>) -> Self {
+        self.parts.outlives = Some((dir, alone));
         self
     }
 

@@ -4,13 +4,14 @@ use hal::PortInfo;
 use pal::lcore::StopFlag;
 use ucode::{EndError, Ended, InjectError, Injection, Opened, PortState, SlowCounts};
 
-use crate::apart::{Apart, Child, UcodeState};
+use crate::apart::{Apart, AtWork, Child, UcodeState};
 use crate::control::ClientSide;
 
 /// A data plane whose devices are open.
 pub(crate) enum OpenedPlane {
     Here(Opened),
-    Apart(Child),
+    /// With what there is to know of one that forwards already.
+    Apart(Child, Option<Box<AtWork>>),
 }
 
 impl OpenedPlane {
@@ -18,7 +19,15 @@ impl OpenedPlane {
     pub(crate) fn infos(&self) -> Vec<&PortInfo> {
         match self {
             Self::Here(opened) => opened.infos(),
-            Self::Apart(child) => child.infos.iter().collect(),
+            Self::Apart(child, _) => child.infos.iter().collect(),
+        }
+    }
+
+    /// The one that was found at work.
+    pub(crate) fn at_work(&mut self) -> Option<&mut AtWork> {
+        match self {
+            Self::Apart(_, at_work) => at_work.as_deref_mut(),
+            Self::Here(_) => None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use client::config::{Config, Interfaces, RouteTable};
 use client::ipsec::Marks;
@@ -23,9 +23,9 @@ use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
 use qfp_core::punt::Limits;
 use qfp_core::uidb::UidbIndex;
-use ucode::{Hands, Launch, PuntHooks, SlowCounts};
+use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
 
-use crate::apart::{Apart, Child, Launcher, Pulse, Recipe};
+use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
 use crate::applications::Applications;
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
@@ -57,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) buffers: Option<usize>,
     /// The program of a data plane in a process of its own.
     pub(crate) ucode: Option<PathBuf>,
+    /// Where it is found again should this process end without it, and how long it waits for that.
+    pub(crate) outlives: Option<(PathBuf, Option<Duration>)>,
     /// Whom that becomes.
     pub(crate) ucode_user: Option<User>,
 }
@@ -85,29 +87,55 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
-    let opened = open(&mut parts, &specs, cpus.cpus().len())?;
+    let mut opened = open(&mut parts, &specs, cpus.cpus().len())?;
     let virtual_time = opened.virtual_time();
-    let cpus = if virtual_time { one(&cpus) } else { cpus };
-    let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
+    let (cpus, crypto_cpus) = match opened.at_work() {
+        // They go on where they are.
+        Some(found) => (found.welcome.launch.lcores.clone(), found.welcome.launch.crypto.clone()),
+        None => {
+            let cpus = if virtual_time { one(&cpus) } else { cpus };
+            let crypto_cpus = crypto_cpus(&parts, &cpus, virtual_time)?;
+            (cpus.cpus().to_vec(), crypto_cpus)
+        }
+    };
 
-    let capacity =
-        parts.capacity.unwrap_or_else(|| Capacity::fitting(&parts.config, &parts.routes));
-    enough_memory(&capacity)?;
-    let mut client = Client::new(&capacity)?;
-    client.set_lcores(cpus.cpus().len());
+    let names = Names::default();
+    let (capacity, mut client) = match opened.at_work() {
+        Some(found) => {
+            let capacity = found.capacity()?;
+            let mut client = found.client(&capacity)?;
+            client.tell_names_to(names.teller());
+            (capacity, client)
+        }
+        None => {
+            let fitting = || Capacity::fitting(&parts.config, &parts.routes);
+            let capacity = parts.capacity.unwrap_or_else(fitting);
+            enough_memory(&capacity)?;
+            (capacity, Client::new(&capacity)?)
+        }
+    };
+    if let OpenedPlane::Apart(child, Some(_)) = &opened {
+        names.tell_to(child.program());
+    }
+    client.set_lcores(cpus.len());
     for (interface, features) in &parts.features {
         client.set_features(interface, *features);
     }
-    let (port_configs, facts) = port_configs(&parts.config, &opened, &specs, cpus.cpus().len());
+    let (port_configs, facts) = port_configs(&parts.config, &opened, &specs, cpus.len());
     if let Some(folder) = parts.config.state_dir() {
         client.keep_marks(Marks::open(&folder)?);
     }
     client.commit(&parts.config, &parts.routes, &facts)?;
+    if let Some(found) = opened.at_work() {
+        found.learn(&mut client)?;
+    }
 
-    let layout =
+    let new_layout = || {
         CounterLayout::new(parts.fia.names().len(), port_configs.len(), client.uidb_limit())
-            .with_rules(capacity.counters());
-    let forwarding = (0..cpus.cpus().len()).map(|n| format!("lcore-{n}"));
+            .with_rules(capacity.counters())
+    };
+    let layout = opened.at_work().map_or_else(new_layout, |found| found.welcome.layout);
+    let forwarding = (0..cpus.len()).map(|n| format!("lcore-{n}"));
     let readers = forwarding.chain((0..crypto_cpus.len()).map(|n| format!("crypto-{n}")));
     let readers: Vec<String> = readers.collect();
     // The last ones are the client's.
@@ -131,14 +159,14 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             .collect(),
         interfaces: interface_names(&client, &parts.config),
         lcores: (0..)
-            .zip(cpus.cpus().iter().chain(&crypto_cpus))
+            .zip(cpus.iter().chain(&crypto_cpus))
             .map(|(n, cpu)| (n, Some(cpu.0)))
             .collect(),
     };
     let in_force = InForce::new(&parts.config, facts);
     let launch = Launch {
         ports: port_configs,
-        lcores: cpus.cpus().to_vec(),
+        lcores: cpus.clone(),
         crypto: crypto_cpus,
         configured: in_force.configured(&client),
         applications: Vec::new(),
@@ -185,26 +213,49 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                 if virtual_time { (Some(client), None) } else { (None, Some(client)) };
             (Plane::Here(Box::new(opened.launch(launch, hands, beside)?)), threaded)
         }
-        OpenedPlane::Apart(child) => {
+        OpenedPlane::Apart(child, found) => {
             drop(counters);
             let (line, inbox) = ucode::line_apart();
-            let pulse = Pulse { lcores: cpus.cpus().len(), totals: Arc::clone(&totals) };
+            let pulse = Pulse { lcores: cpus.len(), totals: Arc::clone(&totals) };
+            let kept = postcard::to_stdvec(&capacity).unwrap_or_default();
+            let sites = Vec::new();
             let mut launcher =
-                Launcher { launch, readers, sites: Vec::new(), layout, totals, lost };
-            let orders = launcher.orders(&mut client, None, inbox)?;
+                Launcher { launch, readers, sites, layout, totals, lost, names, kept, door: None };
+            let is_taken_over = found.is_some();
+            let (counted, orders) = match found {
+                Some(mut found) => {
+                    launcher.door = found.door();
+                    launcher.launch = found.welcome.launch;
+                    let configured = in_force.configured(&client);
+                    let orders = launcher.switch(&mut client, configured, inbox)?;
+                    // Lcores will see all that was reported.
+                    line.tell(ToSlowPath::Entered { report: found.welcome.reported });
+                    (found.welcome.counts, orders)
+                }
+                None => {
+                    if let Some((dir, alone)) = &parts.outlives {
+                        launcher.door = Some(Door::new(dir, *alone)?);
+                    }
+                    let orders = launcher.orders(&mut client, None, inbox)?;
+                    launcher.names.tell_to(child.program());
+                    client.tell_names_to(launcher.names.teller());
+                    (SlowCounts::default(), orders)
+                }
+            };
             let parts = (client, in_force, lists);
             let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
             client.show();
             client.keep(launcher);
-            (
-                Plane::Apart(Apart::launch(
-                    child,
-                    orders,
-                    (requests.clone(), Arc::clone(&applications)),
-                    pulse,
-                )?),
-                Some(client),
-            )
+            let apart = Apart::launch(
+                (child, counted),
+                orders,
+                (requests.clone(), Arc::clone(&applications)),
+                pulse,
+            )?;
+            if is_taken_over {
+                client.taken_over();
+            }
+            (Plane::Apart(apart), Some(client))
         }
     };
     let client = threaded.map(|side| {
@@ -229,12 +280,20 @@ fn open(
             return Err(StartError::NotApart);
         }
         let specs: Vec<&Spec> = specs.iter().flatten().collect();
-        return Ok(OpenedPlane::Apart(Child::open(Recipe {
+        let recipe = |devices| Recipe {
             program: program.clone(),
             rights: rights(parts.ucode_user, &specs),
-            devices: Mutex::new(kept(&parts.config, &specs, lcores)?),
+            devices: Mutex::new(devices),
             eal_args: parts.eal_args.clone(),
-        })?));
+        };
+        if let Some((dir, alone)) = &parts.outlives
+            && let Some(found) = find(dir, *alone)?
+        {
+            let (child, found) = found.child(recipe);
+            return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
+        }
+        let devices = kept(&parts.config, &specs, lcores)?;
+        return Ok(OpenedPlane::Apart(Child::open(recipe(devices))?, None));
     }
     let own = std::mem::take(&mut parts.own_ports);
     let opened = ucode::open(devices(&parts.config, specs, own), &parts.eal_args);

@@ -3,6 +3,7 @@
 mod capacity;
 mod forwarding;
 mod lists;
+mod names;
 mod routes;
 mod sas;
 mod transaction;
@@ -10,12 +11,13 @@ mod transaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::process::ExitStatus;
 
+pub use driver::Kept;
 use driver::{Driver, DriverError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pal::counters::{CounterBlock, Counters};
 use pal::pool::{Full, PoolUsage};
+use pal::process::Ended;
 use pal::publication::{Generation, ReaderSite, RootDraft};
 use qfp_core::fib::{FibError, ShapeError};
 use qfp_core::lpts::Lpts;
@@ -36,6 +38,7 @@ use transaction::{Agent, NextGeneration, Prepare};
 
 pub use capacity::Capacity;
 pub use lists::{ListEdit, ListError};
+pub use names::Tell;
 pub(crate) use sas::Protected;
 pub use sas::SaPlace;
 
@@ -126,6 +129,8 @@ pub struct Client {
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
     learnt: HashMap<(TableId, IpNet), UidbIndex>,
+    /// Who is told of names that have been given numbers.
+    names: Option<names::Tell>,
 }
 
 /// A configuration to be committed.
@@ -256,7 +261,20 @@ impl Client {
     /// The memory for the tables cannot be had.
     pub fn new(capacity: &Capacity) -> Result<Self, CommitError> {
         capacity.check()?;
-        let driver = Driver::new(capacity.bytes(), capacity.state_bytes());
+        Self::with(Driver::new(capacity.bytes(), capacity.state_bytes()), capacity)
+    }
+
+    /// A client for lcores that another one has left: its tables lie beside those that they read, and
+    /// what they write and count goes on. `capacity` is that of the other one.
+    ///
+    /// # Errors
+    /// As [`Client::new`], or what was kept is not what it should be.
+    pub fn taking_over(capacity: &Capacity, kept: Kept) -> Result<Self, CommitError> {
+        capacity.check()?;
+        Self::with(Driver::taking_over(capacity.bytes(), kept), capacity)
+    }
+
+    fn with(driver: Result<Driver, DriverError>, capacity: &Capacity) -> Result<Self, CommitError> {
         let mut driver = driver.map_err(|error| match error {
             DriverError::NoMemory { what, bytes, error } if capacity.vrfs > 0 => {
                 let what = format!("{what} ({} VRFs)", capacity.vrfs);
@@ -287,6 +305,7 @@ impl Client {
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
+            names: None,
         };
         client.commit_valid(&Config::default(), &RouteTable::default(), &[])?;
         Ok(client)
@@ -330,7 +349,7 @@ impl Client {
     }
 
     /// Signs off the readers of a process that has ended so.
-    pub fn evict(&mut self, sites: &[ReaderSite], ended: ExitStatus) {
+    pub fn evict(&mut self, sites: &[ReaderSite], ended: &Ended) {
         self.driver.evict(sites, ended);
     }
 
@@ -448,6 +467,12 @@ impl Client {
     #[must_use]
     pub fn neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
         self.adjacencies.known().collect()
+    }
+
+    /// Neighbours that the slow path has found out and lcores see.
+    #[must_use]
+    pub fn learnt_neighbours(&self) -> Vec<(UidbIndex, IpAddr, [u8; 6])> {
+        self.adjacencies.learnt().collect()
     }
 
     /// Next hops of routes that were known once and are not now. Packets go to the other members of

@@ -19,5 +19,6 @@ pub mod rm;
 pub use lang::{acl, config, flowspec, ios, mqc, pbr};
 
 pub use commit::{
-    Capacity, Client, CommitError, Features, ListEdit, ListError, PortFacts, SaPlace, Usage,
+    Capacity, Client, CommitError, Features, Kept, ListEdit, ListError, PortFacts, SaPlace, Tell,
+    Usage,
 };

@@ -26,9 +26,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub(crate) lcores: Option<CpuList>,
     /// The program `qfp-ucode` of the same build: forward in a process of its own, which is started
-    /// again when it dies
+    /// again when it dies, and forwards on when this one does
     #[arg(long, value_name = "PATH")]
     pub(crate) ucode: Option<PathBuf>,
+    /// How long that one forwards on without this one; for ever if it is not said
+    #[arg(long, value_name = "SECONDS", requires = "ucode")]
+    pub(crate) alone: Option<u64>,
     /// Whose process that is, by name or number: root's own only if this says so. Without it that of
     /// the user `qfp-ucode`, else of `nobody`; started by another user than root, of that user
     #[arg(long, value_name = "USER", requires = "ucode")]

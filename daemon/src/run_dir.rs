@@ -65,6 +65,11 @@ impl RunDir {
         }
     }
 
+    /// Its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where configurations are kept.
     pub(crate) fn private(&self) -> PathBuf {
         self.path.join(PRIVATE)

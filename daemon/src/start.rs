@@ -71,7 +71,8 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
         journal.say(Kind::Boot, &format!("the data plane runs as {user} ({name})"));
     }
     let user = user.map(|(user, _)| user);
-    let router = stages.stage("router", || start(args, user, committed.wanted.clone()))?;
+    let router =
+        stages.stage("router", || start(args, (&run_dir, user), committed.wanted.clone()))?;
     stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
     let router = Arc::new(Embedded::new(router));
     let shared = Arc::clone(&router);
@@ -148,7 +149,7 @@ fn read_again(args: &Args, service: &Service, own: Author) -> Result<api::Versio
 
 fn start(
     args: &Args,
-    user: Option<User>,
+    (run_dir, user): (&RunDir, Option<User>),
     Wanted { config, routes }: Wanted,
 ) -> Result<Running, Failure> {
     let check = || {
@@ -159,7 +160,9 @@ fn start(
     let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
     forwarder = forwarder.eal_args(args.eal.clone());
     if let Some(program) = &args.ucode {
-        forwarder = forwarder.apart(program.clone());
+        let alone = args.alone.map(Duration::from_secs);
+        forwarder = forwarder.apart(program.clone()).outliving(run_dir.path().to_owned(), alone);
+        end_on_panic();
     }
     if let Some(user) = user {
         forwarder = forwarder.ucode_user(user);
@@ -170,6 +173,16 @@ fn start(
     forwarder.start().map_err(|error| {
         Failure::new(if error.is_usage() { Status::Refused } else { Status::Failed }, error)
     })
+}
+
+/// A client without one of its threads is none. Forwarding goes on without it, and whatever has
+/// started it starts another one.
+fn end_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        std::process::abort();
+    }));
 }
 
 /// Whose process a data plane of its own is, and that user's name.

@@ -2,8 +2,9 @@
 //!
 //! The driver owns the region of forwarding tables and its publisher. The client writes tables through
 //! it; each lcore gets a read-only mapping and a reader of its own, so that nothing an lcore does can
-//! corrupt what is configured. What lcores write lies in a second region, and what they count in a
-//! third: all three, roots and readers' slots included, outlive the lcores.
+//! corrupt what is configured. What readers say of where they are lies in a second region, what lcores
+//! write in a third, and what they count in a fourth. All of them outlive the lcores, and the last two
+//! also their client: another one takes them over, beside tables of its own.
 //!
 //! ```
 //! use driver::Driver;
@@ -28,10 +29,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use pal::counters::{CounterBlock, CounterLine, Counters};
+use pal::process::Ended;
 use pal::publication::{
     Generation, Grace, GraceClock, PublishError, Publisher, ReaderSite, ReaderState, RegisterError,
     RootDraft, Rows, TableError, TableReader, TableShape,
@@ -79,9 +80,33 @@ fn no_memory(what: &str, bytes: usize) -> impl FnOnce(RegionError) -> DriverErro
 /// Resource memory and the commits to it. One owner: the client.
 pub struct Driver {
     region: Region,
-    state: Region,
+    slots: Region,
+    state: State,
     counters: Option<Region>,
     publisher: Publisher,
+}
+
+/// What lcores write.
+enum State {
+    New(Region),
+    /// That of lcores that forward: it stays as it is.
+    Kept(Region),
+}
+
+impl State {
+    const fn region(&self) -> &Region {
+        let (Self::New(region) | Self::Kept(region)) = self;
+        region
+    }
+}
+
+/// What lcores that forward have of a client that is gone.
+#[derive(Debug)]
+pub struct Kept {
+    /// What they write.
+    pub state: OwnedFd,
+    /// What they count.
+    pub counters: OwnedFd,
 }
 
 impl Driver {
@@ -91,16 +116,32 @@ impl Driver {
     /// # Errors
     /// The memory cannot be had.
     pub fn new(bytes: usize, state: usize) -> Result<Self, DriverError> {
+        let written = Region::memfd("qfp-state", state, HugePages::Never);
+        let written = written.map_err(no_memory("what lcores write", state))?;
+        Self::beside(bytes, State::New(written), None)
+    }
+
+    /// The same with what lcores write and count already.
+    ///
+    /// # Errors
+    /// The memory cannot be had, or a descriptor is not what it should be.
+    pub fn taking_over(bytes: usize, kept: Kept) -> Result<Self, DriverError> {
+        let state = State::Kept(Region::adopt(kept.state)?);
+        Self::beside(bytes, state, Some(Region::adopt(kept.counters)?))
+    }
+
+    fn beside(bytes: usize, state: State, counters: Option<Region>) -> Result<Self, DriverError> {
         let (roots, readers) = Publisher::BYTES;
         let region = Region::memfd("qfp-tables", bytes + roots, HugePages::Try);
         let region = region.map_err(no_memory("the tables", bytes))?;
-        let written = Region::memfd("qfp-state", state + readers, HugePages::Never);
-        let state = written.map_err(no_memory("what lcores write", state))?;
-        let publisher = Publisher::in_regions(&region, &state)?;
-        Ok(Self { region, state, counters: None, publisher })
+        let slots = Region::memfd("qfp-readers", readers, HugePages::Never);
+        let slots = slots.map_err(no_memory("readers", readers))?;
+        let publisher = Publisher::in_regions(&region, &slots)?;
+        Ok(Self { region, slots, state, counters, publisher })
     }
 
-    /// `len` counters for each of `lcores` lcores, and who writes them. They outlive it.
+    /// `len` counters for each of `lcores` lcores, and who writes them. They outlive it; those that
+    /// were taken over go on.
     ///
     /// # Errors
     /// The memory cannot be had.
@@ -110,7 +151,8 @@ impl Driver {
         lcores: usize,
     ) -> Result<(Counters, Vec<CounterBlock>), DriverError> {
         let bytes = CounterLine::lines_for(len) * lcores * size_of::<CounterLine>();
-        let region = Region::memfd("qfp-counters", bytes, HugePages::Never);
+        let new = || Region::memfd("qfp-counters", bytes, HugePages::Never);
+        let region = self.counters.take().map_or_else(new, Ok);
         let region = region.map_err(no_memory("counters", bytes))?;
         let counted = region.share();
         self.counters = Some(region);
@@ -119,13 +161,14 @@ impl Driver {
         Ok((counters, blocks.collect::<Result<_, _>>().map_err(RegionError::from)?))
     }
 
-    /// What a data plane in another process maps: tables, what lcores write, and what they count.
-    /// Tables cannot be written through it.
+    /// What a data plane in another process maps: tables, the readers' slots, what lcores write, and
+    /// what they count. Tables cannot be written through it.
     ///
     /// # Errors
     /// The system has no descriptors.
     pub fn descriptors(&self) -> Result<Vec<OwnedFd>, DriverError> {
-        let mut all = vec![self.region.read_only_fd()?, writable(&self.state)?];
+        let tables = self.region.read_only_fd()?;
+        let mut all = vec![tables, writable(&self.slots)?, writable(self.state.region())?];
         if let Some(counters) = &self.counters {
             all.push(writable(counters)?);
         }
@@ -141,22 +184,26 @@ impl Driver {
     }
 
     /// Signs off the readers of a process that has ended so.
-    pub fn evict(&mut self, sites: &[ReaderSite], ended: ExitStatus) {
+    pub fn evict(&mut self, sites: &[ReaderSite], ended: &Ended) {
         sites.iter().for_each(|site| self.publisher.evict_ended(site.slot, ended));
     }
 
-    /// Memory for what lcores write, all zeroes. A commit that names it lets them see it.
+    /// Memory for what lcores write: all zeroes, or as they have it where it was taken over, which
+    /// asks for the same in the same order. A commit that names it lets them see it.
     ///
     /// # Errors
     /// There is not enough.
-    pub fn alloc_state<T: Plain>(&self, count: usize) -> Result<Draft<T>, DriverError> {
-        Ok(self.state.alloc(count)?)
+    pub fn alloc_state<T: Plain>(&self, count: usize) -> Result<Block<T>, DriverError> {
+        Ok(match &self.state {
+            State::New(region) => region.alloc(count)?.publish(),
+            State::Kept(region) => region.keep(count)?,
+        })
     }
 
     /// The elements of a table of what lcores write.
     #[must_use]
     pub fn state_view<T: Plain>(&self, block: Block<T>) -> &[T] {
-        self.state.view(block).unwrap_or(&[])
+        self.state.region().view(block).unwrap_or(&[])
     }
 
     /// A reader of the tables, for one lcore: it maps them read-only.
@@ -173,7 +220,7 @@ impl Driver {
         let what = format!("the tables as {name} sees them");
         let tables = tables.map_err(no_memory(&what, self.region.capacity()))?;
         let reader = self.publisher.register_reader(name)?;
-        Ok(TableReader::new(reader, tables, self.state.share(), shapes)?)
+        Ok(TableReader::new(reader, tables, self.state.region().share(), shapes)?)
     }
 
     /// Memory for a table that nobody sees yet, all zeroes.
@@ -373,6 +420,26 @@ mod tests {
         drop((driver, blocks));
         assert_eq!(counters.sum(8), 7);
         assert_eq!(counters.per_block(8).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn what_lcores_write_and_count_goes_on_under_the_tables_of_another() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let mut first = Driver::new(1 << 20, 1 << 12).unwrap();
+        let state = first.alloc_state::<AtomicU64>(4).unwrap();
+        first.state_view(state)[3].store(5, Ordering::Relaxed);
+        let (_, blocks) = first.counters(9, 1).unwrap();
+        blocks[0].add(8, 7);
+        let mut descriptors = first.descriptors().unwrap();
+        let (counters, state) = (descriptors.pop().unwrap(), descriptors.pop().unwrap());
+        drop(first);
+        let mut next = Driver::taking_over(1 << 20, Kept { state, counters }).unwrap();
+        let state = next.alloc_state::<AtomicU64>(4).unwrap();
+        assert_eq!(next.state_view(state)[3].load(Ordering::Relaxed), 5);
+        assert!(next.alloc_state::<u8>(1 << 13).is_err());
+        let (counters, _) = next.counters(9, 1).unwrap();
+        blocks[0].add(8, 1);
+        assert_eq!(counters.sum(8), 8);
     }
 
     #[test]

@@ -47,6 +47,15 @@ impl Handed {
         }
     }
 
+    /// How many descriptors go with it.
+    #[must_use]
+    pub const fn descriptors(&self) -> usize {
+        match self {
+            Self::Named(_) => 0,
+            Self::Open { descriptors, .. } => *descriptors,
+        }
+    }
+
     /// The port over the device, with its descriptors from the front of `all`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! - [`region`]: memory that holds the tables, mapped read-only by those who forward
 //! - [`ring`]: bounded queues between lcores
 //! - [`lcore`]: threads that own a CPU
+//! - [`process`]: other processes, and that they have ended
 //! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
@@ -80,6 +81,7 @@ pub mod file;
 pub mod inventory;
 pub mod lcore;
 pub mod pool;
+pub mod process;
 pub mod publication;
 pub mod refusal;
 pub mod region;

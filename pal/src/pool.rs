@@ -111,10 +111,34 @@ impl<N: Into<u32> + TryFrom<u32>> Pool<N> {
         if found > count {
             self.put(first + count, found - count);
         }
+        let span = Span { first, count };
+        self.taken(span);
+        Ok(span)
+    }
+
+    /// Takes these units and no others. False if they are not all free.
+    pub fn claim(&mut self, span: Span) -> bool {
+        let Span { first, count } = span;
+        let Some(end) = first.checked_add(count) else { return false };
+        let piece = self.by_first.range(..=first).next_back().map(|(&at, &n)| (at, n));
+        let Some((at, n)) = piece.filter(|(at, n)| count > 0 && end <= at + n) else {
+            return false;
+        };
+        self.take(at, n);
+        for (first, count) in [(at, first - at), (end, at + n - end)] {
+            if count > 0 {
+                self.put(first, count);
+            }
+        }
+        self.taken(span);
+        true
+    }
+
+    /// Counts what was taken.
+    fn taken(&mut self, Span { first, count }: Span) {
         self.free -= count;
         self.least_free = self.least_free.min(self.free);
         self.limit = self.limit.max(first + count);
-        Ok(Span { first, count })
     }
 
     /// Gives a number back that no reader can have seen.

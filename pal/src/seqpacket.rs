@@ -4,6 +4,10 @@
 //! begin with a byte that says whether more follow.
 #![allow(unsafe_code, reason = "calls socketpair, sendmsg and recvmsg")]
 
+mod listener;
+
+pub use listener::Listener;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -126,10 +130,7 @@ impl SeqPacket {
     /// Whether a message, or the end, comes within `patience`.
     #[must_use]
     pub fn wait(&self, patience: Duration) -> bool {
-        let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let milliseconds = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: `fd` is exclusively borrowed for the whole call.
-        unsafe { libc::poll(&raw mut fd, 1, milliseconds) > 0 }
+        is_ready(&self.0, patience)
     }
 
     /// Waits for a message; none when the other end is gone. One thread at a time.
@@ -203,6 +204,14 @@ impl SeqPacket {
         }
         Ok((received > 0).then_some(received))
     }
+}
+
+/// Whether there is something to take from `fd` within `patience`.
+fn is_ready(fd: &OwnedFd, patience: Duration) -> bool {
+    let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let milliseconds = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: `fd` is exclusively borrowed for the whole call.
+    unsafe { libc::poll(&raw mut fd, 1, milliseconds) > 0 }
 }
 
 #[cfg(test)]

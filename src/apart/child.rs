@@ -1,17 +1,18 @@
 //! The process of a data plane.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hal::PortInfo;
 use hal::handover::Kept;
+use pal::process::{Ended, Handle, Process};
 use pal::rights::Rights;
 use pal::seqpacket::SeqPacket;
 use qfp_core::crypto::TIER_VARIABLE;
@@ -40,6 +41,14 @@ pub enum ApartError {
     /// Its tables cannot be handed over.
     #[error(transparent)]
     Tables(#[from] client::CommitError),
+    /// One that is at work cannot be reached, or another client has it.
+    #[error("{}: {source}", path.display())]
+    Door {
+        /// Where it is to be found.
+        path: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
 }
 
 /// The line to a data plane.
@@ -71,7 +80,7 @@ impl Program {
 
 /// How a process has ended.
 pub(crate) struct Exit {
-    pub(crate) status: ExitStatus,
+    pub(crate) ended: Ended,
     pub(crate) text: String,
 }
 
@@ -105,9 +114,13 @@ impl Recipe {
 /// A data plane that has opened its devices.
 pub(crate) struct Child {
     recipe: Arc<Recipe>,
-    process: std::process::Child,
+    process: Process,
     program: Arc<Program>,
     last_words: Option<JoinHandle<String>>,
+    /// What it has said before it was listened to.
+    pub(super) early: Vec<Answer>,
+    /// It forwards, and is not this client's yet: it is left alone.
+    is_left: bool,
     pub(crate) infos: Vec<PortInfo>,
     pub(super) total_packets: Option<u64>,
 }
@@ -148,21 +161,19 @@ impl Child {
         let mut process = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
         // The other end is in the command.
         drop(command);
-        let last_words = process.stderr.take().map(|stderr| {
-            std::thread::spawn(move || {
-                let mut last = String::new();
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    // Who cannot be told does not hear it.
-                    drop(writeln!(std::io::stderr(), "qfp-ucode: {line}"));
-                    last = line;
-                }
-                last
-            })
-        });
+        let last_words = process.stderr.take().map(listen_to);
         let program = Arc::new(Program { sending: Mutex::new(()), line: ours });
-        let (infos, total_packets) = (Vec::new(), None);
         let (open, with) = recipe.open().map_err(failed)?;
-        let mut child = Self { recipe, process, program, last_words, infos, total_packets };
+        let mut child = Self {
+            recipe,
+            process: Process::Child(process),
+            program,
+            last_words,
+            early: Vec::new(),
+            is_left: false,
+            infos: Vec::new(),
+            total_packets: None,
+        };
         let answer = child.ask(&open, &with)?;
         let Answer::Opened { infos, total_packets } = answer else {
             return Err(ApartError::Died("it does not open".to_owned()));
@@ -171,9 +182,33 @@ impl Child {
         Ok(child)
     }
 
-    /// Has it launch. What the client says from then on is passed on.
+    /// One that forwards, at the other end of `line`. Another one is started in its place should it die.
+    pub(super) fn at_work(
+        (line, process): (SeqPacket, Handle),
+        recipe: Recipe,
+        (infos, total_packets): (Vec<PortInfo>, Option<u64>),
+    ) -> Self {
+        Self {
+            recipe: Arc::new(recipe),
+            process: Process::Other(process),
+            program: Arc::new(Program { sending: Mutex::new(()), line }),
+            last_words: None,
+            early: Vec::new(),
+            is_left: true,
+            infos,
+            total_packets,
+        }
+    }
+
+    /// Has it launch, or read other tables. What the client says from then on is passed on.
     pub(super) fn launch(&mut self, orders: Orders) -> Result<(), ApartError> {
-        let Orders { order, with, inbox } = orders;
+        let Orders { order, mut with, inbox } = orders;
+        if std::mem::take(&mut self.is_left) {
+            let failed = |source| ApartError::Died(format!("{source}"));
+            let (words, end) = std::io::pipe().map_err(failed)?;
+            with.push(end.into());
+            self.last_words = Some(listen_to(words));
+        }
         self.ask(&order, &with)?;
         let program = Arc::clone(&self.program);
         std::thread::spawn(move || pass_on(&inbox, &program));
@@ -182,38 +217,43 @@ impl Child {
 
     fn ask(&mut self, order: &Order, with: &[OwnedFd]) -> Result<Answer, ApartError> {
         let sent = self.program.send_with(order, with).is_ok();
-        let answer = (sent && self.program.wait(PATIENCE)).then(|| self.program.receive());
-        match answer.flatten() {
-            Some(Answer::Refused(why)) => Err(ApartError::Refused(why)),
-            Some(answer) => Ok(answer),
-            None => Err(ApartError::Died(self.wait().text)),
+        while sent && self.program.wait(PATIENCE) {
+            match self.program.receive() {
+                Some(Answer::Refused(why)) => return Err(ApartError::Refused(why)),
+                Some(answer @ (Answer::SlowPath(_) | Answer::Counts(..) | Answer::Ports(..))) => {
+                    self.early.push(answer);
+                }
+                Some(answer) => return Ok(answer),
+                None => break,
+            }
         }
+        Err(ApartError::Died(self.wait().text))
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    pub(super) fn program(&self) -> Arc<Program> {
+    pub(crate) fn program(&self) -> Arc<Program> {
         Arc::clone(&self.program)
     }
 
     /// Waits for its end, which it is given should it not have come to it.
     pub(super) fn wait(&mut self) -> Exit {
-        // One that has ended already cannot be ended.
-        drop(self.process.kill());
+        self.process.kill();
         let ended = self.process.wait();
         let last = self.last_words.take().and_then(|thread| thread.join().ok());
         let last = last.filter(|last| !last.is_empty());
-        let status = ended.unwrap_or_default();
-        let text = last.map_or_else(|| status.to_string(), |last| format!("{status}: {last}"));
-        Exit { status, text }
+        let text = last.map_or_else(|| ended.to_string(), |last| format!("{ended}: {last}"));
+        Exit { ended, text }
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.wait();
+        if !self.is_left {
+            self.wait();
+        }
     }
 }
 
@@ -222,6 +262,19 @@ fn is_passed_on(name: &OsStr) -> bool {
     const NAMES: [&str; 5] =
         ["PATH", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "RUST_BACKTRACE", TIER_VARIABLE];
     NAMES.iter().any(|known| name == *known)
+}
+
+/// Passes on what it writes, and keeps the last line.
+fn listen_to(words: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut last = String::new();
+        for line in BufReader::new(words).lines().map_while(Result::ok) {
+            // Who cannot be told does not hear it.
+            drop(writeln!(std::io::stderr(), "qfp-ucode: {line}"));
+            last = line;
+        }
+        last
+    })
 }
 
 /// Until the client has another line, or the data plane is gone.

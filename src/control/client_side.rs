@@ -115,11 +115,21 @@ impl ClientSide {
         self.launcher = Some(launcher);
     }
 
+    /// Lcores have come from the tables of another client to those of this one.
+    pub(crate) fn taken_over(&mut self) {
+        // The slow path follows.
+        self.is_ahead = true;
+        self.client.let_names_go();
+    }
+
     /// What another data plane is launched with. What was on its way to the last one is lost.
-    fn relaunch(&mut self, Relaunch { ended, counted, reply }: Relaunch) {
+    fn relaunch(&mut self, Relaunch { ended, program, counted, reply }: Relaunch) {
         let Some(launcher) = &mut self.launcher else { return };
         if let Some(ended) = ended {
-            launcher.bury(&mut self.client, ended);
+            launcher.bury(&mut self.client, &ended);
+        }
+        if let Some(program) = program {
+            launcher.names.tell_to(program);
         }
         let (line, inbox) = ucode::line_apart();
         self.slow_path = line;
@@ -259,6 +269,9 @@ impl ClientSide {
         }
         self.housekept = now;
         self.client.housekeeping();
+        if let Some(launcher) = &self.launcher {
+            launcher.names.tidy(&self.client);
+        }
         if self.client.wants_rings_cleared() {
             self.slow_path.tell(ToSlowPath::ClearRings);
         }

@@ -13,12 +13,15 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod applications;
+mod door;
 mod engine;
+pub mod hello;
 mod hooks;
 mod idle;
 mod launch;
 mod links;
 mod mailbox;
+mod memory;
 mod messages;
 mod ports;
 mod running;
@@ -28,11 +31,13 @@ mod threads;
 pub mod wire;
 
 pub use applications::{Application, ForApplication, PuntFilter, Punted, ToApplications};
+pub use door::Stay;
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
 pub use launch::{Hands, Launch, StartError};
 pub use links::PortState;
 pub use mailbox::HandOverError;
+pub use memory::Known;
 pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, line, line_apart};
 pub use ports::{Device, NATIVE_FRAME, Opened, open};
 pub use running::{EndError, Ended, Running};

@@ -1,35 +1,33 @@
-//! A data plane in a process of its own.
+//! A data plane in a process of its own, which serves one client after the other.
+
+mod served;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
-use hal::PortError;
 use hal::handover::Handed;
 use hal::spec::Spec;
+use hal::{PortError, PortInfo};
 use pal::counters::CounterBlock;
 use pal::publication::{AttachError, ReaderSite};
 use pal::region::{ReadWrite, RegionError};
 use pal::rights::{Rights, RightsError};
-use pal::seqpacket::SeqPacket;
+use pal::seqpacket::{Listener, SeqPacket};
 use qfp_core::counters::{CounterLayout, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::tables::{TableReader, table_kind};
 
-use crate::applications::ToApplications;
+use self::served::Served;
+use crate::door::{Door, Stay};
 use crate::engine::Beside;
 use crate::hooks::PuntHooks;
 use crate::launch::{Hands, Launch, StartError};
-use crate::messages::{Inbox, Line, ToClient, line};
-use crate::ports::{Device, Opened, open};
-use crate::running::Running;
+use crate::mailbox::HandOverError;
+use crate::memory::Memory;
+use crate::messages::{ToClient, line};
+use crate::ports::{Device, open};
 use crate::wire::{Answer, Order, build, receive, send};
-
-/// Between two looks at what there is to tell.
-const ROUND: Duration = Duration::from_millis(50);
 
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +48,12 @@ enum Refusal {
     Attach(#[from] AttachError),
     #[error("counters: {0}")]
     Region(#[from] RegionError),
+    #[error("no more descriptors: {0}")]
+    Descriptors(io::Error),
+    #[error("where another client is to find it: {0}")]
+    Door(io::Error),
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
 }
 
 /// No client is here.
@@ -70,58 +74,26 @@ impl Beside for Nobody {
 }
 
 /// Gives up the rights of its process by way of `confine`, opens, launches and forwards as the other
-/// end of `orders` says, until it says so or is gone.
+/// end of `orders` says. Should that be gone, it goes on for another client if it was told to stay.
 ///
 /// # Errors
-/// What came is no message of this build.
+/// What came is no message of this build, or there is no thread to answer.
 pub fn serve(
     orders: SeqPacket,
     confine: impl FnOnce(Rights) -> Result<(), RightsError>,
 ) -> io::Result<()> {
-    let answers = orders.try_clone()?;
-    match started(&orders, &answers, confine) {
-        Ok(Some((running, line, told))) => forward(&orders, answers, running, &line, told),
+    match started(&orders, confine) {
+        Ok(Some(served)) => served.run(orders),
         Ok(None) => Ok(()),
-        Err(refusal) => send(&answers, &Answer::Refused(refusal.to_string()), &[]),
-    }
-}
-
-/// Packets for programs that wait until the other end is not behind.
-const PUNTED: usize = 256;
-
-/// What is to be told, and how many packets for programs are among it.
-struct Told {
-    tell: Sender<Answer>,
-    told: Receiver<Answer>,
-    punted: Arc<AtomicUsize>,
-}
-
-impl Told {
-    fn new() -> Self {
-        let (tell, told) = channel();
-        Self { tell, told, punted: Arc::default() }
-    }
-
-    fn to_applications(&self) -> ToApplications {
-        let (tell, punted) = (self.tell.clone(), Arc::clone(&self.punted));
-        Arc::new(move |packet| {
-            // The slow path alone adds to it.
-            let has_room = punted.load(Ordering::Relaxed) < PUNTED;
-            if has_room {
-                punted.fetch_add(1, Ordering::Relaxed);
-                drop(tell.send(Answer::Punted(packet)));
-            }
-            has_room
-        })
+        Err(refusal) => send(&orders, &Answer::Refused(refusal.to_string()), &[]),
     }
 }
 
 /// None when the other end is gone.
 fn started(
     orders: &SeqPacket,
-    answers: &SeqPacket,
     confine: impl FnOnce(Rights) -> Result<(), RightsError>,
-) -> Result<Option<(Running<Nobody>, Line, Told)>, Refusal> {
+) -> Result<Option<Served>, Refusal> {
     let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
     let Order::Open { build: theirs, rights, devices, eal_args } = order else {
         return Err(Refusal::Turn);
@@ -130,112 +102,115 @@ fn started(
         return Err(Refusal::Build);
     }
     confine(rights)?;
-    let mut with = with.into_iter();
-    let device = |handed: Handed| match handed {
-        Handed::Named(spec) => Ok(Device::Named(Spec::parse(&spec)?)),
-        handed => handed.open(&mut with).map(Device::Own),
+    let kept = keep(devices, with);
+    let device = |(handed, with): &Lasting| match handed {
+        Handed::Named(spec) => Ok(Device::Named(Spec::parse(spec)?)),
+        handed => {
+            let copies = copies(with).map_err(Refusal::Descriptors)?;
+            Ok(Device::Own(handed.clone().open(&mut copies.into_iter())?))
+        }
     };
-    let devices = devices.into_iter().map(device).collect::<Result<_, PortError>>()?;
+    let devices = kept.iter().map(device).collect::<Result<_, Refusal>>()?;
     let opened = open(devices, &eal_args)?;
     if opened.virtual_time() {
         return Err(Refusal::VirtualTime);
     }
-    let infos = opened.infos().into_iter().cloned().collect();
-    let answer = Answer::Opened { infos, total_packets: opened.total_packets };
-    if send(answers, &answer, &[]).is_err() {
+    let infos: Vec<PortInfo> = opened.infos().into_iter().cloned().collect();
+    let total_packets = opened.total_packets;
+    let answer = Answer::Opened { infos: infos.clone(), total_packets };
+    if send(orders, &answer, &[]).is_err() {
         return Ok(None);
     }
-    let Ok(Some((order, with))) = receive(orders) else { return Ok(None) };
-    let Order::Launch { launch, sites, layout } = order else { return Err(Refusal::Turn) };
-    let told = Told::new();
-    let to_client = told.tell.clone();
-    // A client that is gone misses nothing.
-    let to_client: ToClient =
-        Arc::new(move |message| drop(to_client.send(Answer::SlowPath(message))));
+    // Names that are given from now on may come before those that there are.
+    let mut later = Vec::new();
+    let (order, with) = loop {
+        match receive(orders) {
+            Ok(Some((Order::Names { names, .. }, _))) => later.push(names),
+            Ok(Some(order)) => break order,
+            _ => return Ok(None),
+        }
+    };
+    let Order::Launch { launch, sites, layout, legacy, stay } = order else {
+        return Err(Refusal::Turn);
+    };
+    let mut legacy = *legacy;
+    legacy.names.append(&mut later);
+    let memory = Arc::new(Memory::default());
+    memory.learn(std::mem::take(&mut legacy.known));
+    let (told, to_applications) = (Arc::clone(&memory), Arc::clone(&memory));
+    let to_client: ToClient = Arc::new(move |message| told.note(message));
     let (line, inbox) = line(false).map_err(StartError::from)?;
-    let running = launched(
-        opened,
-        *launch,
-        (sites, layout, with),
-        ((inbox, to_client), told.to_applications()),
-    )?;
-    Ok(Some((running, line, told)))
+    let mut with = with.into_iter();
+    let [Some(tables), Some(slots), Some(state), Some(counters)] = [(); 4].map(|()| with.next())
+    else {
+        return Err(Refusal::Turn);
+    };
+    let door = |stay: Stay| {
+        let listener = with.next().ok_or(Refusal::Turn)?;
+        Door::open(Listener::from_fd(listener), stay).map_err(Refusal::Door)
+    };
+    let door = stay.map(door).transpose()?;
+    let hands = Hands {
+        fia: FiaBuilder::router(),
+        tables: attach(sites, [&tables, &slots, &state])?,
+        counters: counters_of(&launch, &counters, layout)?,
+        hooks: PuntHooks::new(),
+        to_applications: Arc::new(move |packet| to_applications.pass(packet)),
+        lines: (inbox, to_client),
+    };
+    let running = opened.launch(Launch::clone(&launch), hands, None)?;
+    let lasting = [state, counters];
+    let launch = *launch;
+    let devices = kept;
+    Ok(Some(Served {
+        running,
+        line,
+        memory,
+        door,
+        lasting,
+        devices,
+        launch,
+        infos,
+        layout,
+        legacy,
+    }))
 }
 
-fn launched(
-    opened: Opened,
-    launch: Launch,
-    (sites, layout, with): (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
-    (lines, to_applications): ((Inbox, ToClient), ToApplications),
-) -> Result<Running<Nobody>, Refusal> {
-    let [tables, state, counters] = with.as_slice() else { return Err(Refusal::Turn) };
+/// A device that a client has opened, with its descriptors, for another client.
+type Lasting = (Handed, Vec<OwnedFd>);
+
+/// Which descriptors are which device's.
+fn keep(devices: Vec<Handed>, with: Vec<OwnedFd>) -> Vec<Lasting> {
+    let mut with = with.into_iter();
+    let own = |handed: Handed| {
+        let own = with.by_ref().take(handed.descriptors()).collect();
+        (handed, own)
+    };
+    devices.into_iter().map(own).collect()
+}
+
+fn copies(all: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
+    all.iter().map(OwnedFd::try_clone).collect()
+}
+
+/// Readers of tables, lcore by lcore.
+fn attach(sites: Vec<ReaderSite>, regions: [&OwnedFd; 3]) -> Result<Vec<TableReader>, AttachError> {
+    let attach = |site| TableReader::attach(regions, site, table_kind::SHAPES);
+    sites.into_iter().map(attach).collect()
+}
+
+/// What each lcore counts.
+fn counters_of(
+    launch: &Launch,
+    counters: &OwnedFd,
+    layout: CounterLayout,
+) -> Result<Vec<LcoreCounters>, RegionError> {
     let counters = ReadWrite::from_fd(counters)?;
     let block = |n| {
         let block = CounterBlock::nth(&counters, layout.words(), n).map_err(RegionError::from)?;
         Ok(LcoreCounters::new(block, layout))
     };
-    let blocks = (0..sites.len()).map(block).collect::<Result<_, RegionError>>()?;
-    let attach = |site| TableReader::attach((tables, state), site, table_kind::SHAPES);
-    let hands = Hands {
-        fia: FiaBuilder::router(),
-        tables: sites.into_iter().map(attach).collect::<Result<_, _>>()?,
-        counters: blocks,
-        hooks: PuntHooks::new(),
-        to_applications,
-        lines,
-    };
-    Ok(opened.launch(launch, hands, None)?)
-}
-
-/// Passes messages on until the other end has had enough.
-fn forward(
-    orders: &SeqPacket,
-    answers: SeqPacket,
-    mut running: Running<Nobody>,
-    line: &Line,
-    Told { tell, told, punted }: Told,
-) -> io::Result<()> {
-    // Who tells something does not wait for who reads it.
-    let teller = std::thread::Builder::new().name("qfp-teller".to_owned()).spawn(move || {
-        for answer in told {
-            if send(&answers, &answer, &[]).is_err() {
-                break;
-            }
-            if matches!(answer, Answer::Punted(_)) {
-                punted.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    })?;
-    let tell = move |answer| drop(tell.send(answer));
-    tell(Answer::Launched);
-    loop {
-        if !orders.wait(ROUND) {
-            tell(Answer::Counts(Box::new(running.slow_path()), running.is_finished()));
-            continue;
-        }
-        match receive(orders)? {
-            Some((Order::SlowPath(message), _)) => line.tell(message),
-            Some((Order::Ports(number), _)) => tell(Answer::Ports(number, running.ports())),
-            // One without its new device would not know: another data plane starts with it.
-            Some((Order::Device(port, handed), with)) => {
-                running.take(port, &handed, with).map_err(io::Error::other)?;
-            }
-            // A packet that is not put in is counted.
-            Some((Order::Inject(to, bytes), _)) => drop(running.inject((to, bytes))),
-            Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
-            Some((Order::End, _)) | None => break,
-        }
-    }
-    running.stop_flag().stop();
-    let (ports, error) = match running.end() {
-        Ok(ended) => (ended.ports, ended.finished.err().map(|error| error.to_string())),
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    };
-    tell(Answer::Counts(Box::new(running.slow_path()), true));
-    tell(Answer::Ended(ports, error));
-    drop((tell, running));
-    drop(teller.join());
-    Ok(())
+    (0..launch.lcores.len() + launch.crypto.len()).map(block).collect()
 }
 
 #[cfg(test)]

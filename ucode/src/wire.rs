@@ -15,9 +15,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::applications::ForApplication;
+use crate::door::Stay;
 use crate::launch::Launch;
 use crate::links::PortState;
-use crate::messages::{FromSlowPath, ToSlowPath};
+use crate::memory::Known;
+use crate::messages::{Configured, FromSlowPath, ToSlowPath};
 use crate::slow_side::SlowCounts;
 
 /// What goes to the data plane.
@@ -35,7 +37,8 @@ pub enum Order {
         /// Arguments for DPDK.
         eal_args: Vec<String>,
     },
-    /// Second, with descriptors of tables, what lcores write, and counters.
+    /// Second, with descriptors of tables, readers' slots, what lcores write, and counters; and of
+    /// where another client finds it, if it is to stay.
     Launch {
         /// How, and what for.
         launch: Box<Launch>,
@@ -43,6 +46,27 @@ pub enum Order {
         sites: Vec<ReaderSite>,
         /// Where lcores count what.
         layout: CounterLayout,
+        /// What it keeps for another client.
+        legacy: Box<Legacy>,
+        /// How long it goes on without this one; none is not at all.
+        stay: Option<Stay>,
+    },
+    /// Names that have been given numbers: more, or `all` of them.
+    Names {
+        /// Whether those before do not count any more.
+        all: bool,
+        /// What a client makes of them.
+        names: Vec<u8>,
+    },
+    /// Other tables are read from now on; with descriptors of tables and readers' slots, and of where
+    /// it writes its last words. Answered by [`Answer::Switched`].
+    Switch {
+        /// Places of readers, lcore by lcore.
+        sites: Vec<ReaderSite>,
+        /// What the slow path knows of the configuration.
+        configured: Box<Configured>,
+        /// See [`Legacy::kept`].
+        kept: Vec<u8>,
     },
     /// For the slow path.
     SlowPath(ToSlowPath),
@@ -54,6 +78,39 @@ pub enum Order {
     Inject(InjectTo, Vec<u8>),
     /// It is to end. Answered by [`Answer::Ended`].
     End,
+}
+
+/// What a data plane keeps for another client.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Legacy {
+    /// Whatever clients need to know.
+    pub kept: Vec<u8>,
+    /// Names and their numbers, as they were told.
+    pub names: Vec<Vec<u8>>,
+    /// Neighbours that have been found out.
+    pub known: Vec<Known>,
+}
+
+/// What another client is told first, with descriptors of what lcores write and count, of where the
+/// next one finds it, and of devices.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    /// How it was launched.
+    pub launch: Launch,
+    /// Devices of the ports, as they were handed over.
+    pub devices: Vec<Handed>,
+    /// What each port is.
+    pub infos: Vec<PortInfo>,
+    /// Packets that all inputs hold, when they are finite and known.
+    pub total_packets: Option<u64>,
+    /// Where lcores count what.
+    pub layout: CounterLayout,
+    /// What clients before have left.
+    pub legacy: Legacy,
+    /// The last report of a neighbour among those that are known.
+    pub reported: u64,
+    /// What the slow path has counted.
+    pub counts: SlowCounts,
 }
 
 /// What comes from the data plane.
@@ -70,6 +127,10 @@ pub enum Answer {
     Refused(String),
     /// It forwards.
     Launched,
+    /// It forwards, and has another client.
+    Welcome(Box<Welcome>),
+    /// All lcores read the other tables.
+    Switched,
     /// A punted packet for a program.
     Punted(ForApplication),
     /// From the slow path.

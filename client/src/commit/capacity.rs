@@ -16,7 +16,7 @@ use crate::config::{Config, ConfiguredSa, Interface, Interfaces, RouteTable};
 use crate::ea::lines_for;
 
 /// Sizes of the tables, fixed when the client starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Capacity {
     /// Adjacencies, below 2^24.
     pub adjacencies: u32,

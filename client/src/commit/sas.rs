@@ -218,6 +218,7 @@ impl Client {
     /// numbers that run low are reserved. To be called a few times a second.
     pub fn watch_sas(&mut self, now: u64, events: &mut Vec<SaEvent>) {
         let over = self.ipsec.watch(&self.driver, now, events);
+        self.tell_names();
         if !over.is_empty() {
             // To delete what is there takes nothing that could be missing.
             let _ = self.change_sas(&over);

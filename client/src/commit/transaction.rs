@@ -158,8 +158,11 @@ impl Client {
         }
         if prepared.is_err() {
             A::abort(self, plan);
+            self.take_given();
             return prepared;
         }
+        // Should this client end right here, the next one knows more than it needs.
+        self.tell_names();
         A::publish(self, &mut plan);
         A::keep(self, plan);
         self.driver.reclaim();

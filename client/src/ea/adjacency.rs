@@ -311,6 +311,11 @@ impl AdjacencyAgent {
         })
     }
 
+    /// Those of them that are not configured.
+    pub(crate) fn learnt(&self) -> impl Iterator<Item = (UidbIndex, IpAddr, [u8; 6])> {
+        self.known().filter(|(uidb, address, _)| !self.given.contains_key(&(*uidb, *address)))
+    }
+
     /// Removes an adjacency that no group refers to any more; its number is free after a grace
     /// period.
     pub(crate) fn remove(&mut self, number: u32) {

@@ -32,6 +32,7 @@ use crate::config::{Config, Interface, Place as ConfigPlace};
 use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosError, QosPlan};
 use crate::mqc;
 use crate::pbr;
+use crate::rm::{Kind, Named, Numbers};
 
 pub(crate) use self::edit::{EditPlan, Touched};
 pub use self::names::{CounterName, ObjectName, SecurityRule};
@@ -174,7 +175,7 @@ pub(crate) struct ClassificationAgent {
     numbers: Pool,
     /// New rules get those of rules that are gone once somebody has asked which no lcore counts by
     /// any more.
-    counter_numbers: Pool,
+    counter_numbers: Numbers,
     counters: HashMap<CounterName, u32>,
     objects: BTreeMap<ObjectName, Object>,
     blocks: Option<Blocks>,
@@ -203,7 +204,10 @@ impl ClassificationAgent {
             heads,
             space: Space::new(lines, driver.clock()),
             numbers: Pool::new("classification objects", 1..objects, driver.clock()),
-            counter_numbers: Pool::new("rules' counters", 0..counters, driver.clock()),
+            counter_numbers: Numbers::new(
+                Kind::Rule,
+                Pool::new("rules' counters", 0..counters, driver.clock()),
+            ),
             counters: HashMap::new(),
             objects: BTreeMap::new(),
             blocks: None,
@@ -247,13 +251,26 @@ impl ClassificationAgent {
         }
     }
 
-    /// A number for a new rule's counters.
-    fn take_counter(&mut self) -> Result<u32, Full> {
+    /// Numbers of rules by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers {
+        &mut self.counter_numbers
+    }
+
+    /// All rules and bound classes with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        let rule = |(name, number): (&CounterName, &u32)| {
+            self.counter_numbers.named(format!("{name:?}"), *number)
+        };
+        self.counters.iter().map(rule).chain(self.services.names())
+    }
+
+    /// A number for a new rule's counters, and whether the rule has had it before.
+    fn take_counter(&mut self, name: &CounterName) -> Result<(u32, bool), Full> {
         if self.counter_numbers.free() == 0 {
             // Nobody asks what counts are worth: then they need not begin at zero.
             self.counter_numbers.reclaim(|_| ());
         }
-        self.counter_numbers.alloc()
+        self.counter_numbers.give(format!("{name:?}"))
     }
 
     /// Gives up what was prepared.
@@ -355,7 +372,7 @@ impl ClassificationAgent {
 
     /// What it takes of, and what the agent for service policies does.
     pub(crate) fn pools(&self) -> ([PoolUsage; 3], [PoolUsage; 1]) {
-        let own = [&self.numbers, &self.counter_numbers, self.space.lines()].map(Pool::usage);
+        let own = [&self.numbers, &*self.counter_numbers, self.space.lines()].map(Pool::usage);
         (own, self.services.pools())
     }
 

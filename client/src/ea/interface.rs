@@ -17,6 +17,7 @@ use qfp_core::uidb::{NO_PORT, Rpf, RpfMode, TableId, Uidb, UidbIndex};
 
 use crate::commit::{Features, PortFacts};
 use crate::config::{Interface, InterfaceKind, Interfaces, Port, Tpid};
+use crate::rm::{Kind, Named, Numbers};
 
 /// Values of a VLAN id.
 const TAGS: usize = 4096;
@@ -63,7 +64,7 @@ pub(crate) struct Plan {
 
 /// The agent for interfaces.
 pub(crate) struct InterfaceAgent {
-    numbers: Pool<UidbIndex>,
+    numbers: Numbers<UidbIndex>,
     by_name: HashMap<String, UidbIndex>,
     blocks: Option<Blocks>,
 }
@@ -83,7 +84,7 @@ impl InterfaceAgent {
         let first = u32::from(UidbIndex::FIRST_CONFIGURED.0);
         let limit = u32::from(UidbIndex::NONE.0);
         Self {
-            numbers: Pool::new("interfaces", first..limit, clock),
+            numbers: Numbers::new(Kind::Interface, Pool::new("interfaces", first..limit, clock)),
             by_name: HashMap::new(),
             blocks: None,
         }
@@ -92,6 +93,16 @@ impl InterfaceAgent {
     /// What it takes of.
     pub(crate) fn pools(&self) -> [PoolUsage; 1] {
         [self.numbers.usage()]
+    }
+
+    /// Numbers by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers<UidbIndex> {
+        &mut self.numbers
+    }
+
+    /// All names with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        self.by_name.iter().map(|(name, uidb)| self.numbers.named(name.clone(), *uidb))
     }
 
     /// Numbers for all interfaces: an interface keeps its number as long as the process lives.
@@ -105,8 +116,11 @@ impl InterfaceAgent {
         let names = interfaces.all().iter().map(Interface::name);
         let fresh: Vec<&str> = names.filter(|name| !self.by_name.contains_key(*name)).collect();
         for name in fresh {
-            self.by_name.insert(name.to_owned(), self.numbers.alloc()?);
-            plan.fresh.push(name.to_owned());
+            let (uidb, is_kept) = self.numbers.give(name.to_owned())?;
+            self.by_name.insert(name.to_owned(), uidb);
+            if !is_kept {
+                plan.fresh.push(name.to_owned());
+            }
         }
         Ok(())
     }

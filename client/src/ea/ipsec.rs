@@ -26,10 +26,11 @@ use qfp_core::packet::DropReason;
 use qfp_core::uidb::UidbIndex;
 
 use self::ahead::Ahead;
-use self::tables::{Held, Tables};
+use self::tables::{Held, Tables, identity};
 use crate::commit::{Capacity, Features};
 use crate::config::{Config, Interface};
 use crate::ipsec::{Direction, KeyId, MarkId, Marks, Sa};
+use crate::rm::{Kind, Named};
 
 pub(crate) use self::change::{Change, IpsecPlan, Names};
 pub use self::error::IpsecError;
@@ -89,6 +90,8 @@ struct Installed {
     held: Held,
     /// What its mark is found by, if it has one.
     id: Option<MarkId>,
+    /// Its state was kept from a client before.
+    is_kept: bool,
     uidb: UidbIndex,
     /// Counts up with each SA that is added.
     order: u64,
@@ -101,6 +104,13 @@ struct Installed {
 }
 
 impl Installed {
+    /// What another client finds its state by.
+    fn named(&self) -> Named {
+        let words = (self.held.words.first, self.held.words.count);
+        let kind = Kind::Sa { words, since: self.since };
+        Named { kind, name: identity(&self.sa), number: self.held.state }
+    }
+
     /// Whether packets come in through it: what nobody uses opens nothing.
     fn is_opened(&self) -> bool {
         self.sa.direction == Direction::In && self.uidb != UidbIndex::NONE
@@ -152,6 +162,8 @@ pub(crate) struct IpsecAgent {
     now: Option<u64>,
     /// SAs that were installed before it was known.
     undated: Vec<String>,
+    /// States that were given since it was asked last.
+    given: Vec<Named>,
 }
 
 impl IpsecAgent {
@@ -177,12 +189,33 @@ impl IpsecAgent {
             order: 0,
             now: None,
             undated: Vec::new(),
+            given: Vec::new(),
         })
     }
 
     /// From here on marks of lasting keys are noted here.
     pub(crate) fn keep_marks(&mut self, marks: Marks) {
         self.marks = marks;
+    }
+
+    /// States that were given to SAs since this was asked last.
+    pub(crate) fn take_given(&mut self) -> Vec<Named> {
+        std::mem::take(&mut self.given)
+    }
+
+    /// All SAs with their states.
+    pub(crate) fn all_named(&self) -> impl Iterator<Item = Named> {
+        self.sas.values().map(Installed::named)
+    }
+
+    /// Keeps the state of an SA until it comes.
+    pub(crate) fn keep_state(&mut self, named: Named) {
+        self.tables.keep(named);
+    }
+
+    /// SAs that have not come do not come any more.
+    pub(crate) fn let_go(&mut self) {
+        self.tables.let_go();
     }
 
     /// Rows that are on for every interface, since ESP may come in through any.

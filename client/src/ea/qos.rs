@@ -22,9 +22,13 @@ use qfp_core::uidb::{Direction, UidbIndex};
 
 use crate::config::{Config, Interface, Interfaces};
 use crate::mqc::{self, Outcome, Tree};
+use crate::rm::{Kind, Named, Numbers};
 
 pub use error::QosError;
 use mark::{label, marks};
+
+/// What there is a limited number of.
+const CLASSES: &str = "classes of service policies";
 
 /// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
 const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
@@ -93,7 +97,7 @@ pub(crate) struct QosPlan {
 pub(crate) struct QosAgent {
     states: Block<PolicerState>,
     /// One a class where it is bound: of its policer and of its counters.
-    numbers: Pool,
+    numbers: Numbers,
     known: HashMap<BoundClass, u32>,
     first_counter: u32,
     shared: bool,
@@ -116,13 +120,13 @@ impl QosAgent {
         classes: u32,
         first_counter: u32,
     ) -> Result<Self, DriverError> {
-        let states = driver.alloc_state::<PolicerState>(classes.max(1) as usize)?.publish();
+        let states = driver.alloc_state::<PolicerState>(classes.max(1) as usize)?;
         driver.commit(|root| {
             root.set(table_kind::POLICER_STATES, states);
         })?;
         Ok(Self {
             states,
-            numbers: Pool::new("classes of service policies", 0..classes, driver.clock()),
+            numbers: Numbers::new(Kind::Class, Pool::new(CLASSES, 0..classes, driver.clock())),
             known: HashMap::new(),
             first_counter,
             shared: false,
@@ -130,6 +134,16 @@ impl QosAgent {
             facts: BTreeMap::new(),
             renamed: Vec::new(),
         })
+    }
+
+    /// Numbers by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    /// All names with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        self.known.iter().map(|(class, n)| self.numbers.named(format!("{class:?}"), *n))
     }
 
     /// What it takes of.
@@ -251,9 +265,11 @@ impl QosAgent {
         let number = match self.known.get(&class) {
             Some(number) => *number,
             None => {
-                let number = self.numbers.alloc()?;
+                let (number, is_kept) = self.numbers.give(format!("{class:?}"))?;
                 self.known.insert(class.clone(), number);
-                plan.fresh.push(class.clone());
+                if !is_kept {
+                    plan.fresh.push(class.clone());
+                }
                 number
             }
         };

@@ -7,6 +7,8 @@ use pal::pool::{Full, Pool, PoolUsage};
 use pal::publication::{Grace, Timekeeper};
 use qfp_core::uidb::TableId;
 
+use super::{Kind, Named, Numbers};
+
 /// The VRFs that interfaces are in.
 ///
 /// Packets know their table outside of a vector, too: in the rings between lcores and slow path, in
@@ -15,7 +17,7 @@ use qfp_core::uidb::TableId;
 /// which does nothing more about packets of a table that is gone.
 pub(crate) struct Vrfs {
     by_name: BTreeMap<String, TableId>,
-    numbers: Pool<TableId>,
+    numbers: Numbers<TableId>,
     time: Timekeeper,
     clearing: Clearing,
 }
@@ -35,6 +37,7 @@ impl Vrfs {
     pub(crate) fn new(count: u16) -> Self {
         let time = Timekeeper::default();
         let numbers = Pool::new("VRFs", 1..u32::from(count) + 1, time.clock());
+        let numbers = Numbers::new(Kind::Vrf, numbers);
         Self { by_name: BTreeMap::new(), numbers, time, clearing: Clearing::Nowhere }
     }
 
@@ -46,8 +49,11 @@ impl Vrfs {
     ) -> Result<(), Full> {
         for name in names {
             if !self.by_name.contains_key(name) {
-                self.by_name.insert(name.to_owned(), self.numbers.alloc()?);
-                new.insert(name.to_owned());
+                let (table, is_kept) = self.numbers.give(name.to_owned())?;
+                self.by_name.insert(name.to_owned(), table);
+                if !is_kept {
+                    new.insert(name.to_owned());
+                }
             }
         }
         Ok(())
@@ -61,6 +67,16 @@ impl Vrfs {
     /// The table of the VRF called `name`.
     pub(crate) fn named(&self, name: &str) -> Option<TableId> {
         self.by_name.get(name).copied()
+    }
+
+    /// Numbers by name.
+    pub(crate) const fn numbers(&mut self) -> &mut Numbers<TableId> {
+        &mut self.numbers
+    }
+
+    /// All names with their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
+        self.by_name.iter().map(|(name, table)| self.numbers.named(name.clone(), *table))
     }
 
     /// How many there are.

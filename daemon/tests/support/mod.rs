@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod stream;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -172,7 +174,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        if self.options.iter().any(|(name, _)| name == "--ucode") {
+            // A data plane of its own ends with a client that is told to end.
+            let pid = i32::try_from(self.child.id()).ok();
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        } else {
+            drop(self.child.kill());
+        }
         drop(self.child.wait());
     }
 }

@@ -283,10 +283,10 @@ impl Publisher {
 #[cfg(not(loom))]
 mod remote {
     use super::{Publisher, RegisterError};
+    use crate::process::Ended;
     use crate::publication::ReaderSite;
     use crate::publication::state::{ReaderTable, RootTable, Word};
     use crate::region::{Region, RegionError};
-    use std::process::ExitStatus;
 
     impl Publisher {
         /// Bytes that it takes of the region of tables, and of the one that readers write.
@@ -295,18 +295,18 @@ mod remote {
         /// A publisher for readers in other processes, and in this one.
         ///
         /// Roots lie in `tables`, which readers may map read-only; what readers say lies in
-        /// `state`, which they write.
+        /// `slots`, which they write.
         ///
         /// # Errors
         /// [`RegionError::OutOfMemory`]: [`Publisher::BYTES`] are needed.
-        pub fn in_regions(tables: &Region, state: &Region) -> Result<Self, RegionError> {
+        pub fn in_regions(tables: &Region, slots: &Region) -> Result<Self, RegionError> {
             let mut roots = tables.alloc::<RootTable>(1)?;
-            let mut readers = state.alloc::<ReaderTable>(1)?;
+            let mut readers = slots.alloc::<ReaderTable>(1)?;
             roots.fill_with(RootTable::new);
             readers.fill_with(ReaderTable::new);
             let (roots, readers) = (roots.publish(), readers.publish());
             let mut publisher =
-                Self::over(tables.share().share_one(roots)?, state.share().share_one(readers)?);
+                Self::over(tables.share().share_one(roots)?, slots.share().share_one(readers)?);
             publisher.site = Some((roots.offset(), readers.offset()));
             Ok(publisher)
         }
@@ -328,7 +328,7 @@ mod remote {
         }
 
         /// Signs off a reader whose process has ended so: it does not run any more.
-        pub fn evict_ended(&mut self, slot: u16, _: ExitStatus) {
+        pub fn evict_ended(&mut self, slot: u16, _: &Ended) {
             if let Some(reader) = self.readers.0.get(usize::from(slot)) {
                 reader.set(Word::VACANT);
             }

@@ -100,7 +100,7 @@ mod site {
     pub struct ReaderSite {
         /// Offset of the roots in the region of tables.
         pub roots: u64,
-        /// Offset of the readers' slots in the region that lcores write.
+        /// Offset of the readers' slots in the region of those.
         pub readers: u64,
         /// The reader's slot.
         pub slot: u16,
@@ -118,7 +118,7 @@ mod site {
         /// these two regions and be attached at most once at a time.
         pub unsafe fn attach(
             tables: &ReadOnly,
-            state: &ReadWrite,
+            slots: &ReadWrite,
             site: ReaderSite,
         ) -> Result<Self, ViewError> {
             // SAFETY: the caller vouches that both offsets are those of these tables.
@@ -135,7 +135,7 @@ mod site {
                     capacity,
                 });
             }
-            Ok(Self::new(tables.share_one(roots)?, state.share_one(readers)?, slot))
+            Ok(Self::new(tables.share_one(roots)?, slots.share_one(readers)?, slot))
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::GraceClock;
-use crate::pool::{Full, Pool};
+use crate::pool::{Full, Pool, Span};
 use crate::region::{Block, Draft, Plain, Region};
 
 /// A table whose rows come and go: readers know all of it, and its one owner writes rows that
@@ -50,6 +50,16 @@ impl<T: Plain> Rows<T> {
         let row = self.numbers.alloc()?;
         edit(&self.region, self.block, row, write);
         Ok(row)
+    }
+
+    /// Takes this row and no other, which stays as it is. False if it is not free.
+    pub fn claim(&mut self, row: u32) -> bool {
+        self.numbers.claim(Span { first: row, count: 1 })
+    }
+
+    /// Has a row written that was claimed and that nothing leads to yet.
+    pub fn write(&mut self, row: u32, write: impl FnOnce(&mut T)) {
+        edit(&self.region, self.block, row, write);
     }
 
     /// Gives a row back that nothing names any more.

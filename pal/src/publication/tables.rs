@@ -194,20 +194,20 @@ impl TableReader {
 
     /// A reader in another process than the publisher, at a place that it has made for it
     /// ([`Publisher::register_remote`](super::Publisher::register_remote)) and sent with the
-    /// descriptors of both regions.
+    /// descriptors of three regions: tables, slots of readers, and what these write.
     ///
     /// # Errors
     /// The place does not lie in these regions, or as for [`TableReader::new`].
     #[cfg(not(loom))]
     pub fn attach(
-        (tables, state): (&OwnedFd, &OwnedFd),
+        [tables, slots, state]: [&OwnedFd; 3],
         site: ReaderSite,
         shapes: &'static [TableShape],
     ) -> Result<Self, AttachError> {
-        let (tables, state) = (ReadOnly::from_fd(tables)?, ReadWrite::from_fd(state)?);
+        let (tables, slots) = (ReadOnly::from_fd(tables)?, ReadWrite::from_fd(slots)?);
         // SAFETY: who has made the place has made the tables, and could break them in any other way.
-        let reader = unsafe { Reader::attach(&tables, &state, site) }.map_err(RegionError::from)?;
-        Ok(Self::new(reader, tables, state, shapes)?)
+        let reader = unsafe { Reader::attach(&tables, &slots, site) }.map_err(RegionError::from)?;
+        Ok(Self::new(reader, tables, ReadWrite::from_fd(state)?, shapes)?)
     }
 
     /// The tables of the present generation. Call once per vector: two calls may give two

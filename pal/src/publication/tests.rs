@@ -251,28 +251,28 @@ fn tables_in_a_region_are_swapped_whole_under_running_readers() {
 #[test]
 #[cfg_attr(miri, ignore = "no memory files under miri")]
 fn a_reader_attaches_through_descriptors_and_outlives_its_predecessor() {
-    let (tables, state) = (region(), region());
-    let mut publisher = Publisher::in_regions(&tables, &state).unwrap();
+    let (tables, slots, state) = (region(), region(), region());
+    let mut publisher = Publisher::in_regions(&tables, &slots).unwrap();
     let mut draft = tables.alloc::<u64>(1).unwrap();
     draft[0] = 42;
     let mut root = publisher.draft();
     root.set(TABLE, draft.publish());
     publisher.publish(&root).unwrap();
 
-    // What a process that gets two descriptors and a site does; twice, the first one "crashes".
+    // What a process that gets descriptors and a site does; twice, the first one "crashes".
     for _ in 0..2 {
         let site = publisher.register_remote("qfp-ucode/0").unwrap();
         let seen = tables.read_only_fd().unwrap();
         assert!(ReadWrite::from_fd(&seen).is_err(), "tables are written by their owner alone");
-        let written = state.as_fd().try_clone_to_owned().unwrap();
-        let reader = TableReader::attach((&seen, &written), site, &SHAPES[..1]);
+        let written = [&slots, &state].map(|one| one.as_fd().try_clone_to_owned().unwrap());
+        let reader = TableReader::attach([&seen, &written[0], &written[1]], site, &SHAPES[..1]);
         let mut reader = reader.unwrap();
         assert_eq!(reader.tables().view(TABLE), [42]);
         assert!(reader.tables().view(OTHER).is_empty(), "it was not asked for");
         let grace = publisher.grace_period();
         std::mem::forget(reader);
         assert!(!publisher.all_passed(grace));
-        publisher.evict_ended(site.slot, ExitStatus::default());
+        publisher.evict_ended(site.slot, &ExitStatus::default().into());
         assert!(publisher.all_passed(grace));
     }
     let local = Publisher::new().register_remote("x").unwrap_err();

@@ -158,3 +158,20 @@ fn a_file_that_may_shrink_is_refused() {
     let file = std::fs::File::open("/proc/self/exe").unwrap();
     assert!(ReadOnly::from_fd(&file.into()).is_err());
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "no memory files under miri")]
+fn a_region_that_is_adopted_has_the_same_elements_in_the_same_places() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let first = region(1 << 20);
+    let [a, b] = [100, 3].map(|count| first.alloc::<AtomicU64>(count).unwrap().publish());
+    first.view(b).unwrap()[2].store(7, Ordering::Relaxed);
+    let fd = std::os::fd::AsFd::as_fd(&first).try_clone_to_owned().unwrap();
+    drop(first);
+    let next = Region::adopt(fd).unwrap();
+    let same = [100, 3].map(|count| next.keep::<AtomicU64>(count).unwrap());
+    assert_eq!(same.map(|block| block.offset()), [a, b].map(|block| block.offset()));
+    assert_eq!(next.view(same[1]).unwrap()[2].load(Ordering::Relaxed), 7);
+    assert!(next.keep::<u8>(1 << 20).is_err());
+    assert!(Region::adopt(next.read_only_fd().unwrap()).is_err());
+}

@@ -1,7 +1,7 @@
 use super::block::{Block, ViewError};
 use super::draft::Draft;
 use super::extents::Extents;
-use super::mapping::{self, HugePages, Mapping};
+use super::mapping::{self, HugePages, Mapping, sealed_size};
 use super::plain::Plain;
 use super::readers::{ReadOnly, ReadWrite, view};
 use super::{HUGE_PAGE, RegionError};
@@ -43,6 +43,29 @@ impl Region {
         Ok(Self(Arc::new(Inner { map: Arc::new(map), fd, extents })))
     }
 
+    /// The region of a file that others made and write, such as one whose writer is gone. What lies
+    /// in it stays; [`keep`](Self::keep) says where.
+    ///
+    /// # Errors
+    /// The descriptor is not a region's, is read-only, or cannot be mapped.
+    pub fn adopt(fd: OwnedFd) -> Result<Self, RegionError> {
+        let bytes = sealed_size(&fd)?;
+        let map = Mapping::new(&fd, bytes, libc::PROT_READ | libc::PROT_WRITE)?;
+        let extents = Mutex::new(Extents::new(bytes));
+        Ok(Self(Arc::new(Inner { map: Arc::new(map), fd, extents })))
+    }
+
+    /// Takes room for `count` elements and leaves in it what is there: where the same was taken in
+    /// the same order by whoever made the region, they are the same elements.
+    ///
+    /// # Errors
+    /// [`RegionError::OutOfMemory`].
+    pub fn keep<T: Plain>(&self, count: usize) -> Result<Block<T>, RegionError> {
+        let (offset, _) = self.take::<T>(count)?;
+        // SAFETY: offset and count describe the memory just taken; every bit pattern is a `T`.
+        Ok(unsafe { Block::from_raw_parts(offset as u64, count as u64) })
+    }
+
     /// Takes room for `count` elements, zeroed, and all pages of it present.
     ///
     /// Starts at a cache line; at a huge page if it is at least that large.
@@ -50,6 +73,21 @@ impl Region {
     /// # Errors
     /// [`RegionError::OutOfMemory`].
     pub fn alloc<T: Plain>(&self, count: usize) -> Result<Draft<T>, RegionError> {
+        let (offset, bytes) = self.take::<T>(count)?;
+        // SAFETY: `take` returns only ranges inside the mapping, so the address stays inside it.
+        let start = unsafe { self.0.map.start().add(offset) };
+        // SAFETY: these bytes are mapped writable and belong to this allocation alone.
+        unsafe { start.write_bytes(0, bytes) };
+        // SAFETY: offset and count describe the memory just taken.
+        let block = unsafe { Block::from_raw_parts(offset as u64, count as u64) };
+        let values = NonNull::slice_from_raw_parts(start.cast::<T>(), count);
+        // SAFETY: just taken, zeroed, a multiple of 64 into a page-aligned mapping, which is
+        // enough for every `T` that `Block::check` compiles for.
+        Ok(unsafe { Draft::new(self.clone(), values, block) })
+    }
+
+    /// Offset and bytes of room for `count` elements.
+    fn take<T: Plain>(&self, count: usize) -> Result<(usize, usize), RegionError> {
         const { assert!(!std::mem::needs_drop::<T>(), "plain types own nothing") };
         let mut extents = self.extents();
         let what = std::any::type_name::<T>();
@@ -61,17 +99,7 @@ impl Region {
             return Err(full);
         }
         let Some(offset) = extents.take(bytes) else { return Err(full) };
-        drop(extents);
-        // SAFETY: `take` returns only ranges inside the mapping, so the address stays inside it.
-        let start = unsafe { self.0.map.start().add(offset) };
-        // SAFETY: these bytes are mapped writable and belong to this allocation alone.
-        unsafe { start.write_bytes(0, bytes) };
-        // SAFETY: offset and count describe the memory just taken.
-        let block = unsafe { Block::from_raw_parts(offset as u64, count as u64) };
-        let values = NonNull::slice_from_raw_parts(start.cast::<T>(), count);
-        // SAFETY: just taken, zeroed, a multiple of 64 into a page-aligned mapping, which is
-        // enough for every `T` that `Block::check` compiles for.
-        Ok(unsafe { Draft::new(self.clone(), values, block) })
+        Ok((offset, bytes))
     }
 
     /// Gives a block's memory back.

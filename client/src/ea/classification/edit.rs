@@ -122,12 +122,15 @@ impl ClassificationAgent {
             let own = touched.was.filter(|_| new.is_some()).and_then(|was| free.remove(&was));
             let number = match own {
                 None if new.is_some() => {
-                    let number = self.take_counter()?;
+                    let (number, _) = self.take_counter(&known(touched.rule))?;
                     plan.taken.push(number);
                     Some(number)
                 }
                 own => own,
             };
+            if let Some(number) = own {
+                self.counter_numbers.note(format!("{:?}", known(touched.rule)), number);
+            }
             plan.new.push((known(touched.rule), number));
         }
         plan.gone = free.into_values().collect();

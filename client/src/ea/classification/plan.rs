@@ -244,9 +244,11 @@ impl ClassificationAgent {
         if let Some(number) = self.counters.get(&name) {
             return Ok(*number);
         }
-        let number = self.take_counter()?;
+        let (number, is_kept) = self.take_counter(&name)?;
         self.counters.insert(name.clone(), number);
-        plan.counters.push(name);
+        if !is_kept {
+            plan.counters.push(name);
+        }
         Ok(number)
     }
 }

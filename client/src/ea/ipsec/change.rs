@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::Driver;
-use qfp_core::ipsec::SaEvents;
+use qfp_core::ipsec::{SaEvents, SaState};
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use super::ahead::{Ahead, LEAST};
@@ -156,16 +156,21 @@ impl IpsecAgent {
                 .ok_or_else(|| IpsecError::NoVrf { sa: sa.name.clone(), vrf: vrf.clone() })?,
         };
         // What has its key is what it was, whatever its name. A key that was noted stays so.
-        let before = self.with_key(&sa);
+        let before = self.by_key.get(&sa.key_id()).and_then(|name| self.sas.get(name));
         let lasting = sa.lasting || before.is_some_and(|before| before.sa.lasting);
         let sa = Sa { lasting, ..sa };
         let same = before.filter(|before| keeps_state(&before.sa, &sa));
         if same.is_some_and(|before| before.sa.replay_window != sa.replay_window) {
             return Err(IpsecError::WindowChange(sa.name));
         }
-        let (since, order) = match same {
-            Some(same) => (same.since, same.order),
-            None => (self.now, self.order),
+        let kept = match same {
+            Some(_) => None,
+            None => self.tables.take_kept(&sa)?,
+        };
+        let (since, order) = match (same, kept) {
+            (Some(same), _) => (same.since, same.order),
+            (None, Some((_, since))) => (since, self.order),
+            (None, None) => (self.now, self.order),
         };
         let numbers =
             RowNumbers { table, interface: uidb, installed: since, ..RowNumbers::default() };
@@ -178,12 +183,19 @@ impl IpsecAgent {
             None => (SaEvents::default(), None, 0),
         };
         let like = same.map(|same| same.held);
-        let held = self.tables.write(driver, &sa, numbers, like)?;
+        let held = self.tables.write(driver, &sa, numbers, like.or(kept.map(|kept| kept.0)));
+        let held = held.inspect_err(|_| {
+            if let Some((held, _)) = kept {
+                self.tables.drop_key(held);
+            }
+        })?;
         if like.is_none() {
             self.order += 1;
         }
-        let id = MarkId::of_sa(&sa);
-        Ok(Installed { sa, held, id, uidb, order, since, told, moved_to, mark })
+        let (id, is_kept) = (MarkId::of_sa(&sa), kept.is_some());
+        let new = Installed { sa, held, id, is_kept, uidb, order, since, told, moved_to, mark };
+        self.given.push(new.named());
+        Ok(new)
     }
 
     /// The SA that has the key of another.
@@ -202,6 +214,15 @@ impl IpsecAgent {
         for new in &mut fresh {
             let id = new.id;
             let mark = id.and_then(|_| found.next()).unwrap_or(Mark::UNUSED);
+            let (row, last) = (new.held.state, new.sa.last_number());
+            if new.is_kept {
+                // Lcores are at it: what they may use has been noted.
+                new.mark = self.state(driver, row).map_or(0, SaState::reserved);
+                if let Some(id) = id.filter(|_| new.sa.direction == Direction::In) {
+                    plan.ahead.insert(row, Ahead::new(id, new.mark, last));
+                }
+                continue;
+            }
             // With another SPI it is another SA, whose numbers go on behind those of the one before.
             let before =
                 self.with_key(&new.sa).map_or(0, |before| self.may_be_used(driver, before));
@@ -211,8 +232,6 @@ impl IpsecAgent {
                 let other = MarkId::of(Direction::In, &new.sa.key);
                 used = used.max(self.marks.peek(other).number);
             }
-            let last = new.sa.last_number();
-            let row = new.held.state;
             new.mark = match (new.sa.direction, id) {
                 (Direction::Out, _) if used >= last => {
                     return Err(IpsecError::UsedUp(new.sa.name.clone()));

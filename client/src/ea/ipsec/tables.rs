@@ -1,5 +1,6 @@
 //! The memory of SAs: rows that come and go.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use driver::{Driver, DriverError};
@@ -16,6 +17,7 @@ use qfp_core::uidb::UidbIndex;
 use super::IpsecError;
 use crate::commit::Capacity;
 use crate::ipsec::{Direction, RowNumbers, Sa, SaProblem};
+use crate::rm::{Kind, Named};
 
 /// Rows of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,21 @@ pub(super) struct Held {
     pub(super) state: u32,
     /// Words of its replay window.
     pub(super) words: Span,
+}
+
+/// The state and the window of an SA that lcores had with a client before.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    state: u32,
+    words: Span,
+    since: Option<u64>,
+}
+
+/// Who an SA is, for those that its state is kept for: what has another of these is another SA.
+pub(super) fn identity(sa: &Sa) -> String {
+    let spi = (sa.direction == Direction::Out).then_some(sa.spi);
+    let (key, way, window) = (sa.key_id(), sa.direction.name(), sa.replay_window);
+    format!("{key:?} {way} {spi:?} {:?} {} {window}", sa.algorithm, sa.lasting)
 }
 
 /// All tables of ESP. They are named once, and stay.
@@ -39,6 +56,8 @@ pub(super) struct Tables {
     replay: Block<AtomicU64>,
     tunnel_states: Block<TunnelState>,
     words: Pool,
+    /// Those that have not come back yet.
+    kept: HashMap<String, Kept>,
 }
 
 fn problem(sa: &Sa, problem: impl Into<SaProblem>) -> IpsecError {
@@ -56,10 +75,11 @@ impl Tables {
             inbound: driver.alloc_rows("inbound SAs", sas)?,
             spis: driver.alloc::<SpiBucket>(SpiTable::buckets(sas))?.publish(),
             keys: driver.alloc_rows("SAs", sas)?,
-            states: driver.alloc_state::<SaState>(sas)?.publish(),
-            replay: driver.alloc_state::<AtomicU64>(words as usize)?.publish(),
-            tunnel_states: driver.alloc_state::<TunnelState>(interfaces)?.publish(),
+            states: driver.alloc_state::<SaState>(sas)?,
+            replay: driver.alloc_state::<AtomicU64>(words as usize)?,
+            tunnel_states: driver.alloc_state::<TunnelState>(interfaces)?,
             words: Pool::new("words of replay windows", 0..words, driver.clock()),
+            kept: HashMap::new(),
         };
         driver.commit(|root| tables.name_in(root))?;
         Ok(tables)
@@ -114,6 +134,40 @@ impl Tables {
             self.drop_key(held);
         }
         Ok(Held { row: row?, ..held })
+    }
+
+    /// Keeps the state of an SA until it comes; see [`Numbers::keep`](crate::rm::Numbers::keep).
+    pub(super) fn keep(&mut self, named: Named) {
+        let Kind::Sa { words: (first, count), since } = named.kind else { return };
+        let words = Span { first, count };
+        if self.kept.contains_key(&named.name) || !self.keys.claim(named.number) {
+            return;
+        }
+        if count == 0 || self.words.claim(words) {
+            self.kept.insert(named.name, Kept { state: named.number, words, since });
+        } else {
+            self.keys.retire(named.number);
+        }
+    }
+
+    /// SAs that have not come do not come any more.
+    pub(super) fn let_go(&mut self) {
+        for kept in std::mem::take(&mut self.kept).into_values() {
+            self.drop_key(Held { row: 0, state: kept.state, words: kept.words });
+        }
+    }
+
+    /// Writes the key of an SA whose state was kept; and when it was installed.
+    pub(super) fn take_kept(&mut self, sa: &Sa) -> Result<Option<(Held, Option<u64>)>, IpsecError> {
+        let Some(kept) = self.kept.remove(&identity(sa)) else { return Ok(None) };
+        let held = Held { row: 0, state: kept.state, words: kept.words };
+        let mut filled = Ok(());
+        self.keys.write(held.state, |row| filled = sa.key.fill(sa.algorithm, row));
+        if let Err(error) = filled {
+            self.drop_key(held);
+            return Err(problem(sa, error));
+        }
+        Ok(Some((held, kept.since)))
     }
 
     /// Writes a key, with a state and a window that have seen nothing.

@@ -50,6 +50,7 @@ impl IpsecAgent {
                 continue;
             };
             found.since = Some(now);
+            self.given.push(found.named());
             let sa = found.sa.clone();
             self.date(&sa, now);
         }

@@ -1,0 +1,260 @@
+//! A data plane that forwards, and its clients, one after the other.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hal::PortInfo;
+use hal::handover::Handed;
+use pal::publication::ReaderSite;
+use pal::seqpacket::SeqPacket;
+use qfp_core::counters::CounterLayout;
+
+use super::{Lasting, Nobody, Refusal, attach, copies};
+use crate::door::{Caller, Door};
+use crate::launch::Launch;
+use crate::memory::Memory;
+use crate::messages::{Configured, Line, ToSlowPath};
+use crate::running::Running;
+use crate::wire::{Answer, Legacy, Order, Welcome, receive, send};
+
+/// Between two looks at what there is to tell.
+const ROUND: Duration = Duration::from_millis(50);
+/// How long lcores may take to come to other tables.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A data plane that forwards, whoever its client is.
+pub(super) struct Served {
+    pub(super) running: Running<Nobody>,
+    /// To the slow path.
+    pub(super) line: Line,
+    pub(super) memory: Arc<Memory>,
+    pub(super) door: Option<Door>,
+    /// What lcores write and count.
+    pub(super) lasting: [OwnedFd; 2],
+    /// The devices of the ports.
+    pub(super) devices: Vec<Lasting>,
+    pub(super) launch: Launch,
+    pub(super) infos: Vec<PortInfo>,
+    pub(super) layout: CounterLayout,
+    pub(super) legacy: Legacy,
+}
+
+/// How it ends that a client is served.
+enum Leave {
+    /// The data plane is to end.
+    End,
+    /// The client is gone.
+    Gone,
+}
+
+/// A client, and the thread that tells it what there is to tell: who tells something does not wait
+/// for who reads it.
+struct Client {
+    orders: SeqPacket,
+    tell: Sender<Answer>,
+    teller: JoinHandle<()>,
+}
+
+impl Client {
+    /// A client that hears `first` with descriptors, and then what comes through a channel.
+    fn new(
+        orders: SeqPacket,
+        (first, with): (Answer, Vec<OwnedFd>),
+        (tell, told): (Sender<Answer>, Receiver<Answer>),
+        punted: Arc<AtomicUsize>,
+    ) -> io::Result<Self> {
+        let answers = orders.try_clone()?;
+        let teller = std::thread::Builder::new().name("qfp-teller".to_owned());
+        let teller = teller.spawn(move || {
+            let mut hears = send(&answers, &first, &with).is_ok();
+            drop((first, with));
+            for answer in told {
+                if matches!(answer, Answer::Punted(_)) {
+                    punted.fetch_sub(1, Ordering::Relaxed);
+                }
+                hears = hears && send(&answers, &answer, &[]).is_ok();
+            }
+        })?;
+        Ok(Self { orders, tell, teller })
+    }
+
+    /// What it does not get to hear it does not miss.
+    fn tell(&self, answer: Answer) {
+        drop(self.tell.send(answer));
+    }
+}
+
+impl Served {
+    pub(super) fn run(mut self, orders: SeqPacket) -> io::Result<()> {
+        let (tell, told) = channel();
+        self.memory.tell(tell.clone());
+        let mut client = Client::new(
+            orders,
+            (Answer::Launched, Vec::new()),
+            (tell, told),
+            self.memory.punted(),
+        )?;
+        loop {
+            let leave = self.serve(&client)?;
+            // Programs were the client's.
+            self.pass_on(ToSlowPath::Applications(Vec::new()));
+            match (leave, &self.door) {
+                (Leave::Gone, Some(door)) => {
+                    self.memory.tell_nobody();
+                    // Its end of the line is closed: nobody is held up.
+                    drop(client);
+                    match self.next(door) {
+                        Some(next) => client = next,
+                        None => break self.running.stop_flag().stop(),
+                    }
+                }
+                (_, _) => break self.end(client),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for another client; none if it is to end.
+    fn next(&self, door: &Door) -> Option<Client> {
+        let forwards = || !self.running.is_finished();
+        loop {
+            let Caller::Client(orders) = door.wait(ROUND, forwards) else { return None };
+            match self.welcome(orders) {
+                Ok(client) => return Some(client),
+                // It hears that its line is closed, and may come again.
+                Err(_) => self.memory.tell_nobody(),
+            }
+        }
+    }
+
+    /// Serves a client until it is gone, or has had enough.
+    ///
+    /// # Errors
+    /// It cannot go on as it is: another data plane is started.
+    fn serve(&mut self, client: &Client) -> io::Result<Leave> {
+        loop {
+            if !client.orders.wait(ROUND) {
+                let counts = Box::new(self.running.slow_path());
+                client.tell(Answer::Counts(counts, self.running.is_finished()));
+                if let Some(door) = &self.door {
+                    door.look(true);
+                }
+                continue;
+            }
+            // Who says what makes no sense is gone.
+            match receive(&client.orders).ok().flatten() {
+                Some((Order::SlowPath(message), _)) => self.pass_on(message),
+                Some((Order::Ports(number), _)) => {
+                    client.tell(Answer::Ports(number, self.running.ports()));
+                }
+                Some((Order::Device(port, handed), with)) => self.device(port, handed, with)?,
+                // A packet that is not put in is counted.
+                Some((Order::Inject(to, bytes), _)) => drop(self.running.inject((to, bytes))),
+                Some((Order::Names { all, names }, _)) => {
+                    if all {
+                        self.legacy.names.clear();
+                    }
+                    self.legacy.names.push(names);
+                }
+                Some((Order::Switch { sites, configured, kept }, with)) => {
+                    match self.switch(sites, *configured, with) {
+                        Ok(()) => {
+                            self.legacy.kept = kept;
+                            client.tell(Answer::Switched);
+                        }
+                        Err(refusal) => client.tell(Answer::Refused(refusal.to_string())),
+                    }
+                }
+                Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
+                Some((Order::End, _)) => return Ok(Leave::End),
+                None => return Ok(Leave::Gone),
+            }
+        }
+    }
+
+    /// Takes a device in place of one that has vanished: without it, it would not know.
+    fn device(&mut self, port: usize, handed: Handed, with: Vec<OwnedFd>) -> io::Result<()> {
+        self.running.take(port, &handed, copies(&with)?).map_err(io::Error::other)?;
+        if let Some(device) = self.devices.get_mut(port) {
+            *device = (handed, with);
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, message: ToSlowPath) {
+        if let ToSlowPath::Configured(configured) = &message {
+            self.launch.configured = Configured::clone(configured);
+        }
+        if let ToSlowPath::Applications(all) = &message {
+            self.launch.applications.clone_from(all);
+        }
+        self.line.tell(message);
+    }
+
+    /// Has all lcores read other tables, and the slow path know what is in them.
+    fn switch(
+        &mut self,
+        sites: Vec<ReaderSite>,
+        mut configured: Configured,
+        with: Vec<OwnedFd>,
+    ) -> Result<(), Refusal> {
+        let [tables, slots, last_words] = with.as_slice() else { return Err(Refusal::Turn) };
+        let readers = attach(sites, [tables, slots, &self.lasting[0]])?;
+        self.running.exchange_tables(readers, PATIENCE)?;
+        // Without it the last words are lost, and nothing else.
+        let _ = rustix::stdio::dup2_stderr(last_words);
+        // Who has those tables does not know which neighbours were configured before.
+        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let before = self.launch.configured.neighbours.iter().map(|one| (one.0, one.1));
+        configured.removed = before.filter(|one| !kept.contains(one)).collect();
+        self.pass_on(ToSlowPath::Configured(Box::new(configured)));
+        Ok(())
+    }
+
+    /// Tells another client all that it has to know.
+    fn welcome(&self, orders: SeqPacket) -> io::Result<Client> {
+        let with = [&self.lasting[0], &self.lasting[1]].map(OwnedFd::try_clone);
+        let with = with.into_iter().chain(self.door.as_ref().map(Door::listener));
+        let mut with = with.collect::<io::Result<Vec<_>>>()?;
+        for (_, own) in &self.devices {
+            with.extend(copies(own)?);
+        }
+        let (tell, told) = channel();
+        let (known, reported) = self.memory.meet(tell.clone());
+        let welcome = Welcome {
+            launch: self.launch.clone(),
+            devices: self.devices.iter().map(|(handed, _)| handed.clone()).collect(),
+            infos: self.infos.clone(),
+            total_packets: self.running.total_packets(),
+            layout: self.layout,
+            legacy: Legacy { known, ..self.legacy.clone() },
+            reported,
+            counts: self.running.slow_path(),
+        };
+        let first = (Answer::Welcome(Box::new(welcome)), with);
+        Client::new(orders, first, (tell, told), self.memory.punted())
+    }
+
+    /// Ends it, and tells the client what there is to say at the end.
+    fn end(mut self, client: Client) {
+        self.running.stop_flag().stop();
+        let (ports, error) = match self.running.end() {
+            Ok(ended) => (ended.ports, ended.finished.err().map(|error| error.to_string())),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        client.tell(Answer::Counts(Box::new(self.running.slow_path()), true));
+        client.tell(Answer::Ended(ports, error));
+        // The slow path tells nobody any more.
+        self.memory.tell_nobody();
+        drop(self);
+        let Client { tell, teller, .. } = client;
+        drop(tell);
+        drop(teller.join());
+    }
+}
