@@ -61,7 +61,12 @@ pub(crate) struct Parts {
     pub(crate) outlives: Option<(PathBuf, Option<Duration>)>,
     /// Whom that becomes.
     pub(crate) ucode_user: Option<User>,
+    /// Who hears of stages.
+    pub(crate) stages: Stages,
 }
+
+/// Who hears that a stage begins.
+pub(crate) type Stages = Box<dyn FnMut(&'static str) + Send>;
 
 /// A forwarder that runs, and is stopped when it is dropped.
 pub(crate) struct Started {
@@ -87,6 +92,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
+    (parts.stages)("driver");
     let mut opened = open(&mut parts, &specs, cpus.cpus().len())?;
     let virtual_time = opened.virtual_time();
     let (cpus, crypto_cpus) = match opened.at_work() {
@@ -99,6 +105,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         }
     };
 
+    (parts.stages)("client");
     let names = Names::default();
     let (capacity, mut client) = match opened.at_work() {
         Some(found) => {
@@ -182,6 +189,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let shared = Arc::new(Shared::default());
     let (requests, asked) = channel();
     let applications = Arc::new(Applications::new(requests.clone()));
+    (parts.stages)("ucode");
     let (ucode, threaded) = match opened {
         OpenedPlane::Here(opened) => {
             let (line, inbox) = ucode::line(virtual_time)?;

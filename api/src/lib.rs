@@ -25,8 +25,8 @@ pub use candidate::{Candidate, Part, RouteFile};
 pub use connection::{CallError, Connection};
 pub use message::{Call, Failure, Reply, Request, Response, RouteAction, RouteChange, Status};
 pub use state::{
-    Agent, ApplicationState, Boot, ConfigText, Hop, Interface, Neighbour, Path, Process, Resource,
-    Route, RouteQuery, Version,
+    Agent, ApplicationState, Boot, ConfigText, Hop, Interface, MappedInterface, Neighbour, Path,
+    Process, Resource, Route, RouteQuery, Version,
 };
 
 /// Name of the socket in a run directory, for who may change things.

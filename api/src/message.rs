@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Candidate;
 use crate::state::{
-    Agent, ApplicationState, Boot, ConfigText, Interface, Neighbour, Path, Process, Resource,
-    Route, RouteQuery, Version,
+    Agent, ApplicationState, Boot, ConfigText, Interface, MappedInterface, Neighbour, Path,
+    Process, Resource, Route, RouteQuery, Version,
 };
 
 /// A call, and the number that its response will have.
@@ -91,6 +91,8 @@ pub enum Call {
     Neighbours,
     /// Programs that get packets of the slow path.
     Applications,
+    /// Interfaces that are ports by `[discover]`.
+    InterfaceMapping,
 }
 
 impl Call {
@@ -114,7 +116,8 @@ impl Call {
             | Self::Statistics { .. }
             | Self::Interfaces
             | Self::Neighbours
-            | Self::Applications => true,
+            | Self::Applications
+            | Self::InterfaceMapping => true,
         }
     }
 }
@@ -174,6 +177,8 @@ pub enum Reply {
     Neighbours(Vec<Neighbour>),
     /// To [`Call::Applications`].
     Applications(Vec<ApplicationState>),
+    /// To [`Call::InterfaceMapping`].
+    InterfaceMapping(Vec<MappedInterface>),
 }
 
 /// Why there is no answer. Nothing has changed.

@@ -64,6 +64,23 @@ pub struct ApplicationState {
     pub lost: u64,
 }
 
+/// An interface of the kernel's that is a port by `[discover]`, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedInterface {
+    /// Name of the port, which stays the interface's.
+    pub port: String,
+    /// The kernel's name, the last one.
+    pub kernel: String,
+    /// Where it sits, if on PCI.
+    pub pci: Option<String>,
+    /// Its MAC address, as long as it is there.
+    pub mac: Option<String>,
+    /// Bytes of its largest IP packet, likewise.
+    pub mtu: Option<u32>,
+    /// `up`, `down` or `absent`.
+    pub state: String,
+}
+
 /// A stage of the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {

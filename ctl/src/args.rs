@@ -87,6 +87,8 @@ pub(crate) enum Show {
     Neighbours,
     /// Programs that get packets of the slow path
     Applications,
+    /// Interfaces that are ports by `[discover]`
+    InterfaceMapping,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -200,6 +202,7 @@ mod tests {
             "show interfaces",
             "show neighbours",
             "show applications",
+            "show interface-mapping",
             "show routes",
             "show routes 10.0.0.0/8",
             "route add 10.0.0.0/8 via 192.0.2.1",

@@ -77,6 +77,7 @@ fn call(what: &Show, json: bool) -> Call {
         Show::Interfaces => Call::Interfaces,
         Show::Neighbours => Call::Neighbours,
         Show::Applications => Call::Applications,
+        Show::InterfaceMapping => Call::InterfaceMapping,
     }
 }
 
@@ -123,6 +124,8 @@ fn shown(reply: Reply, as_json: bool) -> Result<String, Failure> {
         Reply::Neighbours(all) => show::neighbours(&all),
         Reply::Applications(all) if as_json => json(&all)?,
         Reply::Applications(all) => show::applications(&all),
+        Reply::InterfaceMapping(all) if as_json => json(&all)?,
+        Reply::InterfaceMapping(all) => show::mapping(&all),
         Reply::Fits | Reply::InForce(_) | Reply::Changed | Reply::Routes(_) => String::new(),
     })
 }

@@ -1,6 +1,9 @@
 //! Answers as tables for people.
 
-use api::{Agent, ApplicationState, Boot, Interface, Neighbour, Process, Resource, Version};
+use api::{
+    Agent, ApplicationState, Boot, Interface, MappedInterface, Neighbour, Process, Resource,
+    Version,
+};
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 use terminal::report::{grouped, text_table};
@@ -105,4 +108,19 @@ pub(crate) fn applications(all: &[ApplicationState]) -> String {
         ]
     });
     text_table(["application", "cause", "protocol", "port", "delivered", "lost"], rows)
+}
+
+pub(crate) fn mapping(all: &[MappedInterface]) -> String {
+    let rows = all.iter().map(|one| {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        [
+            one.port.clone(),
+            one.kernel.clone(),
+            or_none(&one.pci),
+            or_none(&one.mac),
+            or_none(&one.mtu.map(|mtu| mtu.to_string())),
+            one.state.clone(),
+        ]
+    });
+    text_table(["port", "interface", "pci", "mac", "mtu", "state"], rows)
 }

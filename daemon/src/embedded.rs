@@ -1,11 +1,11 @@
 //! The router in the daemon's own process.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use api::{
-    Agent, ApplicationState, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route,
-    RouteAction, RouteChange, RouteQuery, Status, Target, Wanted as Wants,
+    Agent, ApplicationState, Failure, Hop, Interface, MappedInterface, Neighbour, Path, Process,
+    Resource, Route, RouteAction, RouteChange, RouteQuery, Status, Target, Wanted as Wants,
 };
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
 use qfp::core::packet::PuntCause;
@@ -15,19 +15,20 @@ use qfp::report::RunReport;
 use qfp::{InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState};
 use terminal::log::Unseen;
 
+use crate::gethd::Gethd;
 use crate::router::{Router, Wanted};
 
 /// A router that shares the daemon's process.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// None once it has been stopped.
     running: RwLock<Option<Running>>,
+    gethd: Arc<Gethd>,
 }
 
 impl Embedded {
-    /// Takes over a router that runs.
-    #[must_use]
-    pub fn new(running: Running) -> Self {
-        Self { running: RwLock::new(Some(running)) }
+    /// Takes over a router that runs, with ports from the kernel's interfaces.
+    pub(crate) fn new(running: Running, gethd: Arc<Gethd>) -> Self {
+        Self { running: RwLock::new(Some(running)), gethd }
     }
 
     fn running(&self) -> RwLockReadGuard<'_, Option<Running>> {
@@ -35,12 +36,12 @@ impl Embedded {
     }
 
     /// Does something with the router, if it runs.
-    pub fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
+    pub(crate) fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
         self.running().as_ref().map(what)
     }
 
     /// Stops it and waits for its end; none if that has been done before.
-    pub fn stop(&self) -> Option<Result<RunReport, RunError>> {
+    pub(crate) fn stop(&self) -> Option<Result<RunReport, RunError>> {
         let running = self.running.write().unwrap_or_else(PoisonError::into_inner).take();
         running.map(Running::stop)
     }
@@ -172,12 +173,19 @@ fn changed(
 impl Router for Embedded {
     fn check(&self, wanted: &Wanted) -> Result<(), Failure> {
         let routes = wanted.routes.as_ref().clone();
-        self.ask(|running| running.check(wanted.config.clone(), routes))
+        let config = self.gethd.complete(wanted.config.clone(), false);
+        self.ask(|running| running.check(config, routes))
     }
 
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure> {
         let routes = wanted.routes.as_ref().clone();
-        self.ask(|running| running.commit(wanted.config.clone(), routes)).map(drop)
+        let before = self.gethd.in_force();
+        let config = self.gethd.complete(wanted.config.clone(), true);
+        let done = self.ask(|running| running.commit(config, routes)).map(drop);
+        if done.is_err() {
+            self.gethd.come_back(before);
+        }
+        done
     }
 
     fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure> {
@@ -250,6 +258,10 @@ impl Router for Embedded {
             addresses: one.addresses,
         };
         all.into_iter().map(interface).collect()
+    }
+
+    fn mapping(&self) -> Vec<MappedInterface> {
+        self.gethd.mapping()
     }
 
     fn register(&self, name: &str, wanted: &Wants) -> Result<Punts, Failure> {

@@ -4,6 +4,7 @@
 //! - `run_dir`: the directory that one daemon at a time has
 //! - [`Router`]: all that is asked of the router itself
 //! - [`Transactions`]: which configuration is in force, which were, and which may be again
+//! - `gethd`: interfaces that become ports by themselves
 //! - `host`: programs that get packets of the slow path
 //! - `server`: who connects, what they may, and what they are answered
 //!
@@ -15,6 +16,7 @@ mod args;
 mod boot;
 mod crash;
 mod embedded;
+mod gethd;
 mod host;
 mod journal;
 mod router;
@@ -26,7 +28,6 @@ mod start;
 mod store;
 mod transactions;
 
-pub use embedded::Embedded;
 pub use router::{Router, Wanted};
 pub use start::main;
 pub use store::{Store, StoreError};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::{
-    Agent, ApplicationState, Failure, Interface, Neighbour, Process, Resource, Route, RouteChange,
-    RouteQuery, Target,
+    Agent, ApplicationState, Failure, Interface, MappedInterface, Neighbour, Process, Resource,
+    Route, RouteChange, RouteQuery, Target,
 };
 use qfp::Punts;
 use qfp::client::config::{Config, RouteTable};
@@ -53,6 +53,9 @@ pub trait Router: Send + Sync {
 
     /// Interfaces in the order of the configuration.
     fn interfaces(&self) -> Vec<Interface>;
+
+    /// Interfaces that are ports by `[discover]`.
+    fn mapping(&self) -> Vec<MappedInterface>;
 
     /// Registers a program: its packets from now on.
     ///

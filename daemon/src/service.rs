@@ -67,6 +67,7 @@ impl Service {
                 Reply::Statistics(self.router.statistics(json, self.journal.unseen())?)
             }
             Call::Interfaces => Reply::Interfaces(self.router.interfaces()),
+            Call::InterfaceMapping => Reply::InterfaceMapping(self.router.mapping()),
             Call::Applications => Reply::Applications(self.router.applications()),
             Call::Neighbours => Reply::Neighbours(self.router.neighbours()),
         })

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use api::{Application, ApplicationState, Call, CallError, Process, Reply, Status, Target, Wanted};
 use support::{Daemon, build, run, ucode_program};
 
-/// What is generated goes to neighbours that nobody knows.
+/// What is generated goes to neighbours that nobody knows, and there is no way to say so.
 fn start(options: &[(&str, &str)]) -> Daemon {
     Daemon::start_with(options, |dir| {
         let unknown = support::CONFIG.replace("10.3.0.1/24", "198.18.0.1/15");
         let unknown = unknown.replace("10.3.0.2", "198.18.0.2");
+        let unknown = unknown.replace("0.0.0.0/0", "192.0.2.0/24");
         std::fs::write(dir.join("a.toml"), unknown).unwrap();
     })
 }
