@@ -94,9 +94,9 @@ fn received(name: &str) -> u64 {
 #[test]
 fn every_interface_becomes_the_same_port_at_every_start() {
     let Some(_own) = Own::enter() else { return };
-    (0..64).for_each(|n| ip(&format!("link add wan{n} type dummy")));
-    ip("link add lan0 type dummy");
-    ip("link add wan64 mtu 1400 type dummy");
+    (0..64).for_each(|n| cable(&format!("wan{n}"), &format!("far{n}")));
+    cable("wan64", "far64");
+    ip("link set wan64 mtu 1400");
     let mut daemon = start(DISCOVER);
     let first = mapping(&daemon);
     assert_eq!(first.len(), 65);
