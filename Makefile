@@ -29,7 +29,7 @@ demo: setup ## Route a capture, then forward on DPDK virtual devices
 .PHONY: test
 test: setup ## All tests: without DPDK, then what DPDK changes
 	$(CARGO) test --workspace
-	$(CARGO) test --package daemon --features crash-points --test crash
+	$(CARGO) test --package daemon --features crash-points --test crash --test takeover
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
 
 .PHONY: interop
@@ -96,5 +96,6 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
 nightly: setup ## A million packets at policies, commits, crashes, a minute of every fuzz target
 	$(CARGO) test --release --package qfp --test forwarding policy_oracle::random
 	QFP_COMMITS=10000 $(CARGO) test --release --package qfp --test commits
-	QFP_CRASHES=500 $(CARGO) test --release --package daemon --features crash-points --test crash
+	QFP_CRASHES=500 QFP_TAKEOVERS=500 $(CARGO) test --release --package daemon \
+		--features crash-points --test crash --test takeover
 	$(MAKE) fuzz FUZZ_SECONDS=60

@@ -68,9 +68,14 @@ struct Seen {
     state: Mutex<UcodeState>,
     program: Mutex<Option<Arc<Program>>>,
     finished: AtomicBool,
+    /// Who waits for another data plane in place of this one.
+    upgrade: Mutex<Option<Upgrade>>,
     asked: AtomicU64,
     inject_refused: AtomicU64,
 }
+
+/// Where it is said what has become of an upgrade.
+type Upgrade = Sender<Result<(), ApartError>>;
 
 fn lock<T>(one: &Mutex<T>) -> MutexGuard<'_, T> {
     one.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,8 +102,9 @@ impl Apart {
         *lock(&seen.counts) = counted;
         child.launch(orders)?;
         let stop = StopFlag::new();
+        let (shared, flag) = (Arc::clone(&seen), stop.clone());
         let mut watch =
-            Watch { seen: Arc::clone(&seen), to_client, applications, stop: stop.clone(), pulse };
+            Watch { seen: shared, to_client, applications, stop: flag, pulse, upgrading: None };
         let thread = std::thread::Builder::new().name(WATCH.to_owned());
         let watcher = thread.spawn(move || watch.run(child));
         let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
@@ -153,6 +159,17 @@ impl Apart {
             self.seen.inject_refused.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Has another data plane take the place of this one, of the same program as it is now. Waits for
+    /// that.
+    pub(crate) fn upgrade(&self) -> Result<(), ApartError> {
+        let (reply, done) = channel();
+        if lock(&self.seen.upgrade).replace(reply).is_some() {
+            return Err(ApartError::Refused("another upgrade is under way".to_owned()));
+        }
+        let done = done.recv_timeout(2 * PATIENCE);
+        done.unwrap_or_else(|_| Err(ApartError::Died("nobody does it".to_owned())))
     }
 
     pub(crate) fn end(&mut self) -> Result<ucode::Ended<ClientSide>, EndError> {
@@ -218,6 +235,9 @@ struct Watch {
     applications: Arc<Applications>,
     stop: StopFlag,
     pulse: Pulse,
+    /// The data plane was told to end, and this one takes its place. None if its devices cannot be
+    /// opened twice: then it is started when they are free.
+    upgrading: Option<(Option<Child>, Upgrade)>,
 }
 
 impl Watch {
@@ -234,14 +254,22 @@ impl Watch {
             *lock(&self.seen.program) = None;
             let exit = child.wait();
             lock(&self.seen.state).pid = None;
+            let (opened, upgrade) = self.upgrading.take().unzip();
             let text = match heard {
+                Heard::Ended(..) if upgrade.is_some() => format!("{}, upgraded", exit.text),
                 Heard::Ended(ports, error) => break self.finish(ports, error),
                 Heard::Still(lcore) => format!("lcore {lcore} stood still; {}", exit.text),
                 Heard::Gone => exit.text,
             };
             lock(&self.seen.state).last_exit = Some(text);
             deaths = if born.elapsed() < LONG_LIFE { deaths + 1 } else { 1 };
-            let Some(next) = self.start_again(&child, exit.ended, deaths) else {
+            let next = self.start_again((&child, exit.ended), opened.flatten(), deaths);
+            if let Some(upgrade) = upgrade {
+                let failed =
+                    || ApartError::Died("it has ended, and no other one starts".to_owned());
+                drop(upgrade.send(next.as_ref().map(drop).ok_or_else(failed)));
+            }
+            let Some(next) = next else {
                 // The rest stays up.
                 while !self.stop.is_stopped() {
                     std::thread::sleep(ROUND);
@@ -262,7 +290,7 @@ impl Watch {
     }
 
     /// Until it has ended or died, or does not move any more.
-    fn listen(&self, child: &mut Child) -> Heard {
+    fn listen(&mut self, child: &mut Child) -> Heard {
         let program = child.program();
         for answer in std::mem::take(&mut child.early) {
             if let Some(heard) = self.take(answer) {
@@ -285,6 +313,9 @@ impl Watch {
                     return Heard::Gone;
                 }
             }
+            if told.is_none() && self.begin_upgrade(child) {
+                told = Some(Instant::now());
+            }
             if told.is_some_and(|told| told.elapsed() > PATIENCE) {
                 return Heard::Gone;
             }
@@ -304,6 +335,28 @@ impl Watch {
         }
     }
 
+    /// Should somebody wait for it, starts another one beside this one, which is told to end when the
+    /// other one can begin.
+    fn begin_upgrade(&mut self, child: &Child) -> bool {
+        let Some(upgrade) = lock(&self.seen.upgrade).take() else { return false };
+        let beside = child.can_share().then(|| child.again()).transpose();
+        let told = beside.and_then(|beside| {
+            let gone = |error: std::io::Error| ApartError::Died(error.to_string());
+            child.program().send(&Order::End).map_err(gone)?;
+            Ok(beside)
+        });
+        match told {
+            Ok(beside) => {
+                self.upgrading = Some((beside, upgrade));
+                true
+            }
+            Err(error) => {
+                drop(upgrade.send(Err(error)));
+                false
+            }
+        }
+    }
+
     /// Takes what it says; something if that is the last of it.
     fn take(&self, answer: Answer) -> Option<Heard> {
         match answer {
@@ -314,6 +367,7 @@ impl Watch {
             Answer::Punted(packet) => self.applications.deliver(packet),
             Answer::Counts(counts, finished) => {
                 *lock(&self.seen.counts) = *counts;
+                let finished = finished && self.upgrading.is_none();
                 self.seen.finished.fetch_or(finished, Ordering::Release);
             }
             Answer::Ports(number, ports) => {
@@ -327,21 +381,27 @@ impl Watch {
         None
     }
 
-    /// Another one in place of the one that has died; none if there is no use in it.
-    fn start_again(&mut self, dead: &Child, ended: Ended, mut deaths: u32) -> Option<Child> {
+    /// Another one in place of the one that has died, of which `opened` is the first to be tried; none
+    /// if there is no use in it.
+    fn start_again(
+        &mut self,
+        (dead, ended): (&Child, Ended),
+        mut opened: Option<Child>,
+        mut deaths: u32,
+    ) -> Option<Child> {
         let mut ended = Some(ended);
         loop {
             if deaths > DEATHS {
                 lock(&self.seen.state).given_up = true;
                 return None;
             }
-            if deaths > 1 {
+            if deaths > 1 && opened.is_none() {
                 std::thread::sleep(BACK_OFF * 2_u32.pow(deaths - 2));
             }
             if self.stop.is_stopped() {
                 return None;
             }
-            let opened = dead.again();
+            let opened = opened.take().map_or_else(|| dead.again(), Ok);
             let (reply, relaunched) = channel();
             let program = opened.as_ref().ok().map(Child::program);
             let counted = lock(&self.seen.counts).clone();

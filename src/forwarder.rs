@@ -186,6 +186,17 @@ pub enum EditError {
     Ended,
 }
 
+/// Why a data plane is not upgraded.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// It has no process of its own.
+    #[error("the data plane is in the client's process")]
+    NotApart,
+    /// The program.
+    #[error(transparent)]
+    Apart(#[from] ApartError),
+}
+
 /// A forwarder in the making.
 pub struct Forwarder {
     pub(crate) parts: Parts,
@@ -406,6 +417,16 @@ impl Running {
     #[must_use]
     pub fn ucode(&self) -> Option<UcodeState> {
         self.inner.ucode.state()
+    }
+
+    /// Replaces the process of its data plane by one of the same program as it is now: the other one is
+    /// started beside it, and goes on with its tables, counters and devices when it has ended. What
+    /// comes meanwhile waits in the devices, as far as they have room. Waits for that.
+    ///
+    /// # Errors
+    /// The program does not start, or is of another build: then nothing has changed.
+    pub fn upgrade_ucode(&self) -> Result<(), UpgradeError> {
+        Ok(self.inner.ucode.upgrade().ok_or(UpgradeError::NotApart)??)
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.

@@ -105,12 +105,16 @@ impl Paths {
         old.filter_map(|(uidb, _)| Some((uidb, client.set_path_mtu(uidb, None)?))).collect()
     }
 
-    /// Says again what is known, after interfaces have been configured.
-    pub(crate) fn again(&self, client: &Client) -> Mtus {
-        let again = |(uidb, (_, inner)): (&UidbIndex, &(Nanos, u16))| {
-            Some((*uidb, client.set_path_mtu(*uidb, Some(*inner))?))
-        };
-        self.0.iter().filter_map(again).collect()
+    /// Says again what is known, after interfaces have been configured, and forgets those that are
+    /// gone.
+    pub(crate) fn again(&mut self, client: &Client) -> Mtus {
+        let mut mtus = Mtus::new();
+        self.0.retain(|uidb, (_, inner)| {
+            let mtu = client.set_path_mtu(*uidb, Some(*inner));
+            mtus.extend(mtu.map(|mtu| (*uidb, mtu)));
+            mtu.is_some()
+        });
+        mtus
     }
 
     /// Somebody says how large packets of an SA may be on their way.

@@ -1,10 +1,13 @@
 //! The data plane of a forwarder, in its process or in one of its own.
 
-use hal::PortInfo;
+use hal::spec::Spec;
+use hal::{PortConfig, PortError, PortInfo};
 use pal::lcore::StopFlag;
-use ucode::{EndError, Ended, InjectError, Injection, Opened, PortState, SlowCounts};
+use ucode::{
+    Device, EndError, Ended, InjectError, Injection, Opened, Plug, PlugError, PortState, SlowCounts,
+};
 
-use crate::apart::{Apart, AtWork, Child, UcodeState};
+use crate::apart::{Apart, ApartError, AtWork, Child, UcodeState};
 use crate::control::ClientSide;
 
 /// A data plane whose devices are open.
@@ -34,6 +37,43 @@ impl OpenedPlane {
     /// Whether time is that of captures.
     pub(crate) fn virtual_time(&self) -> bool {
         matches!(self, Self::Here(opened) if opened.virtual_time())
+    }
+}
+
+/// Why a port of a data plane that runs is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Its SPEC.
+    #[error(transparent)]
+    Spec(#[from] PortError),
+    /// It cannot be plugged in, or pulled out.
+    #[error(transparent)]
+    Plug(#[from] PlugError),
+}
+
+/// Where ports are plugged into a data plane that runs.
+pub(crate) enum Sockets {
+    Here(Plug),
+}
+
+impl Sockets {
+    /// See [`Plug::plug`].
+    pub(crate) fn plug(
+        &self,
+        number: u16,
+        spec: &Spec,
+        config: &PortConfig,
+    ) -> Result<PortInfo, SocketError> {
+        match self {
+            Self::Here(plug) => Ok(plug.plug(number, Device::Named(spec.clone()), config)?),
+        }
+    }
+
+    /// See [`Plug::pull`].
+    pub(crate) fn pull(&self, number: u16) -> Result<(), SocketError> {
+        match self {
+            Self::Here(plug) => Ok(plug.pull(number)?),
+        }
     }
 }
 
@@ -87,11 +127,27 @@ impl Plane {
         }
     }
 
+    /// Where ports are plugged in; none in the time of captures.
+    pub(crate) fn sockets(&self) -> Option<Sockets> {
+        match self {
+            Self::Here(ucode) => ucode.plug().map(Sockets::Here),
+            Self::Apart(_) => None,
+        }
+    }
+
     /// Waits for the end.
     pub(crate) fn end(&mut self) -> Result<Ended<ClientSide>, EndError> {
         match self {
             Self::Here(ucode) => ucode.end(),
             Self::Apart(apart) => apart.end(),
+        }
+    }
+
+    /// Replaces the process that it has of its own; none if it has none.
+    pub(crate) fn upgrade(&self) -> Option<Result<(), ApartError>> {
+        match self {
+            Self::Here(_) => None,
+            Self::Apart(apart) => Some(apart.upgrade()),
         }
     }
 

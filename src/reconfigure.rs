@@ -3,18 +3,27 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use client::config::{Config, Interfaces, Place, RouteTable};
+use client::config::{Config, Interfaces, Place, Port, RouteTable};
+use client::ipsec::MarksError;
 use client::rib::{RouteQuery, RouteState, RouteUpdate};
-use client::{Client, CommitError, PortFacts};
+use client::{Client, CommitError};
 use ipnet::IpNet;
 use pal::pool::PoolUsage;
 use pal::publication::Generation;
+use qfp_core::counters::CounterTotals;
+use qfp_core::lpts::LptsRates;
+use qfp_core::ppe::MOST_PORTS;
+use qfp_core::punt::Limits;
 use qfp_core::uidb::{TableId, UidbIndex};
 use ucode::Configured;
 
 use crate::Running;
 use crate::control::Request;
+use crate::installed::Installed;
+use crate::names::Names;
+use crate::plane::{SocketError, Sockets};
 
 /// Why a forwarder goes on with the configuration that it has. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +39,58 @@ pub enum ReconfigureError {
         /// What would have to change.
         what: String,
     },
+    /// A port cannot be as it says.
+    #[error("{place}{source}")]
+    Port {
+        /// Where it was said.
+        place: Place,
+        /// What is wrong.
+        source: SocketError,
+    },
+    /// A port has no device.
+    #[error("{0}port {1} has no device")]
+    NoDevice(Place, String),
+    /// There would be no port.
+    #[error("no ports are configured")]
+    NoPorts,
+    /// There are more ports than can be.
+    #[error("{0}{MOST_PORTS} ports are the most that there can be")]
+    TooManyPorts(Place),
+    /// It has other ports, and time is that of captures.
+    #[error("ports cannot change in the time of captures")]
+    Virtual,
+    /// It was refused, and a port that had been changed for it is not as it was.
+    #[error("{why}; and a port is not as it was: {error}")]
+    NotUndone {
+        /// Why it was refused.
+        why: Box<Self>,
+        /// Why the port does not go back.
+        error: SocketError,
+    },
+    /// The folder of sequence numbers.
+    #[error(transparent)]
+    Marks(#[from] MarksError),
     /// The run is over.
     #[error("the run has ended")]
     Ended,
+}
+
+impl ReconfigureError {
+    /// What `key` of a port asks for cannot be.
+    pub(crate) fn port(words: &Port, key: &str, source: impl Into<SocketError>) -> Self {
+        Self::Port { place: words.origin.at(key), source: source.into() }
+    }
+
+    /// Whether the operator has asked for what cannot be: exit status 2.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.is_usage(),
+            Self::NotUndone { why, .. } => why.is_usage(),
+            Self::Ended | Self::Marks(_) => false,
+            _ => true,
+        }
+    }
 }
 
 /// An interface of a running forwarder.
@@ -50,20 +108,33 @@ pub struct InterfaceState {
     pub addresses: Vec<IpNet>,
 }
 
-/// What a forwarder was started with and does by now.
+/// What does not come from a configuration: bounds and rates for the slow path.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) limits: Limits,
+    /// In place of those of the configuration.
+    pub(crate) rates: Option<LptsRates>,
+    /// Neighbours that there is room for.
+    pub(crate) room: usize,
+}
+
+/// What a forwarder does by now.
 pub(crate) struct InForce {
     config: Config,
-    facts: Vec<PortFacts>,
-    /// Interfaces that counters and reports have places for.
-    names: HashSet<String>,
+    pub(crate) ports: Installed,
+    given: Given,
+    totals: Arc<CounterTotals>,
     state_dir: Option<PathBuf>,
 }
 
 impl InForce {
-    pub(crate) fn new(config: &Config, facts: Vec<PortFacts>) -> Self {
-        let interfaces = Interfaces::new(config);
-        let names = interfaces.all().iter().map(|one| one.name().to_owned()).collect();
-        Self { config: config.clone(), facts, names, state_dir: config.state_dir() }
+    pub(crate) fn new(
+        config: &Config,
+        ports: Installed,
+        given: Given,
+        totals: Arc<CounterTotals>,
+    ) -> Self {
+        Self { config: config.clone(), ports, given, totals, state_dir: config.state_dir() }
     }
 
     /// The configuration.
@@ -71,44 +142,9 @@ impl InForce {
         &self.config
     }
 
-    /// Refuses what only a new start can do.
-    fn allows(&self, config: &Config) -> Result<(), ReconfigureError> {
-        let fixed = |place, what: String| Err(ReconfigureError::Fixed { place, what });
-        if self.config.ports.len() != config.ports.len() {
-            return fixed(Place::default(), "the number of ports".to_owned());
-        }
-        for (old, new) in self.config.ports.iter().zip(&config.ports) {
-            let same = [
-                ("name", old.name == new.name),
-                ("device", old.device == new.device),
-                ("mac", old.mac == new.mac),
-                ("mtu", old.mtu == new.mtu),
-                ("promiscuous", old.promiscuous == new.promiscuous),
-            ];
-            if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
-                return fixed(new.origin.at(key), format!("{key} of port {}", old.name));
-            }
-        }
-        let interfaces = Interfaces::new(config);
-        if let Some(new) = interfaces.all().iter().find(|one| !self.names.contains(one.name())) {
-            let what = if new.is_hidden() { "entries of [[spd]]" } else { new.name() };
-            return fixed(Place::default(), format!("the set of interfaces ({what})"));
-        }
-        let (was, ours) = (&self.config, config);
-        let same = [
-            ("[neighbors]", was.neighbour_limits == ours.neighbour_limits),
-            ("[punt]", was.punt == ours.punt),
-            ("[lpts]", was.lpts == ours.lpts),
-        ];
-        if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
-            return fixed(Place::default(), (*what).to_owned());
-        }
-        match config.state_dir() {
-            Some(dir) if self.state_dir.as_ref() != Some(&dir) => {
-                fixed(config.ipsec.origin.place(), "the folder of sequence numbers".to_owned())
-            }
-            _ => Ok(()),
-        }
+    /// What reports call what is in force.
+    pub(crate) fn names(&self, client: &Client) -> Names {
+        Names::new(client, &self.config, &self.ports)
     }
 
     /// Refuses what a commit would refuse for what is said in `config` and `routes`.
@@ -116,41 +152,70 @@ impl InForce {
         &self,
         config: &Config,
         routes: &RouteTable,
+        can_plug: bool,
     ) -> Result<(), ReconfigureError> {
-        self.allows(config)?;
         let valid = config.validate().and_then(|()| routes.validate(config));
-        Ok(valid.map_err(CommitError::from)?)
+        valid.map_err(CommitError::from)?;
+        self.ports.check(config, can_plug)?;
+        match config.state_dir() {
+            Some(dir) if self.state_dir.as_ref() != Some(&dir) => Err(ReconfigureError::Fixed {
+                place: config.ipsec.origin.place(),
+                what: "the folder of sequence numbers".to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What a slow path that starts has to know.
     pub(crate) fn configured(&self, client: &Client) -> Configured {
+        self.configured_so(&self.config, client)
+    }
+
+    fn configured_so(&self, config: &Config, client: &Client) -> Configured {
+        let Given { limits, rates, room } = self.given.clone();
+        let mut limits = config.neighbour_limits.apply(limits, room);
+        limits.record_route &= config.punt.record_route;
         Configured {
-            interfaces: client.slow_path_interfaces(&self.config, &self.facts),
-            sides: client.slow_path_sides(&self.config),
-            neighbours: client.static_neighbours(&self.config),
+            interfaces: client.slow_path_interfaces(config, &self.ports.facts()),
+            sides: client.slow_path_sides(config),
+            neighbours: client.static_neighbours(config),
             removed: Vec::new(),
+            limits,
+            rates: rates.unwrap_or_else(|| config.lpts.rates.clone()),
+            sessions: client.lpts(config),
         }
     }
 
-    /// Makes the tables say what `config` and `routes` say. Returns what the slow path has to know.
+    /// Has ports and tables be what `config` and `routes` say. Returns what the slow path has to know.
     pub(crate) fn commit(
         &mut self,
         config: Config,
         routes: &RouteTable,
-        client: &mut Client,
+        (client, sockets): (&mut Client, Option<&Sockets>),
     ) -> Result<(Generation, Configured), ReconfigureError> {
-        self.allows(&config)?;
+        self.check(&config, routes, sockets.is_some())?;
         let before = client.static_neighbours(&self.config);
-        let generation = client.commit(&config, routes, &self.facts)?;
-        let neighbours = client.static_neighbours(&config);
-        let kept: HashSet<_> = neighbours.iter().map(|one| (one.0, one.1)).collect();
-        let removed = before.into_iter().map(|(uidb, address, _)| (uidb, address));
-        let configured = Configured {
-            interfaces: client.slow_path_interfaces(&config, &self.facts),
-            sides: client.slow_path_sides(&config),
-            removed: removed.filter(|one| !kept.contains(one)).collect(),
-            neighbours,
+        let known: HashSet<String> = names_of(&self.config).collect();
+        let used = client.uidb_limit();
+        let plugged = self.ports.plug(&config, sockets, &self.totals)?;
+        client.number_ports(plugged.next.numbers());
+        let generation = match client.commit(&config, routes, &plugged.next.facts()) {
+            Ok(generation) => generation,
+            Err(error) => {
+                client.number_ports(self.ports.numbers());
+                return Err(plugged.undo(error.into()));
+            }
         };
+        self.ports = plugged.keep();
+        // What another interface has counted by the same number is not its.
+        for name in names_of(&config).filter(|name| !known.contains(name)) {
+            let uidb = client.uidb(&name).filter(|uidb| usize::from(uidb.0) < used);
+            uidb.into_iter().for_each(|uidb| self.totals.begin_interface(uidb));
+        }
+        let mut configured = self.configured_so(&config, client);
+        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let removed = before.into_iter().map(|(uidb, address, _)| (uidb, address));
+        configured.removed = removed.filter(|one| !kept.contains(one)).collect();
         self.config = config;
         Ok((generation, configured))
     }
@@ -169,6 +234,13 @@ impl InForce {
         });
         state.collect()
     }
+}
+
+/// Names of all interfaces, those that stand for policies among them.
+fn names_of(config: &Config) -> impl Iterator<Item = String> {
+    let interfaces = Interfaces::new(config);
+    let names: Vec<String> = interfaces.all().iter().map(|one| one.name().to_owned()).collect();
+    names.into_iter()
 }
 
 /// The configuration of a running forwarder. In the time of captures a change happens between two

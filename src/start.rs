@@ -10,29 +10,31 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use client::config::{Config, Interfaces, RouteTable};
+use client::config::{Config, RouteTable};
 use client::ipsec::Marks;
-use client::{Capacity, Client, Features, PortFacts};
+use client::{Capacity, Client, Features};
 use hal::PortConfig;
 use hal::spec::Spec;
 use pal::clock::TscClock;
+use pal::crash;
 use pal::lcore::{CpuId, CpuList, LaunchError, allowed_cpus};
 use pal::rights::User;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::{FiaBuilder, TracedPacket};
 use qfp_core::lpts::LptsRates;
+use qfp_core::ppe::MOST_PORTS;
 use qfp_core::punt::Limits;
-use qfp_core::uidb::UidbIndex;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
 
 use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
 use crate::applications::Applications;
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
+use crate::installed::Installed;
 use crate::ipsec::Events;
 use crate::lists::Lists;
 use crate::plane::{OpenedPlane, Plane};
-use crate::reconfigure::InForce;
+use crate::reconfigure::{Given, InForce};
 use crate::report::RunReport;
 use crate::statistics::Statistics;
 
@@ -128,17 +130,19 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     for (interface, features) in &parts.features {
         client.set_features(interface, *features);
     }
-    let (port_configs, facts) = port_configs(&parts.config, &opened, &specs, cpus.len());
+    let port_configs = port_configs(&parts.config, &opened, cpus.len());
+    let ports = Installed::new(&parts.config, &specs, &opened.infos());
     if let Some(folder) = parts.config.state_dir() {
         client.keep_marks(Marks::open(&folder)?);
     }
-    client.commit(&parts.config, &parts.routes, &facts)?;
+    client.commit(&parts.config, &parts.routes, &ports.facts())?;
     if let Some(found) = opened.at_work() {
         found.learn(&mut client)?;
+        crash::point("committed");
     }
 
     let new_layout = || {
-        CounterLayout::new(parts.fia.names().len(), port_configs.len(), client.uidb_limit())
+        CounterLayout::new(parts.fia.names().len(), MOST_PORTS, client.most_uidbs())
             .with_rules(capacity.counters())
     };
     let layout = opened.at_work().map_or_else(new_layout, |found| found.welcome.layout);
@@ -152,8 +156,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         blocks.into_iter().map(|block| LcoreCounters::new(block, layout)).collect();
     let lost = counters.pop();
     let room = capacity.neighbours(client.usage().adjacencies);
-    let mut limits = parts.config.neighbour_limits.apply(parts.limits.clone(), room);
-    limits.record_route &= parts.config.punt.record_route;
+    let mut limits = parts.limits;
     if !virtual_time {
         limits.seed = RandomState::new().hash_one(limits.seed);
     }
@@ -161,16 +164,13 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         totals: Arc::clone(&totals),
         started: Instant::now(),
         rows: parts.fia.names(),
-        ports: (parts.config.ports.iter().zip(opened.infos()))
-            .map(|(port, info)| (port.name.clone(), info.spec.clone()))
-            .collect(),
-        interfaces: interface_names(&client, &parts.config),
         lcores: (0..)
             .zip(cpus.iter().chain(&crypto_cpus))
             .map(|(n, cpu)| (n, Some(cpu.0)))
             .collect(),
     };
-    let in_force = InForce::new(&parts.config, facts);
+    let given = Given { limits, rates: parts.punt, room };
+    let in_force = InForce::new(&parts.config, ports, given, Arc::clone(&totals));
     let launch = Launch {
         ports: port_configs,
         lcores: cpus.clone(),
@@ -178,10 +178,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         configured: in_force.configured(&client),
         applications: Vec::new(),
         counted: SlowCounts::default(),
-        limits,
-        rates: parts.punt.unwrap_or_else(|| parts.config.lpts.rates.clone()),
-        sessions: client.lpts(&parts.config),
-        interfaces: client.uidb_limit(),
+        interfaces: client.most_uidbs(),
         trace: parts.trace,
         buffers: parts.buffers,
     };
@@ -236,6 +233,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                     launcher.launch = found.welcome.launch;
                     let configured = in_force.configured(&client);
                     let orders = launcher.switch(&mut client, configured, inbox)?;
+                    crash::point("switching");
                     // Lcores will see all that was reported.
                     line.tell(ToSlowPath::Entered { report: found.welcome.reported });
                     (found.welcome.counts, orders)
@@ -261,12 +259,14 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                 pulse,
             )?;
             if is_taken_over {
+                crash::point("switched");
                 client.taken_over();
             }
             (Plane::Apart(apart), Some(client))
         }
     };
-    let client = threaded.map(|side| {
+    let client = threaded.map(|mut side| {
+        side.plug_into(ucode.sockets());
         let client = ClientLoop { side, clock: TscClock::calibrate(), stop: ucode.stop_flag() };
         let thread = std::thread::Builder::new().name(CLIENT.to_owned());
         let failed = |source| LaunchError::Spawn { name: CLIENT.to_owned(), source };
@@ -297,6 +297,7 @@ fn open(
         if let Some((dir, alone)) = &parts.outlives
             && let Some(found) = find(dir, *alone)?
         {
+            crash::point("found");
             let (child, found) = found.child(recipe);
             return Ok(OpenedPlane::Apart(child, Some(Box::new(found))));
         }
@@ -313,37 +314,11 @@ fn open(
     })
 }
 
-/// How each port is started, and what the client must know of it.
-fn port_configs(
-    config: &Config,
-    opened: &OpenedPlane,
-    specs: &[Option<Spec>],
-    lcores: usize,
-) -> (Vec<PortConfig>, Vec<PortFacts>) {
+/// How each port is started.
+fn port_configs(config: &Config, opened: &OpenedPlane, lcores: usize) -> Vec<(u16, PortConfig)> {
     let lcores = u16::try_from(lcores).unwrap_or(u16::MAX);
-    let both = |(n, info): (usize, &hal::PortInfo)| {
-        let (started, mac) = port_config(config, n, info, lcores);
-        let filters = matches!(specs[n], Some(Spec::Tap(_) | Spec::Packet(_)));
-        let filter_mac = filters && !started.promiscuous;
-        (started, PortFacts { mac, filter_mac })
-    };
-    opened.infos().into_iter().enumerate().map(both).unzip()
-}
-
-/// Names of interfaces by number, the internal ones among them.
-fn interface_names(client: &Client, config: &Config) -> Vec<Option<Arc<str>>> {
-    let mut names = vec![None; client.uidb_limit()];
-    let internal =
-        [(UidbIndex::RP, "rp"), (UidbIndex::RECYCLE, "recycle"), (UidbIndex::CRYPTO, "crypto")];
-    let interfaces = Interfaces::new(config);
-    let own =
-        interfaces.all().iter().filter_map(|one| Some((client.uidb(one.name())?, one.name())));
-    for (uidb, name) in own.chain(internal) {
-        if let Some(place) = names.get_mut(usize::from(uidb.0)) {
-            *place = Some(Arc::from(name));
-        }
-    }
-    names
+    let both = |(n, info): (u16, &hal::PortInfo)| (n, port_config(config, n, info, lcores));
+    (0..).zip(opened.infos()).map(both).collect()
 }
 
 /// Refuses tables of VRFs that this machine cannot hold: the kernel would promise their memory, and

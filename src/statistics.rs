@@ -1,5 +1,6 @@
 //! From counters to a report.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use qfp_core::uidb::UidbIndex;
 use ucode::{PortState, SlowCounts};
 
 use crate::control::ClientCounts;
+use crate::names::{Names, PortName};
 use crate::report::{
     InterfaceReport, LcoreReport, PolicedReport, PortReport, RunReport, StepReport,
 };
@@ -19,10 +21,6 @@ pub(crate) struct Statistics {
     pub(crate) totals: Arc<CounterTotals>,
     pub(crate) started: Instant,
     pub(crate) rows: Vec<&'static str>,
-    /// Name and SPEC of each port.
-    pub(crate) ports: Vec<(String, String)>,
-    /// Names of interfaces by number; none where there is no interface.
-    pub(crate) interfaces: Vec<Option<Arc<str>>>,
     /// Number and CPU of each lcore.
     pub(crate) lcores: Vec<(u16, Option<u16>)>,
 }
@@ -41,11 +39,11 @@ impl Statistics {
         let named_punts = PuntCause::ALL.iter().map(|&c| (c.name(), totals.punts(c)));
         RunReport {
             elapsed_s,
-            ports: self.ports(ports),
-            interfaces: self.interfaces(),
+            ports: self.ports(&client.names, ports),
+            interfaces: self.interfaces(&client.names),
             drops: named_drops.filter(|(_, n)| *n > 0).collect(),
             punts: named_punts.filter(|(_, n)| *n > 0).collect(),
-            policed: self.policed(),
+            policed: self.policed(&client.names),
             features: FeatureCounter::all().map(|(name, c)| (name, totals.feature(c))).collect(),
             consumed: totals.event(LoopEvent::Consumed),
             injected: totals.event(LoopEvent::Injected),
@@ -66,21 +64,20 @@ impl Statistics {
     }
 
     /// What has gone through interfaces.
-    fn interfaces(&self) -> Vec<InterfaceReport> {
-        let report = |(uidb, name): (u16, &Option<Arc<str>>)| {
-            let counters = self.totals.interface(UidbIndex(uidb));
-            Some(InterfaceReport { name: Arc::clone(name.as_ref()?), counters })
+    fn interfaces(&self, names: &Names) -> Vec<InterfaceReport> {
+        let report = |(uidb, name): &(UidbIndex, Arc<str>)| {
+            let counters = self.totals.interface(*uidb);
+            InterfaceReport { name: Arc::clone(name), counters }
         };
-        (0..).zip(&self.interfaces).filter_map(report).collect()
+        names.interfaces.iter().map(report).collect()
     }
 
     /// What goes to the slow path. Two words for each type and interface are read.
-    fn policed(&self) -> Vec<PolicedReport> {
+    fn policed(&self, names: &Names) -> Vec<PolicedReport> {
         let mut all = Vec::new();
-        for (uidb, name) in (0..).zip(&self.interfaces) {
-            let Some(name) = name else { continue };
+        for (uidb, name) in &names.interfaces {
             for &flow in FlowType::ALL {
-                let count = |policed| self.totals.policed(UidbIndex(uidb), flow, policed);
+                let count = |policed| self.totals.policed(*uidb, flow, policed);
                 let [passed, dropped] = [Policed::Passed, Policed::Dropped].map(count);
                 if passed + dropped > 0 {
                     let (flow, interface) = (flow.label(), Arc::clone(name));
@@ -91,13 +88,17 @@ impl Statistics {
         all
     }
 
-    fn ports(&self, own: Vec<PortState>) -> Vec<PortReport> {
-        let port = |(n, ((name, spec), own)): (usize, (&(String, String), PortState))| {
-            let PortState { link, losses: link_losses, device, xstats } = own;
-            let count = |event| self.totals.port(n, event);
-            PortReport {
-                name: name.clone(),
-                spec: spec.clone(),
+    /// What has gone through ports; those of which nothing is heard are left out.
+    fn ports(&self, names: &Names, own: Vec<PortState>) -> Vec<PortReport> {
+        let mut own: HashMap<u16, PortState> =
+            own.into_iter().map(|state| (state.number, state)).collect();
+        let port = |port: &PortName| {
+            let state = own.remove(&port.number)?;
+            let PortState { link, losses: link_losses, device, xstats, .. } = state;
+            let count = |event| self.totals.port(port.number.into(), event);
+            Some(PortReport {
+                name: port.name.clone(),
+                spec: port.spec.clone(),
                 rx_packets: count(PortEvent::RxPackets),
                 rx_bytes: count(PortEvent::RxBytes),
                 tx_packets: count(PortEvent::TxPackets),
@@ -109,9 +110,9 @@ impl Statistics {
                 speed: link.bits_per_second,
                 device,
                 xstats,
-            }
+            })
         };
-        self.ports.iter().zip(own).enumerate().map(port).collect()
+        names.ports.iter().filter_map(port).collect()
     }
 
     /// Each row, and what it costs to receive.

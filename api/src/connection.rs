@@ -3,6 +3,7 @@
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::wire::{self, Welcome, WireError};
 use crate::{Call, Failure, Reply, Request, Response, SHOW_SOCKET, SOCKET};
@@ -86,6 +87,23 @@ impl Connection {
         let message = wire::receive(&mut self.stream, wire::MAX_MESSAGE)?;
         let gone = || WireError::Io(io::ErrorKind::UnexpectedEof.into());
         Ok(wire::decode(&message.ok_or_else(gone)?)?)
+    }
+
+    /// Waits until the router has closed the connection, `patience` at most. True when it has.
+    #[must_use]
+    pub fn has_ended(&mut self, patience: Duration) -> bool {
+        let stream = self.stream.get_ref();
+        let ended = |error: &WireError| match error {
+            WireError::Io(error) => {
+                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+            }
+            _ => false,
+        };
+        stream.set_read_timeout(Some(patience)).is_ok()
+            && match wire::receive(&mut self.stream, wire::MAX_MESSAGE) {
+                Ok(message) => message.is_none(),
+                Err(error) => ended(&error),
+            }
     }
 
     /// Asks, and waits for the answer.

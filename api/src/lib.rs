@@ -23,7 +23,9 @@ pub use application::{
 };
 pub use candidate::{Candidate, Part, RouteFile};
 pub use connection::{CallError, Connection};
-pub use message::{Call, Failure, Reply, Request, Response, RouteAction, RouteChange, Status};
+pub use message::{
+    Call, Failure, Program, Reply, Request, Response, RouteAction, RouteChange, Status,
+};
 pub use state::{
     Agent, ApplicationState, Boot, ConfigText, Hop, Interface, MappedInterface, Neighbour, Path,
     Process, Resource, Route, RouteQuery, Version,

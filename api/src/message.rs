@@ -93,6 +93,17 @@ pub enum Call {
     Applications,
     /// Interfaces that are ports by `[discover]`.
     InterfaceMapping,
+    /// Has another process take the place of one of the router's, of its program as it is now.
+    Upgrade(Program),
+}
+
+/// A process of the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// Control: answered by [`Reply::Upgrading`], and then the connection ends.
+    Client,
+    /// The data plane: answered by [`Reply::Changed`] when the other one forwards.
+    Ucode,
 }
 
 impl Call {
@@ -103,7 +114,8 @@ impl Call {
             Self::Commit { .. }
             | Self::Confirm { .. }
             | Self::Rollback { .. }
-            | Self::ChangeRoutes(_) => false,
+            | Self::ChangeRoutes(_)
+            | Self::Upgrade(_) => false,
             Self::Check(_)
             | Self::Config { .. }
             | Self::Diff { .. }
@@ -165,7 +177,7 @@ pub enum Reply {
     Resources(Vec<Resource>),
     /// To [`Call::Agents`].
     Agents(Vec<Agent>),
-    /// To [`Call::ChangeRoutes`].
+    /// To [`Call::ChangeRoutes`], and to [`Call::Upgrade`] of the data plane.
     Changed,
     /// To [`Call::Routes`].
     Routes(Vec<Route>),
@@ -179,6 +191,8 @@ pub enum Reply {
     Applications(Vec<ApplicationState>),
     /// To [`Call::InterfaceMapping`].
     InterfaceMapping(Vec<MappedInterface>),
+    /// To [`Call::Upgrade`] of the client: this one ends, and the next one listens as soon as it can.
+    Upgrading,
 }
 
 /// Why there is no answer. Nothing has changed.

@@ -32,7 +32,7 @@ use crate::ea::{
     mac_of,
 };
 use crate::rib::{Rib, RouteQuery, RouteState};
-use crate::rm::Vrfs;
+use crate::rm::{Rings, Vrfs};
 use forwarding::Forwarding;
 use transaction::{Agent, NextGeneration, Prepare};
 
@@ -125,6 +125,7 @@ pub struct Client {
     protected: BTreeMap<String, Protected>,
     rib: Rib,
     vrfs: Vrfs,
+    rings: Rings,
     features: HashMap<String, Features>,
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
@@ -196,7 +197,10 @@ impl Agent for InterfaceAgent {
     }
 
     fn keep(client: &mut Client, plan: InterfacePlan) {
-        Self::keep(&mut client.driver, plan);
+        let Client { driver, interfaces, ipsec, .. } = client;
+        // Another tunnel may have its number.
+        interfaces.gone(&plan).for_each(|uidb| ipsec.set_path_mtu(driver, uidb, None));
+        interfaces.keep(driver, plan);
     }
 
     fn abort(client: &mut Client, plan: InterfacePlan) {
@@ -291,7 +295,8 @@ impl Client {
             capacity.classes,
         )?;
         let ipsec = IpsecAgent::new(&mut driver, capacity)?;
-        let interfaces = InterfaceAgent::new(driver.clock());
+        let rings = Rings::new();
+        let interfaces = InterfaceAgent::new(capacity.interfaces, rings.clock());
         let mut client = Self {
             driver,
             interfaces,
@@ -301,7 +306,8 @@ impl Client {
             ipsec,
             protected: BTreeMap::new(),
             rib: Rib::default(),
-            vrfs: Vrfs::new(capacity.vrfs),
+            vrfs: Vrfs::new(capacity.vrfs, rings.clock()),
+            rings,
             features: HashMap::new(),
             connected: Vec::new(),
             learnt: HashMap::new(),
@@ -367,6 +373,12 @@ impl Client {
     /// so far is not theirs.
     pub fn take_new_classes(&mut self) -> Vec<u32> {
         self.classification.services().take_renamed()
+    }
+
+    /// Has lcores know ports by these numbers, in the order of the configurations to come. Without it
+    /// they are numbered in that order.
+    pub fn number_ports(&mut self, numbers: Vec<u16>) {
+        self.interfaces.number_ports(numbers);
     }
 
     /// Switches features of an interface on, from the next commit on.
@@ -492,17 +504,19 @@ impl Client {
     }
 
     /// Whether the rings between lcores and slow path are to be cleared now, so that the numbers of
-    /// VRFs that are gone can be others'. The slow path knows the interfaces of the last commit. To
+    /// interfaces and VRFs that are gone can be others'. The slow path knows the interfaces of the last commit. To
     /// be asked after [`housekeeping`](Self::housekeeping), and followed by
     /// [`rings_cleared`](Self::rings_cleared).
     pub fn wants_rings_cleared(&mut self) -> bool {
-        self.vrfs.wants_rings_cleared(&self.driver)
+        self.rings.want_clearing(&self.driver)
     }
 
     /// What was in the rings, in both directions, when that was wanted has been taken out by those
     /// at their ends.
     pub fn rings_cleared(&mut self) {
-        self.vrfs.rings_cleared(&mut self.driver);
+        self.rings.cleared(&mut self.driver);
+        self.vrfs.reclaim();
+        self.interfaces.reclaim();
     }
 
     /// The interfaces of `config` as the slow path knows them, after a commit.
@@ -546,10 +560,16 @@ impl Client {
         self.interfaces.named(name)
     }
 
-    /// One more than the highest uIDB number in use.
+    /// One more than the highest uIDB number that has been in use.
     #[must_use]
     pub fn uidb_limit(&self) -> usize {
         self.interfaces.high_water()
+    }
+
+    /// One more than the highest uIDB number that there can be.
+    #[must_use]
+    pub fn most_uidbs(&self) -> usize {
+        self.interfaces.limit()
     }
 
     /// The routing table of the VRF called `name`.

@@ -50,12 +50,23 @@ pub(crate) enum Command {
     /// Show something
     #[command(subcommand)]
     Show(Show),
+    /// Replace a process of the router by one of its program as it is now, while packets flow
+    #[command(subcommand)]
+    Upgrade(Upgrade),
     /// Change routes that neither the configuration nor a protocol has. They go when qfp-client ends
     #[command(subcommand)]
     Route(Route),
     /// Change many routes
     #[command(subcommand)]
     Routes(Routes),
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Upgrade {
+    /// The data plane, which has a process of its own
+    Ucode,
+    /// qfp-client, while a data plane of its own process forwards
+    Client,
 }
 
 #[derive(Debug, Subcommand)]

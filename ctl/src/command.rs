@@ -1,14 +1,21 @@
 //! What a command asks of the router, and what it prints.
 
+use std::time::{Duration, Instant};
+
 use api::{
-    Call, Candidate, Connection, Hop, Reply, RouteAction, RouteChange, RouteFile, RouteQuery,
-    Status, Version,
+    Call, CallError, Candidate, Connection, Hop, Program, Reply, RouteAction, RouteChange,
+    RouteFile, RouteQuery, Status, Version,
 };
 use serde::Serialize;
 
 use crate::Failure;
-use crate::args::{Args, Command, Path, Route, Routes, Show, ShowClient, ShowConfig};
+use crate::args::{Args, Command, Path, Route, Routes, Show, ShowClient, ShowConfig, Upgrade};
 use crate::{routes, show};
+
+/// How long another client may take to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether it has.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Does it. Returns what is to be printed.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
@@ -41,11 +48,36 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             let count = routes::load(&mut to()?, &changes)?;
             Ok(if args.json { json(&count)? } else { format!("{count} prefixes\n") })
         }
+        Command::Upgrade(Upgrade::Ucode) => {
+            done(to()?.call(Call::Upgrade(Program::Ucode))?, args.json)
+        }
+        Command::Upgrade(Upgrade::Client) => upgrade_client(&args.run_dir),
         Command::Show(Show::Routes { which }) => {
             let query = which.clone().unwrap_or(RouteQuery::All);
             routes::show(&mut to()?, &query, args.json)
         }
         Command::Show(what) => shown(to()?.call(call(what, args.json))?, args.json),
+    }
+}
+
+/// Waits until another client listens.
+fn upgrade_client(dir: &std::path::Path) -> Result<String, Failure> {
+    let mut old = Connection::open(dir)?;
+    old.call(Call::Upgrade(Program::Client))?;
+    if !old.has_ended(PATIENCE) {
+        return Err(Failure::new(Status::Failed, "qfp-client has not been replaced: see its log"));
+    }
+    let start = Instant::now();
+    loop {
+        match Connection::open(dir) {
+            Ok(_) => return Ok(String::new()),
+            Err(CallError::NoRouter { .. } | CallError::Broken(_))
+                if start.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(AGAIN);
+            }
+            Err(error) => return Err(Failure::new(Status::Failed, error)),
+        }
     }
 }
 
@@ -126,7 +158,9 @@ fn shown(reply: Reply, as_json: bool) -> Result<String, Failure> {
         Reply::Applications(all) => show::applications(&all),
         Reply::InterfaceMapping(all) if as_json => json(&all)?,
         Reply::InterfaceMapping(all) => show::mapping(&all),
-        Reply::Fits | Reply::InForce(_) | Reply::Changed | Reply::Routes(_) => String::new(),
+        Reply::Fits | Reply::InForce(_) | Reply::Changed | Reply::Routes(_) | Reply::Upgrading => {
+            String::new()
+        }
     })
 }
 

@@ -12,7 +12,9 @@ use qfp::core::packet::PuntCause;
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState};
+use qfp::{
+    InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState, UpgradeError,
+};
 use terminal::log::Unseen;
 
 use crate::gethd::Gethd;
@@ -53,7 +55,7 @@ impl Embedded {
         let answer = self.with(what).unwrap_or(Err(ReconfigureError::Ended));
         answer.map_err(|error| {
             let status = match error {
-                ReconfigureError::Ended => Status::Failed,
+                ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
                 _ => Status::Refused,
             };
             Failure::new(status, error)
@@ -333,6 +335,14 @@ impl Router for Embedded {
 
     fn agents(&self) -> Vec<Agent> {
         self.with(agents).unwrap_or_default()
+    }
+
+    fn upgrade(&self) -> Result<(), Failure> {
+        let upgraded = self.with(Running::upgrade_ucode).ok_or_else(ended)?;
+        upgraded.map_err(|error| {
+            let is_refused = matches!(error, UpgradeError::NotApart);
+            Failure::new(if is_refused { Status::Refused } else { Status::Failed }, error)
+        })
     }
 
     fn processes(&self) -> Vec<Process> {

@@ -14,7 +14,6 @@
 
 mod args;
 mod boot;
-mod crash;
 mod embedded;
 mod gethd;
 mod host;
@@ -26,6 +25,7 @@ mod service;
 mod session;
 mod start;
 mod store;
+mod successor;
 mod transactions;
 
 pub use router::{Router, Wanted};

@@ -81,6 +81,12 @@ pub trait Router: Send + Sync {
     /// What execution agents keep in the tables.
     fn agents(&self) -> Vec<Agent>;
 
+    /// Replaces the data plane's process, and waits for that.
+    ///
+    /// # Errors
+    /// It has none of its own, or the other one does not start: then nothing has changed.
+    fn upgrade(&self) -> Result<(), Failure>;
+
     /// Processes beside the one that asks.
     fn processes(&self) -> Vec<Process>;
 }

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::{Call, Failure, Process, Reply, Status};
+use api::{Call, Failure, Process, Program, Reply, Status};
 use terminal::log::Kind;
 
 use crate::boot::Stages;
 use crate::journal::Journal;
 use crate::router::Router;
+use crate::successor::Successor;
 use crate::transactions::{Author, Transactions};
 
 /// Most routes in one answer: a megabyte or so.
@@ -22,6 +23,7 @@ pub(crate) struct Service {
     pub(crate) journal: Journal,
     /// Who changes routes reads them before.
     pub(crate) routes: Mutex<()>,
+    pub(crate) successor: Successor,
 }
 
 impl Service {
@@ -65,6 +67,17 @@ impl Service {
             }
             Call::Statistics { json } => {
                 Reply::Statistics(self.router.statistics(json, self.journal.unseen())?)
+            }
+            Call::Upgrade(Program::Ucode) => {
+                self.router.upgrade()?;
+                self.journal.say(Kind::Reload, &format!("upgrade of user {}: done", author.uid));
+                Reply::Changed
+            }
+            Call::Upgrade(Program::Client) => {
+                // It would take an unconfirmed commit back.
+                drop(self.transactions.hold()?);
+                self.successor.call()?;
+                Reply::Upgrading
             }
             Call::Interfaces => Reply::Interfaces(self.router.interfaces()),
             Call::InterfaceMapping => Reply::InterfaceMapping(self.router.mapping()),

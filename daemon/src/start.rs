@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::{Candidate, Failure, RouteFile, Status};
@@ -24,6 +24,7 @@ use crate::server::serve;
 use crate::service::Service;
 use crate::session::Rights;
 use crate::store::Store;
+use crate::successor::Successor;
 use crate::transactions::{Author, Committed, Transactions};
 
 /// The user that a data plane started by root becomes, if there is one of that name.
@@ -66,6 +67,7 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
     // A file that grows over the limit of this process is an error where it is written, not the end.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
 
+    let successor = Successor::new(args.ucode.is_some()).map_err(failed)?;
     let stages = Stages::new(journal.clone());
     let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
     let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
@@ -93,6 +95,7 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
         stages,
         journal: journal.clone(),
         routes: Mutex::new(()),
+        successor,
     });
     service.stages.stage("api", || listen(args, &run_dir, &service))?;
 
@@ -113,6 +116,9 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
         if let Some(back) = service.transactions.tick() {
             drop(service.told("no confirmation", own, back));
         }
+        if service.successor.is_called() {
+            upgrade(&service);
+        }
         let events = router.with(Running::take_sa_events).unwrap_or_default();
         events.iter().for_each(|event| journal.tell(event));
     }
@@ -124,6 +130,20 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
         Some(Err(error)) => Err(failed(error)),
         _ => Ok(()),
     }
+}
+
+/// Becomes the next client, between two changes. Returns only if that cannot be.
+fn upgrade(service: &Service) {
+    let _no_changes = match service.transactions.hold() {
+        Ok(held) => held,
+        Err(failure) => return service.journal.say(Kind::Reload, &format!("upgrade: {failure}")),
+    };
+    let _no_routes = service.routes.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever has asked is answered by now, or a moment later.
+    std::thread::sleep(TICK);
+    service.journal.say(Kind::Reload, "upgrade: another client takes over");
+    let error = service.successor.take_over();
+    service.journal.say(Kind::Reload, &format!("upgrade: {error}"));
 }
 
 /// What the router starts with: the version that was confirmed last, else what the arguments name.

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use api::{Candidate, RouteFile, Version, wire};
+use qfp::pal::crash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -191,10 +192,10 @@ impl Store {
             let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.dir)?;
             file.write_all(bytes)?;
             let is_commit = name == RUNNING;
-            crate::crash::point(if is_commit { "running-written" } else { "written" });
+            crash::point(if is_commit { "running-written" } else { "written" });
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)?;
-            crate::crash::point(if is_commit { "running-renamed" } else { "renamed" });
+            crash::point(if is_commit { "running-renamed" } else { "renamed" });
             File::open(&self.dir)?.sync_all()
         };
         write().map_err(|error| StoreError::Io { path: path.clone(), error })

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use api::{Candidate, ConfigText, Failure, RouteFile, Status, Version};
 use qfp::client::config::{Config, RouteTable};
+use qfp::pal::crash;
 use similar::TextDiff;
 
-use crate::crash;
 use crate::router::{Router, Wanted};
 use crate::store::{Saved, Store, StoreError};
 
@@ -118,6 +118,16 @@ impl Transactions {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps all changes back, as long as what is returned is there.
+    ///
+    /// # Errors
+    /// A commit waits for its confirmation.
+    pub(crate) fn hold(&self) -> Result<impl Drop, Failure> {
+        let state = self.lock();
+        state.free()?;
+        Ok(state)
     }
 
     /// Whether a configuration could be committed, as far as can be told without doing it.

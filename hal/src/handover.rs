@@ -152,6 +152,12 @@ impl Kept {
         Ok((Handed::Open { info, config, before, descriptors: all.len() }, copies))
     }
 
+    /// Whether its port opens it itself, and no other can meanwhile.
+    #[must_use]
+    pub const fn is_exclusive(&self) -> bool {
+        matches!(self.spec, Spec::Dpdk(_))
+    }
+
     /// Whether the device has vanished from the system.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -13,6 +13,7 @@
 //! - [`doorbell`]: sleeping until there is work
 //! - [`clock`]: time as an argument
 //! - [`mod@file`]: regular files, read within bounds
+//! - [`crash`]: tests have the process end at some point
 //! - [`refusal`]: tests have memory and numbers refused
 //!
 //! Nothing here knows what a packet or a feature is.
@@ -76,6 +77,7 @@
 
 pub mod clock;
 pub mod counters;
+pub mod crash;
 pub mod doorbell;
 pub mod file;
 pub mod inventory;

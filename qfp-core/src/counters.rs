@@ -1,7 +1,11 @@
 //! Counters of one lcore: where each event is counted, and how reports find it again.
 //!
 //! One flat block of 64-bit words an lcore, written by that lcore alone. The layout is fixed when
-//! the lcores start: it depends on the number of rows of the FIA and of interfaces.
+//! the lcores start: it depends on the number of rows of the FIA, and has room for the ports and
+//! interfaces that come later.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use pal::counters::{CounterBlock, Counters};
 
@@ -336,19 +340,53 @@ impl LcoreCounters {
 pub struct CounterTotals {
     counters: Counters,
     layout: CounterLayout,
+    /// What words had counted when their numbers became another one's.
+    before: RwLock<HashMap<usize, u64>>,
 }
 
 impl CounterTotals {
     /// Totals for lcores laid out by `layout`, without an lcore yet.
     #[must_use]
     pub fn new(layout: CounterLayout) -> Self {
-        Self { counters: Counters::new(layout.words()), layout }
+        Self::of(layout, Counters::new(layout.words()))
     }
 
     /// Totals of `counters`, which are laid out by `layout`.
     #[must_use]
-    pub const fn of(layout: CounterLayout, counters: Counters) -> Self {
-        Self { counters, layout }
+    pub fn of(layout: CounterLayout, counters: Counters) -> Self {
+        Self { counters, layout, before: RwLock::default() }
+    }
+
+    /// The number of a port is another one's, which has counted nothing: nobody counts by it now.
+    pub fn begin_port(&self, port: u16) {
+        if usize::from(port) < self.layout.ports {
+            self.begin(self.layout.port_base() + usize::from(port) * PORT_WORDS, PORT_WORDS);
+        }
+    }
+
+    /// The number of an interface is another one's, likewise.
+    pub fn begin_interface(&self, uidb: UidbIndex) {
+        let index = usize::from(uidb.0);
+        if index < self.layout.interfaces {
+            self.begin(self.layout.interface_base() + index * INTERFACE_WORDS, INTERFACE_WORDS);
+            self.begin(self.layout.policed_base() + index * POLICED_WORDS, POLICED_WORDS);
+        }
+    }
+
+    fn begin(&self, first: usize, words: usize) {
+        let mut before = self.before.write().unwrap_or_else(PoisonError::into_inner);
+        for word in first..first + words {
+            match self.counters.sum(word) {
+                0 => drop(before.remove(&word)),
+                sum => drop(before.insert(word, sum)),
+            }
+        }
+    }
+
+    /// What a word has counted that has begun with a number.
+    fn begun(&self, word: usize) -> u64 {
+        let before = self.before.read().unwrap_or_else(PoisonError::into_inner);
+        self.counters.sum(word).wrapping_sub(before.get(&word).copied().unwrap_or(0))
     }
 
     /// Counters for one more lcore.
@@ -360,6 +398,7 @@ impl CounterTotals {
     /// Counts from here on. The lcores do not notice.
     pub fn clear(&mut self) {
         self.counters.clear();
+        self.before.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Events of the loop.
@@ -419,7 +458,7 @@ impl CounterTotals {
         if port >= self.layout.ports {
             return 0;
         }
-        self.counters.sum(self.layout.port_base() + port * PORT_WORDS + event as usize)
+        self.begun(self.layout.port_base() + port * PORT_WORDS + event as usize)
     }
 
     /// Events of the loop, lcore by lcore.
@@ -445,7 +484,7 @@ impl CounterTotals {
             return 0;
         }
         let base = self.layout.policed_base() + usize::from(uidb.0) * POLICED_WORDS;
-        self.counters.sum(base + flow as usize * 2 + policed as usize)
+        self.begun(base + flow as usize * 2 + policed as usize)
     }
 
     /// What has gone through an interface.
@@ -457,7 +496,7 @@ impl CounterTotals {
         }
         let base = self.layout.interface_base() + index * INTERFACE_WORDS;
         let [in_packets, in_bytes, out_packets, out_bytes] =
-            [base, base + 1, base + 2, base + 3].map(|index| self.counters.sum(index));
+            [base, base + 1, base + 2, base + 3].map(|word| self.begun(word));
         InterfaceCounters { in_packets, in_bytes, out_packets, out_bytes }
     }
 

@@ -25,7 +25,7 @@ mod stage;
 mod tests;
 
 pub use classify::{ForUs, Lpts, Service, Session, Trust};
-pub use group::{Admission, LptsGroup, Offered};
+pub use group::{Admission, LptsGroup, LptsSuccession, Offered};
 pub use rates::{LptsRateError, LptsRates};
 pub use stage::{LptsClassify, PuntPolice};
 

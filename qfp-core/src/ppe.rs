@@ -5,6 +5,7 @@
 //! it (one per lcore) belongs to the program.
 
 mod hand_over;
+mod queues;
 mod recirculation;
 mod work;
 
@@ -21,6 +22,7 @@ use crate::step::Lcore;
 use crate::tables::TableReader;
 use crate::uidb::{NO_PORT, TableId, UidbIndex, UidbTable};
 
+pub use queues::{MOST_PORTS, PortQueues};
 pub use work::{Injected, SlowPathSink, SlowWork};
 
 use hand_over::hand_over;
@@ -123,14 +125,15 @@ pub struct Ppe {
 impl Ppe {
     /// An engine over `parts`.
     #[must_use]
-    pub fn new(parts: PpeParts) -> Self {
+    pub fn new(mut parts: PpeParts) -> Self {
         let vector = Box::new(Vector::new(parts.pool.origin()));
+        parts.rx.reserve(MOST_PORTS);
         Self {
             lcore: parts.lcore,
             fia: parts.fia,
             vector,
             rx: parts.rx,
-            tx: parts.tx,
+            tx: queues::with_room(parts.tx),
             pool: parts.pool,
             tables: parts.tables,
             counters: parts.counters,
@@ -163,10 +166,11 @@ impl Ppe {
         self.rx.get_mut(queue).map_or(Arrival::Ended, |rx| rx.queue.arrival())
     }
 
-    /// Descriptors of all receive queues, when each of them has one to sleep on.
-    #[must_use]
-    pub fn pollable_fds(&self) -> Option<Vec<RawFd>> {
-        self.rx.iter().map(|rx| rx.queue.pollable_fd()).collect()
+    /// Puts descriptors of all receive queues into `fds`; true when each of them has one to sleep on.
+    pub fn pollable_fds(&self, fds: &mut Vec<RawFd>) -> bool {
+        fds.clear();
+        fds.extend(self.rx.iter().filter_map(|rx| rx.queue.pollable_fd()));
+        fds.len() == self.rx.len()
     }
 
     /// Counts what the receive queues have lost since the last call.

@@ -207,6 +207,18 @@ impl SlowPath {
         self.counters = from.ended();
     }
 
+    /// Works within other limits from now on. What is beyond them stays as long as it would have; budgets
+    /// begin anew.
+    pub fn set_limits(&mut self, limits: Limits) {
+        if limits != self.limits {
+            self.neighbours.ask_anew();
+            self.icmp_limits =
+                limits.icmp.map(|rate| Shares::new(rate, limits.icmp_share, limits.seed));
+            self.resend_limit = Shares::new(limits.resend, limits.resend_share, limits.seed);
+            self.limits = limits;
+        }
+    }
+
     /// Replaces all interfaces. Neighbours on links that are gone, and those whose address is the
     /// router's now, are forgotten; what waited for them is dropped, and so is what waits in a
     /// routing table that no interface is in any more: its number may become another one's. From

@@ -131,6 +131,11 @@ impl Child {
         Self::start(Arc::new(recipe))
     }
 
+    /// Whether another one may have the devices while this one has them.
+    pub(super) fn can_share(&self) -> bool {
+        !lock(&self.recipe.devices).iter().any(Kept::is_exclusive)
+    }
+
     /// Another one like it.
     pub(super) fn again(&self) -> Result<Self, ApartError> {
         Self::start(Arc::clone(&self.recipe))
@@ -141,7 +146,7 @@ impl Child {
     /// # Errors
     /// It is gone.
     pub(super) fn look_at_devices(&self) -> std::io::Result<()> {
-        for (port, device) in lock(&self.recipe.devices).iter_mut().enumerate() {
+        for (port, device) in (0..).zip(lock(&self.recipe.devices).iter_mut()) {
             if device.is_gone() && device.reopen().is_ok() {
                 let (handed, with) = device.hand()?;
                 self.program.send_with(&Order::Device(port, handed), &with)?;

@@ -20,6 +20,8 @@ use super::messages::{Committed, Reply, Request, ToClient};
 use crate::apart::{ApartError, Launcher, Relaunch};
 use crate::ipsec::{self, Paths};
 use crate::lists::{InUse, Lists};
+use crate::names::Names;
+use crate::plane::Sockets;
 use crate::reconfigure::InForce;
 use crate::report::IpsecReport;
 
@@ -33,6 +35,8 @@ const NAP_NS: u64 = 200_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientCounts {
     pub(crate) generation: u64,
+    /// What is counted by number.
+    pub(crate) names: Arc<Names>,
     /// Access lists and route maps, as of the last look at them.
     pub(crate) in_use: Arc<InUse>,
     pub(crate) tcam: Option<TcamUsage>,
@@ -49,6 +53,8 @@ pub(crate) struct ClientSide {
     /// None once nobody is listened to any more; who waits for an answer hears so.
     inbox: Option<Receiver<ToClient>>,
     slow_path: Line,
+    /// Where ports are plugged in, if they can be.
+    sockets: Option<Sockets>,
     /// What launches another data plane, if it has a process of its own.
     launcher: Option<Launcher>,
     /// The slow path does not know yet what was committed last; what is asked meanwhile waits.
@@ -81,6 +87,7 @@ impl ClientSide {
             paths: Paths::default(),
             inbox: Some(inbox),
             slow_path,
+            sockets: None,
             launcher: None,
             is_ahead: false,
             waiting: VecDeque::new(),
@@ -108,6 +115,11 @@ impl ClientSide {
             ToClient::Relaunch(relaunch) => self.relaunch(*relaunch),
             ToClient::Relaunched => self.relaunched(now),
         }
+    }
+
+    /// Ports are plugged in there.
+    pub(crate) fn plug_into(&mut self, sockets: Option<Sockets>) {
+        self.sockets = sockets;
     }
 
     /// This data plane may be launched again.
@@ -144,7 +156,8 @@ impl ClientSide {
         for (uidb, address, _) in self.client.neighbours() {
             self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
         }
-        self.tell_mtus(self.paths.again(&self.client));
+        let mtus = self.paths.again(&self.client);
+        self.tell_mtus(mtus);
         self.hear(now, FromSlowPath::Followed);
     }
 
@@ -186,7 +199,8 @@ impl ClientSide {
                 give(&reply, self.commit(*config, &routes));
             }
             Request::Check { config, routes, reply } => {
-                give(&reply, self.in_force.check(&config, &routes));
+                let can_plug = self.sockets.is_some();
+                give(&reply, self.in_force.check(&config, &routes, can_plug));
             }
             Request::ShowRoutes { query, skip, limit, reply } => {
                 give(&reply, client.show_routes(query, skip, limit));
@@ -227,11 +241,15 @@ impl ClientSide {
     /// Puts another configuration in force.
     fn commit(&mut self, config: Config, routes: &RouteTable) -> Committed {
         self.lists.before_change(&mut self.client);
-        let (generation, configured) = self.in_force.commit(config, routes, &mut self.client)?;
+        let (generation, configured) = {
+            let with = (&mut self.client, self.sockets.as_ref());
+            self.in_force.commit(config, routes, with)?
+        };
         self.lists.follow(self.in_force.config(), &mut self.client);
         self.is_ahead = true;
         self.slow_path.tell(ToSlowPath::Configured(Box::new(configured)));
-        self.tell_mtus(self.paths.again(&self.client));
+        let mtus = self.paths.again(&self.client);
+        self.tell_mtus(mtus);
         self.shared.stale.store(true, Ordering::Release);
         Ok(generation)
     }
@@ -292,6 +310,7 @@ impl ClientSide {
         self.counts.tcam = Some(self.client.tcam_usage());
         if self.shared.stale.swap(false, Ordering::AcqRel) {
             self.counts.in_use = Arc::new(self.lists.in_use(&self.client));
+            self.counts.names = Arc::new(self.in_force.names(&self.client));
         }
         self.shared.show(&self.counts);
     }

@@ -87,25 +87,23 @@ pub(super) fn rights(user: Option<User>, specs: &[&Spec]) -> Rights {
     }
 }
 
-/// How port number `n` is started, and the MAC address it will have.
-pub(super) fn port_config(
-    config: &Config,
-    n: usize,
-    info: &PortInfo,
-    lcores: u16,
-) -> (PortConfig, [u8; 6]) {
-    let configured = config.ports[n].mac.map(|mac| mac.0);
-    let own = own_mac(config, n, info.mac);
-    let rx_queues = lcores.clamp(1, info.max_rx_queues.max(1));
-    let mac = configured.or(info.mac.is_none().then_some(own));
-    let tx_queues = lcores.clamp(1, info.max_tx_queues.max(1));
-    let (mtu, promiscuous) = (config.ports[n].mtu, config.ports[n].promiscuous);
-    (PortConfig { mac, mtu, rx_queues, tx_queues, promiscuous }, own)
+/// How port number `n` is started.
+pub(super) fn port_config(config: &Config, n: u16, info: &PortInfo, lcores: u16) -> PortConfig {
+    let words = &config.ports[usize::from(n)];
+    let own = || own_mac(config, n.into(), info.mac);
+    let mac = words.mac.map(|mac| mac.0).or_else(|| info.mac.is_none().then(own));
+    PortConfig {
+        mac,
+        mtu: words.mtu,
+        rx_queues: lcores.clamp(1, info.max_rx_queues.max(1)),
+        tx_queues: lcores.clamp(1, info.max_tx_queues.max(1)),
+        promiscuous: words.promiscuous,
+    }
 }
 
 /// The MAC address of port number `n`, whose device has `device`.
 pub(crate) fn own_mac(config: &Config, n: usize, device: Option<[u8; 6]>) -> [u8; 6] {
     let configured = config.ports[n].mac.map(|mac| mac.0);
-    // Locally administered, and the same for the same port number every time.
-    configured.or(device).unwrap_or([0x02, 0x71, 0x66, 0x70, 0, n.to_le_bytes()[0]])
+    let own = || ucode::own_mac(u16::try_from(n).unwrap_or(u16::MAX));
+    configured.or(device).unwrap_or_else(own)
 }

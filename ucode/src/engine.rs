@@ -95,7 +95,10 @@ impl LiveLoop {
         while !stop.is_stopped() {
             let now = self.clock.now();
             if !self.mail.is_empty() {
-                self.take_mail(now);
+                if self.take_mail(now, &mut idle) && has_ended {
+                    has_ended = false;
+                    self.ended.fetch_sub(1, Ordering::Release);
+                }
                 continue;
             }
             let mut busy = self.ppe.poll(now, &mut self.punts);
@@ -139,16 +142,25 @@ impl LiveLoop {
     }
 
     /// Takes what it is handed, once packets that it holds are back: nothing is received meanwhile.
+    /// True if it has other queues then.
     #[cold]
-    fn take_mail(&mut self, now: Nanos) {
+    fn take_mail(&mut self, now: Nanos, idle: &mut Idle) -> bool {
         if self.ppe.held() > 0 {
             self.ppe.resume(now, &mut self.punts);
-            return self.punts.ring();
+            self.punts.ring();
+            return false;
         }
+        let mut has_other_queues = false;
         self.mail.open(|mail| match mail {
             Mail::Tables(tables) => self.ppe.exchange_tables(tables),
+            Mail::Queues(queues) => {
+                self.ppe.exchange_queues(queues);
+                has_other_queues = true;
+            }
         });
         self.ppe.quiescent();
+        idle.look_again(&self.ppe);
+        has_other_queues
     }
 
     fn all_ended(&mut self) -> bool {
@@ -173,6 +185,8 @@ impl CryptoLoop {
             if !self.mail.is_empty() {
                 self.mail.open(|mail| match mail {
                     Mail::Tables(tables) => self.engine.exchange_tables(tables),
+                    // It has none.
+                    Mail::Queues(_) => {}
                 });
             }
             if self.engine.poll() > 0 {

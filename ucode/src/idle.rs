@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use pal::doorbell::Doorbell;
-use qfp_core::ppe::Ppe;
+use qfp_core::ppe::{MOST_PORTS, Ppe};
 
 /// Empty rounds before an lcore that can sleep does so.
 const ROUNDS: u32 = 2_000;
@@ -15,13 +15,23 @@ const NAP: Duration = Duration::from_millis(100);
 /// Counts empty rounds. An lcore sleeps only when each of its queues has a descriptor that wakes
 /// it; queues of poll-mode drivers are polled.
 pub(crate) struct Idle {
-    fds: Option<Vec<RawFd>>,
+    /// With room for all queues that there can be.
+    fds: Vec<RawFd>,
+    may_sleep: bool,
     rounds: u32,
 }
 
 impl Idle {
     pub(crate) fn new(ppe: &Ppe) -> Self {
-        Self { fds: ppe.pollable_fds(), rounds: 0 }
+        let mut idle = Self { fds: Vec::with_capacity(MOST_PORTS), may_sleep: false, rounds: 0 };
+        idle.look_again(ppe);
+        idle
+    }
+
+    /// The lcore has other queues.
+    pub(crate) fn look_again(&mut self, ppe: &Ppe) {
+        self.may_sleep = ppe.pollable_fds(&mut self.fds);
+        self.reset();
     }
 
     #[inline]
@@ -34,12 +44,11 @@ impl Idle {
     #[inline]
     pub(crate) fn rest(&mut self, ppe: &mut Ppe, bell: &Doorbell, has_work: impl FnOnce() -> bool) {
         self.rounds = self.rounds.saturating_add(1);
-        match &self.fds {
-            Some(fds) if self.rounds > ROUNDS => {
-                ppe.count_missed();
-                ppe.offline(|| bell.sleep(fds, NAP, has_work));
-            }
-            _ => std::hint::spin_loop(),
+        if self.may_sleep && self.rounds > ROUNDS {
+            ppe.count_missed();
+            ppe.offline(|| bell.sleep(&self.fds, NAP, has_work));
+        } else {
+            std::hint::spin_loop();
         }
     }
 }

@@ -10,26 +10,27 @@ use qfp_core::counters::LcoreCounters;
 use qfp_core::fia::{FiaBuilder, FiaError, Kit};
 use qfp_core::ipsec::{EngineLanes, EngineLcore, EspDecap, EspEncap, engine_lanes};
 use qfp_core::isa::Isa;
-use qfp_core::lpts::{Lpts, LptsGroup, LptsRates};
-use qfp_core::ppe::{PolledQueue, Ppe, PpeParts};
-use qfp_core::punt::{Limits, SlowPath};
+use qfp_core::lpts::{LptsGroup, LptsSuccession};
+use qfp_core::ppe::{Ppe, PpeParts};
+use qfp_core::punt::SlowPath;
 use qfp_core::tables::TableReader;
 
 use crate::applications::{Application, Applications, ToApplications};
 use crate::engine::Beside;
 use crate::hooks::{PLACES, PuntHooks};
-use crate::links::{LINKS, Links};
+use crate::links::{LINKS, Links, Ports};
 use crate::messages::{Configured, Inbox, ToClient};
+use crate::plug::shares;
 use crate::ports::Opened;
 use crate::running::{Run, Running};
-use crate::slow_side::{Shown, SlowCounts, SlowSide};
+use crate::slow_side::{Policing, Shown, SlowCounts, SlowSide};
 use crate::threads::{launch_live, launch_virtual};
 
 /// How a data plane is started and what for: plain data.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Launch {
-    /// How each port is started.
-    pub ports: Vec<PortConfig>,
+    /// The number of each port, below [`MOST_PORTS`](qfp_core::ppe::MOST_PORTS), and how it is started.
+    pub ports: Vec<(u16, PortConfig)>,
     /// The CPUs of lcores that forward.
     pub lcores: Vec<CpuId>,
     /// The CPUs of crypto engines.
@@ -40,13 +41,7 @@ pub struct Launch {
     pub applications: Vec<Application>,
     /// What the slow paths of data planes before it have counted.
     pub counted: SlowCounts,
-    /// Bounds of the slow path.
-    pub limits: Limits,
-    /// Rates of what goes to the slow path, of all lcores together.
-    pub rates: LptsRates,
-    /// Sessions, peers and listeners.
-    pub sessions: Lpts,
-    /// Numbers of interfaces are below this.
+    /// Numbers of interfaces are below this, also of those that come later.
     pub interfaces: usize,
     /// Packets that each lcore traces.
     pub trace: usize,
@@ -113,12 +108,14 @@ impl Opened {
         client: Option<C>,
     ) -> Result<Running<C>, StartError> {
         let pool = self.pool(&launch)?;
-        let mut queues = Vec::new();
-        for (port, config) in self.ports.iter_mut().zip(&launch.ports) {
-            queues.push(port.start(config)?);
+        let (ports, mut queues) = (Ports::default(), Vec::new());
+        for (mut port, (number, config)) in self.ports.drain(..).zip(&launch.ports) {
+            queues.push((*number, port.start(config)?));
+            ports.insert(*number, port, config.clone());
         }
+        let ports = Arc::new(ports);
         let specs = lcore_specs(&launch);
-        let (slow, kit) = slow_path(&launch);
+        let (slow, policing, kit) = slow_path(&launch);
         let Hands { fia, tables, counters, hooks, to_applications, lines } = hands;
         let applications = Applications::new(launch.applications.clone(), to_applications);
         let (engines, crypto) =
@@ -127,14 +124,14 @@ impl Opened {
         let shown = Arc::new(Shown::default());
         let bell = lines.0.bell.clone();
         let mut slow = SlowSide::new(
-            slow,
+            (slow, policing),
             pool.cache(0),
             lines,
             (hooks, applications, injected),
             Arc::clone(&shown),
         );
         slow.count_on(launch.counted);
-        let mut links = Links::new(self.ports);
+        let mut links = Links::new(Arc::clone(&ports));
         let run = match (client, bell) {
             (Some(client), _) => Run::Virtual(launch_virtual(specs, engines, (slow, client))?),
             (None, Some(bell)) => {
@@ -150,6 +147,7 @@ impl Opened {
             stop: run.stop_flag(),
             run,
             links,
+            ports,
             pool,
             shown,
             injections,
@@ -161,51 +159,39 @@ impl Opened {
 }
 
 /// The slow path, and what the steps of all lcores share.
-fn slow_path(launch: &Launch) -> (SlowPath, Kit) {
-    let seed = launch.limits.seed;
-    let Configured { interfaces, sides, neighbours, .. } = &launch.configured;
-    let mut slow = SlowPath::new(interfaces.clone(), launch.limits.clone());
+fn slow_path(launch: &Launch) -> (SlowPath, Policing, Kit) {
+    let Configured { interfaces, sides, neighbours, limits, rates, sessions, .. } =
+        &launch.configured;
+    let mut slow = SlowPath::new(interfaces.clone(), limits.clone());
     for &(uidb, address, mac) in neighbours {
         slow.add_static_neighbour(uidb, address, mac);
     }
     slow.set_sides(sides.clone());
     slow.count_on(launch.counted.slow_path.clone());
-    let (rates, sessions) = (&launch.rates, launch.sessions.clone());
-    let lpts = LptsGroup::new(rates, sessions, slow.acquaintance(), launch.interfaces).seeded(seed);
-    let kit = Kit { isa: Isa::detect(), lpts: Arc::new(lpts), ..Kit::default() };
-    (slow, kit)
+    let known = slow.acquaintance();
+    let lpts = LptsGroup::new(rates, sessions.clone(), known, launch.interfaces);
+    let groups = LptsSuccession::new(lpts.seeded(limits.seed));
+    let kit = Kit { isa: Isa::detect(), lpts: groups.group(), ..Kit::default() };
+    let policing = Policing { groups, rates: rates.clone(), sessions: sessions.clone() };
+    (slow, policing, kit)
 }
 
 /// What an lcore reads, and where it counts.
 type Own = (TableReader, LcoreCounters);
 
-/// An engine for each lcore, and the crypto engines. Receive queues are spread so that each lcore
-/// gets its share.
+/// An engine for each lcore, and the crypto engines.
 fn engines(
     launch: &Launch,
-    queues: Vec<Queues>,
+    queues: Vec<(u16, Queues)>,
     (pool, kit, fia): (&Pool, &Kit, &FiaBuilder),
     mut own: impl Iterator<Item = Own>,
 ) -> Result<(Vec<Ppe>, Vec<EngineLcore>), StartError> {
     let count = launch.lcores.len();
     let (lanes, crypto) = engine_lanes(count, launch.crypto.len());
     let lanes = if launch.crypto.is_empty() { Vec::new() } else { lanes };
-    let mut rx: Vec<Vec<PolledQueue>> = (0..count).map(|_| Vec::new()).collect();
-    let mut tx: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-    for (n, queues) in queues.into_iter().enumerate() {
-        let port = u16::try_from(n).unwrap_or(u16::MAX);
-        for (q, queue) in queues.rx.into_iter().enumerate() {
-            rx[(n + q) % count].push(PolledQueue::new(port, queue));
-        }
-        for (lcore, queue) in tx.iter_mut().zip(hal::share(queues.tx, count)) {
-            lcore.push(queue);
-        }
-    }
     let mut engines = Vec::new();
     let mut lanes = lanes.into_iter();
-    for ((n, (rx, tx)), (tables, counters)) in
-        rx.into_iter().zip(tx).enumerate().zip(own.by_ref().take(count))
-    {
+    for (n, (tables, counters)) in own.by_ref().take(count).enumerate() {
         let mut fia = fia.build_with(kit);
         if let Some(EngineLanes { seal, open }) = lanes.next() {
             fia.replace("esp-encap", Box::new(EspEncap::with_engines(seal)))?;
@@ -214,14 +200,19 @@ fn engines(
         let mut ppe = Ppe::new(PpeParts {
             lcore: u16::try_from(n).unwrap_or(u16::MAX),
             fia,
-            rx,
-            tx,
+            rx: Vec::new(),
+            tx: Vec::new(),
             pool: near(pool, launch.lcores[n]),
             tables,
             counters,
         });
         ppe.trace(launch.trace);
         engines.push(ppe);
+    }
+    for (number, queues) in queues {
+        for (ppe, mut queues) in engines.iter_mut().zip(shares(number, Some(queues), count)) {
+            ppe.exchange_queues(&mut queues);
+        }
     }
     let crypto = crypto.into_iter().zip(own);
     let crypto =

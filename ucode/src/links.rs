@@ -1,12 +1,15 @@
 //! Ports and their links: looked at once a second, and opened anew when a device has vanished.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hal::{DeviceCounters, Link, LinkState, Port};
+use hal::handover::{Descriptors, Handed};
+use hal::{DeviceCounters, Link, LinkState, Port, PortConfig, PortError};
 use pal::lcore::StopFlag;
 
 /// Name of the thread that looks at links.
@@ -14,18 +17,100 @@ pub(crate) const LINKS: &str = "qfp-links";
 /// Between two looks at a link.
 const PERIOD: Duration = Duration::from_secs(1);
 
-type Ports = Vec<Box<dyn Port>>;
+/// A port that is started.
+struct Started {
+    port: Box<dyn Port>,
+    config: PortConfig,
+    seen: Seen,
+}
 
-/// The ports of a run, and who looks at their links.
+/// The ports of a run, by number.
+#[derive(Default)]
+pub(crate) struct Ports(Mutex<BTreeMap<u16, Started>>);
+
+impl Ports {
+    /// A port is whole between two calls, so those that a panic left behind may go on.
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u16, Started>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A port that was started so, in place of one that is returned.
+    pub(crate) fn insert(
+        &self,
+        number: u16,
+        port: Box<dyn Port>,
+        config: PortConfig,
+    ) -> Option<Box<dyn Port>> {
+        let seen = Seen::default();
+        seen.begin(port.link());
+        self.all().insert(number, Started { port, config, seen }).map(|before| before.port)
+    }
+
+    /// Takes a port out, with what it was started with.
+    pub(crate) fn remove(&self, number: u16) -> Option<(Box<dyn Port>, PortConfig)> {
+        self.all().remove(&number).map(|removed| (removed.port, removed.config))
+    }
+
+    /// Takes all ports out.
+    pub(crate) fn take(&self) -> impl Iterator<Item = Box<dyn Port>> {
+        std::mem::take(&mut *self.all()).into_values().map(|removed| removed.port)
+    }
+
+    /// The SPEC of a port.
+    pub(crate) fn spec(&self, number: u16) -> Option<String> {
+        self.all().get(&number).map(|started| started.port.info().spec.clone())
+    }
+
+    /// Has a port go on with a device that another process has opened in place of one that is gone.
+    pub(crate) fn hand(
+        &self,
+        number: u16,
+        handed: &Handed,
+        with: Vec<OwnedFd>,
+    ) -> Result<(), PortError> {
+        // One that has been removed meanwhile needs none.
+        let mut all = self.all();
+        let Some(started) = all.get_mut(&number) else { return Ok(()) };
+        let mut descriptors = Descriptors::new(handed.spec(), with);
+        started.port.take(&mut descriptors)?;
+        descriptors.end()
+    }
+
+    /// What each port says.
+    pub(crate) fn states(&self) -> Vec<PortState> {
+        let state = |(number, started): (&u16, &Started)| PortState {
+            number: *number,
+            link: started.seen.link(),
+            losses: started.seen.losses.load(Ordering::Relaxed),
+            device: started.port.counters(),
+            xstats: started.port.xstats(),
+        };
+        self.all().iter().map(state).collect()
+    }
+
+    /// Looks at the link of each port, and has a device opened anew that is gone.
+    fn look(&self) {
+        for Started { port, seen, .. } in self.all().values_mut() {
+            let link = port.link();
+            seen.note(link);
+            if link.state == LinkState::Gone && port.reopen().is_ok() {
+                seen.note(port.link());
+            }
+        }
+    }
+}
+
+/// Who looks at the links of ports.
 pub(crate) struct Links {
-    ports: Arc<Mutex<Ports>>,
-    states: Arc<[Seen]>,
+    ports: Arc<Ports>,
     watcher: Option<(StopFlag, JoinHandle<()>)>,
 }
 
 /// What a port says itself.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PortState {
+    /// Its number.
+    pub number: u16,
     /// Its link, as of the last look at it.
     pub link: Link,
     /// How often that was lost.
@@ -70,47 +155,25 @@ impl Seen {
 }
 
 impl Links {
-    /// The ports, started, and their links as they are.
-    pub(crate) fn new(ports: Ports) -> Self {
-        let states: Arc<[Seen]> = ports.iter().map(|_| Seen::default()).collect();
-        for (seen, port) in states.iter().zip(&ports) {
-            seen.begin(port.link());
-        }
-        Self { ports: Arc::new(Mutex::new(ports)), states, watcher: None }
+    /// Nobody looks yet.
+    pub(crate) fn new(ports: Arc<Ports>) -> Self {
+        Self { ports, watcher: None }
     }
 
     /// Looks at the links from now on, on a thread: what the system does with a device may take
     /// its time, and neither an lcore nor the slow path waits for that.
     pub(crate) fn watch(&mut self) -> io::Result<()> {
         let stop = StopFlag::new();
-        let (ports, states, flag) =
-            (Arc::clone(&self.ports), Arc::clone(&self.states), stop.clone());
+        let (ports, flag) = (Arc::clone(&self.ports), stop.clone());
         let thread = std::thread::Builder::new().name(LINKS.to_owned());
         let watcher = thread.spawn(move || {
             while !flag.is_stopped() {
                 std::thread::park_timeout(PERIOD);
-                look(&mut lock(&ports), &states);
+                ports.look();
             }
         })?;
         self.watcher = Some((stop, watcher));
         Ok(())
-    }
-
-    /// What each port says.
-    pub(crate) fn states(&self) -> Vec<PortState> {
-        let ports = self.ports();
-        let both = self.states.iter().zip(&*ports);
-        both.map(|(seen, port)| PortState {
-            link: seen.link(),
-            losses: seen.losses.load(Ordering::Relaxed),
-            device: port.counters(),
-            xstats: port.xstats(),
-        })
-        .collect()
-    }
-
-    pub(crate) fn ports(&self) -> MutexGuard<'_, Ports> {
-        lock(&self.ports)
     }
 
     /// Nobody looks any more: the ports may be stopped.
@@ -130,24 +193,9 @@ impl Drop for Links {
     }
 }
 
-/// A port is whole between two calls, so those that a panic left behind may go on.
-fn lock(ports: &Mutex<Ports>) -> MutexGuard<'_, Ports> {
-    ports.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn look(ports: &mut Ports, states: &[Seen]) {
-    for (port, seen) in ports.iter_mut().zip(states) {
-        let link = port.link();
-        seen.note(link);
-        if link.state == LinkState::Gone && port.reopen().is_ok() {
-            seen.note(port.link());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use hal::port::{PortConfig, PortError, PortInfo, Queues};
+    use hal::port::{PortInfo, Queues};
 
     use super::*;
 
@@ -183,19 +231,22 @@ mod tests {
 
     fn run(states: &[LinkState], reopened: Option<LinkState>) -> Vec<(LinkState, u64)> {
         let info = hal::sink::SinkPort::new().info().clone();
-        let port = Script { info, states: vec![states[0]], reopened };
-        let links = Links::new(vec![Box::new(port)]);
-        let seen_by = |links: &Links| {
-            let states = links.states().into_iter();
+        let port = |state| {
+            Box::new(Script { info: info.clone(), states: vec![state], reopened }) as Box<dyn Port>
+        };
+        let ports = Ports::default();
+        ports.insert(7, port(states[0]), PortConfig::default());
+        let seen_by = |ports: &Ports| {
+            let states = ports.states().into_iter();
             states.map(|one| (one.link.state, one.losses)).collect::<Vec<_>>()
         };
-        let mut seen = seen_by(&links);
+        let mut seen = seen_by(&ports);
         for &state in &states[1..] {
-            let port =
-                Script { info: links.ports()[0].info().clone(), states: vec![state], reopened };
-            links.ports()[0] = Box::new(port);
-            look(&mut links.ports(), &links.states);
-            seen.extend(seen_by(&links));
+            if let Some(started) = ports.all().get_mut(&7) {
+                started.port = port(state);
+            }
+            ports.look();
+            seen.extend(seen_by(&ports));
         }
         seen
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer, Ring};
+use qfp_core::ppe::PortQueues;
 use qfp_core::tables::TableReader;
 
 /// One at a time is under way, and those of who was given up before may come back late.
@@ -20,6 +21,8 @@ const LOOK: Duration = Duration::from_micros(50);
 pub(crate) enum Mail {
     /// It reads these tables. Numbers of rows mean the same in both.
     Tables(TableReader),
+    /// It has these queues of a port.
+    Queues(PortQueues),
 }
 
 /// Why lcores have not all taken what they were handed.
@@ -121,7 +124,7 @@ impl Mailboxes {
         Self { boxes: Mutex::new(boxes), stop }
     }
 
-    /// Hands each lcore what is its own, and waits until it has taken it, for `patience` at most.
+    /// Hands each of the first lcores what is its own, and waits until it has taken it, for `patience` at most.
     /// Returns what they have given back.
     ///
     /// # Errors
@@ -133,9 +136,9 @@ impl Mailboxes {
     ) -> Result<Vec<Mail>, HandOverError> {
         let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
         let (handed, lcores) = (mail.len(), boxes.len());
-        if handed != lcores {
+        let Some(boxes) = boxes.get_mut(..handed) else {
             return Err(HandOverError::Count { handed, lcores });
-        }
+        };
         for (to, mail) in boxes.iter_mut().zip(mail) {
             // What has come back from who was not waited for any more.
             while to.back.pop().is_some() {}
@@ -280,7 +283,7 @@ mod tests {
         };
         let (interfaces, sides) = (Vec::new(), Vec::new());
         let launch = Launch {
-            ports: vec![PortConfig::default()],
+            ports: vec![(0, PortConfig::default())],
             lcores: vec![cpu],
             crypto: vec![cpu],
             configured: Configured {
@@ -288,12 +291,12 @@ mod tests {
                 sides,
                 neighbours: Vec::new(),
                 removed: Vec::new(),
+                limits: Limits::default(),
+                rates: LptsRates::default(),
+                sessions: Lpts::default(),
             },
             applications: Vec::new(),
             counted: SlowCounts::default(),
-            limits: Limits::default(),
-            rates: LptsRates::default(),
-            sessions: Lpts::default(),
             interfaces: 4,
             trace: 0,
             buffers: Some(512),

@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use ipnet::IpNet;
 use pal::doorbell::Doorbell;
 use pal::lcore::LaunchError;
-use qfp_core::punt::Interface;
+use qfp_core::lpts::{Lpts, LptsRates};
+use qfp_core::punt::{Interface, Limits};
 use qfp_core::uidb::UidbIndex;
 
 use crate::applications::Application;
@@ -86,7 +87,7 @@ pub enum ToSlowPath {
     },
 }
 
-/// What the slow path knows of a configuration.
+/// What the slow path knows of a configuration, and lcores of what is for it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Configured {
     /// Interfaces by number.
@@ -97,6 +98,12 @@ pub struct Configured {
     pub neighbours: Vec<(UidbIndex, IpAddr, [u8; 6])>,
     /// Those that are none any more.
     pub removed: Vec<(UidbIndex, IpAddr)>,
+    /// Bounds of its work.
+    pub limits: Limits,
+    /// Rates of what goes there, of all lcores together.
+    pub rates: LptsRates,
+    /// Sessions, peers and listeners.
+    pub sessions: Lpts,
 }
 
 /// The line from the slow path to the client, which need not wait for anybody.

@@ -119,6 +119,6 @@ impl Opened {
 
 /// Frame bytes that the largest MTU needs.
 fn frame_room(launch: &Launch) -> usize {
-    let mtu = launch.ports.iter().map(|port| usize::from(port.mtu)).max().unwrap_or(1500);
+    let mtu = launch.ports.iter().map(|(_, port)| usize::from(port.mtu)).max().unwrap_or(1500);
     (mtu + LINK_BYTES).max(2048)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hal::handover::{Descriptors, Handed};
+use hal::handover::Handed;
 use hal::{Pool, PortError};
 use pal::lcore::{LcoreError, Lcores, StopFlag};
 use pal::ring::Producer;
@@ -15,8 +15,9 @@ use qfp_core::tables::TableReader;
 
 use crate::engine::{Beside, VirtualLoop};
 use crate::hooks::{InjectError, Injection};
-use crate::links::{Links, PortState};
+use crate::links::{Links, PortState, Ports};
 use crate::mailbox::{HandOverError, Mail};
+use crate::plug::Plug;
 use crate::slow_side::{Shown, SlowCounts};
 use crate::threads::Live;
 
@@ -25,6 +26,7 @@ pub struct Running<C: Beside> {
     pub(crate) run: Run<C>,
     pub(crate) stop: StopFlag,
     pub(crate) links: Links,
+    pub(crate) ports: Arc<Ports>,
     pub(crate) pool: Pool,
     pub(crate) shown: Arc<Shown>,
     pub(crate) injections: Producer<Injection>,
@@ -115,13 +117,16 @@ impl<C: Beside> Running<C> {
     ///
     /// # Errors
     /// The descriptors are not those of its device.
-    pub fn take(&self, port: usize, handed: &Handed, with: Vec<OwnedFd>) -> Result<(), PortError> {
-        let mut ports = self.links.ports();
-        // One that has been removed meanwhile needs none.
-        let Some(port) = ports.get_mut(port) else { return Ok(()) };
-        let mut descriptors = Descriptors::new(handed.spec(), with);
-        port.take(&mut descriptors)?;
-        descriptors.end()
+    pub fn take(&self, port: u16, handed: &Handed, with: Vec<OwnedFd>) -> Result<(), PortError> {
+        self.ports.hand(port, handed, with)
+    }
+
+    /// What plugs ports in and pulls them out; none in the time of captures.
+    #[must_use]
+    pub fn plug(&self) -> Option<Plug> {
+        let Run::Live(live) = &self.run else { return None };
+        let (mailboxes, ports) = (Arc::clone(&live.mailboxes), Arc::clone(&self.ports));
+        Some(Plug { mailboxes, ports, lcores: live.forwarding })
     }
 
     /// Packets that the inputs hold in all, when they are finite and known.
@@ -133,7 +138,7 @@ impl<C: Beside> Running<C> {
     /// What the ports say.
     #[must_use]
     pub fn ports(&self) -> Vec<PortState> {
-        self.links.states()
+        self.ports.states()
     }
 
     /// What the slow path has counted.
@@ -177,6 +182,10 @@ impl<C: Beside> Running<C> {
     ) -> Result<(), HandOverError> {
         match &self.run {
             Run::Live(live) => {
+                let (handed, lcores) = (tables.len(), live.lcores.len());
+                if handed != lcores {
+                    return Err(HandOverError::Count { handed, lcores });
+                }
                 let mail = tables.into_iter().map(Mail::Tables).collect();
                 live.mailboxes.hand_over(mail, patience).map(drop)
             }
@@ -204,8 +213,8 @@ impl<C: Beside> Running<C> {
             walks.iter_mut().for_each(|walk| walk.number += first);
             traces.append(&mut walks);
         }
-        let ports = self.links.states();
-        for mut port in self.links.ports().drain(..) {
+        let ports = self.ports.states();
+        for mut port in self.ports.take() {
             finished = finished.and(port.stop());
         }
         let finished = finished.and_then(|()| self.pool.check_complete());

@@ -10,6 +10,7 @@ use pal::clock::{Clock, Nanos, TscClock};
 use pal::doorbell::Doorbell;
 use pal::lcore::StopFlag;
 use pal::ring::{Consumer, Producer};
+use qfp_core::lpts::{Lpts, LptsRates, LptsSuccession};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
@@ -68,9 +69,27 @@ impl Shown {
 /// What the slow path puts in, and on which lcore.
 pub(crate) type Work = Vec<(u16, Injected)>;
 
+/// How lcores police what comes to the slow path.
+pub(crate) struct Policing {
+    pub(crate) groups: LptsSuccession,
+    pub(crate) rates: LptsRates,
+    pub(crate) sessions: Lpts,
+}
+
+impl Policing {
+    /// What is as it was goes on.
+    fn configure(&mut self, rates: LptsRates, sessions: Lpts) {
+        if (&self.rates, &self.sessions) != (&rates, &sessions) {
+            self.groups.replace(&rates, sessions.clone());
+            (self.rates, self.sessions) = (rates, sessions);
+        }
+    }
+}
+
 /// The slow path, and its ends of the lines to and from the client.
 pub(crate) struct SlowSide {
     slow: SlowPath,
+    policing: Policing,
     pool: PoolCache,
     inbox: Inbox,
     client: ToClient,
@@ -96,7 +115,7 @@ pub(crate) struct SlowSide {
 
 impl SlowSide {
     pub(crate) fn new(
-        slow: SlowPath,
+        (slow, policing): (SlowPath, Policing),
         pool: PoolCache,
         (inbox, client): (Inbox, ToClient),
         (hooks, applications, injections): (PuntHooks, Applications, Consumer<Injection>),
@@ -104,6 +123,7 @@ impl SlowSide {
     ) -> Self {
         Self {
             slow,
+            policing,
             pool,
             inbox,
             client,
@@ -210,6 +230,8 @@ impl SlowSide {
     fn configure(&mut self, configured: Configured) {
         self.slow.set_interfaces(configured.interfaces, &mut self.actions);
         self.slow.set_sides(configured.sides);
+        self.slow.set_limits(configured.limits);
+        self.policing.configure(configured.rates, configured.sessions);
         for (uidb, address) in configured.removed {
             self.slow.remove_neighbour(uidb, address, &mut self.actions);
         }

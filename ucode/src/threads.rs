@@ -79,6 +79,8 @@ pub(crate) struct Live {
     pub(crate) lcores: Lcores<Option<Ppe>>,
     /// Of those that forward, and then of the crypto engines.
     pub(crate) mailboxes: Arc<Mailboxes>,
+    /// How many forward.
+    pub(crate) forwarding: usize,
     pub(crate) slow: JoinHandle<SlowLoop>,
     /// The slow path's.
     pub(crate) bell: Arc<Doorbell>,
@@ -96,7 +98,7 @@ pub(crate) fn launch_live(
     crypto: Vec<EngineLcore>,
     (slow, bell): (SlowSide, Arc<Doorbell>),
 ) -> Result<Live, LaunchError> {
-    let ended = Arc::new(AtomicUsize::new(0));
+    let (ended, count) = (Arc::new(AtomicUsize::new(0)), engines.len());
     let forwarding = Arc::new(());
     let mut bells = vec![Arc::clone(&bell)];
     let mut loops = Vec::new();
@@ -138,7 +140,7 @@ pub(crate) fn launch_live(
     let flag = stop.clone();
     let thread = std::thread::Builder::new().name(SLOW_PATH.to_owned());
     match thread.spawn(move || slow.run(&flag)) {
-        Ok(slow) => Ok(Live { lcores, mailboxes, slow, bell, stop }),
+        Ok(slow) => Ok(Live { lcores, mailboxes, forwarding: count, slow, bell, stop }),
         Err(source) => {
             lcores.stop_flag().stop();
             drop(lcores.join());

@@ -73,7 +73,7 @@ pub enum Order {
     /// What the ports say. Answered by [`Answer::Ports`] with the same number.
     Ports(u64),
     /// A device in place of that of this port, which has vanished; its descriptors go with it.
-    Device(usize, Handed),
+    Device(u16, Handed),
     /// A packet of the router's own.
     Inject(InjectTo, Vec<u8>),
     /// It is to end. Answered by [`Answer::Ended`].

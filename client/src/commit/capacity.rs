@@ -27,6 +27,9 @@ pub struct Capacity {
     pub long_prefixes: u32,
     /// Lines of the IPv6 table, 64 bytes each: about a line for two routes.
     pub ipv6_lines: u32,
+    /// Interfaces that there can be at once. Each takes 16 bytes of a data plane for each type of flow,
+    /// and of every lcore, which counts them, 16 more and another 32, once it counts.
+    pub interfaces: u16,
     /// VRFs; the global table is not one of them.
     pub vrfs: u16,
     /// Lines of each VRF's IPv4 table, 64 bytes each; at least 34.
@@ -63,6 +66,7 @@ impl Capacity {
         paths: 1 << 15,
         long_prefixes: 4096,
         ipv6_lines: 1 << 15,
+        interfaces: 2048,
         vrfs: 0,
         vrf_ipv4_lines: 256,
         vrf_ipv6_lines: 1 << 11,
@@ -94,6 +98,7 @@ impl Capacity {
         let adjacencies = rest.adjacencies.max(neighbours.saturating_add(neighbours / 4 + 1024));
         Self {
             adjacencies: adjacencies.saturating_add(tunnels).saturating_add(statics),
+            interfaces: interfaces_for(&interfaces),
             vrfs: u16::try_from(vrfs.len()).unwrap_or(u16::MAX),
             vrf_ipv4_lines: lines(Self::SMALL.vrf_ipv4_lines, ipv4),
             vrf_ipv6_lines: lines(Self::SMALL.vrf_ipv6_lines, ipv6),
@@ -192,6 +197,11 @@ impl Capacity {
         }
         Ok(())
     }
+}
+
+/// Interfaces that are configured, and as many again that come later.
+fn interfaces_for(interfaces: &Interfaces<'_>) -> u16 {
+    u16::try_from(2 * interfaces.all().len()).unwrap_or(u16::MAX).max(Capacity::SMALL.interfaces)
 }
 
 /// Classes where they are bound, and as many again while one commit follows another.

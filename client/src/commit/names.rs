@@ -1,5 +1,7 @@
 //! Names and their numbers, for a client that takes over.
 
+use pal::crash;
+
 use super::Client;
 use crate::rm::{Kind, Named};
 
@@ -56,6 +58,7 @@ impl Client {
         let given = self.take_given();
         if let Some(tell) = self.names.as_mut().filter(|_| !given.is_empty()) {
             tell(given);
+            crash::point("named");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Interfaces: uIDB rows and the tables that find them by port and tags.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use driver::{Driver, DriverError};
@@ -58,6 +58,8 @@ impl Blocks {
 pub(crate) struct Plan {
     /// Interfaces that had no number.
     fresh: Vec<String>,
+    /// Interfaces that have none from then on.
+    gone: Vec<String>,
     drafts: Option<Drafts>,
     before: Option<Blocks>,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Plan {
 pub(crate) struct InterfaceAgent {
     numbers: Numbers<UidbIndex>,
     by_name: HashMap<String, UidbIndex>,
+    /// Numbers of ports, in the order of the configuration; those beyond are numbered in that order.
+    ports: Vec<u16>,
     blocks: Option<Blocks>,
 }
 
@@ -80,12 +84,15 @@ struct Drafts {
 }
 
 impl InterfaceAgent {
-    pub(crate) fn new(clock: &GraceClock) -> Self {
+    /// An agent for `count` interfaces. Packets know theirs outside of a vector, too: `clock` is that
+    /// of the rings.
+    pub(crate) fn new(count: u16, clock: &GraceClock) -> Self {
         let first = u32::from(UidbIndex::FIRST_CONFIGURED.0);
-        let limit = u32::from(UidbIndex::NONE.0);
+        let limit = (first + u32::from(count)).min(u32::from(UidbIndex::NONE.0));
         Self {
             numbers: Numbers::new(Kind::Interface, Pool::new("interfaces", first..limit, clock)),
             by_name: HashMap::new(),
+            ports: Vec::new(),
             blocks: None,
         }
     }
@@ -105,9 +112,21 @@ impl InterfaceAgent {
         self.by_name.iter().map(|(name, uidb)| self.numbers.named(name.clone(), *uidb))
     }
 
-    /// Numbers for all interfaces: an interface keeps its number as long as the process lives.
+    /// Has ports numbered so, in the order of the configurations to come.
+    pub(crate) fn number_ports(&mut self, numbers: Vec<u16>) {
+        self.ports = numbers;
+    }
+
+    /// The number of a port that has this place in the configuration.
+    fn port(&self, index: usize) -> u16 {
+        let number = self.ports.get(index).copied();
+        number.or_else(|| u16::try_from(index).ok()).unwrap_or(NO_PORT)
+    }
+
+    /// Numbers for all interfaces: an interface keeps its number as long as it is configured.
     ///
-    /// A number is not reused, so that a stale one never names another interface (ARC-22).
+    /// A number is not reused while a packet may have it, so that a stale one never names another
+    /// interface (ARC-22).
     pub(crate) fn number(
         &mut self,
         interfaces: &Interfaces<'_>,
@@ -122,6 +141,9 @@ impl InterfaceAgent {
                 plan.fresh.push(name.to_owned());
             }
         }
+        let names: HashSet<&str> = interfaces.all().iter().map(Interface::name).collect();
+        let gone = self.by_name.keys().filter(|name| !names.contains(name.as_str()));
+        plan.gone = gone.cloned().collect();
         Ok(())
     }
 
@@ -137,6 +159,11 @@ impl InterfaceAgent {
     /// One more than the highest uIDB number.
     pub(crate) fn high_water(&self) -> usize {
         self.numbers.high_water() as usize
+    }
+
+    /// One more than the highest uIDB number that there can be.
+    pub(crate) fn limit(&self) -> usize {
+        (u32::from(UidbIndex::FIRST_CONFIGURED.0) + self.numbers.capacity()) as usize
     }
 
     /// Writes the tables of all interfaces, with `features`; `crypto` are those of the interface
@@ -164,9 +191,12 @@ impl InterfaceAgent {
         for internal in [UidbIndex::CRYPTO, UidbIndex::RP] {
             rows[usize::from(internal.0)].features_in |= crypto.ingress;
         }
-        let mut classes = driver.alloc::<PortClass>(ports.len().max(1))?;
-        for (class, facts) in classes.iter_mut().zip(ports) {
-            *class = PortClass { mac: MacRow::from(facts.mac).0, ..PortClass::NONE };
+        let place = |index| usize::from(self.port(index));
+        let limit = (0..ports.len()).map(|index| place(index) + 1).max();
+        let mut classes = driver.alloc::<PortClass>(limit.unwrap_or(1))?;
+        classes.fill(PortClass::NONE);
+        for (index, facts) in ports.iter().enumerate() {
+            classes[place(index)].mac = MacRow::from(facts.mac).0;
         }
         let layout = TagLayout::of(interfaces);
         let mut outer = driver.alloc::<TagEntry>((layout.ports.len() * TAGS).max(1))?;
@@ -204,7 +234,7 @@ impl InterfaceAgent {
             rows[usize::from(uidb.0)] = Uidb {
                 features_in,
                 features_out: own.egress,
-                port: interface.sends_by().and_then(|n| u16::try_from(n).ok()).unwrap_or(NO_PORT),
+                port: interface.sends_by().map_or(NO_PORT, |index| self.port(index)),
                 mtu: interface.mtu(),
                 state: if interface.is_up() { Uidb::UP } else { Uidb::DOWN },
                 urpf: Rpf::pack(rpf, rpf),
@@ -213,13 +243,13 @@ impl InterfaceAgent {
             match interface.kind {
                 InterfaceKind::Tunnel { .. } | InterfaceKind::Policy { .. } => {}
                 InterfaceKind::Port { index: port, .. } => {
-                    if let Some(class) = classes.get_mut(port) {
+                    if let Some(class) = classes.get_mut(place(port)) {
                         class.native = uidb.0;
                     }
                 }
                 InterfaceKind::Vlan { index: port, vlan, .. } => {
                     let table = layout.ports[&port];
-                    if let Some(class) = classes.get_mut(port) {
+                    if let Some(class) = classes.get_mut(place(port)) {
                         class.outer = u32::try_from(table * TAGS + 1).unwrap_or(0);
                     }
                     let entry = &mut outer[table * TAGS + usize::from(vlan.id)];
@@ -263,11 +293,24 @@ impl InterfaceAgent {
         plan.before = self.blocks.replace(new);
     }
 
-    /// Gives back what was there before.
-    pub(crate) fn keep(driver: &mut Driver, plan: Plan) {
+    /// Numbers of interfaces that are gone with the plan.
+    pub(crate) fn gone(&self, plan: &Plan) -> impl Iterator<Item = UidbIndex> {
+        plan.gone.iter().filter_map(|name| self.named(name))
+    }
+
+    /// Gives back what was there before, and the numbers of interfaces that are gone, which are free
+    /// once no packet has them.
+    pub(crate) fn keep(&mut self, driver: &mut Driver, plan: Plan) {
         if let Some(old) = plan.before {
             old.retire(driver);
         }
+        let gone = plan.gone.iter().filter_map(|name| self.by_name.remove(name));
+        gone.for_each(|uidb| self.numbers.retire(uidb));
+    }
+
+    /// Numbers that no packet has any more are free.
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
     }
 
     /// Gives up what was prepared. The numbers named nothing to anybody.

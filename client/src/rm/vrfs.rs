@@ -2,43 +2,25 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use driver::Driver;
 use pal::pool::{Full, Pool, PoolUsage};
-use pal::publication::{Grace, Timekeeper};
+use pal::publication::GraceClock;
 use qfp_core::uidb::TableId;
 
 use super::{Kind, Named, Numbers};
 
 /// The VRFs that interfaces are in.
-///
-/// Packets know their table outside of a vector, too: in the rings between lcores and slow path, in
-/// both directions. So a table's number has a clock of its own, by which a period passes when what
-/// the slow path had put in is taken, then walked, and what came of that is taken by the slow path,
-/// which does nothing more about packets of a table that is gone.
 pub(crate) struct Vrfs {
     by_name: BTreeMap<String, TableId>,
     numbers: Numbers<TableId>,
-    time: Timekeeper,
-    clearing: Clearing,
-}
-
-/// Where packets of tables that are gone may still be.
-enum Clearing {
-    Nowhere,
-    /// In the rings to the lcores, and everywhere else.
-    ToLcores(Grace),
-    /// In walks, until the second period has passed, and in the rings to the slow path.
-    Walks(Grace, Grace),
-    ToSlowPath(Grace),
 }
 
 impl Vrfs {
-    /// Tables 1 up to and with `count`; the global one has no name.
-    pub(crate) fn new(count: u16) -> Self {
-        let time = Timekeeper::default();
-        let numbers = Pool::new("VRFs", 1..u32::from(count) + 1, time.clock());
+    /// Tables 1 up to and with `count`; the global one has no name. Packets know their table outside of
+    /// a vector, too: `clock` is that of the rings.
+    pub(crate) fn new(count: u16, clock: &GraceClock) -> Self {
+        let numbers = Pool::new("VRFs", 1..u32::from(count) + 1, clock);
         let numbers = Numbers::new(Kind::Vrf, numbers);
-        Self { by_name: BTreeMap::new(), numbers, time, clearing: Clearing::Nowhere }
+        Self { by_name: BTreeMap::new(), numbers }
     }
 
     /// Gives numbers to `names`. Those that are new are added to `new`.
@@ -106,30 +88,8 @@ impl Vrfs {
         gone.for_each(|(_, table)| self.numbers.give_back(table));
     }
 
-    /// Whether the rings are to be cleared now, for numbers to be used again.
-    pub(crate) fn wants_rings_cleared(&mut self, driver: &Driver) -> bool {
-        match self.clearing {
-            Clearing::Nowhere if self.time.is_wanted() => {
-                self.clearing = Clearing::ToLcores(self.time.begin());
-            }
-            Clearing::Walks(grace, walks) if driver.all_passed(walks) => {
-                self.clearing = Clearing::ToSlowPath(grace);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// What was in the rings when that was wanted has been taken out.
-    pub(crate) fn rings_cleared(&mut self, driver: &mut Driver) {
-        self.clearing = match self.clearing {
-            Clearing::ToLcores(grace) => Clearing::Walks(grace, driver.grace_period()),
-            Clearing::ToSlowPath(grace) => {
-                self.time.pass(grace);
-                self.numbers.reclaim(|_| ());
-                Clearing::Nowhere
-            }
-            Clearing::Nowhere | Clearing::Walks(..) => return,
-        };
+    /// Numbers that no packet has any more are free.
+    pub(crate) fn reclaim(&mut self) {
+        self.numbers.reclaim(|_| ());
     }
 }

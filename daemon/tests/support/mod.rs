@@ -80,6 +80,14 @@ impl Daemon {
         self.wait_until_up();
     }
 
+    /// Starts it once it has ended, to end at `point` before it is up.
+    #[cfg(feature = "crash-points")]
+    pub(crate) fn crash_at(&mut self, point: &str) {
+        use std::os::unix::process::ExitStatusExt;
+        self.child = spawn(self.dir.path(), &self.options, Some(point));
+        assert_eq!(self.ended().signal(), Some(9), "{point}: {}", self.log());
+    }
+
     fn wait_until_up(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while Connection::open(&self.run_dir()).is_err() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Between two packets.
@@ -46,6 +47,8 @@ impl Stream {
         let receiver = std::thread::spawn(move || {
             let socket = socket(&namespace, &address);
             socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            // This thread may have to wait for its turn.
+            set_socket_recv_buffer_size_force(&socket, 64 << 20).unwrap();
             let (mut seen, mut pause) = (HashSet::new(), Duration::ZERO);
             let (mut last, mut number) = (None, [0; 8]);
             // What is under way when the sender stops is waited for.

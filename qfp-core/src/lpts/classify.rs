@@ -93,7 +93,7 @@ struct Listener {
 }
 
 /// The sessions, peers and open ports of this router.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lpts {
     sessions: HashSet<Session, ahash::RandomState>,
     peers: HashMap<Peer, Trust, ahash::RandomState>,

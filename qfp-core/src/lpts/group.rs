@@ -1,6 +1,7 @@
 //! All meters of the lcores that share them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pal::clock::Nanos;
 
@@ -42,6 +43,60 @@ pub struct LptsGroup {
     /// Interface by interface, each type and all together; the last row is of numbers beyond.
     shares: Vec<Share>,
     hasher: ahash::RandomState,
+    /// Its place in the line of groups that take each other's place, and the number of the last one.
+    number: u64,
+    last: Arc<AtomicU64>,
+    line: Weak<Mutex<Line>>,
+}
+
+/// The group that lcores are to have, and those before it, as long as an lcore has one: none of them
+/// is freed there.
+#[derive(Debug)]
+struct Line {
+    now: Arc<LptsGroup>,
+    before: Vec<Arc<LptsGroup>>,
+}
+
+/// The policers of the lcores over time: one group after the other. For who replaces them.
+#[derive(Debug)]
+pub struct LptsSuccession(Arc<Mutex<Line>>);
+
+impl LptsSuccession {
+    /// A succession that begins with `group`.
+    #[must_use]
+    pub fn new(group: LptsGroup) -> Self {
+        let line = |line: &Weak<Mutex<Line>>| {
+            let now = Arc::new(LptsGroup { line: Weak::clone(line), ..group });
+            Mutex::new(Line { now, before: Vec::new() })
+        };
+        Self(Arc::new_cyclic(line))
+    }
+
+    /// The group that lcores are to have.
+    #[must_use]
+    pub fn group(&self) -> Arc<LptsGroup> {
+        Arc::clone(&self.line().now)
+    }
+
+    /// Has lcores police by other rates and sessions, each from its next vector with packets for the
+    /// slow path on. All buckets are full then.
+    pub fn replace(&mut self, rates: &LptsRates, sessions: Lpts) {
+        let old = self.group();
+        let interfaces = old.shares.len() / ROW - 1;
+        let new = LptsGroup::new(rates, sessions, Arc::clone(&old.acquaintance), interfaces);
+        let (number, last) = (old.number + 1, Arc::clone(&old.last));
+        let (hasher, line) = (old.hasher.clone(), Weak::clone(&old.line));
+        let mut groups = self.line();
+        groups.now = Arc::new(LptsGroup { hasher, number, last, line, ..new });
+        groups.before.push(old);
+        // One that nobody else has is nobody's from now on.
+        groups.before.retain(|group| Arc::strong_count(group) > 1);
+        groups.now.last.store(number, Ordering::Release);
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The same for the same seed.
@@ -76,7 +131,19 @@ impl LptsGroup {
         let meters = meters.chain([Meter::new(total, rates.floor(), false)]).collect();
         let shares = std::iter::repeat_with(Share::default).take((interfaces + 1) * ROW).collect();
         let limited = rates.total().is_some();
-        Self { sessions, acquaintance, meters, limited, shares, hasher: hasher(0) }
+        let (hasher, last, line) = (hasher(0), Arc::default(), Weak::new());
+        Self { sessions, acquaintance, meters, limited, shares, hasher, number: 0, last, line }
+    }
+
+    /// For an lcore that has this group: the one that has taken its place, if one has; one load
+    /// otherwise. Does not wait: what is being put there is found the next time.
+    #[inline]
+    #[must_use]
+    pub fn successor(&self) -> Option<Arc<Self>> {
+        if self.last.load(Ordering::Acquire) == self.number {
+            return None;
+        }
+        Some(Arc::clone(&self.line.upgrade()?.try_lock().ok()?.now))
     }
 
     /// The same, with senders hashed by another seed: one that nobody can guess, where senders are

@@ -34,10 +34,20 @@ impl LptsClassify {
 
 impl Step for LptsClassify {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        keep_up(&mut self.0);
         // What is only to be told about is `unreachable`, whatever it was.
         for slot in select & vector.ends.punted {
             vector.ends.flow[slot & 63] = flow_type(&self.0, &lcore.tables, vector, slot);
         }
+    }
+}
+
+/// Goes on with the group that has taken this one's place.
+#[inline]
+fn keep_up(group: &mut Arc<LptsGroup>) {
+    if let Some(next) = group.successor() {
+        // This one is kept by who has put the other there, and is not freed here.
+        *group = next;
     }
 }
 
@@ -55,6 +65,7 @@ impl PuntPolice {
 
 impl Step for PuntPolice {
     fn process(&mut self, lcore: &mut Lcore<'_>, vector: &mut Vector, select: PacketMask) {
+        keep_up(&mut self.0);
         self.tell(lcore, vector, select & vector.ends.reported);
         let now = vector.now();
         // In one vector time stands still: who has been refused is refused again, at the price of

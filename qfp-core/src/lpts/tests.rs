@@ -240,3 +240,43 @@ fn numbers_of_interfaces_beyond_the_table_share_a_row() {
         assert_eq!(admission, Admission::Accepted);
     }
 }
+
+#[test]
+fn lcores_go_on_with_the_group_that_takes_the_place_of_theirs() {
+    let closed = |flow| {
+        let mut rates = LptsRates::default();
+        rates.set(flow, 0, 0).unwrap();
+        rates
+    };
+    let mut all = LptsSuccession::new(group(&closed(FlowType::Igmp)));
+    let mut lcores = [all.group(), all.group()];
+    let passes = |group: &LptsGroup| {
+        [FlowType::Igmp, FlowType::Dns]
+            .map(|flow| group.admit(offered(flow, 1), Nanos(5)) == Admission::Accepted)
+    };
+    assert!(lcores[0].successor().is_none());
+    assert_eq!(passes(&lcores[0]), [false, true]);
+    let mut lpts = Lpts::default();
+    lpts.set_isis(UidbIndex(3), true);
+    all.replace(&closed(FlowType::Dns), lpts);
+    lcores[0] = lcores[0].successor().unwrap();
+    assert_eq!(passes(&lcores[0]), [true, false]);
+    assert_eq!(lcores[0].sessions().classify(&ForUs::Isis(UidbIndex(3))), FlowType::IsisKnown);
+    // The other one sees no packet for long.
+    let first = Arc::downgrade(&lcores[1]);
+    all.replace(&LptsRates::default(), Lpts::default());
+    all.replace(&LptsRates::default(), Lpts::default());
+    assert_eq!(passes(&lcores[1]), [false, true]);
+    for lcore in &mut lcores {
+        *lcore = lcore.successor().unwrap();
+        assert!(lcore.successor().is_none());
+        assert_eq!(passes(lcore), [true, true]);
+    }
+    assert!(first.upgrade().is_some(), "an lcore frees nothing");
+    all.replace(&LptsRates::default(), Lpts::default());
+    assert!(first.upgrade().is_none());
+    // Without one who replaces them they stay as they are.
+    drop(all);
+    assert!(lcores[0].successor().is_none());
+    assert_eq!(passes(&lcores[0]), [true, true]);
+}

@@ -197,6 +197,11 @@ impl Neighbours {
         }
     }
 
+    /// Requests are counted anew.
+    pub(super) fn ask_anew(&mut self) {
+        self.asking = Asking::default();
+    }
+
     /// What the table says of whom it knows and waits for.
     pub(super) fn acquaintance(&self) -> &Arc<Acquaintance> {
         &self.acquaintance

@@ -179,9 +179,9 @@ impl Served {
     }
 
     /// Takes a device in place of one that has vanished: without it, it would not know.
-    fn device(&mut self, port: usize, handed: Handed, with: Vec<OwnedFd>) -> io::Result<()> {
+    fn device(&mut self, port: u16, handed: Handed, with: Vec<OwnedFd>) -> io::Result<()> {
         self.running.take(port, &handed, copies(&with)?).map_err(io::Error::other)?;
-        if let Some(device) = self.devices.get_mut(port) {
+        if let Some(device) = self.devices.get_mut(usize::from(port)) {
             *device = (handed, with);
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::oracle::Oracle;
-use super::world::{INTERFACES, TINY, World, address, interfaces, neighbour, route, via};
+use super::world::{INTERFACES, TINY, World, address, interfaces, name, neighbour, route, via};
 use crate::config::{Config, RouteTable, Target};
 use crate::{Capacity, Usage};
 
@@ -207,10 +207,8 @@ fn add_and_remove_leaves_usage_at_the_baseline() {
         let config = if round % 2 == 0 { good() } else { other() };
         world.commit(&config).unwrap();
         for n in 0..INTERFACES {
-            world
-                .client
-                .neighbour(world.uidb(n), address(n, 9, false), Some([2 * round; 6]))
-                .unwrap();
+            let Some(uidb) = world.client.uidb(&name(n)) else { continue };
+            world.client.neighbour(uidb, address(n, 9, false), Some([2 * round; 6])).unwrap();
         }
         world.commit(&interfaces(0)).unwrap();
         assert_eq!(world.settle(), baseline);

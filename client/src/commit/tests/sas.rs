@@ -53,7 +53,7 @@ impl World {
     fn protecting(&self) -> Option<u32> {
         let mut reader = self.reader.borrow_mut();
         let tables = reader.tables();
-        let uidb = self.client.uidb("tunnel0").unwrap();
+        let uidb = self.client.uidb("tunnel0")?;
         tables.view(table_kind::ESP_TUNNELS)[usize::from(uidb.0)].outbound()
     }
 

@@ -131,7 +131,7 @@ fn a_thousand_vrfs_have_tables_of_their_own() {
         vrf_long_prefixes: 2,
         ..TINY
     };
-    let capacity = Capacity { adjacencies: 1 << 13, ..capacity };
+    let capacity = Capacity { adjacencies: 1 << 13, interfaces: 2048, ..capacity };
     let mut world = World::new(&capacity);
     let mut config = interfaces(1);
     for n in 0..VRFS {

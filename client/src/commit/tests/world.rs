@@ -22,6 +22,7 @@ pub(super) const INTERFACES: u8 = 9;
 
 /// A table for few routes, so that each case is quick.
 pub(super) const TINY: Capacity = Capacity {
+    interfaces: 64,
     adjacencies: 256,
     paths: 1 << 12,
     long_prefixes: 256,
