@@ -134,6 +134,34 @@ fn without_interfaces_the_start_says_so_and_with_one_it_forwards_what_the_kernel
 }
 
 #[test]
+fn interfaces_that_come_and_go_become_ports_and_are_none_any_more() {
+    let Some(_own) = Own::enter() else { return };
+    cable("wan0", "far0");
+    let daemon = start(&format!("{DISCOVER}[[port]]\nname = \"Gi2\"\ndevice = \"sink\"\n"));
+    assert_eq!(names(&daemon), ["Gi2", "Gi1"]);
+    cable("wan1", "far1");
+    cable("wan2", "far2");
+    // The second number has a port with a device of its own.
+    let now = ["Gi1", "Gi2", "Gi3"].map(str::to_owned);
+    let sorted = || {
+        let mut names = names(&daemon);
+        names.sort_unstable();
+        names
+    };
+    let took = wait_until(&daemon, "new ports", || sorted() == now);
+    eprintln!("a port after {took:?}");
+    wait_until(&daemon, "its link", || statistics(&daemon, "Gi3")["link"] == "up");
+    ip("link del wan2");
+    wait_until(&daemon, "a port less", || sorted() == now[..2]);
+    assert_eq!(mapping(&daemon)[2].state, "absent");
+    // It has its number back.
+    cable("wan2", "far2");
+    wait_until(&daemon, "the port again", || sorted() == now);
+    let Reply::History(history) = daemon.call(Call::History).unwrap() else { panic!("none") };
+    assert_eq!(history.len(), 1, "the operator has said nothing new");
+}
+
+#[test]
 fn changes_of_interfaces_are_seen_while_it_runs() {
     let Some(_own) = Own::enter() else { return };
     cable("wan0", "far0");
