@@ -58,8 +58,8 @@ endif
 	else echo "skipped: shellcheck (not installed)"; fi
 
 .PHONY: docs
-docs: ## Write docs/order-of-operations.md anew, from the table
-	QFP_BLESS=1 $(CARGO) test --package qfp --test order_of_operations
+docs: ## Write docs/order-of-operations.md and docs/rows.md anew, from table and tests
+	QFP_BLESS=1 $(CARGO) test --package qfp --test order_of_operations --test rows
 
 .PHONY: loom
 loom: ## Model check of the publication protocol and of wake-ups

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use client::Client;
-use client::acl::{Document, Family};
+use client::acl::{AccessList, Document, Family};
 use client::config::Config;
 use client::ea::{BoundClass, ClassFacts, CounterName, RuleName, SecurityRule};
 use client::pbr::{RouteMaps, RuleKey};
@@ -39,10 +39,18 @@ struct Counted {
     before: Counts,
 }
 
+/// A list, its report without rules, and these.
+#[derive(Debug)]
+struct ListInUse {
+    list: Arc<AccessList>,
+    report: AccessListReport,
+    rules: Arc<[Counted]>,
+}
+
 /// Lists, route maps and tables as they are until rules change again.
 #[derive(Debug, Default)]
 pub(crate) struct InUse {
-    lists: Vec<(AccessListReport, Vec<Counted>)>,
+    lists: Vec<ListInUse>,
     route_maps: Vec<(RouteMapReport, Vec<Counted>)>,
     /// With the baselines of their events.
     classes: Vec<(BoundClass, ClassFacts, Vec<Counts>)>,
@@ -79,8 +87,8 @@ impl Lists {
         }
     }
 
-    /// What is bound to interfaces now. Some microseconds a rule.
-    pub(crate) fn in_use(&self, client: &Client) -> InUse {
+    /// What is bound to interfaces now. Some microseconds a rule of lists that were not `before`.
+    pub(crate) fn in_use(&self, client: &Client, before: &InUse) -> InUse {
         let mut lists: BTreeMap<(Family, &str), Vec<(RuleName, u32)>> = BTreeMap::new();
         let mut maps: BTreeMap<(Family, &str), Vec<(u16, u32)>> = BTreeMap::new();
         let mut security: Vec<(SecurityRule, u32)> = Vec::new();
@@ -97,20 +105,27 @@ impl Lists {
             }
         }
         let lists = lists.into_iter().filter_map(|((family, name), mut rules)| {
-            let list = self.document.list(family, name)?;
+            let list = self.document.shared(family, name)?;
+            let known = before.lists.iter().find(|known| known.list == *list);
+            let known = known.filter(|known| known.rules.len() == rules.len());
             rules.sort_unstable_by_key(|(rule, _)| (rule.implicit, rule.sequence));
-            let counted = rules.into_iter().filter_map(|(rule, number)| {
-                Some(self.counted(rule.sequence, of_rule(list, rule)?, number))
+            let counted = rules.into_iter().enumerate().filter_map(|(n, (rule, number))| {
+                let text = match known {
+                    Some(known) => Arc::clone(&known.rules[n].text),
+                    None => of_rule(list, rule)?.into(),
+                };
+                Some(self.counted(rule.sequence, text, number))
             });
-            let (name, kind) = (name.to_owned(), list.kind());
-            Some((AccessListReport { family, name, kind, rules: Vec::new() }, counted.collect()))
+            let (name, kind, rules) = (name.to_owned(), list.kind(), counted.collect());
+            let report = AccessListReport { family, name, kind, rules: Vec::new() };
+            Some(ListInUse { list: Arc::clone(list), report, rules })
         });
         let route_maps = maps.into_iter().filter_map(|((family, name), mut entries)| {
             let map = self.route_maps.get(name)?;
             entries.sort_unstable();
             let counted = entries.into_iter().filter_map(|(sequence, number)| {
                 let text = of_entry(map, sequence)?;
-                Some(self.counted(u32::from(sequence), text, number))
+                Some(self.counted(u32::from(sequence), text.into(), number))
             });
             let name = name.to_owned();
             Some((RouteMapReport { family, name, entries: Vec::new() }, counted.collect()))
@@ -119,11 +134,12 @@ impl Lists {
         let before = |number| self.baselines.get(&number).copied().unwrap_or_default();
         let classes = classes.map(|(class, facts)| {
             let before = (facts.counters..facts.counters + ClassEvent::COUNT).map(before);
-            (class.clone(), facts.clone(), before.collect())
+            let before = before.collect();
+            (class, facts, before)
         });
         security.sort_unstable();
         let security = security.into_iter().map(|(rule, number)| {
-            let counted = self.counted(0, String::new(), number);
+            let counted = self.counted(0, Arc::default(), number);
             (rule, counted)
         });
         InUse {
@@ -134,18 +150,18 @@ impl Lists {
         }
     }
 
-    fn counted(&self, sequence: u32, text: String, number: u32) -> Counted {
+    fn counted(&self, sequence: u32, text: Arc<str>, number: u32) -> Counted {
         let before = self.baselines.get(&number).copied().unwrap_or_default();
-        Counted { sequence, text: text.into(), number, before }
+        Counted { sequence, text, number, before }
     }
 }
 
 impl InUse {
     /// The lists, with what has been counted so far.
     pub(crate) fn access_lists(&self, totals: &CounterTotals) -> Vec<AccessListReport> {
-        let report = |(list, counted): &(AccessListReport, Vec<Counted>)| AccessListReport {
-            rules: rules(counted, totals),
-            ..list.clone()
+        let report = |one: &ListInUse| AccessListReport {
+            rules: rules(&one.rules, totals),
+            ..one.report.clone()
         };
         self.lists.iter().map(report).collect()
     }

@@ -14,6 +14,7 @@ mod sources;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+// rows: ARC-10, ARC-28, ARC-30
 #[test]
 fn every_arrow_between_crates_is_drawn_and_every_drawn_arrow_exists() -> Outcome {
     let drawn: BTreeSet<String> = crate_arrows(&fence("ARCHITECTURE.md", "crates")?)?;
@@ -50,6 +51,7 @@ fn who_links_qfp_builds_nothing_of_what_programs_need() -> Outcome {
     Ok(())
 }
 
+// rows: ARC-30
 #[test]
 fn modules_import_only_from_lower_floors() -> Outcome {
     ["qfp-core", "client", "lang"].into_iter().try_for_each(floors_hold)

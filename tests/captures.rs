@@ -168,6 +168,7 @@ fn captures_with_flipped_bits_are_routed_or_refused() {
     });
 }
 
+// rows: ARC-07, ARC-08
 #[test]
 fn the_program_routes_a_capture_or_says_in_one_line_why_not() {
     timed(|dir, files| {

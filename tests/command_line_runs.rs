@@ -403,6 +403,7 @@ fn a_packet_is_explained_without_any_device() {
     check(group, &[deny, no_policy], "acl-act-in", "dropped: Ipv4Acl");
 }
 
+// rows: ARC-14, ARC-21
 #[test]
 fn reports_show_what_rules_have_matched_and_what_the_classifier_holds() {
     let dir = tempfile::tempdir().unwrap();

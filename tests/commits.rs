@@ -201,6 +201,7 @@ impl Router {
     }
 }
 
+// rows: ARC-13
 #[test]
 fn after_any_commits_packets_go_where_a_fresh_start_sends_them() {
     let sequences = std::env::var("QFP_COMMITS").map_or(200, |count| count.parse().unwrap());

@@ -115,6 +115,7 @@ mod on_virtual_devices {
         assert_eq!(port["xstats"]["rx_missed_errors"], port["missed"], "{port}");
     }
 
+    // rows: ARC-25, ARC-31
     #[test]
     fn dpdk_ports_send_what_capture_ports_send() {
         let allowed = qfp::pal::lcore::allowed_cpus().unwrap();

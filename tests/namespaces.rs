@@ -185,6 +185,7 @@ fn wait_for_line(child: &mut Child, wanted: &str) {
     std::thread::spawn(move || lines.for_each(drop));
 }
 
+// rows: PLT-06
 #[test]
 fn hosts_on_both_sides_reach_each_other_and_the_router() {
     let Some(bench) = Bench::new(1500) else { return };

@@ -123,6 +123,7 @@ impl Stream {
     }
 }
 
+// rows: ARC-01, ARC-14, ARC-16
 #[test]
 fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,6 +180,7 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     eprintln!("drops: {:?}", report.drops);
 }
 
+// rows: ARC-16, ARC-24
 #[test]
 fn a_data_plane_that_stands_still_is_replaced_and_one_that_sleeps_is_not() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -266,6 +268,7 @@ fn the_data_plane_has_no_rights_and_nobody_without_them_reads_its_memory() {
     assert_eq!(running.stop().unwrap().conserved, Some(true));
 }
 
+// rows: ARC-16, ARC-24
 #[test]
 fn one_that_dies_again_and_again_is_left_alone_and_the_rest_stays_up() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

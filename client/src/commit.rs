@@ -34,6 +34,7 @@ use crate::ea::{
 use crate::rib::{Rib, RouteQuery, RouteState};
 use crate::rm::{Rings, Vrfs};
 use forwarding::Forwarding;
+use routes::Given;
 use transaction::{Agent, NextGeneration, Prepare};
 
 pub use capacity::Capacity;
@@ -127,6 +128,7 @@ pub struct Client {
     vrfs: Vrfs,
     rings: Rings,
     features: HashMap<String, Features>,
+    given: Given,
     connected: Vec<(IpNet, UidbIndex)>,
     /// Host routes to neighbours that the slow path has found.
     learnt: HashMap<(TableId, IpNet), UidbIndex>,
@@ -309,6 +311,7 @@ impl Client {
             vrfs: Vrfs::new(capacity.vrfs, rings.clock()),
             rings,
             features: HashMap::new(),
+            given: Given::default(),
             connected: Vec::new(),
             learnt: HashMap::new(),
             names: None,
@@ -365,7 +368,7 @@ impl Client {
     }
 
     /// Classes of service policies where they are bound, and what they have.
-    pub fn service_classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+    pub fn service_classes(&self) -> impl Iterator<Item = (BoundClass, ClassFacts)> {
         self.classification.classes()
     }
 

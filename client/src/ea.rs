@@ -19,4 +19,4 @@ pub(crate) use interface::{InterfaceAgent, Plan as InterfacePlan, mac_of};
 pub(crate) use ipsec::{Change as SaChange, IpsecAgent, IpsecPlan, Names as SaNames};
 pub use ipsec::{IpsecError, SaCounts, SaStatus};
 pub use qfp_core::uidb::Direction;
-pub use qos::{BoundClass, ClassFacts, QosError};
+pub use qos::{BoundClass, ClassFacts, ClassPath, QosError};

@@ -161,8 +161,6 @@ pub(crate) struct Rib {
     hops: BTreeMap<(TableId, IpAddr), Hop>,
     /// Interfaces that are up, and their tables.
     links: HashMap<UidbIndex, TableId>,
-    /// Counts the configurations, to tell the routes of the last from older ones.
-    epoch: u32,
     undo: Vec<Undo>,
     links_before: Option<HashMap<UidbIndex, TableId>>,
     hops_before: Vec<((TableId, IpAddr), Hop)>,
@@ -186,9 +184,8 @@ macro_rules! family {
 }
 
 impl Rib {
-    /// Begins the routes of another configuration; see [`Rib::sweep`].
+    /// Begins the routes of another configuration, with these interfaces.
     pub(crate) fn next_configuration(&mut self, links: HashMap<UidbIndex, TableId>) {
-        self.epoch += 1;
         self.links_before = Some(std::mem::replace(&mut self.links, links));
     }
 
@@ -218,8 +215,7 @@ impl Rib {
     }
 
     fn write(&mut self, table: TableId, prefix: IpNet, source: Source, set: Option<SetId>) {
-        let epoch = self.epoch;
-        let candidate = set.map(|set| Candidate { set, epoch, source });
+        let candidate = set.map(|set| Candidate { set, source });
         let routes = self.tables.entry(table).or_default();
         let before = family!(routes, prefix, |family, key| family.set(key, source, candidate));
         let same = before.map(|before| before.set) == set;
@@ -235,32 +231,12 @@ impl Rib {
         self.undo.push(Undo { table, prefix, source, before });
     }
 
-    /// Removes the routes of `sources` that this configuration has not named.
-    pub(crate) fn sweep(&mut self, sources: &[Source]) {
-        let epoch = self.epoch;
-        self.withdraw_all(|_, candidate| {
-            candidate.epoch != epoch && sources.contains(&candidate.source)
-        });
-    }
-
     /// Removes all routes of tables that are not among `tables`.
     pub(crate) fn sweep_tables(&mut self, tables: &HashSet<TableId>) {
-        self.withdraw_all(|table, _| !tables.contains(&table));
-    }
-
-    fn withdraw_all(&mut self, gone: impl Fn(TableId, &Candidate) -> bool) {
         let mut found = Vec::new();
-        for (&id, table) in &self.tables {
-            table.v4.candidates(|key, c| {
-                if gone(id, c) {
-                    found.push((id, family::net4(key), c.source));
-                }
-            });
-            table.v6.candidates(|key, c| {
-                if gone(id, c) {
-                    found.push((id, family::net6(key), c.source));
-                }
-            });
+        for (&id, table) in self.tables.iter().filter(|(id, _)| !tables.contains(id)) {
+            table.v4.candidates(|key, c| found.push((id, family::net4(key), c.source)));
+            table.v6.candidates(|key, c| found.push((id, family::net6(key), c.source)));
         }
         for (table, prefix, source) in found {
             self.withdraw(table, prefix, source);

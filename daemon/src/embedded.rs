@@ -174,13 +174,13 @@ fn changed(
 
 impl Router for Embedded {
     fn check(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let routes = wanted.routes.as_ref().clone();
+        let routes = wanted.routes.clone();
         let config = self.gethd.complete(wanted.config.clone(), false);
         self.ask(|running| running.check(config, routes))
     }
 
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let routes = wanted.routes.as_ref().clone();
+        let routes = wanted.routes.clone();
         let before = self.gethd.in_force();
         let config = self.gethd.complete(wanted.config.clone(), true);
         let done = self.ask(|running| running.commit(config, routes)).map(drop);

@@ -1,7 +1,5 @@
 //! All that is asked of the router itself, whatever processes it runs in.
 
-use std::sync::Arc;
-
 use api::{
     Agent, ApplicationState, Failure, Interface, MappedInterface, Neighbour, Process, Resource,
     Route, RouteChange, RouteQuery, Target,
@@ -16,7 +14,7 @@ pub struct Wanted {
     /// The configuration.
     pub config: Config,
     /// The routes.
-    pub routes: Arc<RouteTable>,
+    pub routes: RouteTable,
 }
 
 /// A router that runs.

@@ -191,7 +191,7 @@ fn start(
     Wanted { config, routes }: Wanted,
     stages: &Stages,
 ) -> Result<Running, Failure> {
-    let mut forwarder = Forwarder::new(config).routes(Arc::unwrap_or_clone(routes));
+    let mut forwarder = Forwarder::new(config).routes(routes);
     forwarder = forwarder.eal_args(args.eal.clone());
     if let Some(program) = &args.ucode {
         let alone = args.alone.map(Duration::from_secs);

@@ -77,7 +77,7 @@ impl Store {
         for number in store.versions()?.into_iter().filter(|number| *number > running) {
             store.remove(number)?;
         }
-        store.tidy_routes()?;
+        store.tidy_routes(None)?;
         Ok(store)
     }
 
@@ -125,10 +125,11 @@ impl Store {
         self.remove_file(&format!("{number}.config"))
     }
 
-    /// Forgets routes that no version has.
-    pub(crate) fn tidy_routes(&self) -> Result<(), StoreError> {
+    /// Forgets routes that no version has. Those of the version in force are known to be `in_force`:
+    /// if there are no others, no version is read.
+    pub(crate) fn tidy_routes(&self, in_force: Option<u64>) -> Result<(), StoreError> {
         let files = self.numbers("routes")?;
-        if files.is_empty() {
+        if files.iter().all(|number| Some(*number) == in_force) {
             return Ok(());
         }
         let mut used = Vec::new();

@@ -38,14 +38,14 @@ pub struct Transactions {
 
 struct State {
     running: Saved,
-    routes: Arc<RouteTable>,
+    routes: RouteTable,
     pending: Option<Pending>,
 }
 
 /// A version that goes unless it is confirmed.
 struct Pending {
     saved: Saved,
-    routes: Arc<RouteTable>,
+    routes: RouteTable,
     author: Author,
     deadline: Instant,
 }
@@ -80,7 +80,7 @@ impl Committed {
         (candidate, config): (Candidate, Config),
         file: Option<RouteFile>,
     ) -> Result<Self, Failure> {
-        let routes = Arc::new(file.as_ref().map(parse_routes).transpose()?.unwrap_or_default());
+        let routes = file.as_ref().map(parse_routes).transpose()?.unwrap_or_default();
         let from = candidate.file.clone();
         let version = Version { number: 1, time: now(), uid, from, until: None };
         let saved = Saved { version, candidate, routes: file.is_some().then_some(1) };
@@ -136,7 +136,7 @@ impl Transactions {
     /// Why not.
     pub fn check(&self, candidate: &Candidate) -> Result<(), Failure> {
         let config = parse(candidate)?;
-        let routes = Arc::clone(self.lock().in_force().1);
+        let routes = self.lock().in_force().1.clone();
         self.router.check(&Wanted { config, routes })
     }
 
@@ -153,7 +153,7 @@ impl Transactions {
     ) -> Result<Version, Failure> {
         let mut state = self.lock();
         state.free()?;
-        let routes = (state.running.routes, Arc::clone(&state.routes));
+        let routes = (state.running.routes, state.routes.clone());
         let from = candidate.file.clone();
         let config = parse(&candidate)?;
         self.change(&mut state, author, (candidate, config, from), routes, confirmed)
@@ -170,7 +170,7 @@ impl Transactions {
         file: Option<&RouteFile>,
     ) -> Result<Version, Failure> {
         let config = parse(&candidate)?;
-        let routes = Arc::new(file.map(parse_routes).transpose()?.unwrap_or_default());
+        let routes = file.map(parse_routes).transpose()?.unwrap_or_default();
         let mut state = self.lock();
         state.free()?;
         let number = state.running.version.number + 1;
@@ -180,7 +180,7 @@ impl Transactions {
         let from = candidate.file.clone();
         let routes = (file.is_some().then_some(number), routes);
         let done = self.change(&mut state, author, (candidate, config, from), routes, None);
-        self.store.tidy_routes().map_err(failed)?;
+        self.store.tidy_routes(None).map_err(failed)?;
         done
     }
 
@@ -205,7 +205,7 @@ impl Transactions {
         pending.saved.version.until = None;
         state.running = pending.saved;
         state.routes = pending.routes;
-        self.forget_oldest()?;
+        self.forget_oldest(state.running.routes)?;
         Ok(state.running.version.clone())
     }
 
@@ -224,7 +224,7 @@ impl Transactions {
         let Saved { version, candidate, routes } = self.earlier(&state, back)?;
         let config = parse(&candidate)?;
         let table = if routes == state.running.routes {
-            Arc::clone(&state.routes)
+            state.routes.clone()
         } else {
             load_routes(&self.store, routes)?
         };
@@ -249,7 +249,7 @@ impl Transactions {
         let state = self.lock();
         let (saved, routes) = state.in_force();
         let config = parse(&saved.candidate)?;
-        self.router.commit(&Wanted { config, routes: Arc::clone(routes) })
+        self.router.commit(&Wanted { config, routes: routes.clone() })
     }
 
     /// All versions, the one in force first.
@@ -316,7 +316,7 @@ impl Transactions {
         state: &mut State,
         author: Author,
         (candidate, config, from): (Candidate, Config, String),
-        (routes, table): (Option<u64>, Arc<RouteTable>),
+        (routes, table): (Option<u64>, RouteTable),
         confirmed: Option<Duration>,
     ) -> Result<Version, Failure> {
         let number = state.running.version.number + 1;
@@ -349,7 +349,7 @@ impl Transactions {
         }
         crash::point("confirmed");
         (state.running, state.routes) = (saved, routes);
-        self.forget_oldest()?;
+        self.forget_oldest(state.running.routes)?;
         Ok(state.running.version.clone())
     }
 
@@ -369,11 +369,12 @@ impl Transactions {
         }
     }
 
-    fn forget_oldest(&self) -> Result<(), Failure> {
+    /// The version in force has the routes `in_force`.
+    fn forget_oldest(&self, in_force: Option<u64>) -> Result<(), Failure> {
         let versions = self.store.versions().map_err(failed)?;
         for number in versions.into_iter().skip(1 + HISTORY) {
             self.store.remove(number).map_err(failed)?;
-            self.store.tidy_routes().map_err(failed)?;
+            self.store.tidy_routes(in_force).map_err(failed)?;
         }
         Ok(())
     }
@@ -386,7 +387,7 @@ impl State {
     }
 
     /// Version and routes that the router has.
-    fn in_force(&self) -> (&Saved, &Arc<RouteTable>) {
+    fn in_force(&self) -> (&Saved, &RouteTable) {
         match &self.pending {
             Some(pending) => (&pending.saved, &pending.routes),
             None => (&self.running, &self.routes),
@@ -396,7 +397,7 @@ impl State {
     /// What was confirmed last.
     fn wanted(&self) -> Result<Wanted, Failure> {
         let config = parse(&self.running.candidate)?;
-        Ok(Wanted { config, routes: Arc::clone(&self.routes) })
+        Ok(Wanted { config, routes: self.routes.clone() })
     }
 }
 
@@ -422,9 +423,9 @@ fn parse_routes(file: &RouteFile) -> Result<RouteTable, Failure> {
     file.parse().map_err(|error| Failure::new(Status::Refused, error))
 }
 
-fn load_routes(store: &Store, number: Option<u64>) -> Result<Arc<RouteTable>, Failure> {
-    let Some(number) = number else { return Ok(Arc::default()) };
-    Ok(Arc::new(parse_routes(&store.load_routes(number).map_err(failed)?)?))
+fn load_routes(store: &Store, number: Option<u64>) -> Result<RouteTable, Failure> {
+    let Some(number) = number else { return Ok(RouteTable::default()) };
+    parse_routes(&store.load_routes(number).map_err(failed)?)
 }
 
 fn failed(error: StoreError) -> Failure {

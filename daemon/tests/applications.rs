@@ -93,6 +93,7 @@ fn who_is_stuck_loses_packets_and_the_next_one_gets_them(daemon: &Daemon) {
     }
 }
 
+// rows: ARC-04
 #[test]
 fn a_program_gets_packets_and_puts_packets_in() {
     let daemon = start(&[]);
@@ -187,6 +188,7 @@ impl Drop for Netns {
     }
 }
 
+// rows: ARC-04
 #[test]
 fn the_example_joins_a_kernel_to_the_router_and_may_be_killed() {
     let netns = Netns(format!("qfp-app-{}", std::process::id()));

@@ -91,6 +91,7 @@ fn received(name: &str) -> u64 {
     line.split_once(':').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+// rows: PLT-01, PLT-02, PLT-03
 #[test]
 fn every_interface_becomes_the_same_port_at_every_start() {
     let Some(_own) = Own::enter() else { return };
@@ -116,6 +117,7 @@ fn every_interface_becomes_the_same_port_at_every_start() {
     }
 }
 
+// rows: PLT-03, PLT-04
 #[test]
 fn without_interfaces_the_start_says_so_and_with_one_it_forwards_what_the_kernel_counts() {
     let Some(_own) = Own::enter() else { return };
@@ -133,6 +135,7 @@ fn without_interfaces_the_start_says_so_and_with_one_it_forwards_what_the_kernel
     });
 }
 
+// rows: PLT-04
 #[test]
 fn interfaces_that_come_and_go_become_ports_and_are_none_any_more() {
     let Some(_own) = Own::enter() else { return };
@@ -179,6 +182,7 @@ fn changes_of_interfaces_are_seen_while_it_runs() {
     assert!(log.contains("interface wan0: down") && log.contains("interface wan0: up"), "{log}");
 }
 
+// rows: PLT-05
 #[test]
 fn the_start_is_done_in_order_and_a_stage_that_fails_is_the_last() {
     let Some(_own) = Own::enter() else { return };

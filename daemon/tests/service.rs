@@ -25,6 +25,7 @@ fn status(error: &CallError) -> Option<Status> {
     }
 }
 
+// rows: ARC-05, ARC-19, PLT-05
 #[test]
 fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     let mut daemon = Daemon::start();
@@ -197,6 +198,7 @@ fn a_signal_reads_the_files_again() {
     assert_eq!(routes("41.0.0.0/8"), "");
 }
 
+// rows: ARC-02
 #[test]
 fn a_thousand_requests_may_be_outstanding() {
     let daemon = Daemon::start();
@@ -306,6 +308,7 @@ fn as_nobody(program: &std::path::Path) -> Option<Command> {
     Some(command)
 }
 
+// rows: ARC-17
 #[test]
 fn another_user_is_not_listened_to_even_if_the_socket_lets_it() {
     let daemon = Daemon::start();
@@ -327,6 +330,7 @@ fn another_user_is_not_listened_to_even_if_the_socket_lets_it() {
     assert!(daemon.log().contains("user 65534 (process "), "{}", daemon.log());
 }
 
+// rows: ARC-17
 #[test]
 fn nobody_else_of_its_own_user_reads_its_memory() {
     let dir = tempfile::tempdir().unwrap();

@@ -345,6 +345,7 @@ mod tests {
     use super::*;
     use pal::publication::TableKind;
 
+    // rows: ARC-27
     #[test]
     fn a_retired_table_is_freed_only_after_its_last_reader() {
         let mut driver = Driver::new(1 << 20, 0).unwrap();
@@ -374,6 +375,7 @@ mod tests {
         assert_eq!(driver.memory().0, used);
     }
 
+    // rows: ARC-24
     #[test]
     fn a_commit_that_readers_cannot_follow_is_refused_and_names_them() {
         let mut driver = Driver::new(1 << 20, 0).unwrap();

@@ -67,6 +67,7 @@ fn check(preemptions: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
     model.check(body);
 }
 
+// rows: ARC-27
 #[test]
 fn a_swapped_table_is_not_reused_under_a_reader() {
     check(None, || {

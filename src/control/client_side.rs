@@ -309,7 +309,7 @@ impl ClientSide {
         self.counts.generation = self.client.generation().0;
         self.counts.tcam = Some(self.client.tcam_usage());
         if self.shared.stale.swap(false, Ordering::AcqRel) {
-            self.counts.in_use = Arc::new(self.lists.in_use(&self.client));
+            self.counts.in_use = Arc::new(self.lists.in_use(&self.client, &self.counts.in_use));
             self.counts.names = Arc::new(self.in_force.names(&self.client));
         }
         self.shared.show(&self.counts);

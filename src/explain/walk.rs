@@ -301,7 +301,7 @@ impl World<'_> {
                 && bound.direction == direction
                 && self.totals.rule(facts.counters + ClassEvent::Matched as u32).0 > 0
         });
-        let lowest = counted.map(|(bound, _)| &bound.path).max_by_key(|path| path.len());
+        let lowest = counted.map(|(bound, _)| bound.path).max_by_key(|path| path.len());
         let class = |(n, (policy, class)): (usize, &(String, String))| match n {
             0 => format!("class {class}"),
             _ => format!("{policy} class {class}"),

@@ -132,7 +132,11 @@ mod tests {
         let path = path.iter().map(|(policy, name)| ((*policy).to_owned(), (*name).to_owned()));
         let [matched, conform, exceed, violate] = counts;
         ClassReport {
-            class: BoundClass { interface: "wan".to_owned(), direction, path: path.collect() },
+            class: BoundClass {
+                interface: "wan".to_owned(),
+                direction,
+                path: path.collect::<Vec<_>>().into(),
+            },
             warnings: Vec::new(),
             policed: conform + exceed + violate > 0,
             matched: count(matched),

@@ -86,6 +86,7 @@ fn the_source_of_a_denied_packet_is_told() {
 }
 
 /// ING-02 and ING-12: the result is known early and takes effect behind the route.
+// rows: ARC-23
 #[test]
 fn classification_precedes_the_forwarding_lookup_and_action_follows_it() {
     let config = lists(

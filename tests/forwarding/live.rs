@@ -32,6 +32,7 @@ prefix = "::/0"
 via = "2001:db8:2::2"
 "#;
 
+// rows: ARC-03, ARC-11
 #[test]
 fn all_packets_of_generators_arrive_on_one_lcore_and_on_two() {
     let cpus = allowed_cpus().unwrap();

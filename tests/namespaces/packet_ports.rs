@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{Bench, EAST, ROUTER, WEST, lay_cable};
 
+// rows: PLT-06
 #[test]
 fn hosts_reach_each_other_and_the_router() {
     let Some(bench) = Bench::start(true, "", &[]) else { return };

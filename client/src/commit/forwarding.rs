@@ -40,8 +40,8 @@ impl Agent for Forwarding {
         let gone = client.rib.keep();
         client.fib.remove(&gone);
         let is_configured = plan.configured.is_some();
-        if let Some(Wanted { connected, learnt }) = plan.configured {
-            (client.connected, client.learnt) = (connected, learnt);
+        if let Some(Wanted { connected, learnt, given }) = plan.configured {
+            (client.connected, client.learnt, client.given) = (connected, learnt, given);
         }
         match plan.learnt {
             Some((route, Some(uidb))) => drop(client.learnt.insert(route, uidb)),

@@ -14,6 +14,7 @@ mod rules;
 mod security;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use driver::{Driver, DriverError};
@@ -26,7 +27,7 @@ use qfp_core::pbr::PbrAction;
 use qfp_core::tables::table_kind;
 
 use self::object::Compiled;
-use crate::acl::{AccessList, Fragments};
+use crate::acl::{AccessList, Document, Family, Fragments, Objects};
 use crate::commit::Features;
 use crate::config::{Config, Interface, Place as ConfigPlace};
 use crate::ea::qos::{BoundClass, ClassFacts, QosAgent, QosError, QosPlan};
@@ -127,6 +128,25 @@ struct Object {
     number: u32,
     compiled: Compiled,
     bindings: usize,
+    /// None if it may have been made of something else.
+    from: Option<Source>,
+}
+
+/// What an object is made of that is one list alone.
+#[derive(PartialEq, Eq)]
+struct Source {
+    list: Arc<AccessList>,
+    groups: Objects,
+}
+
+impl Source {
+    /// None for an object of something else.
+    fn of(name: &ObjectName, lists: &Document) -> Option<Self> {
+        let list = name.list.as_ref()?;
+        let alone = ObjectName { list: Some(list.clone()), ..ObjectName::nothing(name.family) };
+        let list = lists.shared(name.family, list).filter(|_| alone == *name)?;
+        Some(Self { list: Arc::clone(list), groups: lists.objects.clone() })
+    }
 }
 
 /// The tables that change with a generation.
@@ -162,6 +182,10 @@ pub(crate) struct ClassificationPlan {
     /// Rules that had no counters.
     counters: Vec<CounterName>,
     counters_used: HashSet<CounterName>,
+    /// Lists that are as they were, and how many counters they have.
+    same: HashMap<(Family, String), usize>,
+    /// What objects that stay are made of.
+    sources: Vec<(ObjectName, Option<Source>)>,
     services: QosPlan,
     /// The tables before, once the plan's are published.
     before: Option<Blocks>,
@@ -222,7 +246,7 @@ impl ClassificationAgent {
     }
 
     /// Bound classes, and what they have.
-    pub(crate) fn classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (BoundClass, ClassFacts)> {
         self.services.classes()
     }
 
@@ -325,9 +349,22 @@ impl ClassificationAgent {
         for (name, object) in &mut self.objects {
             object.bindings = plan.used.get(name).copied().unwrap_or(0);
         }
-        let gone = self.counters.extract_if(|name, _| !plan.counters_used.contains(name));
-        for (_, number) in gone.collect::<Vec<_>>() {
-            self.counter_numbers.retire(number);
+        for (name, from) in plan.sources {
+            if let Some(object) = self.objects.get_mut(&name) {
+                object.from = from;
+            }
+        }
+        let is_same = |name: &CounterName| match name {
+            CounterName::Ace(family, list, _) => plan.same.contains_key(&(*family, list.clone())),
+            _ => false,
+        };
+        let others = plan.counters_used.iter().filter(|name| !is_same(name)).count();
+        if others + plan.same.values().sum::<usize>() != self.counters.len() {
+            let is_used = |name: &CounterName| plan.counters_used.contains(name) || is_same(name);
+            let gone = self.counters.extract_if(|name, _| !is_used(name));
+            for (_, number) in gone.collect::<Vec<_>>() {
+                self.counter_numbers.retire(number);
+            }
         }
         self.services.keep(driver, plan.services);
     }

@@ -1,37 +1,40 @@
 //! Quality of service: the classes of service policies where they are bound, and their policers.
 //!
 //! Every binding of a policy to an interface and a direction has rows, counters and policers of its
-//! own; what packets match is compiled once a policy ([`crate::ea`], classification). A class keeps
-//! its numbers, and with them its tokens and counts, for as long as its policy is bound with it.
+//! own; what packets match is compiled once a policy ([`crate::ea`], classification), and so is what
+//! becomes of them. A class keeps its numbers, and with them its tokens and counts, for as long as its
+//! policy is bound with it.
 
 mod error;
 mod mark;
+mod template;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use driver::{Driver, DriverError};
 use pal::pool::{Pool, PoolUsage};
 use pal::publication::RootDraft;
 use pal::region::{Block, Draft};
-use qfp_core::qos::police::{
-    Colour, Limits, NO_POLICER, PolicerConfig, PolicerState, PolicerWarning, Snapshot,
-};
-use qfp_core::qos::{Action, ClassEvent, ClassRow, LEVELS, Level, QosSettings};
+use qfp_core::qos::police::{Limits, PolicerConfig, PolicerState, PolicerWarning, Snapshot};
+use qfp_core::qos::{ClassEvent, ClassRow, QosSettings};
 use qfp_core::tables::table_kind;
 use qfp_core::uidb::{Direction, UidbIndex};
 
 use crate::config::{Config, Interface, Interfaces};
-use crate::mqc::{self, Outcome, Tree};
 use crate::rm::{Kind, Named, Numbers};
 
 pub use error::QosError;
-use mark::{label, marks};
+use template::{Template, Templates};
 
 /// What there is a limited number of.
 const CLASSES: &str = "classes of service policies";
 
 /// Bytes that a frame can have around an IP packet: Ethernet with two tags, and its check sequence.
 const FRAME_OVERHEAD: u64 = 14 + 8 + 4;
+
+/// Policies and classes, from the top down.
+pub type ClassPath = Arc<[(String, String)]>;
 
 /// A class where its policy is bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +44,7 @@ pub struct BoundClass {
     /// The direction.
     pub direction: Direction,
     /// Policies and classes, from the top down.
-    pub path: Vec<(String, String)>,
+    pub path: ClassPath,
 }
 
 /// What a class has.
@@ -86,11 +89,21 @@ pub(crate) struct QosPlan {
     drafts: Option<Drafts>,
     /// First class rows, by interface: for what comes in, and for what leaves.
     pub(crate) bases: HashMap<UidbIndex, (u32, u32)>,
-    facts: BTreeMap<BoundClass, ClassFacts>,
-    /// Classes that had no number.
-    fresh: Vec<BoundClass>,
+    bound: BTreeMap<(String, Direction), Bound>,
+    templates: Templates,
+    /// Numbers of classes that had none.
+    fresh: Vec<u32>,
+    /// Classes that have the numbers again that they had with another client.
+    kept: Vec<(String, u32)>,
     /// The tables before, once the plan's are published.
     before: Option<Blocks>,
+}
+
+/// A policy that is bound, and the numbers of its classes.
+#[derive(Clone)]
+struct Bound {
+    template: Arc<Template>,
+    numbers: Arc<[u32]>,
 }
 
 /// The agent for service policies.
@@ -98,19 +111,12 @@ pub(crate) struct QosAgent {
     states: Block<PolicerState>,
     /// One a class where it is bound: of its policer and of its counters.
     numbers: Numbers,
-    known: HashMap<BoundClass, u32>,
     first_counter: u32,
     shared: bool,
     blocks: Option<Blocks>,
-    facts: BTreeMap<BoundClass, ClassFacts>,
+    bound: BTreeMap<(String, Direction), Bound>,
+    templates: Templates,
     renamed: Vec<u32>,
-}
-
-/// Rows in the making.
-struct Rows {
-    classes: Vec<ClassRow>,
-    configs: Vec<PolicerConfig>,
-    config_of: Vec<u32>,
 }
 
 impl QosAgent {
@@ -127,11 +133,11 @@ impl QosAgent {
         Ok(Self {
             states,
             numbers: Numbers::new(Kind::Class, Pool::new(CLASSES, 0..classes, driver.clock())),
-            known: HashMap::new(),
             first_counter,
             shared: false,
             blocks: None,
-            facts: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            templates: Templates::default(),
             renamed: Vec::new(),
         })
     }
@@ -143,7 +149,11 @@ impl QosAgent {
 
     /// All names with their numbers.
     pub(crate) fn names(&self) -> impl Iterator<Item = Named> {
-        self.known.iter().map(|(class, n)| self.numbers.named(format!("{class:?}"), *n))
+        let name = |(class, facts): (BoundClass, ClassFacts)| {
+            let number = (facts.counters - self.first_counter) / ClassEvent::COUNT;
+            self.numbers.named(format!("{class:?}"), number)
+        };
+        self.classes().map(name)
     }
 
     /// What it takes of.
@@ -165,11 +175,7 @@ impl QosAgent {
         uidb: impl Fn(&Interface<'_>) -> UidbIndex,
         plan: &mut QosPlan,
     ) -> Result<(), QosError> {
-        let mut rows = Rows {
-            classes: Vec::new(),
-            configs: Vec::new(),
-            config_of: vec![u32::MAX; self.numbers.high_water() as usize],
-        };
+        let (mut order, mut rows) = (Vec::new(), 0);
         for interface in interfaces.all() {
             let bound = [
                 (Direction::In, interface.service_policy_in(), "service_policy_in"),
@@ -177,151 +183,115 @@ impl QosAgent {
             ];
             for (direction, policy, key) in bound {
                 let Some(policy) = policy else { continue };
-                let base = u32::try_from(rows.classes.len()).unwrap_or(u32::MAX);
+                let base = u32::try_from(rows).unwrap_or(u32::MAX);
                 let bases = plan.bases.entry(uidb(interface)).or_default();
                 match direction {
                     Direction::In => bases.0 = base,
                     Direction::Out => bases.1 = base,
                 }
                 let bound = (interface, direction, policy);
-                self.bind(driver, config, bound, &mut rows, plan).map_err(|error| {
+                let bound = self.bind(driver, config, bound, plan).map_err(|error| {
                     let place = interface.origin().at(key);
                     QosError::Bound { place, error: Box::new(error) }
                 })?;
+                rows += bound.template.leaves();
+                order.push(bound.clone());
+                plan.bound.insert((interface.name().to_owned(), direction), bound);
             }
         }
-        let mut settings = driver.alloc::<QosSettings>(1)?;
-        settings[0] = QosSettings::of(config.qos.accounting);
-        plan.drafts = Some(Drafts {
-            classes: filled(driver, &rows.classes)?,
-            settings,
-            configs: filled(driver, &rows.configs)?,
-            config_of: filled(driver, &rows.config_of)?,
-        });
+        plan.drafts = Some(self.draft(driver, config, &order, rows)?);
         Ok(())
     }
 
+    /// The tables of policies bound in this order, with so many class rows.
+    fn draft(
+        &self,
+        driver: &Driver,
+        config: &Config,
+        order: &[Bound],
+        rows: usize,
+    ) -> Result<Drafts, DriverError> {
+        let policers: usize = order.iter().map(|bound| bound.template.policers()).sum();
+        let numbers = self.numbers.high_water() as usize;
+        let mut drafts = Drafts {
+            classes: driver.alloc::<ClassRow>(rows.max(1))?,
+            settings: driver.alloc::<QosSettings>(1)?,
+            configs: driver.alloc::<PolicerConfig>(policers.max(1))?,
+            config_of: driver.alloc::<u32>(numbers.max(1))?,
+        };
+        drafts.settings[0] = QosSettings::of(config.qos.accounting);
+        drafts.config_of.fill(u32::MAX);
+        let mut classes = drafts.classes.iter_mut();
+        let mut configs = (0..).zip(drafts.configs.iter_mut());
+        for Bound { template, numbers } in order {
+            template.rows(numbers, self.first_counter, &mut classes);
+            for (number, config) in template.configs(numbers) {
+                if let (Some((place, row)), Some(of)) =
+                    (configs.next(), drafts.config_of.get_mut(number as usize))
+                {
+                    (*row, *of) = (*config, place);
+                }
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// A policy where it is bound. Classes that it had there keep their numbers.
     fn bind(
         &mut self,
         driver: &Driver,
         config: &Config,
         (interface, direction, policy): (&Interface<'_>, Direction, &str),
-        rows: &mut Rows,
         plan: &mut QosPlan,
-    ) -> Result<(), QosError> {
-        let policies = &config.policies;
-        let name = interface.name().to_owned();
-        if policies.policy(policy).is_none() {
-            return Err(QosError::NoPolicy { interface: name, policy: policy.to_owned() });
-        }
-        if let Some(queueing) = policies.queueing(policy) {
-            return Err(QosError::Queueing {
-                interface: name,
-                policy: queueing.policy.to_owned(),
-                class: queueing.class.to_owned(),
-                action: queueing.action,
-            });
-        }
+    ) -> Result<Bound, QosError> {
         let limits = Limits {
             link: interface.speed(),
             ..Limits::new(config.qos.granularity, u64::from(interface.mtu()) + FRAME_OVERHEAD)
         };
-        let tree = policies.tree(policy);
-        let tree = tree.map_err(|error| QosError::Tree { interface: name.clone(), error })?;
-        let mut levels = Vec::with_capacity(tree.nodes().len());
-        for node in 0..tree.nodes().len() {
-            let class = BoundClass { interface: name.clone(), direction, path: path(&tree, node) };
-            let actions = tree.nodes()[node].actions;
-            levels.push(self.level(driver, actions, class, &limits, (rows, plan))?);
+        let at = (interface.name(), direction, policy);
+        let made = (&mut plan.templates, &self.templates);
+        let template = Templates::get(made, &config.policies, at, &limits, self.shared)?;
+        let before = self.bound.get(&(interface.name().to_owned(), direction));
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.template, &template)) {
+            return Ok(before.clone());
         }
-        for leaf in tree.leaves() {
-            let above: Vec<usize> = tree.path(leaf.node).map(|(node, _)| node).collect();
-            let mut row = ClassRow {
-                depth: u32::try_from(above.len().min(LEVELS)).unwrap_or(0),
-                ..ClassRow::default()
-            };
-            for (place, (level, node)) in row.levels.iter_mut().zip(&above).enumerate() {
-                *level = levels[*node];
-                let police = tree.nodes()[*node].actions.police.as_ref();
-                let own = police.is_some_and(|police| police.colours.is_some());
-                // The topmost level is the first of the leaf's colours.
-                let colour = leaf.colours[above.len() - 1 - place];
-                level.colour = if own || place == 0 { colour as u32 } else { Level::FROM_BELOW };
-            }
-            rows.classes.push(row);
-        }
-        Ok(())
-    }
-
-    /// The row of one class at its level.
-    fn level(
-        &mut self,
-        driver: &Driver,
-        actions: &mqc::Actions,
-        class: BoundClass,
-        limits: &Limits,
-        (rows, plan): (&mut Rows, &mut QosPlan),
-    ) -> Result<Level, QosError> {
-        let number = match self.known.get(&class) {
-            Some(number) => *number,
-            None => {
-                let (number, is_kept) = self.numbers.give(format!("{class:?}"))?;
-                self.known.insert(class.clone(), number);
-                if !is_kept {
-                    plan.fresh.push(class.clone());
-                }
-                number
-            }
+        let known: HashMap<&ClassPath, u32> = match before {
+            Some(before) => before.template.paths().zip(before.numbers.iter().copied()).collect(),
+            None => HashMap::new(),
         };
-        let counters = self.first_counter + number * ClassEvent::COUNT;
-        let mut level = Level { policer: NO_POLICER, counters, ..Level::default() };
-        level.mark = marks(&class, &actions.marks)?;
-        let mut facts = ClassFacts { counters, policed: false, warnings: Vec::new() };
-        if let Some(police) = &actions.police {
-            for (colour, action) in Colour::ALL.into_iter().zip(&mut level.actions) {
-                *action = match police.outcome(colour) {
-                    Outcome::Drop => Action { drop: 1, ..Action::default() },
-                    Outcome::Transmit(set) => Action { mark: marks(&class, set)?, drop: 0 },
-                };
-            }
-            let error = |error| QosError::Policer {
-                interface: class.interface.clone(),
-                class: label(&class),
-                error,
-            };
-            let mut spec = police.spec(limits).map_err(error)?;
-            spec.shared = self.shared;
-            // A parent whose children have policers gets their colours.
-            let programmed = spec.program(limits).map_err(error)?;
-            facts.policed = true;
-            facts.warnings = programmed.warnings;
-            level.policer = number;
-            if rows.config_of.len() <= number as usize {
-                rows.config_of.resize(number as usize + 1, u32::MAX);
-            }
-            if rows.config_of[number as usize] == u32::MAX {
-                rows.config_of[number as usize] =
-                    u32::try_from(rows.configs.len()).unwrap_or(u32::MAX);
-                rows.configs.push(programmed.config);
-            }
-            if plan.fresh.contains(&class)
-                && let Some(state) = driver.state_view(self.states).get(number as usize)
-            {
-                // What another policer of this number has left is not this one's.
-                state.restore(&Snapshot::default());
-            }
+        let states = driver.state_view(self.states);
+        let mut numbers = Vec::with_capacity(template.paths().len());
+        for path in template.paths() {
+            numbers.push(match known.get(path) {
+                Some(number) => *number,
+                None => {
+                    let class = BoundClass {
+                        interface: interface.name().to_owned(),
+                        direction,
+                        path: path.clone(),
+                    };
+                    let name = format!("{class:?}");
+                    let (number, is_kept) = self.numbers.give(name.clone())?;
+                    if is_kept {
+                        plan.kept.push((name, number));
+                    } else {
+                        plan.fresh.push(number);
+                        // What another policer of this number has left is not this one's.
+                        if let Some(state) = states.get(number as usize) {
+                            state.restore(&Snapshot::default());
+                        }
+                    }
+                    number
+                }
+            });
         }
-        plan.facts.insert(class, facts);
-        Ok(level)
+        Ok(Bound { template, numbers: numbers.into() })
     }
 
     /// Gives up what was prepared.
     pub(crate) fn abort(&mut self, plan: QosPlan) {
-        for class in plan.fresh {
-            if let Some(number) = self.known.remove(&class) {
-                self.numbers.give_back(number);
-            }
-        }
+        plan.fresh.into_iter().for_each(|number| self.numbers.give_back(number));
+        plan.kept.into_iter().for_each(|(name, number)| self.numbers.keep_again(name, number));
     }
 
     #[cfg(test)]
@@ -350,11 +320,20 @@ impl QosAgent {
         if let Some(old) = plan.before {
             old.retire(driver);
         }
-        self.facts = plan.facts;
-        let fresh = plan.fresh.iter().filter_map(|class| self.known.get(class));
-        self.renamed.extend(fresh.map(|number| self.first_counter + number * ClassEvent::COUNT));
-        let gone = self.known.extract_if(|class, _| !self.facts.contains_key(class));
-        gone.for_each(|(_, number)| self.numbers.retire(number));
+        let first = |number: &u32| self.first_counter + number * ClassEvent::COUNT;
+        self.renamed.extend(plan.fresh.iter().map(first));
+        self.templates = plan.templates;
+        let before = std::mem::replace(&mut self.bound, plan.bound);
+        for (place, old) in before {
+            let new = self.bound.get(&place);
+            if new.is_some_and(|new| Arc::ptr_eq(&new.numbers, &old.numbers)) {
+                continue;
+            }
+            let kept: HashSet<u32> =
+                new.map(|new| new.numbers.iter().copied().collect()).unwrap_or_default();
+            let gone = old.numbers.iter().filter(|number| !kept.contains(number));
+            gone.for_each(|number| self.numbers.retire(*number));
+        }
     }
 
     /// Numbers that every lcore has left can be used again.
@@ -363,29 +342,20 @@ impl QosAgent {
     }
 
     /// Bound classes, and what they have.
-    pub(crate) fn classes(&self) -> impl Iterator<Item = (&BoundClass, &ClassFacts)> {
-        self.facts.iter()
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (BoundClass, ClassFacts)> {
+        self.bound.iter().flat_map(|((interface, direction), bound)| {
+            bound.template.facts().map(|(node, path, policed, warnings)| {
+                let class =
+                    BoundClass { interface: interface.clone(), direction: *direction, path };
+                let number = bound.numbers.get(node).copied().unwrap_or(0);
+                let counters = self.first_counter + number * ClassEvent::COUNT;
+                (class, ClassFacts { counters, policed, warnings })
+            })
+        })
     }
 
     /// First counters of classes that are new since this was last asked.
     pub(crate) fn take_renamed(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.renamed)
     }
-}
-
-fn filled<T: pal::region::Plain + Copy>(
-    driver: &Driver,
-    rows: &[T],
-) -> Result<Draft<T>, DriverError> {
-    let mut draft = driver.alloc::<T>(rows.len().max(1))?;
-    draft.iter_mut().zip(rows).for_each(|(to, row)| *to = *row);
-    Ok(draft)
-}
-
-/// Policies and classes from the top down to a node.
-fn path(tree: &Tree<'_>, node: usize) -> Vec<(String, String)> {
-    let names = |node: &mqc::Node<'_>| (node.policy.to_owned(), node.class.to_owned());
-    let mut path: Vec<_> = tree.path(node).map(|(_, node)| names(node)).collect();
-    path.reverse();
-    path
 }

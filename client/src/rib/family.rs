@@ -12,8 +12,6 @@ use super::{SetId, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) set: SetId,
-    /// The configuration that named it last.
-    pub(super) epoch: u32,
     pub(super) source: Source,
 }
 

@@ -79,6 +79,11 @@ impl<N: Copy + Into<u32> + TryFrom<u32>> Numbers<N> {
         }
     }
 
+    /// A name that has had its number [given](Self::give) again is to have it the next time.
+    pub(crate) fn keep_again(&mut self, name: String, number: u32) {
+        self.kept.insert(name, number);
+    }
+
     /// Names that have not come do not come any more.
     pub(crate) fn let_go(&mut self) {
         for number in std::mem::take(&mut self.kept).into_values() {

@@ -30,6 +30,7 @@ fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(pair).collect()
 }
 
+// rows: PLT-02
 #[test]
 fn numbers_stay_over_restarts_whatever_comes_goes_or_is_renamed() {
     let dir = tempfile::tempdir().unwrap();

@@ -126,6 +126,16 @@ pub struct Ace {
 }
 
 impl Ace {
+    /// Whether it names a group of objects.
+    #[must_use]
+    pub fn names_group(&self) -> bool {
+        let ports = [&self.source_port, &self.destination_port];
+        matches!(self.protocol, Protocol::Group(_))
+            || matches!(self.source, Address::Group(_))
+            || matches!(self.destination, Address::Group(_))
+            || ports.into_iter().flatten().any(|ports| matches!(ports, Ports::Group(_)))
+    }
+
     /// An ace for all packets of a protocol.
     #[must_use]
     pub fn new(action: Action, protocol: Protocol) -> Self {

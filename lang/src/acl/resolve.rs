@@ -93,6 +93,30 @@ impl AccessList {
         Ok(plain)
     }
 
+    /// How many aces [`resolved`](Self::resolved) gives, without making those of entries that name no
+    /// groups.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolved`](Self::resolved).
+    pub fn resolved_len(&self, objects: &Objects, limit: usize) -> Result<usize, ResolveError> {
+        let mut count = 0;
+        for (sequence, ace) in self.aces() {
+            let limit = limit - count;
+            let resolver = Resolver { objects, sequence, limit, family: self.family() };
+            if ace.names_group() {
+                let mut plain = Vec::new();
+                resolver.ace(ace, &mut plain)?;
+                count += plain.len();
+            } else if limit == 0 {
+                return Err(resolver.too_many());
+            } else {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// The aces that one entry becomes, as in [`resolved`](Self::resolved). None for a remark and
     /// where there is no entry.
     ///

@@ -11,7 +11,7 @@ impl Config {
     /// Checks all access lists and route maps, used or not, and then who uses them.
     pub(super) fn check_bindings(&self, interfaces: &Interfaces<'_>) -> Result<(), ConfigError> {
         for list in self.access_lists.lists() {
-            if let Err(error) = list.resolved(&self.access_lists.objects, MAX_ACES) {
+            if let Err(error) = list.resolved_len(&self.access_lists.objects, MAX_ACES) {
                 let list = definition(list);
                 let place = self.definitions.place(&list);
                 return Err(Problem::BadAccessList { list, error }.at(place));

@@ -19,15 +19,21 @@ const MAX_LINES: u32 = 1 << 26;
 /// First bytes of a zstd frame (RFC 8878 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// A large list of static routes, as read from a file.
+/// A large list of static routes, as read from a file. Cheap to clone: copies share the routes.
 ///
 /// One entry a line, 16 bytes for IPv4 and 28 for IPv6, sorted by prefix. Paths are stored once.
 #[derive(Clone, Debug, Default)]
-pub struct RouteTable {
+pub struct RouteTable(Arc<Routes>);
+
+#[derive(Debug, Default)]
+struct Routes {
     file: Arc<str>,
     ipv4: Vec<RouteEntry<Ipv4Net>>,
     ipv6: Vec<RouteEntry<Ipv6Net>>,
     paths: Vec<Target>,
+    /// Entries that a check has to look at, IPv4 and IPv6: the first one of each path, and the first
+    /// one of each prefix with several.
+    notable: [Vec<usize>; 2],
 }
 
 /// One path of a prefix.
@@ -82,7 +88,7 @@ impl RouteTable {
     /// # Errors
     /// As [`RouteTable::from_file`].
     pub fn read(mut input: impl BufRead, file: &str) -> Result<Self, ConfigError> {
-        let mut table = Self { file: file.into(), ..Self::default() };
+        let mut table = Routes { file: file.into(), ..Routes::default() };
         let mut paths = Interned::default();
         let mut line = Vec::with_capacity(MAX_LINE);
         for number in 1.. {
@@ -101,7 +107,148 @@ impl RouteTable {
         table.paths = paths.list;
         sort(&mut table.ipv4);
         sort(&mut table.ipv6);
-        Ok(table)
+        table.notable =
+            [notable(&table.ipv4, table.paths.len()), notable(&table.ipv6, table.paths.len())];
+        Ok(Self(Arc::new(table)))
+    }
+
+    /// Whether it shares its routes with `other`: then both say the same.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Checks that every path can be followed on the interfaces of `config`, which is valid, and
+    /// that no prefix has too many paths or is discarded as well, the routes of `config` included.
+    /// Linear in the paths, in the prefixes that have several, and in the routes of `config`.
+    ///
+    /// # Errors
+    /// The first route that does not fit, with its line.
+    pub fn validate(&self, config: &Config) -> Result<(), ConfigError> {
+        let interfaces = Interfaces::new(config);
+        let mut configured: HashMap<IpNet, Vec<&Target>> = HashMap::new();
+        for route in config.routes.iter().filter(|route| route.vrf.is_none()) {
+            configured.entry(route.prefix).or_default().push(&route.target);
+        }
+        let mut recursion = Recursion::new(config, &interfaces, Some(self));
+        let routes = &self.0;
+        let [mut at4, mut at6] = routes.notable.clone();
+        for prefix in configured.keys() {
+            match prefix {
+                IpNet::V4(net) if self.contains(*prefix) => at4.push(place_of(&routes.ipv4, net)),
+                IpNet::V6(net) if self.contains(*prefix) => at6.push(place_of(&routes.ipv6, net)),
+                _ => {}
+            }
+        }
+        at4.sort_unstable();
+        at6.sort_unstable();
+        self.check((&routes.ipv4, at4), &interfaces, &configured, &mut recursion)?;
+        self.check((&routes.ipv6, at6), &interfaces, &configured, &mut recursion)
+    }
+
+    /// Checks the prefixes that begin at `places`, which are in order.
+    fn check<P: Copy + PartialEq + Into<IpNet>>(
+        &self,
+        (entries, places): (&[RouteEntry<P>], Vec<usize>),
+        interfaces: &Interfaces<'_>,
+        configured: &HashMap<IpNet, Vec<&Target>>,
+        recursion: &mut Recursion<'_>,
+    ) -> Result<(), ConfigError> {
+        let mut resolved = vec![false; self.paths().len()];
+        for place in places {
+            let rest = &entries[place..];
+            let paths = rest.iter().take_while(|entry| entry.prefix == rest[0].prefix);
+            let prefix: IpNet = rest[0].prefix.into();
+            let mut earlier = configured.get(&prefix).cloned().unwrap_or_default();
+            for entry in paths {
+                let target = self.path(entry.path);
+                let at = |problem: Problem| problem.at(self.place(entry.line));
+                if !std::mem::replace(&mut resolved[entry.path as usize], true)
+                    && let Hop::Recursive(address) =
+                        interfaces.resolve(prefix, target).map_err(at)?
+                    && !recursion.reaches(None, address)
+                {
+                    return Err(at(Problem::NextHopUnreachable(address)));
+                }
+                check_path(prefix, &earlier, target).map_err(at)?;
+                earlier.push(target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a prefix leads.
+    pub fn targets(&self, prefix: IpNet) -> impl Iterator<Item = &Target> {
+        let (v4, v6) = match prefix {
+            IpNet::V4(net) => (self.ipv4_of(net), &[][..]),
+            IpNet::V6(net) => (&[][..], self.ipv6_of(net)),
+        };
+        let paths = v4.iter().map(|entry| entry.path).chain(v6.iter().map(|entry| entry.path));
+        paths.map(|path| self.path(path))
+    }
+
+    /// Whether a prefix has a path.
+    #[must_use]
+    pub fn contains(&self, prefix: IpNet) -> bool {
+        self.targets(prefix).next().is_some()
+    }
+
+    /// The paths of an IPv4 prefix; none if the table does not have it.
+    #[must_use]
+    pub fn ipv4_of(&self, prefix: Ipv4Net) -> &[RouteEntry<Ipv4Net>] {
+        own(&self.0.ipv4, prefix)
+    }
+
+    /// The paths of an IPv6 prefix; none if the table does not have it.
+    #[must_use]
+    pub fn ipv6_of(&self, prefix: Ipv6Net) -> &[RouteEntry<Ipv6Net>] {
+        own(&self.0.ipv6, prefix)
+    }
+
+    /// The paths of each IPv4 prefix in ascending order of prefixes: one slice a prefix.
+    pub fn ipv4(&self) -> impl Iterator<Item = &[RouteEntry<Ipv4Net>]> {
+        self.0.ipv4.chunk_by(|a, b| a.prefix == b.prefix)
+    }
+
+    /// The paths of each IPv6 prefix in ascending order of prefixes: one slice a prefix.
+    pub fn ipv6(&self) -> impl Iterator<Item = &[RouteEntry<Ipv6Net>]> {
+        self.0.ipv6.chunk_by(|a, b| a.prefix == b.prefix)
+    }
+
+    /// All different paths. Entries name them by their place here.
+    #[must_use]
+    pub fn paths(&self) -> &[Target] {
+        &self.0.paths
+    }
+
+    /// The path an entry of this table names.
+    #[must_use]
+    pub fn path(&self, index: u32) -> &Target {
+        &self.0.paths[index as usize]
+    }
+
+    /// Number of entries: prefixes times their paths.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.ipv4.len() + self.0.ipv6.len()
+    }
+
+    /// True if there is no route.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A line of the file, for messages about one of its routes.
+    #[must_use]
+    pub fn place(&self, line: u32) -> Place {
+        self.0.place(line)
+    }
+}
+
+impl Routes {
+    fn place(&self, line: u32) -> Place {
+        Place::new(&self.file, line)
     }
 
     /// Adds the route of one line, if there is one.
@@ -116,8 +263,15 @@ impl RouteTable {
             return Ok(());
         }
         let (prefix, rest) = text.split_once([' ', '\t']).ok_or_else(not_route)?;
-        let path = target(rest).ok_or_else(not_route)??;
-        let path = paths.index(path).ok_or_else(not_route)?;
+        let path = match paths.texts.get(rest) {
+            Some(path) => *path,
+            None => {
+                let path = paths.index(target(rest).ok_or_else(not_route)??);
+                let path = path.ok_or_else(not_route)?;
+                paths.texts.insert(rest.to_owned(), path);
+                path
+            }
+        };
         if prefix.contains(':') {
             let prefix: Ipv6Net = network(prefix)?;
             if prefix != prefix.trunc() {
@@ -132,101 +286,6 @@ impl RouteTable {
             self.ipv4.push(RouteEntry { prefix, path, line });
         }
         Ok(())
-    }
-
-    /// Checks that every path can be followed on the interfaces of `config`, which is valid, and
-    /// that no prefix has too many paths or is discarded as well, the routes of `config` included.
-    ///
-    /// # Errors
-    /// The first route that does not fit, with its line.
-    pub fn validate(&self, config: &Config) -> Result<(), ConfigError> {
-        let interfaces = Interfaces::new(config);
-        let mut configured: HashMap<IpNet, Vec<&Target>> = HashMap::new();
-        for route in config.routes.iter().filter(|route| route.vrf.is_none()) {
-            configured.entry(route.prefix).or_default().push(&route.target);
-        }
-        let mut recursion = Recursion::new(config, &interfaces, Some(self));
-        self.check(&self.ipv4, &interfaces, &configured, &mut recursion)?;
-        self.check(&self.ipv6, &interfaces, &configured, &mut recursion)
-    }
-
-    /// Where a prefix leads.
-    pub fn targets(&self, prefix: IpNet) -> impl Iterator<Item = &Target> {
-        let paths: Vec<u32> = match prefix {
-            IpNet::V4(net) => paths_of(&self.ipv4, net),
-            IpNet::V6(net) => paths_of(&self.ipv6, net),
-        };
-        paths.into_iter().map(|path| self.path(path))
-    }
-
-    fn check<P: Copy + PartialEq + Into<IpNet>>(
-        &self,
-        entries: &[RouteEntry<P>],
-        interfaces: &Interfaces<'_>,
-        configured: &HashMap<IpNet, Vec<&Target>>,
-        recursion: &mut Recursion<'_>,
-    ) -> Result<(), ConfigError> {
-        let mut resolved = vec![false; self.paths.len()];
-        for paths in entries.chunk_by(|a, b| a.prefix == b.prefix) {
-            let prefix: IpNet = paths[0].prefix.into();
-            let mut earlier = configured.get(&prefix).cloned().unwrap_or_default();
-            for entry in paths {
-                let target = self.path(entry.path);
-                let at = |problem: Problem| problem.at(self.place(entry.line));
-                if !std::mem::replace(&mut resolved[entry.path as usize], true)
-                    && let Hop::Recursive(address) =
-                        interfaces.resolve(prefix, target).map_err(at)?
-                    && !recursion.reaches(None, address)
-                {
-                    return Err(at(Problem::NextHopUnreachable(address)));
-                }
-                if paths.len() > 1 || !earlier.is_empty() {
-                    check_path(prefix, &earlier, target).map_err(at)?;
-                    earlier.push(target);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The paths of each IPv4 prefix in ascending order of prefixes: one slice a prefix.
-    pub fn ipv4(&self) -> impl Iterator<Item = &[RouteEntry<Ipv4Net>]> {
-        self.ipv4.chunk_by(|a, b| a.prefix == b.prefix)
-    }
-
-    /// The paths of each IPv6 prefix in ascending order of prefixes: one slice a prefix.
-    pub fn ipv6(&self) -> impl Iterator<Item = &[RouteEntry<Ipv6Net>]> {
-        self.ipv6.chunk_by(|a, b| a.prefix == b.prefix)
-    }
-
-    /// All different paths. Entries name them by their place here.
-    #[must_use]
-    pub fn paths(&self) -> &[Target] {
-        &self.paths
-    }
-
-    /// The path an entry of this table names.
-    #[must_use]
-    pub fn path(&self, index: u32) -> &Target {
-        &self.paths[index as usize]
-    }
-
-    /// Number of entries: prefixes times their paths.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ipv4.len() + self.ipv6.len()
-    }
-
-    /// True if there is no route.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// A line of the file, for messages about one of its routes.
-    #[must_use]
-    pub fn place(&self, line: u32) -> Place {
-        Place::new(&self.file, line)
     }
 }
 
@@ -245,11 +304,30 @@ fn sort<P: Ord>(entries: &mut Vec<RouteEntry<P>>) {
     entries.shrink_to_fit();
 }
 
-/// The paths of `prefix` among entries that are in order.
-fn paths_of<P: Ord>(entries: &[RouteEntry<P>], prefix: P) -> Vec<u32> {
-    let first = entries.partition_point(|entry| entry.prefix < prefix);
-    let own = entries[first..].iter().take_while(|entry| entry.prefix == prefix);
-    own.map(|entry| entry.path).collect()
+/// Where the first entry of `prefix` is among entries that are in order, or would be.
+fn place_of<P: Ord>(entries: &[RouteEntry<P>], prefix: &P) -> usize {
+    entries.partition_point(|entry| entry.prefix < *prefix)
+}
+
+/// The entries of `prefix` among entries that are in order.
+fn own<P: Ord>(entries: &[RouteEntry<P>], prefix: P) -> &[RouteEntry<P>] {
+    let rest = &entries[place_of(entries, &prefix)..];
+    &rest[..rest.iter().take_while(|entry| entry.prefix == prefix).count()]
+}
+
+/// Where prefixes begin that have several of `paths` paths, or one that no prefix before has.
+fn notable<P: PartialEq>(entries: &[RouteEntry<P>], paths: usize) -> Vec<usize> {
+    let mut seen = vec![false; paths];
+    let (mut places, mut first) = (Vec::new(), 0);
+    for own in entries.chunk_by(|a, b| a.prefix == b.prefix) {
+        let is_new =
+            |entry: &RouteEntry<P>| !std::mem::replace(&mut seen[entry.path as usize], true);
+        if own.iter().map(is_new).fold(own.len() > 1, |any, new| any | new) {
+            places.push(first);
+        }
+        first += own.len();
+    }
+    places
 }
 
 fn network<P: FromStr>(text: &str) -> Result<P, Problem> {
@@ -261,6 +339,8 @@ fn network<P: FromStr>(text: &str) -> Result<P, Problem> {
 struct Interned {
     list: Vec<Target>,
     places: HashMap<Target, u32>,
+    /// As they were written.
+    texts: HashMap<String, u32>,
 }
 
 impl Interned {

@@ -65,8 +65,8 @@ impl Config {
         }
         for list in document.lists() {
             self.define(definition(list), &text.said)?;
-            self.access_lists.insert(list.clone());
         }
+        self.access_lists.insert_all(&document);
         for (name, group) in document.objects.iter() {
             self.define(Definition::ObjectGroup(name.clone()), &text.said)?;
             let added = self.access_lists.objects.insert(name.clone(), group.clone());

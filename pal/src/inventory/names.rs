@@ -49,6 +49,7 @@ mod tests {
     use super::*;
     use crate::inventory::InterfaceWatch;
 
+    // rows: PLT-01
     #[test]
     #[cfg_attr(miri, ignore = "no /proc under miri")]
     fn both_ways_find_the_same() {

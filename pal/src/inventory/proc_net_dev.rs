@@ -183,6 +183,7 @@ Inter-|   Receive                                                |  Transmit
         assert_eq!(parsed, [want]);
     }
 
+    // rows: PLT-01
     #[test]
     fn names_of_all_shapes_are_read_and_the_loopback_is_left_out() {
         let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";

@@ -28,6 +28,7 @@ fn a_difference_removes_then_adds_and_changes() {
     assert!(difference(&after, &after).is_empty());
 }
 
+// rows: PLT-02
 #[test]
 fn ports_are_ordered_by_pci_address_and_then_by_name() {
     let on = |name: &str, pci: Option<&str>| Interface {
@@ -102,6 +103,7 @@ fn expected_names() -> BTreeSet<String> {
     (0..VETHS).flat_map(|n| [format!("qa{n}"), format!("qb{n}")]).collect()
 }
 
+// rows: PLT-04
 #[test]
 #[cfg_attr(miri, ignore = "no netlink under miri")]
 fn every_veth_is_seen_coming_changing_and_going() {

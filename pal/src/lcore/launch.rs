@@ -211,6 +211,7 @@ mod tests {
             .collect()
     }
 
+    // rows: ARC-29
     #[test]
     #[cfg_attr(miri, ignore = "no CPU affinity under miri")]
     fn every_body_runs_on_its_own_cpu_under_its_own_name() {

@@ -134,6 +134,7 @@ struct Memory([UnsafeCell<u64>; 8]);
 // SAFETY: for the protocol under test to prove.
 unsafe impl Sync for Memory {}
 
+// rows: ARC-18, ARC-27
 #[test]
 fn no_reader_ever_sees_memory_that_is_reused() {
     let generations = if cfg!(miri) { 30 } else { 4_000 };

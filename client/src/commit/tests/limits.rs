@@ -65,6 +65,7 @@ fn refuses(capacity: &Capacity, bad: &Config, message: &str) {
     oracle.check(&world);
 }
 
+// rows: ARC-20
 #[test]
 fn too_many_adjacencies() {
     let mut bad = other();
@@ -93,6 +94,7 @@ fn too_many_places_of_groups() {
     refuses(&capacity, &bad, "places of next-hop groups: 256 wanted, ");
 }
 
+// rows: ARC-20
 #[test]
 fn too_many_groups() {
     // Leaves share their numbers with blocks: few are left for groups.
@@ -193,6 +195,7 @@ fn a_swap_of_all_long_prefixes_fits_when_each_half_does() {
     }
 }
 
+// rows: ARC-15, ARC-19
 #[test]
 fn add_and_remove_leaves_usage_at_the_baseline() {
     let mut world = World::new(&TINY);

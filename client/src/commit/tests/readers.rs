@@ -17,6 +17,7 @@ fn mac(round: u32) -> [u8; 6] {
     [(round % 60) as u8 * 4; 6]
 }
 
+// rows: ARC-18
 #[test]
 fn readers_see_whole_headers_for_the_next_hops_of_the_route() {
     const HOSTS: [u8; 4] = [9, 10, 11, 12];

@@ -107,6 +107,7 @@ fn play(world: &mut World, oracle: &mut Oracle, stage: &Stage) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
+    // rows: ARC-13
     #[test]
     fn the_tables_say_what_a_list_of_routes_says_after_every_commit(
         stages in prop::collection::vec(stage(), 1..4),

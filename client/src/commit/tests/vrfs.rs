@@ -56,6 +56,7 @@ fn the_same_addresses_in_several_vrfs_are_different_hosts() {
     }
 }
 
+// rows: ARC-20
 #[test]
 fn vrfs_beyond_the_tables_are_refused_and_all_stays() {
     let mut world = World::new(&Capacity { vrfs: 1, ..TINY });

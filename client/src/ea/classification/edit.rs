@@ -143,6 +143,7 @@ impl ClassificationAgent {
             let Some(object) = self.objects.get_mut(&name) else { continue };
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
             object.compiled.publish(&mut memory, pending);
+            object.from = None;
             let (number, line) = (object.number, object.compiled.line());
             self.point(driver, number, line);
         }

@@ -27,7 +27,7 @@ pub struct ObjectName {
 
 impl ObjectName {
     /// The name of an object without rules.
-    fn nothing(family: Family) -> Self {
+    pub(super) fn nothing(family: Family) -> Self {
         Self { family, list: None, policy: None, flows: false, service: None, security: None }
     }
 }

@@ -18,7 +18,7 @@ use super::object::{Compiled, Rules};
 use super::patterns::Addresses;
 use super::rules::{self, RuleError};
 use super::security::Policies;
-use super::{ClassificationAgent, ClassificationError, ClassificationPlan, Drafts, Object};
+use super::{ClassificationAgent, ClassificationError, ClassificationPlan, Drafts, Object, Source};
 use crate::acl::{AccessList, Family};
 use crate::config::{Config, Interface, Interfaces, Place as ConfigPlace};
 use crate::mqc;
@@ -88,10 +88,20 @@ impl ClassificationAgent {
         let used: Vec<(ObjectName, usize)> =
             plan.used.iter().map(|(name, count)| (name.clone(), *count)).collect();
         for (name, bindings) in &used {
+            let from = Source::of(name, &config.0.access_lists);
+            if let (Some(now), Some(object)) = (&from, self.objects.get(name))
+                && object.from.as_ref() == Some(now)
+            {
+                numbers.insert(name, object.number);
+                let list = (name.family, now.list.name().to_string());
+                plan.same.insert(list, object.compiled.rules());
+                continue;
+            }
             let at = |error: ClassificationError| error.bound(place_of(interfaces, &wanted, name));
             let rules = self.rules(config, name, &table, plan, &mut rows).map_err(at)?;
             if let Some(object) = self.objects.get(name).filter(|o| o.compiled.holds(&rules)) {
                 numbers.insert(name, object.number);
+                plan.sources.push((name.clone(), from));
                 continue;
             }
             let mut memory = Memory { lines: driver.view(self.lines), space: &mut self.space };
@@ -107,7 +117,8 @@ impl ClassificationAgent {
             };
             self.point(driver, number, compiled.line());
             numbers.insert(name, number);
-            plan.fresh.push((name.clone(), Object { number, compiled, bindings: *bindings }));
+            let object = Object { number, compiled, bindings: *bindings, from };
+            plan.fresh.push((name.clone(), object));
         }
         let mut bindings = driver.alloc::<Bindings>(high_water.max(1))?;
         for (uidb, names) in &wanted {

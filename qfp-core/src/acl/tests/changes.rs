@@ -47,6 +47,7 @@ fn changes(classifier: &Classifier<WORDS4>, step: &Step, result: u32) -> Vec<Cha
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    // rows: ARC-21
     #[test]
     fn after_every_change_lookups_agree_with_a_search_and_memory_comes_back(
         rules in prop::collection::vec(rule(), 0..200),

@@ -5,6 +5,7 @@ use super::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
+    // rows: ARC-21, ARC-26
     #[test]
     fn a_lookup_finds_the_first_match_of_every_feature(
         rules in prop::collection::vec(rule(), 0..300),

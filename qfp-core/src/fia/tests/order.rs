@@ -119,6 +119,7 @@ fn a_trace_lists_classification_before_action_in_the_order_of_the_seed() {
 }
 
 /// ARC-23: what is switched off for an interface is not in the trace of its packets.
+// rows: ARC-23
 #[test]
 fn a_trace_shows_interfaces_and_only_the_rows_that_are_on() {
     let mut plan = Plan::with_ports(2);

@@ -1,0 +1,47 @@
+//! What rows ask for, and what of it no test shows yet.
+
+/// A row, what it asks for, and what is missing; nothing if the tests show all of it.
+type Row = (&'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+pub(crate) const ROWS: &[Row] = &[
+    ("ARC-01", "control and data plane are processes that share only declared memory, and either may die", "no test reads `/proc/PID/maps`; the data plane ends with its client"),
+    ("ARC-02", "messages between processes are pipelined, with correlation ids, over local sockets and over TCP", "requests over the local socket only"),
+    ("ARC-03", "performance grows with lcores", "no measurement on a machine of four cores; order of flows on one and two lcores only"),
+    ("ARC-04", "an API hosts applications beside the router", "applications are not told of commits"),
+    ("ARC-05", "processes have names and domains, and a command lists them", "two processes, `client` and `ucode`, with domains; forwarding manager and chassis manager are modules"),
+    ("ARC-06", "process groups are accounted for", "no cgroups"),
+    ("ARC-07", "no SIP; runs in a container on virtual devices", "no run in a container"),
+    ("ARC-08", "the data path is an ordinary process", ""),
+    ("ARC-09", "no redundancy is claimed but the restart of processes", "no test reads the documents for it"),
+    ("ARC-10", "client, driver, uCode and crypto are apart", "crypto is a module of `qfp-core`; the parts have one version"),
+    ("ARC-11", "packet processing engines have numbers, scratch and counters of their own", "no command shows rates of each engine"),
+    ("ARC-12", "state flows from the daemon through client and driver to uCode, and a transaction can be followed", "no identity of a change is shown at each hop"),
+    ("ARC-13", "the client compiles what is configured to tables, always to the same", "interfaces have no image that is compared"),
+    ("ARC-14", "the client returns statistics, which only grow", "no command clears them"),
+    ("ARC-15", "the client owns resource memory, without leaks", "no command shows its users; ten thousand objects, not a hundred thousand"),
+    ("ARC-16", "a data plane that fails is started again and forwards on by the same tables", ""),
+    ("ARC-17", "the API has a version, and refuses and logs who may not call it", ""),
+    ("ARC-18", "messages and shared memory, the latter published without torn reads", "no test duplicates or reorders messages to uCode"),
+    ("ARC-19", "execution agents and resource managers", "no test frees an object that is in use"),
+    ("ARC-20", "what runs out is named in the refusal, and nothing is applied", "interface numbers are not exhausted in a test"),
+    ("ARC-21", "TCAM resources are allocated, accounted for and looked up in order", ""),
+    ("ARC-22", "uIDBs stand for interfaces of all kinds, and numbers never alias", "no bundles and bridged interfaces; 64 k sub-interfaces are not made and removed"),
+    ("ARC-23", "uCode knows interfaces through uIDBs alone", ""),
+    ("ARC-24", "the driver detects faults and recovers from them", "no checksums of tables; recovery is the restart of uCode"),
+    ("ARC-25", "devices have one model with several back-ends", ""),
+    ("ARC-26", "emulations of hardware below the resource managers", "no queues, so no emulation of their hardware"),
+    ("ARC-27", "the driver orders memory access between control and packet processing", ""),
+    ("ARC-28", "the driver depends on nothing of control", ""),
+    ("ARC-29", "uCode is one process with threads", ""),
+    ("ARC-30", "uCode has feature code, infrastructure, PAL and HAL", "features and infrastructure are one crate, held apart by a test"),
+    ("ARC-31", "PAL and HAL can be exchanged", "the PAL has one implementation"),
+    ("ARC-32", "each hardware function is emulated, replaced or dropped, with a record", "queues have no record"),
+    ("ARC-33", "a matrix of features comes from the tests", "rows of architecture and platform only"),
+    ("PLT-01", "interfaces are found by reading `/proc/net/dev`", "netlink is asked first, and the file where there is none"),
+    ("PLT-02", "ports have a stable order", "`gethd` is a thread of the client"),
+    ("PLT-03", "interfaces found become ports", ""),
+    ("PLT-04", "interfaces come, go and change while the router runs", "interfaces come and go as ports in one process only; the administrative state is the operator's"),
+    ("PLT-05", "the start goes in stages, and one that fails ends it", ""),
+    ("PLT-06", "runs on the devices of a hypervisor's guest", "no virtio or vmxnet3 in a virtual machine"),
+];
