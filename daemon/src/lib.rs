@@ -18,6 +18,7 @@ mod embedded;
 mod gethd;
 mod host;
 mod journal;
+mod port;
 mod router;
 mod run_dir;
 mod server;
