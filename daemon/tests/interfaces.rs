@@ -209,6 +209,8 @@ fn the_start_is_done_in_order_and_a_stage_that_fails_is_the_last() {
         done.collect()
     };
     let daemon = start(DISCOVER);
+    // It listens before it says so.
+    wait_until(&daemon, "the last stage", || stages(&daemon.log()).len() == STAGES.len());
     assert_eq!(stages(&daemon.log()), STAGES);
     let Reply::Boot(boot) = daemon.call(Call::Boot).unwrap() else { panic!("no stages") };
     assert!(boot.iter().map(|one| one.stage.as_str()).eq(STAGES));
