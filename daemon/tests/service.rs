@@ -92,7 +92,7 @@ fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     assert!(adjacencies["peak"].as_u64() >= adjacencies["in_use"].as_u64());
     for (line, part) in [
         ("show client ea", "IPv4 access list FILTER"),
-        ("show boot", "router"),
+        ("show boot", "ucode"),
         ("show interfaces", "10.3.0.1/24"),
         ("show neighbours", "02:00:00:00:03:02"),
         ("show history", "b.toml"),
