@@ -225,6 +225,7 @@ impl Forwarder {
             ucode: None,
             outlives: None,
             ucode_user: None,
+            stages: Box::new(|_| ()),
         };
         Self { parts }
     }
@@ -348,6 +349,14 @@ impl Forwarder {
     #[must_use]
     pub fn outliving(mut self, dir: PathBuf, alone: Option<Duration>) -> Self {
         self.parts.outlives = Some((dir, alone));
+        self
+    }
+
+    /// Has `told` hear what [`Forwarder::start`] comes to: `driver`, where devices are opened, `client`,
+    /// which fills the tables, and `ucode`, which forwards.
+    #[must_use]
+    pub fn stages(mut self, told: impl FnMut(&'static str) + Send + 'static) -> Self {
+        self.parts.stages = Box::new(told);
         self
     }
 

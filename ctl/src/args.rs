@@ -112,6 +112,10 @@ pub(crate) enum Show {
     Interfaces,
     /// Neighbours whose MAC addresses are known
     Neighbours,
+    /// Programs that get packets of the slow path
+    Applications,
+    /// Interfaces that are ports by `[discover]`
+    InterfaceMapping,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -224,6 +228,8 @@ mod tests {
             "--json show statistics",
             "show interfaces",
             "show neighbours",
+            "show applications",
+            "show interface-mapping",
             "show routes",
             "show routes 10.0.0.0/8",
             "route add 10.0.0.0/8 via 192.0.2.1",

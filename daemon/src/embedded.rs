@@ -1,34 +1,38 @@
 //! The router in the daemon's own process.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use api::{
-    Agent, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteAction,
-    RouteChange, RouteQuery, Status,
+    Agent, ApplicationState, Failure, Hop, Interface, MappedInterface, Neighbour, Path, Process,
+    Resource, Route, RouteAction, RouteChange, RouteQuery, Status, Target, Wanted as Wants,
 };
 use qfp::client::Client;
 use qfp::client::config::{Config, Interfaces};
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
+use qfp::core::packet::PuntCause;
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{ReconfigureError, RunError, Running, UcodeState, UpgradeError};
+use qfp::{
+    InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState, UpgradeError,
+};
 use terminal::log::Unseen;
 
+use crate::gethd::Gethd;
 use crate::router::{Router, Wanted};
 
 /// A router that shares the daemon's process.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// None once it has been stopped.
     running: RwLock<Option<Running>>,
+    gethd: Arc<Gethd>,
 }
 
 impl Embedded {
-    /// Takes over a router that runs.
-    #[must_use]
-    pub fn new(running: Running) -> Self {
-        Self { running: RwLock::new(Some(running)) }
+    /// Takes over a router that runs, with ports from the kernel's interfaces.
+    pub(crate) fn new(running: Running, gethd: Arc<Gethd>) -> Self {
+        Self { running: RwLock::new(Some(running)), gethd }
     }
 
     fn running(&self) -> RwLockReadGuard<'_, Option<Running>> {
@@ -36,12 +40,12 @@ impl Embedded {
     }
 
     /// Does something with the router, if it runs.
-    pub fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
+    pub(crate) fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
         self.running().as_ref().map(what)
     }
 
     /// Stops it and waits for its end; none if that has been done before.
-    pub fn stop(&self) -> Option<Result<RunReport, RunError>> {
+    pub(crate) fn stop(&self) -> Option<Result<RunReport, RunError>> {
         let running = self.running.write().unwrap_or_else(PoisonError::into_inner).take();
         running.map(Running::stop)
     }
@@ -207,11 +211,20 @@ fn changed(
 
 impl Router for Embedded {
     fn check(&self, wanted: &Wanted) -> Result<(), Failure> {
-        self.ask(|running| running.check(wanted.config.clone(), wanted.routes.clone()))
+        let routes = wanted.routes.clone();
+        let config = self.gethd.complete(wanted.config.clone(), false);
+        self.ask(|running| running.check(config, routes))
     }
 
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure> {
-        self.ask(|running| running.commit(wanted.config.clone(), wanted.routes.clone())).map(drop)
+        let routes = wanted.routes.clone();
+        let before = self.gethd.in_force();
+        let config = self.gethd.complete(wanted.config.clone(), true);
+        let done = self.ask(|running| running.commit(config, routes)).map(drop);
+        if done.is_err() {
+            self.gethd.come_back(before);
+        }
+        done
     }
 
     fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure> {
@@ -293,6 +306,50 @@ impl Router for Embedded {
             addresses: one.addresses,
         };
         all.into_iter().map(interface).collect()
+    }
+
+    fn mapping(&self) -> Vec<MappedInterface> {
+        self.gethd.mapping()
+    }
+
+    fn register(&self, name: &str, wanted: &Wants) -> Result<Punts, Failure> {
+        let cause = wanted.cause.as_deref().map(|name| {
+            let known = PuntCause::ALL.iter().find(|cause| cause.name() == name);
+            known.copied().ok_or_else(|| not_found(format!("there is no punt cause {name}")))
+        });
+        let (protocol, port) = (wanted.protocol, wanted.port);
+        let filter = PuntFilter { cause: cause.transpose()?, protocol, port };
+        self.with(|running| running.register(name, filter)).ok_or_else(ended)
+    }
+
+    fn inject(&self, to: &Target, packet: &[u8]) -> Result<(), Failure> {
+        let inject = |running: &Running| {
+            let names = Names::new(running);
+            let to = match to {
+                Target::Routes(vrf) => InjectTo::Table(names.table(vrf.as_deref())?),
+                Target::Interface(name) => match names.interfaces.get(name) {
+                    Some((uidb, _)) => InjectTo::Interface(*uidb),
+                    None => return Err(not_found(format!("there is no interface {name}"))),
+                },
+            };
+            running.inject(to, packet).map_err(|error| Failure::new(Status::Failed, error))
+        };
+        self.with(inject).unwrap_or_else(|| Err(ended()))
+    }
+
+    fn applications(&self) -> Vec<ApplicationState> {
+        let told = |one: qfp::ApplicationState| ApplicationState {
+            name: one.name,
+            wanted: Wants {
+                cause: one.filter.cause.map(|cause| cause.name().to_owned()),
+                protocol: one.filter.protocol,
+                port: one.filter.port,
+            },
+            delivered: one.delivered,
+            lost: one.lost,
+        };
+        let all = self.with(Running::applications).unwrap_or_default();
+        all.into_iter().map(told).collect()
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {

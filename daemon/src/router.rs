@@ -1,8 +1,10 @@
 //! All that is asked of the router itself, whatever processes it runs in.
 
 use api::{
-    Agent, Failure, Interface, Neighbour, Process, Resource, Route, RouteChange, RouteQuery,
+    Agent, ApplicationState, Failure, Interface, MappedInterface, Neighbour, Process, Resource,
+    Route, RouteChange, RouteQuery, Target,
 };
+use qfp::Punts;
 use qfp::client::config::{Config, RouteTable};
 use terminal::log::Unseen;
 
@@ -49,6 +51,24 @@ pub trait Router: Send + Sync {
 
     /// Interfaces in the order of the configuration.
     fn interfaces(&self) -> Vec<Interface>;
+
+    /// Interfaces that are ports by `[discover]`.
+    fn mapping(&self) -> Vec<MappedInterface>;
+
+    /// Registers a program: its packets from now on.
+    ///
+    /// # Errors
+    /// What it wants makes no sense.
+    fn register(&self, name: &str, wanted: &api::Wanted) -> Result<Punts, Failure>;
+
+    /// Puts a packet of a program in.
+    ///
+    /// # Errors
+    /// There is no such target, or no room.
+    fn inject(&self, to: &Target, packet: &[u8]) -> Result<(), Failure>;
+
+    /// Programs that have registered.
+    fn applications(&self) -> Vec<ApplicationState>;
 
     /// Neighbours by interface and address.
     fn neighbours(&self) -> Vec<Neighbour>;

@@ -101,6 +101,8 @@ impl Service {
                 Reply::Upgrading
             }
             Call::Interfaces => Reply::Interfaces(self.router.interfaces()),
+            Call::InterfaceMapping => Reply::InterfaceMapping(self.router.mapping()),
+            Call::Applications => Reply::Applications(self.router.applications()),
             Call::Neighbours => Reply::Neighbours(self.router.neighbours()),
         })
     }

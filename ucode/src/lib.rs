@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod applications;
 mod door;
 mod engine;
 pub mod hello;
@@ -32,6 +33,7 @@ mod stepped;
 mod threads;
 pub mod wire;
 
+pub use applications::{Application, ForApplication, PuntFilter, Punted, ToApplications};
 pub use door::Stay;
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};

@@ -153,7 +153,7 @@ fn started(
     }
     let memory = Arc::new(Memory::default());
     memory.learn(std::mem::take(&mut legacy.known));
-    let told = Arc::clone(&memory);
+    let (told, to_applications) = (Arc::clone(&memory), Arc::clone(&memory));
     let to_client: ToClient = Arc::new(move |message| told.note(message));
     let (line, inbox) = line(false).map_err(StartError::from)?;
     let mut with = with.into_iter();
@@ -173,6 +173,7 @@ fn started(
         tables: attach(sites, [&tables, &slots, &state])?,
         counters: counters_of(&launch, &counters, layout)?,
         hooks: PuntHooks::new(),
+        to_applications: Arc::new(move |packet| to_applications.pass(packet)),
         lines: (inbox, to_client),
     };
     let running = opened.launch(Launch::clone(&launch), hands, None)?;

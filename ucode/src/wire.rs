@@ -14,6 +14,7 @@ use qfp_core::tables::table_kind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::applications::ForApplication;
 use crate::door::Stay;
 use crate::keeper::LastingSas;
 use crate::launch::Launch;
@@ -135,6 +136,8 @@ pub enum Answer {
     Welcome(Box<Welcome>),
     /// All lcores read the other tables.
     Switched,
+    /// A punted packet for a program.
+    Punted(ForApplication),
     /// From the slow path.
     SlowPath(FromSlowPath),
     /// What the slow path has counted, and whether all inputs have ended.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -73,18 +74,18 @@ impl Client {
         orders: SeqPacket,
         (first, with): (Answer, Vec<OwnedFd>),
         (tell, told): (Sender<Answer>, Receiver<Answer>),
+        punted: Arc<AtomicUsize>,
     ) -> io::Result<Self> {
         let answers = orders.try_clone()?;
         let teller = std::thread::Builder::new().name("qfp-teller".to_owned());
         let teller = teller.spawn(move || {
-            if send(&answers, &first, &with).is_err() {
-                return;
-            }
+            let mut hears = send(&answers, &first, &with).is_ok();
             drop((first, with));
             for answer in told {
-                if send(&answers, &answer, &[]).is_err() {
-                    break;
+                if matches!(answer, Answer::Punted(_)) {
+                    punted.fetch_sub(1, Ordering::Relaxed);
                 }
+                hears = hears && send(&answers, &answer, &[]).is_ok();
             }
         })?;
         Ok(Self { orders, tell, teller })
@@ -100,9 +101,16 @@ impl Served {
     pub(super) fn run(mut self, orders: SeqPacket) -> io::Result<()> {
         let (tell, told) = channel();
         self.memory.tell(tell.clone());
-        let mut client = Client::new(orders, (Answer::Launched, Vec::new()), (tell, told))?;
+        let mut client = Client::new(
+            orders,
+            (Answer::Launched, Vec::new()),
+            (tell, told),
+            self.memory.punted(),
+        )?;
         loop {
             let leave = self.serve(&client)?;
+            // Programs were the client's.
+            self.pass_on(ToSlowPath::Applications(Vec::new()));
             if matches!(leave, Leave::End) || self.door.is_none() {
                 break self.end(client);
             }
@@ -215,6 +223,9 @@ impl Served {
         if let ToSlowPath::Configured(configured) = &message {
             self.launch.configured = Configured::clone(configured);
         }
+        if let ToSlowPath::Applications(all) = &message {
+            self.launch.applications.clone_from(all);
+        }
         self.line.tell(message);
     }
 
@@ -265,7 +276,8 @@ impl Served {
             reported,
             counts: self.running.slow_path(),
         };
-        Client::new(orders, (Answer::Welcome(Box::new(welcome)), with), (tell, told))
+        let first = (Answer::Welcome(Box::new(welcome)), with);
+        Client::new(orders, first, (tell, told), self.memory.punted())
     }
 
     /// Ends it, and tells the client what there is to say at the end.
