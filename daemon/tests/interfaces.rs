@@ -178,6 +178,7 @@ fn changes_of_interfaces_are_seen_while_it_runs() {
     ip("link set far0 up");
     wait_until(&daemon, "it is up", || statistics(&daemon, "Gi1")["link"] == "up");
     let log = daemon.log();
+    assert!(!log.contains("the router has not"), "{log}");
     assert!(log.contains("interface wan0: MTU 1400"), "{log}");
     assert!(log.contains("interface wan0: down") && log.contains("interface wan0: up"), "{log}");
 }
