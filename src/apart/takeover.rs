@@ -13,7 +13,7 @@ use pal::process::{Handle, Process};
 use pal::seqpacket::{Listener, SeqPacket};
 use ucode::Stay;
 use ucode::hello::{Greeting, Wish, ask};
-use ucode::wire::{Answer, Welcome, build, receive};
+use ucode::wire::{Answer, Order, Welcome, build, receive, send};
 
 use super::names::decode;
 use super::{ApartError, Child, PATIENCE, Recipe};
@@ -66,20 +66,18 @@ impl Door {
 /// What a data plane says that forwards without a client.
 pub(crate) struct AtWork {
     kept: Option<client::Kept>,
+    /// The file of marks.
+    marks: Option<OwnedFd>,
     door: Option<Door>,
     pub(crate) welcome: Box<Welcome>,
 }
 
 /// The data plane that is at work in a directory; none if there is none. One of another build is
-/// ended, and so is one that has other ports than `wanted`, which are names, SPECs, and MTUs.
+/// ended.
 ///
 /// # Errors
 /// It has another client, or says what makes no sense.
-pub(crate) fn find(
-    dir: &Path,
-    alone: Option<Duration>,
-    wanted: &BTreeSet<(&str, String, u16)>,
-) -> Result<Option<Found>, ApartError> {
+pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>, ApartError> {
     let path = dir.join(SOCKET);
     let failed = |source| ApartError::Door { path: path.clone(), source };
     let deadline = Instant::now() + PATIENCE;
@@ -101,25 +99,18 @@ pub(crate) fn find(
     let nonsense = || failed(io::ErrorKind::InvalidData.into());
     let first = if line.wait(PATIENCE) { receive(&line).map_err(failed)? } else { None };
     let Some((Answer::Welcome(welcome), with)) = first else { return Err(nonsense()) };
-    let ports = welcome.launch.ports.iter().zip(&welcome.devices);
-    let ports =
-        ports.map(|(port, device)| (port.name.as_str(), device.spec().to_owned(), port.config.mtu));
-    if ports.collect::<BTreeSet<_>>() != *wanted {
-        drop(line);
-        end(&path, process).map_err(failed)?;
-        return Ok(None);
-    }
     let mut with = with.into_iter();
     let (Some(state), Some(counters), Some(listener)) = (with.next(), with.next(), with.next())
     else {
         return Err(nonsense());
     };
+    let marks = welcome.legacy.lasting.as_ref().and_then(|_| with.next());
     let device = |handed: &Handed| Kept::handed(handed.clone(), &mut with);
     let devices = welcome.devices.iter().map(device).collect::<Result<_, _>>();
     let devices = devices.map_err(|error| ApartError::Refused(error.to_string()))?;
     let door = Door { listener: Listener::from_fd(listener), stay: stay(alone) };
     let (kept, door) = (Some(client::Kept { state, counters }), Some(door));
-    let at_work = AtWork { kept, door, welcome };
+    let at_work = AtWork { kept, marks, door, welcome };
     Ok(Some(Found { line, process, devices, at_work }))
 }
 
@@ -132,6 +123,25 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// It, if it has these ports: names, SPECs and MTUs. One with others is ended.
+    pub(crate) fn if_it_has(
+        self,
+        wanted: &BTreeSet<(&str, String, u16)>,
+    ) -> Result<Option<Self>, ApartError> {
+        let Welcome { launch, devices, .. } = &*self.at_work.welcome;
+        let own =
+            launch.ports.iter().zip(devices).map(|(port, device)| {
+                (port.name.as_str(), device.spec().to_owned(), port.config.mtu)
+            });
+        if own.collect::<BTreeSet<_>>() == *wanted {
+            return Ok(Some(self));
+        }
+        let failed = |source: io::Error| ApartError::Died(source.to_string());
+        send(&self.line, &Order::End, &[]).map_err(failed)?;
+        Process::Other(self.process).wait();
+        Ok(None)
+    }
+
     /// Its process, and what it says. Of `recipe` another one is started should it die, with the
     /// devices that it has.
     pub(crate) fn child(
@@ -181,6 +191,11 @@ impl AtWork {
         let names = names.map_err(|error| ApartError::Died(format!("names: {error}")))?;
         client.keep_names(names);
         Ok(client)
+    }
+
+    /// The file of marks, whose keys have been nobody else's.
+    pub(crate) fn marks(&mut self) -> Option<OwnedFd> {
+        self.marks.take()
     }
 
     /// Has the tables have the neighbours that were found out.
