@@ -246,7 +246,7 @@ impl Plugged<'_> {
                 _ => sockets.pull(number),
             };
             if let Err(error) = undone {
-                why = ReconfigureError::NotUndone { why: Box::new(why), error };
+                why = ReconfigureError::NotUndone { why: Box::new(why), error: Box::new(error) };
             }
         }
         why

@@ -45,7 +45,7 @@ pub enum ReconfigureError {
         /// Where it was said.
         place: Place,
         /// What is wrong.
-        source: SocketError,
+        source: Box<SocketError>,
     },
     /// A port has no device.
     #[error("{0}port {1} has no device")]
@@ -65,7 +65,7 @@ pub enum ReconfigureError {
         /// Why it was refused.
         why: Box<Self>,
         /// Why the port does not go back.
-        error: SocketError,
+        error: Box<SocketError>,
     },
     /// The folder of sequence numbers.
     #[error(transparent)]
@@ -78,7 +78,7 @@ pub enum ReconfigureError {
 impl ReconfigureError {
     /// What `key` of a port asks for cannot be.
     pub(crate) fn port(words: &Port, key: &str, source: impl Into<SocketError>) -> Self {
-        Self::Port { place: words.origin.at(key), source: source.into() }
+        Self::Port { place: words.origin.at(key), source: Box::new(source.into()) }
     }
 
     /// Whether the operator has asked for what cannot be: exit status 2.
