@@ -17,6 +17,7 @@ use qfp_core::counters::CounterLayout;
 use qfp_core::fia::FiaBuilder;
 use qfp_core::ppe::Injected;
 
+use crate::applications::Applications;
 use crate::engine::{LiveLoop, SlowRing};
 use crate::hooks::{PLACES, PuntHooks};
 use crate::launch::{Launch, StartError, engines, slow_path};
@@ -88,7 +89,10 @@ impl Stepped {
         let lines: (Inbox, ToClient) = (inbox, Arc::new(move |message| told.note(message)));
         let shown = Arc::new(Shown::default());
         let (_, injections) = Ring::new(PLACES).split();
-        let (rest, slow) = ((PuntHooks::new(), injections), (slow, policing));
+        // No program is beside it.
+        let applications = Applications::new(Vec::new(), Arc::new(|_| false));
+        let rest = (PuntHooks::new(), applications, injections);
+        let slow = (slow, policing);
         let mut side = SlowSide::new(slow, pool.cache(0), lines, rest, Arc::clone(&shown));
         side.count_on(launch.counted.clone());
         let bell = doorbell(SLOW_PATH).map_err(StartError::from)?;
