@@ -46,8 +46,10 @@ impl World {
 
     /// It is there no more. What it was asked and has not done is not done.
     pub(crate) fn client_dies(&self) {
+        // One that is on its way is none yet.
         let Ok(mut control) = self.control.try_borrow_mut() else { return };
-        died(control.take());
+        let Some(client) = control.take() else { return };
+        died(client);
         if let Some(plane) = &*self.plane.borrow() {
             plane.tell_nobody();
         }
