@@ -30,6 +30,7 @@ demo: setup ## Route a capture, then forward on DPDK virtual devices
 test: setup ## All tests: without DPDK, then what DPDK changes
 	$(CARGO) test --workspace
 	$(CARGO) test --package daemon --features crash-points --test crash --test takeover
+	$(CARGO) test --package sim --features faults
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
 
 .PHONY: interop
@@ -46,6 +47,7 @@ bench: setup ## Benchmarks, each against the DPDK library for the same job
 lint: ## Format, clippy, rustdoc, licences, scripts: warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --package sim --features faults --all-targets -- -D warnings
 ifeq ($(DPDK),yes)
 	$(CARGO) clippy --package dpdk-sys $(DPDK_CRATES) --features dpdk --all-targets -- -D warnings
 else
@@ -98,4 +100,5 @@ nightly: setup ## A million packets at policies, commits, crashes, a minute of e
 	QFP_COMMITS=10000 $(CARGO) test --release --package qfp --test commits
 	QFP_CRASHES=500 QFP_TAKEOVERS=500 $(CARGO) test --release --package daemon \
 		--features crash-points --test crash --test takeover
+	QFP_SEEDS=100000 $(CARGO) test --package sim --features faults
 	$(MAKE) fuzz FUZZ_SECONDS=60

@@ -6,6 +6,7 @@
 //! - [`Forwarder`]: a configuration, ports and an order of operations, ready to run
 //! - [`report`]: what a run did
 //! - [`explain`]: what would become of one packet
+//! - [`stepped`]: a router without threads, for simulators
 //! - [`client`], [`driver`]: control; [`core`], [`hal`], [`pal`]: the data plane's parts
 //!
 //! ```
@@ -50,6 +51,7 @@ pub mod report;
 mod shared_files;
 mod start;
 mod statistics;
+pub mod stepped;
 
 pub use apart::{ApartError, UcodeState};
 pub use client;

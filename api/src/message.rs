@@ -39,6 +39,13 @@ pub enum Call {
         /// The one before comes back after this many seconds, unless [`Call::Confirm`] comes first.
         confirmed: Option<u32>,
     },
+    /// Puts the running configuration in force with one port more or fewer.
+    Port {
+        /// Its name.
+        name: String,
+        /// The SPEC of the device of a new one; none takes the port out.
+        device: Option<String>,
+    },
     /// Keeps the configuration that waits for it.
     Confirm {
         /// Its number. Only in the session that committed it may it be left out.
@@ -108,6 +115,7 @@ impl Call {
     pub fn only_looks(&self) -> bool {
         match self {
             Self::Commit { .. }
+            | Self::Port { .. }
             | Self::Confirm { .. }
             | Self::Rollback { .. }
             | Self::ChangeRoutes(_)
@@ -155,7 +163,7 @@ pub enum RouteAction {
 pub enum Reply {
     /// To [`Call::Check`]: nothing speaks against it.
     Fits,
-    /// To [`Call::Commit`], [`Call::Confirm`] and [`Call::Rollback`]: what is in force now.
+    /// To [`Call::Commit`], [`Call::Port`], [`Call::Confirm`] and [`Call::Rollback`]: what is in force now.
     InForce(Version),
     /// To [`Call::Config`].
     Config(ConfigText),

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Replace a process of the router by one of its program as it is now, while packets flow
     #[command(subcommand)]
     Upgrade(Upgrade),
+    /// Add a port to the running configuration, or take one out of it
+    #[command(subcommand)]
+    Port(Port),
     /// Change routes that neither the configuration nor a protocol has. They go when qfp-client ends
     #[command(subcommand)]
     Route(Route),
@@ -67,6 +70,19 @@ pub(crate) enum Upgrade {
     Ucode,
     /// qfp-client, while a data plane of its own process forwards
     Client,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Port {
+    /// Add one, behind the others
+    Add {
+        name: String,
+        /// Its device, as in `device`
+        #[arg(value_name = "SPEC")]
+        device: String,
+    },
+    /// Take one out
+    Del { name: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,9 @@ use api::{
 use serde::Serialize;
 
 use crate::Failure;
-use crate::args::{Args, Command, Path, Route, Routes, Show, ShowClient, ShowConfig, Upgrade};
+use crate::args::{
+    Args, Command, Path, Port, Route, Routes, Show, ShowClient, ShowConfig, Upgrade,
+};
 use crate::{routes, show};
 
 /// How long another client may take to come up.
@@ -34,6 +36,13 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             done(to()?.call(Call::Confirm { number: *number })?, args.json)
         }
         Command::Rollback { back } => done(to()?.call(Call::Rollback { back: *back })?, args.json),
+        Command::Port(port) => {
+            let (name, device) = match port {
+                Port::Add { name, device } => (name.clone(), Some(device.clone())),
+                Port::Del { name } => (name.clone(), None),
+            };
+            done(to()?.call(Call::Port { name, device })?, args.json)
+        }
         Command::Route(route) => {
             let change = match route {
                 Route::Add(path) => change(path, RouteAction::Add)?,

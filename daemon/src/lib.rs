@@ -14,6 +14,7 @@ mod args;
 mod boot;
 mod embedded;
 mod journal;
+mod port;
 mod router;
 mod run_dir;
 mod server;

@@ -8,6 +8,7 @@ use terminal::log::Kind;
 
 use crate::boot::Stages;
 use crate::journal::Journal;
+use crate::port;
 use crate::router::Router;
 use crate::successor::Successor;
 use crate::transactions::{Author, Transactions};
@@ -38,6 +39,15 @@ impl Service {
                 let confirmed = confirmed.map(|seconds| Duration::from_secs(seconds.into()));
                 let done = self.transactions.commit(author, candidate, confirmed);
                 Reply::InForce(self.told("commit", author, done)?)
+            }
+            Call::Port { name, device } => {
+                let what = if device.is_some() { "port add" } else { "port del" };
+                let edit = |text: &str| match &device {
+                    Some(device) => port::add(text, &name, device),
+                    None => port::delete(text, &name),
+                };
+                let done = self.transactions.edit(author, format!("{what} {name}"), edit);
+                Reply::InForce(self.told(what, author, done)?)
             }
             Call::Confirm { number } => {
                 let done = self.transactions.confirm(author, number);

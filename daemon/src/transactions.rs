@@ -159,6 +159,26 @@ impl Transactions {
         self.change(&mut state, author, (candidate, config, from), routes, confirmed)
     }
 
+    /// As [`Transactions::commit`] for the running configuration with another text, `what` has
+    /// happened to it.
+    ///
+    /// # Errors
+    /// As [`Transactions::commit`], or what `edit` says.
+    pub fn edit(
+        &self,
+        author: Author,
+        what: String,
+        edit: impl FnOnce(&str) -> Result<String, Failure>,
+    ) -> Result<Version, Failure> {
+        let mut state = self.lock();
+        state.free()?;
+        let mut candidate = state.running.candidate.clone();
+        candidate.text = edit(&candidate.text)?;
+        let routes = (state.running.routes, state.routes.clone());
+        let config = parse(&candidate)?;
+        self.change(&mut state, author, (candidate, config, what), routes, None)
+    }
+
     /// As [`Transactions::commit`], with other routes.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     let mut daemon = Daemon::start();
     daemon.write("b.toml", &[("via = \"10.2.0.2\"", "via = \"10.3.0.2\"")]);
     daemon.write("wrong.toml", &[("via = \"10.2.0.2\"", "via = \"10.9.0.2\"")]);
-    daemon.write("fixed.toml", &[("device = \"sink\"", "device = \"sink\"\nmtu = 1400")]);
+    daemon.write("device.toml", &[("device = \"sink\"", "device = \"sinkhole\"")]);
     let ok = |line: &str| match daemon.ctl(line) {
         (0, text, errors) if errors.is_empty() => text,
         other => panic!("{line}: {other:?}"),
@@ -49,8 +49,8 @@ fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     assert!(diff.contains("-via = \"10.2.0.2\"\n+via = \"10.3.0.2\"\n"), "{diff}");
     fails("commit wrong.toml", 2, "wrong.toml:23: ");
     fails("commit nowhere.toml", 2, "nowhere.toml");
-    fails("commit fixed.toml", 2, "cannot change while the router runs");
-    fails("commit fixed.toml --check", 2, "cannot change while the router runs");
+    fails("commit device.toml", 2, "sinkhole: unknown kind of port");
+    fails("commit device.toml --check", 2, "sinkhole: unknown kind of port");
     fails("commit", 2, "see --help");
     fails("confirm", 3, "no commit waits");
     fails("rollback 9", 3, "so far back");
@@ -99,6 +99,17 @@ fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     ] {
         assert!(ok(line).contains(part), "{line}");
     }
+    assert_eq!(ok("port add more sink"), "version 5 is in force\n");
+    assert!(ok("show statistics").contains("more"));
+    assert!(ok("show config diff 1").contains("+device = \"sink\""));
+    fails("port add more sink", 2, "there is a port more already");
+    fails("port add other nonsense", 2, "nonsense");
+    fails("port add file pcap:rx=/no/such", 2, "/no/such");
+    fails("port add other", 2, "see --help");
+    fails("port del other", 3, "there is no port other");
+    assert_eq!(ok("port del more"), "version 6 is in force\n");
+    assert!(!ok("show statistics").contains("more"));
+    assert!(ok("show history").contains("port del more"));
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended().code(), Some(0));
     let (status, _, error) = daemon.ctl("show boot");

@@ -32,6 +32,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use pal::counters::{CounterBlock, CounterLine, Counters};
+use pal::faults;
 use pal::process::Ended;
 use pal::publication::{
     Generation, Grace, GraceClock, PublishError, Publisher, ReaderSite, ReaderState, RegisterError,
@@ -281,7 +282,9 @@ impl Driver {
         loop {
             match self.publisher.publish(root) {
                 Ok(generation) => return generation,
-                Err(_) => std::thread::yield_now(),
+                Err(_) => {
+                    faults::rest(|| true);
+                }
             }
         }
     }

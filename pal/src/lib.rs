@@ -15,6 +15,7 @@
 //! - [`mod@file`]: regular files, read within bounds
 //! - [`crash`]: tests have the process end at some point
 //! - [`refusal`]: tests have memory and numbers refused
+//! - [`faults`]: a simulator stops, kills or cheats whoever writes shared memory
 //!
 //! Nothing here knows what a packet or a feature is.
 //!
@@ -79,6 +80,7 @@ pub mod clock;
 pub mod counters;
 pub mod crash;
 pub mod doorbell;
+pub mod faults;
 pub mod file;
 pub mod inventory;
 pub mod lcore;

@@ -25,9 +25,16 @@ pub fn is_due() -> bool {
 /// whether any was.
 #[cfg(feature = "refusals")]
 pub fn after<R>(granted: u64, act: impl FnOnce() -> R) -> (R, bool) {
+    /// However it ends.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            LEFT.set(None);
+        }
+    }
     LEFT.set(Some(granted));
     REFUSED.set(false);
+    let _end = End;
     let result = act();
-    LEFT.set(None);
     (result, REFUSED.get())
 }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use client::{Client, CommitError};
+use pal::faults::{Plant, is_planted};
 use pal::process::Ended;
 use pal::publication::ReaderSite;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
@@ -107,7 +108,9 @@ impl Launcher {
     pub(crate) fn bury(&mut self, client: &mut Client, ended: &Ended) {
         client.evict(&self.sites, ended);
         self.sites.clear();
-        if let Some(lost) = &self.lost {
+        if let Some(lost) = &self.lost
+            && !is_planted(Plant::UncountedDeath)
+        {
             lost.drop(DropReason::UcodeRestart, self.totals.unaccounted());
         }
     }

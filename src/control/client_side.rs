@@ -11,6 +11,7 @@ use client::Client;
 use client::config::{Config, RouteTable};
 use client::ea::TcamUsage;
 use pal::clock::{Clock, Nanos, TscClock};
+use pal::faults::{Plant, is_planted};
 use pal::lcore::StopFlag;
 use qfp_core::uidb::UidbIndex;
 use ucode::{Beside, FromSlowPath, HOUSEKEEPING_NS, LAZY_NS, Line, ToSlowPath};
@@ -147,8 +148,9 @@ impl ClientSide {
     /// Another slow path knows what is configured, and no neighbour; no ring has a packet.
     fn relaunched(&mut self, now: Nanos) {
         self.client.rings_cleared();
-        for (uidb, address, _) in self.client.neighbours() {
-            self.slow_path.tell(ToSlowPath::LookFor { uidb, address });
+        let known = self.client.neighbours().into_iter();
+        for (uidb, address, mac) in known.filter(|_| !is_planted(Plant::ForgottenNeighbours)) {
+            self.slow_path.tell(ToSlowPath::Known { uidb, address, mac });
         }
         let mtus = self.paths.again(&self.client);
         self.tell_mtus(mtus);

@@ -101,12 +101,7 @@ impl LiveLoop {
                 }
                 continue;
             }
-            let mut busy = self.ppe.poll(now, &mut self.punts);
-            if !self.injected.is_empty() {
-                busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
-                self.ppe.inject(batch.drain(..), now, &mut self.punts);
-            }
-            self.punts.ring();
+            let busy = self.turn(now, &mut batch);
             countdown -= 1;
             if countdown == 0 {
                 countdown = MISSED_EVERY;
@@ -139,6 +134,18 @@ impl LiveLoop {
         }
         drop(self.forwards);
         self.ppe
+    }
+
+    /// One round: what has come walks, and so does what the slow path has put in. `batch` is empty.
+    #[inline]
+    pub(crate) fn turn(&mut self, now: Nanos, batch: &mut Vec<Injected>) -> usize {
+        let mut busy = self.ppe.poll(now, &mut self.punts);
+        if !self.injected.is_empty() {
+            busy += self.injected.pop_burst(INJECT_BURST, |work| batch.push(work));
+            self.ppe.inject(batch.drain(..), now, &mut self.punts);
+        }
+        self.punts.ring();
+        busy
     }
 
     /// Takes what it is handed, once packets that it holds are back: nothing is received meanwhile.

@@ -153,7 +153,7 @@ impl Opened {
 }
 
 /// The slow path, and what the steps of all lcores share.
-fn slow_path(launch: &Launch) -> (SlowPath, Policing, Kit) {
+pub(crate) fn slow_path(launch: &Launch) -> (SlowPath, Policing, Kit) {
     let Configured { interfaces, sides, neighbours, limits, rates, sessions, .. } =
         &launch.configured;
     let mut slow = SlowPath::new(interfaces.clone(), limits.clone());
@@ -174,7 +174,7 @@ fn slow_path(launch: &Launch) -> (SlowPath, Policing, Kit) {
 type Own = (TableReader, LcoreCounters);
 
 /// An engine for each lcore, and the crypto engines.
-fn engines(
+pub(crate) fn engines(
     launch: &Launch,
     queues: Vec<(u16, Queues)>,
     (pool, kit, fia): (&Pool, &Kit, &FiaBuilder),

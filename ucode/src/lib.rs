@@ -7,7 +7,7 @@
 //!
 //! In the machine's time the slow path has a thread of its own, so that an address is answered for
 //! while a configuration is committed. In the time of captures it runs between two vectors, and so
-//! does the client ([`Beside`]).
+//! does the client ([`Beside`]). A simulator moves all of them by hand ([`Stepped`]).
 
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -27,6 +27,7 @@ mod ports;
 mod running;
 mod serve;
 mod slow_side;
+mod stepped;
 mod threads;
 pub mod wire;
 
@@ -41,8 +42,9 @@ pub use messages::{Configured, FromSlowPath, Inbox, Line, ToClient, ToSlowPath, 
 pub use plug::{Plug, PlugError, own_mac};
 pub use ports::{Device, NATIVE_FRAME, Opened, open};
 pub use running::{EndError, Ended, Running};
-pub use serve::serve;
+pub use serve::{Refusal, serve};
 pub use slow_side::SlowCounts;
+pub use stepped::{ByHand, Stepped};
 
 use pal::clock::Nanos;
 

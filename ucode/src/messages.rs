@@ -75,6 +75,15 @@ pub enum ToSlowPath {
         /// Its address.
         address: IpAddr,
     },
+    /// Lcores send to a neighbour that the slow path of an earlier data plane has found.
+    Known {
+        /// Its interface.
+        uidb: UidbIndex,
+        /// Its address.
+        address: IpAddr,
+        /// Where lcores send to.
+        mac: [u8; 6],
+    },
     /// A next hop was known once and is not now, and no packet will ask for it.
     LookFor {
         /// Its interface.
@@ -140,6 +149,12 @@ pub fn line_apart() -> (Line, Inbox) {
 }
 
 impl Inbox {
+    /// The next message, if there is one already.
+    #[must_use]
+    pub fn try_next(&self) -> Option<ToSlowPath> {
+        self.messages.try_recv().ok()
+    }
+
     /// Waits for a message; none when the line is closed.
     #[must_use]
     pub fn next(&self) -> Option<ToSlowPath> {

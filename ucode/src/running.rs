@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hal::handover::Handed;
 use hal::{Pool, PortError};
+use pal::clock::Clock;
 use pal::lcore::{LcoreError, Lcores, StopFlag};
 use pal::ring::Producer;
 use qfp_core::fia::TracedPacket;
@@ -82,7 +83,9 @@ impl<C: Beside> Run<C> {
                 let engines = lcores.join();
                 // The slow path sees that the lcores have stopped, whatever stopped them.
                 stop.stop();
-                slow.join().map_err(|_| EndError::SlowPath)?.settle();
+                let slow = slow.join().map_err(|_| EndError::SlowPath)?;
+                let now = slow.clock.now();
+                slow.settle(now);
                 Ok((engines?.into_iter().flatten().collect(), None))
             }
             Self::Virtual(lcores) => {

@@ -31,27 +31,38 @@ use crate::wire::{Answer, Order, build, receive, send};
 
 /// Why a data plane in a process of its own does not start.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub enum Refusal {
+    /// It does not give up the rights that it has.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// Its client means other tables.
     #[error("the program is of another build than its client")]
     Build,
+    /// What came is no order, or lacks descriptors.
     #[error("out of turn: the first two messages open and launch")]
     Turn,
+    /// A capture is among its ports.
     #[error("captures set the time: they need client and data plane in one process")]
     VirtualTime,
+    /// A device has no such SPEC, or does not open.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// Ports or lcores do not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The tables are not there, or not those of this build.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// There is no place for counters.
     #[error("counters: {0}")]
     Region(#[from] RegionError),
+    /// The system gives none.
     #[error("no more descriptors: {0}")]
     Descriptors(io::Error),
+    /// Another client would not find it.
     #[error("where another client is to find it: {0}")]
     Door(io::Error),
+    /// Lcores do not take what they are handed.
     #[error(transparent)]
     HandOver(#[from] HandOverError),
 }
@@ -193,13 +204,16 @@ fn copies(all: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
 }
 
 /// Readers of tables, lcore by lcore.
-fn attach(sites: Vec<ReaderSite>, regions: [&OwnedFd; 3]) -> Result<Vec<TableReader>, AttachError> {
+pub(crate) fn attach(
+    sites: Vec<ReaderSite>,
+    regions: [&OwnedFd; 3],
+) -> Result<Vec<TableReader>, AttachError> {
     let attach = |site| TableReader::attach(regions, site, table_kind::SHAPES);
     sites.into_iter().map(attach).collect()
 }
 
 /// What each lcore counts.
-fn counters_of(
+pub(crate) fn counters_of(
     launch: &Launch,
     counters: &OwnedFd,
     layout: CounterLayout,

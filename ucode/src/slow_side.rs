@@ -191,6 +191,10 @@ impl SlowSide {
                     self.slow.neighbour_refused(now, uidb, address);
                     self.entered = report;
                 }
+                ToSlowPath::Known { uidb, address, mac } => {
+                    let (pool, actions) = (&mut self.pool, &mut self.actions);
+                    self.slow.adopt(now, (uidb, address), mac, pool, actions);
+                }
                 ToSlowPath::LookFor { uidb, address } => {
                     self.slow.look_for(now, uidb, address, &mut self.pool, &mut self.actions);
                 }
@@ -372,19 +376,10 @@ impl SlowLoop {
         self.put_in(&mut injected);
         while !stop.is_stopped() && !self.lcores_stop.is_stopped() {
             let now = self.clock.now();
-            let obeyed = self.side.obey(now, &mut injected);
-            let served = self.serve(now, &mut injected);
-            if served > 0 {
+            let (served, busy) = self.turn(now, &mut injected);
+            if served {
                 worked = now;
             }
-            if self.side.next_deadline().is_some_and(|due| due <= now) {
-                self.side.poll(now, &mut injected);
-            }
-            self.side.counts.in_rings = self.in_rings();
-            self.side.housekeeping(now);
-            let busy = served + obeyed > 0 || !injected.is_empty();
-            self.put_in(&mut injected);
-            self.clear_rings();
             // Ended inputs, empty rings and some quiet rounds since: nothing is under way.
             let ended = self.ended.load(Ordering::Acquire) == self.lcores.len();
             let drained = self.lcores.iter().all(|rings| rings.inject.is_empty());
@@ -409,6 +404,22 @@ impl SlowLoop {
             }
         }
         self
+    }
+
+    /// One round: does what the client says, what lcores have left here, and what is due. Returns
+    /// whether lcores had left something, and whether there was anything at all. `injected` is empty.
+    pub(crate) fn turn(&mut self, now: Nanos, injected: &mut Work) -> (bool, bool) {
+        let obeyed = self.side.obey(now, injected);
+        let served = self.serve(now, injected);
+        if self.side.next_deadline().is_some_and(|due| due <= now) {
+            self.side.poll(now, injected);
+        }
+        self.side.counts.in_rings = self.in_rings();
+        self.side.housekeeping(now);
+        let busy = served + obeyed > 0 || !injected.is_empty();
+        self.put_in(injected);
+        self.clear_rings();
+        (served > 0, busy)
     }
 
     fn serve(&mut self, now: Nanos, injected: &mut Work) -> usize {
@@ -457,8 +468,7 @@ impl SlowLoop {
     }
 
     /// After the lcores have stopped: counts what they left in their rings, and ends.
-    pub(crate) fn settle(mut self) {
-        let now = self.clock.now();
+    pub(crate) fn settle(mut self, now: Nanos) {
         let mut injected = Vec::new();
         while self.serve(now, &mut injected) > 0 {}
         self.side.counts.inject_queue_full += injected.len() as u64;

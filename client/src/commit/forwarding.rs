@@ -216,7 +216,8 @@ impl Client {
         result
     }
 
-    /// What the slow path found out about a neighbour: its MAC address, or that it is gone.
+    /// What the slow path found out about a neighbour: its MAC address, or that it is gone. Of one
+    /// that the configuration names, the configuration alone says where it is.
     ///
     /// That it is gone is never refused. If there is no room to take its host route away, it leads
     /// to nobody until the next commit.
@@ -229,6 +230,10 @@ impl Client {
         address: IpAddr,
         mac: Option<[u8; 6]>,
     ) -> Result<(), CommitError> {
+        // What was said about it may be older than the configuration that names it now.
+        if self.adjacencies.is_given(uidb, address) {
+            return Ok(());
+        }
         // The interface may be gone by the time that its neighbour answers.
         let table = self.rib.table_of(uidb);
         if let Some(mac) = mac {

@@ -121,6 +121,11 @@ impl AdjacencyAgent {
         self.links.get(&uidb).is_some_and(|link| link.point_to_point)
     }
 
+    /// Whether the configuration names this neighbour's MAC address.
+    pub(crate) fn is_given(&self, uidb: UidbIndex, address: IpAddr) -> bool {
+        self.given.contains_key(&(uidb, address))
+    }
+
     /// Writes a row that nobody sees yet: a neighbour's is incomplete, unless there is nothing to be
     /// known of it.
     fn write_new(&mut self, driver: &Driver, number: u32, key: AdjacencyKey) {
@@ -142,9 +147,11 @@ impl AdjacencyAgent {
         };
         let link = self.links.get(&uidb);
         if let Some(row) = driver.view(self.table).get(number as usize) {
+            pal::faults::store();
             row.output.store(uidb.0, Relaxed);
             store_next_hop(row, next_hop);
             let mtu = link.map_or(u16::MAX, |link| link.mtu);
+            pal::faults::store();
             row.state.store(AdjacencyState { kind, rewrite_len: 0, mtu }.pack(), Release);
         }
     }
@@ -245,6 +252,7 @@ impl AdjacencyAgent {
         let mtu = self.links.get(&uidb).map_or(u16::MAX, |link| link.mtu);
         let state = AdjacencyState { kind: AdjacencyKind::Incomplete, rewrite_len: 0, mtu };
         if let Some(row) = driver.view(self.table).get(number as usize) {
+            pal::faults::store();
             row.state.store(state.pack(), Release);
         }
         self.macs.remove(&number);
@@ -393,11 +401,14 @@ impl AdjacencyAgent {
         self.lost.remove(&number);
         let image = self.image(uidb, address, mac);
         let Some(row) = driver.view(self.table).get(number as usize) else { return };
+        pal::faults::store();
         row.output.store(uidb.0, Relaxed);
         store_next_hop(row, Some(address));
         for (word, value) in row.rewrite.iter().zip(image.words()) {
+            pal::faults::store();
             word.store(value, Relaxed);
         }
+        pal::faults::store();
         row.state.store(image.state.pack(), Release);
     }
 }
@@ -430,7 +441,10 @@ fn store_next_hop(row: &Adjacency, next_hop: Option<IpAddr>) {
         }
         None => (0, 0, 0),
     };
+    pal::faults::store();
     row.next_hop[0].store(hi, Relaxed);
+    pal::faults::store();
     row.next_hop[1].store(lo, Relaxed);
+    pal::faults::store();
     row.family.store(family, Relaxed);
 }

@@ -3,6 +3,7 @@ use super::reader::Reader;
 use super::root::{Generation, RootDraft};
 use super::state::{ReaderTable, RootTable, Word};
 use super::{MAX_READERS, MAX_ROOTS, Rows};
+use crate::faults::{self, Plant};
 use crate::region::{Block, Draft, Plain, Region};
 use crate::shared::Shared;
 use std::fmt;
@@ -146,6 +147,9 @@ impl Publisher {
         let old = self.current.root();
         let new = (old + 1) % MAX_ROOTS;
         self.generation = Generation(self.generation.0 + 1);
+        if faults::is_planted(Plant::RootFirst) {
+            self.advance(new);
+        }
         self.roots.roots[new].fill(self.generation, draft);
         self.draft = draft.clone();
         self.replaced[old] = self.advance(new);
@@ -170,6 +174,7 @@ impl Publisher {
     fn advance(&mut self, root: usize) -> Grace {
         let grace = self.time.begin();
         self.current = Word::new(grace.0, root);
+        faults::store();
         self.roots.advance(self.current);
         grace
     }
@@ -199,9 +204,7 @@ impl Publisher {
             if spins < SPINS {
                 spins += 1;
                 std::hint::spin_loop();
-            } else if start.elapsed() < patience {
-                std::thread::yield_now();
-            } else {
+            } else if !faults::rest(|| start.elapsed() < patience) {
                 return Err(WaitError { behind: self.names_behind(grace) });
             }
         }
@@ -282,7 +285,7 @@ impl Publisher {
 
 #[cfg(not(loom))]
 mod remote {
-    use super::{Publisher, RegisterError};
+    use super::{Plant, Publisher, RegisterError, faults};
     use crate::process::Ended;
     use crate::publication::ReaderSite;
     use crate::publication::state::{ReaderTable, RootTable, Word};
@@ -329,7 +332,9 @@ mod remote {
 
         /// Signs off a reader whose process has ended so: it does not run any more.
         pub fn evict_ended(&mut self, slot: u16, _: &Ended) {
-            if let Some(reader) = self.readers.0.get(usize::from(slot)) {
+            if let Some(reader) = self.readers.0.get(usize::from(slot))
+                && !faults::is_planted(Plant::StaleReader)
+            {
                 reader.set(Word::VACANT);
             }
         }

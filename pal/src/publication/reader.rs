@@ -1,5 +1,6 @@
 use super::root::{Generation, Root, Seen};
 use super::state::{ReaderSlot, ReaderTable, RootTable, Word};
+use crate::faults;
 use crate::shared::Shared;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -82,7 +83,9 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.slot().set(Word::VACANT);
+        if !faults::is_dead() {
+            self.slot().set(Word::VACANT);
+        }
     }
 }
 

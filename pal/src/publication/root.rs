@@ -1,6 +1,7 @@
 use super::atomic::{AtomicU64, Ordering};
 use super::state::Word;
 use super::{MAX_TABLES, Reader};
+use crate::faults;
 use crate::region::{Block, Plain};
 use std::fmt;
 use std::marker::PhantomData;
@@ -88,6 +89,7 @@ impl RootBlock {
         self.generation.store(generation.0, Ordering::Relaxed);
         let rows = self.tables.iter().zip(&self.row_sizes);
         for ((table, row_size), named) in rows.zip(&draft.tables) {
+            faults::store();
             table[0].store(named.offset, Ordering::Relaxed);
             table[1].store(named.len, Ordering::Relaxed);
             row_size.store(named.row_size, Ordering::Relaxed);

@@ -1,4 +1,5 @@
 use super::GraceClock;
+use crate::faults;
 use crate::pool::{Full, Pool, Span};
 use crate::region::{Block, Draft, Plain, Region};
 
@@ -75,6 +76,7 @@ impl<T: Plain> Rows<T> {
 }
 
 fn edit<T: Plain>(region: &Region, block: Block<T>, row: u32, edit: impl FnOnce(&mut T)) {
+    faults::store();
     // SAFETY: the row was never taken, or a grace period has passed since the owner retired it,
     // so no reader comes to it; and there is one owner, whom the callers borrow exclusively.
     unsafe { region.edit(block, row as usize, edit) };

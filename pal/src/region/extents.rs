@@ -11,13 +11,15 @@ pub(super) struct Extents {
     /// The same as (length, offset).
     by_length: BTreeSet<(usize, usize)>,
     free: usize,
+    /// Nobody has had anything from here on.
+    fresh: usize,
 }
 
 impl Extents {
     /// All of `0..capacity` is free.
     pub(super) fn new(capacity: usize) -> Self {
-        let mut extents =
-            Self { by_offset: BTreeMap::new(), by_length: BTreeSet::new(), free: capacity };
+        let (by_offset, by_length) = Default::default();
+        let mut extents = Self { by_offset, by_length, free: capacity, fresh: 0 };
         extents.insert(0, capacity);
         extents
     }
@@ -45,6 +47,13 @@ impl Extents {
         self.insert(offset + bytes, start + length - offset - bytes);
         self.free -= bytes;
         Some(offset)
+    }
+
+    /// How many of `bytes` just taken at `offset` somebody may have had before: the first ones.
+    pub(super) fn had(&mut self, offset: usize, bytes: usize) -> usize {
+        let had = self.fresh.saturating_sub(offset).min(bytes);
+        self.fresh = self.fresh.max(offset + bytes);
+        had
     }
 
     /// Gives back what `take` returned.

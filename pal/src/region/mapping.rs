@@ -29,7 +29,7 @@ pub(super) fn create(
     bytes: usize,
     huge: HugePages,
 ) -> Result<(OwnedFd, Mapping), RegionError> {
-    if huge == HugePages::Try {
+    if huge == HugePages::Try && !cfg!(feature = "faults") {
         let whole = bytes.max(1).next_multiple_of(HUGE_PAGE);
         // With too few free huge pages it is the mapping that fails, never a later access.
         if let Ok(made) = create_with(name, whole, libc::MFD_HUGETLB | libc::MFD_HUGE_2MB) {

@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What a simulator finds in memory that is read after it was freed.
+const POISON: u8 = 0xdb;
+
 /// The writer's side of a memory file: allocates, fills, frees. Clones share it.
 ///
 /// Allocation takes a lock and belongs on control threads.
@@ -51,7 +54,9 @@ impl Region {
     pub fn adopt(fd: OwnedFd) -> Result<Self, RegionError> {
         let bytes = sealed_size(&fd)?;
         let map = Mapping::new(&fd, bytes, libc::PROT_READ | libc::PROT_WRITE)?;
-        let extents = Mutex::new(Extents::new(bytes));
+        let mut extents = Extents::new(bytes);
+        extents.had(0, bytes);
+        let extents = Mutex::new(extents);
         Ok(Self(Arc::new(Inner { map: Arc::new(map), fd, extents })))
     }
 
@@ -74,10 +79,13 @@ impl Region {
     /// [`RegionError::OutOfMemory`].
     pub fn alloc<T: Plain>(&self, count: usize) -> Result<Draft<T>, RegionError> {
         let (offset, bytes) = self.take::<T>(count)?;
+        // A simulator starts many: pages that nobody has had are zero, and stay away.
+        let simulated = cfg!(feature = "faults");
+        let used = if simulated { self.extents().had(offset, bytes) } else { bytes };
         // SAFETY: `take` returns only ranges inside the mapping, so the address stays inside it.
         let start = unsafe { self.0.map.start().add(offset) };
         // SAFETY: these bytes are mapped writable and belong to this allocation alone.
-        unsafe { start.write_bytes(0, bytes) };
+        unsafe { start.write_bytes(0, used) };
         // SAFETY: offset and count describe the memory just taken.
         let block = unsafe { Block::from_raw_parts(offset as u64, count as u64) };
         let values = NonNull::slice_from_raw_parts(start.cast::<T>(), count);
@@ -112,6 +120,11 @@ impl Region {
         if let Ok((offset, len)) = block.check(self.capacity())
             && let Some(bytes) = Extents::rounded(len * size_of::<T>())
         {
+            if cfg!(feature = "faults") {
+                // SAFETY: `check` proved that these bytes lie inside the mapping, and nobody has
+                // them any more, says the caller. If somebody has, a simulator is to see it.
+                unsafe { self.0.map.start().add(offset).write_bytes(POISON, len * size_of::<T>()) };
+            }
             self.extents().give(offset, bytes);
         }
     }

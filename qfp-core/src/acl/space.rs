@@ -132,6 +132,7 @@ pub(super) fn read_choice(lines: &[Line], node: Entry) -> Choice {
 pub(super) fn write(lines: &[Line], first: u32, words: impl IntoIterator<Item = u64>) {
     let at = lines[first as usize..].iter().flat_map(|line| &line.words);
     for (to, word) in at.zip(words) {
+        pal::faults::store();
         to.store(word, Relaxed);
     }
 }
@@ -148,11 +149,13 @@ pub(super) fn copy(lines: &[Line], from: u32, to: u32, count: u32) {
 
 /// Writes a word, counted from the start of a line.
 pub(super) fn store(lines: &[Line], first: u32, word: usize, value: u64) {
+    pal::faults::store();
     lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].store(value, Relaxed);
 }
 
 /// Writes a word that readers follow at once: what it refers to comes before it.
 pub(super) fn publish(lines: &[Line], first: u32, word: usize, value: u64) {
+    pal::faults::store();
     lines[first as usize + word / LINE_WORDS].words[word % LINE_WORDS].store(value, Release);
 }
 

@@ -116,6 +116,7 @@ impl<'a> SpiTable<'a> {
         let mut slots = self.reach(spi).flat_map(|bucket| &bucket.slots);
         let slot = slots.find(|slot| wanted(slot.load(Ordering::Relaxed)));
         if let Some(slot) = slot {
+            pal::faults::store();
             slot.store(entry, Ordering::Release);
         }
         slot.is_some()

@@ -43,12 +43,14 @@ impl TunnelState {
 impl Tunnel {
     /// Names the row of the SA; none stops the tunnel.
     pub fn set(&self, outbound: Option<u32>) {
+        pal::faults::store();
         self.outbound.store(outbound.map_or(0, |row| row.wrapping_add(1)), Ordering::Release);
     }
 
     /// Says how large packets may be before they are in the tunnel, whatever its MTU; none for no
     /// limit (RFC 4301 §8.2).
     pub fn set_path_mtu(&self, mtu: Option<u16>) {
+        pal::faults::store();
         self.path_mtu.store(mtu.map_or(0, u32::from), Ordering::Relaxed);
     }
 

@@ -252,6 +252,23 @@ impl Neighbours {
         }
     }
 
+    /// Enters a neighbour that lcores send to, and whose slow path is gone: it is asked soon, and the
+    /// fast path is told if it does not answer, or there is no room to remember it.
+    pub(super) fn adopt(&mut self, step: &mut Step<'_>, key: Key, mac: Mac) {
+        if self.mac(key).is_some() {
+            return;
+        }
+        let held = self.release(key);
+        if self.take_up(step, key, mac) {
+            if !held.is_empty() {
+                step.events.push(Event::Resolved(key, mac, held));
+            }
+        } else {
+            step.events.push(Event::Discarded(held, SlowDrop::NeighboursFull));
+            step.events.push(Event::Lost(key));
+        }
+    }
+
     /// Counts packets for a neighbour that is not known, and asks for it unless it has been asked
     /// for; whether a request is on its way.
     fn want(&mut self, step: &mut Step<'_>, key: Key, worth: u8) -> bool {

@@ -63,6 +63,25 @@ impl SlowPath {
         self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
     }
 
+    /// Takes over a neighbour from a slow path that is gone: lcores send to it at `mac`. It is asked
+    /// whether that is still so.
+    pub fn adopt(
+        &mut self,
+        now: Nanos,
+        (uidb, address): (UidbIndex, IpAddr),
+        mac: [u8; 6],
+        pool: &mut PoolCache,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.interfaces.get(uidb).is_none() {
+            return;
+        }
+        let mut step = Step::new(now, &self.limits, &mut self.counters);
+        self.neighbours.adopt(&mut step, (uidb, address), mac);
+        let events = step.into_events();
+        self.apply(&mut Turn { now, lcore: 0, pool, actions }, events);
+    }
+
     /// The fast path has not heard yet, or has lost what it knew: it is told again. The limit
     /// keeps a packet from going round for ever when telling does not help.
     fn resend_known(

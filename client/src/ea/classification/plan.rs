@@ -144,6 +144,7 @@ impl ClassificationAgent {
     pub(super) fn point(&self, driver: &Driver, number: u32, line: u32) {
         if let Some(head) = driver.view(self.heads).get(number as usize - 1) {
             // Whatever the line refers to comes before it.
+            pal::faults::store();
             head.store(line, Release);
         }
     }

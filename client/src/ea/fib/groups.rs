@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use driver::Driver;
+use pal::faults::{Plant, is_planted};
 use pal::pool::Span;
 use qfp_core::adjacency::{GroupClass, GroupWord};
 use qfp_core::uidb::{TableId, UidbIndex};
@@ -223,7 +224,9 @@ impl FibAgent {
                 self.remove_group(leaf);
                 continue;
             }
-            self.numbers.give_back(leaf);
+            if !is_planted(Plant::HalfRefused) {
+                self.numbers.give_back(leaf);
+            }
             let places = self.groups.remove(&leaf).and_then(|group| group.places());
             places.into_iter().for_each(|places| self.places.give_back_span(places));
         }
@@ -262,6 +265,7 @@ impl FibAgent {
             for (path, member) in paths.zip(spread.members()) {
                 let number = group.numbers.get(member).copied().unwrap_or(0);
                 if path.adjacency.load(Relaxed) != number {
+                    pal::faults::store();
                     path.adjacency.store(number, Release);
                 }
             }
@@ -270,6 +274,7 @@ impl FibAgent {
         if let Some(row) = driver.view(self.groups_block).get(usize::from(leaf))
             && row.word.load(Relaxed) != word
         {
+            pal::faults::store();
             row.word.store(word, Release);
         }
     }

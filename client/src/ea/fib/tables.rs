@@ -100,6 +100,7 @@ impl Blocks {
 
     /// Says how many /24s are covered.
     pub(super) fn set_cover(&self, driver: &Driver, cover: u64) {
+        pal::faults::store();
         driver.view(self.cover).iter().for_each(|word| word.store(cover, Relaxed));
     }
 

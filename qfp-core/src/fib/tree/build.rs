@@ -114,6 +114,7 @@ impl Builder {
             let part = region.part(slot, bits);
             let (leaf, inside) = parts.next(part);
             let entry = self.build(image, part, leaf, inside)?;
+            pal::faults::store();
             image.slot(line, slot).store(entry, Relaxed);
         }
         Ok(entry(TABLE, line))
@@ -177,6 +178,7 @@ impl Builder {
                 let id = self.deep.alloc()?;
                 self.taken_deep.push(id);
                 let entry = self.build(image, cell, at_start, inside)?;
+                pal::faults::store();
                 image.deep[id as usize].store(entry, Relaxed);
                 (image.deep_from() + id as usize) as u16
             };
@@ -214,6 +216,7 @@ impl Builder {
             part.extend_from_slice(now);
             value = part.last().map_or(value, |item| item.1);
             let entry = self.node(image, &part)?;
+            pal::faults::store();
             image.slot(line, slot).store(entry, Relaxed);
         }
         Ok(entry(TABLE, line))

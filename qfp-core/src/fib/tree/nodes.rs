@@ -83,6 +83,7 @@ fn write_leaves(line: &Line, items: &[Item]) {
 fn store(line: &Line, halves: &[u16; 2 * FAN]) {
     for (word, pair) in line.0.iter().zip(halves.as_chunks::<2>().0) {
         let ([a, b], [c, d]) = (pair[0].to_ne_bytes(), pair[1].to_ne_bytes());
+        pal::faults::store();
         word.store(u32::from_ne_bytes([a, b, c, d]), Relaxed);
     }
 }

@@ -145,6 +145,7 @@ impl<A: Shape> Writer<A> {
         for Store { place, depth, entry, patched } in self.stores.drain(..) {
             let target = place.of(&image);
             let old = target.load(Relaxed);
+            pal::faults::store();
             target.store(entry, Release);
             if patched {
                 self.builder.retire_lines(image, old);

@@ -3,6 +3,7 @@
 use super::dir24::{BLOCK, Dir24};
 use crate::fib::routes::{Changes, Routes, Run};
 use crate::fib::{FibError, Leaf, Prefix};
+use pal::faults::{Plant, is_planted};
 use pal::pool::Pool;
 use pal::publication::GraceClock;
 use std::collections::BTreeMap;
@@ -165,6 +166,7 @@ impl Dir24Writer {
                 self.paint(image, p);
                 continue;
             }
+            pal::faults::store();
             image.tbl24[p.first() as usize >> 8].store(self.routes.cover(slot).0, Release);
             self.blocks.retire(block as u32);
         }
@@ -178,12 +180,17 @@ impl Dir24Writer {
 
     /// Fills a block for a /24 and then publishes it.
     fn open_block(&mut self, image: &Dir24<'_>, slot: Prefix<u32>, block: usize) {
+        let number = (image.blocks_from() + block) as u16;
+        let place = &image.tbl24[slot.first() as usize >> 8];
+        if is_planted(Plant::BlockFirst) {
+            place.store(number, Release);
+        }
         self.routes.sweep(slot, &mut self.runs);
         for (first, last, leaf) in spans(&self.runs, slot) {
             fill(image, block, first, last, leaf);
         }
-        let number = (image.blocks_from() + block) as u16;
-        image.tbl24[slot.first() as usize >> 8].store(number, Release);
+        pal::faults::store();
+        place.store(number, Release);
     }
 
     /// Writes the leaves of all addresses in `p` where the image holds them.
@@ -194,7 +201,10 @@ impl Dir24Writer {
             let (from, to) = (first as usize >> 8, last as usize >> 8);
             for (slot, element) in (from..=to).zip(&image.tbl24[from..=to]) {
                 match usize::from(element.load(Relaxed)).checked_sub(blocks_from) {
-                    None => element.store(leaf.0, Release),
+                    None => {
+                        pal::faults::store();
+                        element.store(leaf.0, Release);
+                    }
                     Some(block) => {
                         let slot = Prefix::of((slot as u32) << 8, 24);
                         let (first, last) = (first.max(slot.first()), last.min(slot.last()));
@@ -216,6 +226,7 @@ fn spans(runs: &[Run<u32>], region: Prefix<u32>) -> impl Iterator<Item = (u32, u
 fn fill(image: &Dir24<'_>, block: usize, first: u32, last: u32, leaf: Leaf) {
     let (from, to) = (first as usize & 0xff, last as usize & 0xff);
     for element in &image.tbl8[block * BLOCK + from..=block * BLOCK + to] {
+        pal::faults::store();
         element.store(leaf.0, Release);
     }
 }
