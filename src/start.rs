@@ -82,6 +82,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     if parts.config.ports.is_empty() {
         return Err(StartError::NoPorts);
     }
+    let measured = std::thread::spawn(TscClock::calibrate);
     let specs = specs(&parts.config, &parts.own_ports)?;
     let cpus = match &parts.lcores {
         Some(cpus) => cpus.clone(),
@@ -162,6 +163,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     };
     let given = Given { limits, rates: parts.punt, room };
     let in_force = InForce::new(&parts.config, ports, given, Arc::clone(&totals));
+    // Should it have panicked, it will again.
+    let clock = measured.join().unwrap_or_else(|_| TscClock::calibrate());
     let launch = Launch {
         ports: port_configs,
         lcores: cpus.clone(),
@@ -171,6 +174,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         interfaces: client.most_uidbs(),
         trace: parts.trace,
         buffers: parts.buffers,
+        hz: clock.hz(),
     };
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
@@ -242,7 +246,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     };
     let client = threaded.map(|mut side| {
         side.plug_into(ucode.sockets());
-        let client = ClientLoop { side, clock: TscClock::calibrate(), stop: ucode.stop_flag() };
+        let client = ClientLoop { side, clock, stop: ucode.stop_flag() };
         let thread = std::thread::Builder::new().name(CLIENT.to_owned());
         let failed = |source| LaunchError::Spawn { name: CLIENT.to_owned(), source };
         thread.spawn(|| client.run()).map_err(failed)
