@@ -7,9 +7,9 @@
 
 #[path = "../support/apart.rs"]
 mod apart;
-#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../support/capture.rs"]
 mod capture;
+#[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../support/l3fwd.rs"]
 mod l3fwd;
 #[path = "../support/marks.rs"]
