@@ -18,6 +18,7 @@ use qfp_core::counters::{CounterTotals, LoopEvent};
 use ucode::wire::{Answer, Order};
 use ucode::{EndError, InjectError, Injection, PortState, SlowCounts};
 
+use crate::applications::Applications;
 use crate::control::{ClientSide, ToClient};
 pub use child::ApartError;
 pub(crate) use child::{Child, Program, Recipe};
@@ -93,7 +94,7 @@ impl Apart {
     pub(crate) fn launch(
         (mut child, counted): (Child, SlowCounts),
         orders: Orders,
-        to_client: Sender<ToClient>,
+        (to_client, applications): (Sender<ToClient>, Arc<Applications>),
         pulse: Pulse,
     ) -> Result<Self, crate::StartError> {
         let total_packets = child.total_packets;
@@ -102,7 +103,8 @@ impl Apart {
         child.launch(orders)?;
         let stop = StopFlag::new();
         let (shared, flag) = (Arc::clone(&seen), stop.clone());
-        let mut watch = Watch { seen: shared, to_client, stop: flag, pulse, upgrading: None };
+        let mut watch =
+            Watch { seen: shared, to_client, applications, stop: flag, pulse, upgrading: None };
         let thread = std::thread::Builder::new().name(WATCH.to_owned());
         let watcher = thread.spawn(move || watch.run(child));
         let failed = |source| LaunchError::Spawn { name: WATCH.to_owned(), source };
@@ -230,6 +232,7 @@ enum Heard {
 struct Watch {
     seen: Arc<Seen>,
     to_client: Sender<ToClient>,
+    applications: Arc<Applications>,
     stop: StopFlag,
     pulse: Pulse,
     /// The data plane was told to end, and this one takes its place. None if its devices cannot be
@@ -361,6 +364,7 @@ impl Watch {
             Answer::SlowPath(message) => {
                 drop(self.to_client.send(ToClient::SlowPath(message)));
             }
+            Answer::Punted(packet) => self.applications.deliver(packet),
             Answer::Counts(counts, finished) => {
                 *lock(&self.seen.counts) = *counts;
                 let finished = finished && self.upgrading.is_none();

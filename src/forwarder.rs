@@ -7,7 +7,7 @@ use client::acl::Family;
 use client::config::{Config, ConfigError, RouteTable};
 use client::ea::TcamUsage;
 use client::ipsec::MarksError;
-use client::{Capacity, CommitError, Features, ListEdit, ListError};
+use client::{Capacity, Client, CommitError, Features, ListEdit, ListError};
 use hal::{Port, PortError};
 use pal::lcore::{CpuId, CpuList, LaunchError, LcoreError, StopFlag};
 use pal::rights::User;
@@ -221,9 +221,11 @@ impl Forwarder {
             limits: Limits::default(),
             trace: 0,
             buffers: None,
+            prepare: None,
             ucode: None,
             outlives: None,
             ucode_user: None,
+            stages: Box::new(|_| ()),
         };
         Self { parts }
     }
@@ -318,6 +320,14 @@ impl Forwarder {
         self
     }
 
+    /// Has `prepare` do something to the client once it has the configuration, before lcores see its
+    /// tables: routes of sources that are not here yet, for example.
+    #[must_use]
+    pub fn prepared(mut self, prepare: impl FnOnce(&mut Client, &Config) + Send + 'static) -> Self {
+        self.parts.prepare = Some(Box::new(prepare));
+        self
+    }
+
     /// Has the data plane run in a process of its own, `program` (`qfp-ucode` of the same build): when
     /// it dies, another one takes its place and forwards by the same tables. Counters go on, sequence
     /// numbers of SAs do not repeat, and packets that were inside are counted as `UcodeRestart`. This
@@ -339,6 +349,14 @@ impl Forwarder {
     #[must_use]
     pub fn outliving(mut self, dir: PathBuf, alone: Option<Duration>) -> Self {
         self.parts.outlives = Some((dir, alone));
+        self
+    }
+
+    /// Has `told` hear what [`Forwarder::start`] comes to: `driver`, where devices are opened, `client`,
+    /// which fills the tables, and `ucode`, which forwards.
+    #[must_use]
+    pub fn stages(mut self, told: impl FnMut(&'static str) + Send + 'static) -> Self {
+        self.parts.stages = Box::new(told);
         self
     }
 

@@ -37,6 +37,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod apart;
+mod applications;
 mod control;
 pub mod explain;
 mod forwarder;
@@ -54,6 +55,7 @@ mod statistics;
 pub mod stepped;
 
 pub use apart::{ApartError, UcodeState};
+pub use applications::{ApplicationState, Punts};
 pub use client;
 pub use driver;
 pub use forwarder::{EditError, Forwarder, RunError, Running, StartError, UpgradeError};
@@ -64,4 +66,4 @@ pub use plane::SocketError;
 pub use qfp_core as core;
 pub use qfp_core::punt::InjectTo;
 pub use reconfigure::{InterfaceState, ReconfigureError};
-pub use ucode::{InjectError, PlugError, PuntVerdict};
+pub use ucode::{InjectError, PlugError, PuntFilter, PuntVerdict, Punted};

@@ -26,7 +26,8 @@ use qfp_core::ppe::MOST_PORTS;
 use qfp_core::punt::Limits;
 use ucode::{Hands, Launch, PuntHooks, SlowCounts, ToSlowPath};
 
-use crate::apart::{Apart, Child, Door, Launcher, Names, Pulse, Recipe, find};
+use crate::apart::{Apart, AtWork, Child, Door, Launcher, Names, Pulse, Recipe, find};
+use crate::applications::Applications;
 use crate::control::{CLIENT, ClientLoop, ClientSide, Reply, Request, Shared, ToClient};
 use crate::forwarder::{RunError, StartError};
 use crate::installed::Installed;
@@ -56,13 +57,22 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) trace: usize,
     pub(crate) buffers: Option<usize>,
+    /// What is done to the client once it has the configuration, before lcores see its tables.
+    pub(crate) prepare: Option<Prepare>,
     /// The program of a data plane in a process of its own.
     pub(crate) ucode: Option<PathBuf>,
     /// Where it is found again should this process end without it, and how long it waits for that.
     pub(crate) outlives: Option<(PathBuf, Option<Duration>)>,
     /// Whom that becomes.
     pub(crate) ucode_user: Option<User>,
+    /// Who hears of stages.
+    pub(crate) stages: Stages,
 }
+
+/// See [`Parts::prepare`].
+pub(crate) type Prepare = Box<dyn FnOnce(&mut Client, &Config) + Send>;
+/// Who hears that a stage begins.
+pub(crate) type Stages = Box<dyn FnMut(&'static str) + Send>;
 
 /// A forwarder that runs, and is stopped when it is dropped.
 pub(crate) struct Started {
@@ -70,6 +80,7 @@ pub(crate) struct Started {
     /// The client's thread; none in the time of captures, and once it has ended.
     client: Option<JoinHandle<ClientSide>>,
     requests: Sender<ToClient>,
+    pub(crate) applications: Arc<Applications>,
     statistics: Statistics,
     shared: Arc<Shared>,
     /// It has been waited for.
@@ -88,6 +99,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         Some(cpus) => cpus.clone(),
         None => first_cpu()?,
     };
+    (parts.stages)("driver");
     let mut opened = open(&mut parts, &specs, cpus.cpus().len())?;
     let virtual_time = opened.virtual_time();
     let (cpus, crypto_cpus) = match opened.at_work() {
@@ -100,6 +112,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         }
     };
 
+    (parts.stages)("client");
     let names = Names::default();
     let (capacity, mut client) = match opened.at_work() {
         Some(found) => {
@@ -125,9 +138,15 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let port_configs = port_configs(&parts.config, &opened, cpus.len());
     let ports = Installed::new(&parts.config, &specs, &opened.infos());
     if let Some(folder) = parts.config.state_dir() {
-        client.keep_marks(Marks::open(&folder)?);
+        let file = opened.at_work().and_then(AtWork::marks);
+        client.keep_marks(
+            file.map_or_else(|| Marks::open(&folder), |file| Marks::adopt(&folder, file))?,
+        );
     }
     client.commit(&parts.config, &parts.routes, &ports.facts())?;
+    if let Some(prepare) = parts.prepare.take() {
+        prepare(&mut client, &parts.config);
+    }
     if let Some(found) = opened.at_work() {
         found.learn(&mut client)?;
         crash::point("committed");
@@ -170,6 +189,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         lcores: cpus.clone(),
         crypto: crypto_cpus,
         configured: in_force.configured(&client),
+        applications: Vec::new(),
         counted: SlowCounts::default(),
         interfaces: client.most_uidbs(),
         trace: parts.trace,
@@ -179,6 +199,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
     let (requests, asked) = channel();
+    let applications = Arc::new(Applications::new(requests.clone()));
+    (parts.stages)("ucode");
     let (ucode, threaded) = match opened {
         OpenedPlane::Here(opened) => {
             let (line, inbox) = ucode::line(virtual_time)?;
@@ -189,6 +211,14 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
                 tables: tables.collect::<Result<Vec<_>, _>>()?,
                 counters,
                 hooks: parts.hooks,
+                to_applications: {
+                    let applications = Arc::clone(&applications);
+                    // One that is slow has lost it by itself.
+                    Arc::new(move |packet| {
+                        applications.deliver(packet);
+                        true
+                    })
+                },
                 // A client that is gone misses nothing.
                 lines: (
                     inbox,
@@ -236,7 +266,12 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
             let mut client = ClientSide::new(parts, (asked, line), Arc::clone(&shared));
             client.show();
             client.keep(launcher);
-            let apart = Apart::launch((child, counted), orders, requests.clone(), pulse)?;
+            let apart = Apart::launch(
+                (child, counted),
+                orders,
+                (requests.clone(), Arc::clone(&applications)),
+                pulse,
+            )?;
             if is_taken_over {
                 crash::point("switched");
                 client.taken_over();
@@ -252,7 +287,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         thread.spawn(|| client.run()).map_err(failed)
     });
     let client = client.transpose()?;
-    Ok(Started { ucode, client, requests, statistics, shared, has_ended: false })
+    Ok(Started { ucode, client, requests, applications, statistics, shared, has_ended: false })
 }
 
 /// Opens the devices, here or in a process that is started for it.
@@ -275,6 +310,7 @@ fn open(
         };
         if let Some((dir, alone)) = &parts.outlives
             && let Some(found) = find(dir, *alone)?
+            && let Some(found) = found.if_it_has(&specs)?
         {
             crash::point("found");
             let (child, found) = found.child(recipe);

@@ -104,6 +104,7 @@ impl Control {
             lcores: vec![CpuId(0); lcores],
             crypto: Vec::new(),
             configured: in_force.configured(&client),
+            applications: Vec::new(),
             counted: SlowCounts::default(),
             interfaces: INTERFACES,
             trace: 0,

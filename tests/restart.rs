@@ -170,6 +170,11 @@ fn the_data_plane_has_no_rights_and_nobody_without_them_reads_its_memory() {
         ] {
             assert_eq!(status(pid, name), wanted, "{name}");
         }
+        // Variables of its starter may be keys.
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let variables = environment.split(|byte| *byte == 0);
+        assert!(variables.clone().any(|one| one.starts_with(b"PATH=")));
+        assert!(!variables.into_iter().any(|one| one.starts_with(b"CARGO")));
         // Of a process that is not to be looked into, these are root's.
         let memory = std::fs::metadata(format!("/proc/{pid}/mem")).unwrap();
         assert_eq!((memory.uid(), memory.mode() & 0o077), (0, 0));

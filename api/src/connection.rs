@@ -64,19 +64,7 @@ impl Connection {
             }
             connected => connected,
         };
-        let mut stream = connected
-            .map_err(|error| CallError::NoRouter { dir: dir.display().to_string(), error })?;
-        // Who is turned away may hear so before it has said anything.
-        let greeted = wire::greet(&mut stream, wire::VERSION, Welcome::Come);
-        match wire::greeting(&mut stream)? {
-            (_, Welcome::NotAllowed) => Err(CallError::NotAllowed),
-            (_, Welcome::Full) => Err(CallError::Full),
-            (wire::VERSION, Welcome::Come) => {
-                greeted?;
-                Ok(Self { stream: BufReader::new(stream), next: 1 })
-            }
-            (theirs, _) => Err(CallError::OtherVersion { ours: wire::VERSION, theirs }),
-        }
+        Ok(Self { stream: BufReader::new(greeted(dir, connected)?), next: 1 })
     }
 
     /// Sends a request. Returns its number.
@@ -129,5 +117,25 @@ impl Connection {
             return Err(CallError::Unasked);
         }
         Ok(response.outcome?)
+    }
+}
+
+/// Greets the router of `dir`, which greets back.
+pub(crate) fn greeted(
+    dir: &Path,
+    connected: io::Result<UnixStream>,
+) -> Result<UnixStream, CallError> {
+    let no_router = |error| CallError::NoRouter { dir: dir.display().to_string(), error };
+    let mut stream = connected.map_err(no_router)?;
+    // Who is turned away may hear so before it has said anything.
+    let greeted = wire::greet(&mut stream, wire::VERSION, Welcome::Come);
+    match wire::greeting(&mut stream)? {
+        (_, Welcome::NotAllowed) => Err(CallError::NotAllowed),
+        (_, Welcome::Full) => Err(CallError::Full),
+        (wire::VERSION, Welcome::Come) => {
+            greeted?;
+            Ok(stream)
+        }
+        (theirs, _) => Err(CallError::OtherVersion { ours: wire::VERSION, theirs }),
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Candidate;
 use crate::state::{
-    Agent, Boot, ConfigText, Interface, Neighbour, Path, Process, Resource, Route, RouteQuery,
-    Version,
+    Agent, ApplicationState, Boot, ConfigText, Interface, MappedInterface, Neighbour, Path,
+    Process, Resource, Route, RouteQuery, Version,
 };
 
 /// A call, and the number that its response will have.
@@ -96,6 +96,10 @@ pub enum Call {
     Interfaces,
     /// Neighbours.
     Neighbours,
+    /// Programs that get packets of the slow path.
+    Applications,
+    /// Interfaces that are ports by `[discover]`.
+    InterfaceMapping,
     /// Has another process take the place of one of the router's, of its program as it is now.
     Upgrade(Program),
 }
@@ -131,7 +135,9 @@ impl Call {
             | Self::Routes { .. }
             | Self::Statistics { .. }
             | Self::Interfaces
-            | Self::Neighbours => true,
+            | Self::Neighbours
+            | Self::Applications
+            | Self::InterfaceMapping => true,
         }
     }
 }
@@ -189,6 +195,10 @@ pub enum Reply {
     Interfaces(Vec<Interface>),
     /// To [`Call::Neighbours`].
     Neighbours(Vec<Neighbour>),
+    /// To [`Call::Applications`].
+    Applications(Vec<ApplicationState>),
+    /// To [`Call::InterfaceMapping`].
+    InterfaceMapping(Vec<MappedInterface>),
     /// To [`Call::Upgrade`] of the client: this one ends, and the next one listens as soon as it can.
     Upgrading,
 }

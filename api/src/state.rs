@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::application::Wanted;
+
 /// A configuration that is or was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -47,6 +49,36 @@ pub struct Process {
     pub uptime_s: u64,
     /// Why it ended the last time.
     pub last_exit: Option<String>,
+}
+
+/// A program that gets packets of the slow path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationState {
+    /// Its name.
+    pub name: String,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// Packets that it got.
+    pub delivered: u64,
+    /// Packets that it was too slow for.
+    pub lost: u64,
+}
+
+/// An interface of the kernel's that is a port by `[discover]`, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedInterface {
+    /// Name of the port, which stays the interface's.
+    pub port: String,
+    /// The kernel's name, the last one.
+    pub kernel: String,
+    /// Where it sits, if on PCI.
+    pub pci: Option<String>,
+    /// Its MAC address, as long as it is there.
+    pub mac: Option<String>,
+    /// Bytes of its largest IP packet, likewise.
+    pub mtu: Option<u32>,
+    /// `up`, `down` or `absent`.
+    pub state: String,
 }
 
 /// A stage of the start.

@@ -17,6 +17,6 @@ pub use classification::{
 pub(crate) use fib::{FibAgent, Plan as FibPlan};
 pub(crate) use interface::{InterfaceAgent, Plan as InterfacePlan, mac_of};
 pub(crate) use ipsec::{Change as SaChange, IpsecAgent, IpsecPlan, Names as SaNames};
-pub use ipsec::{IpsecError, SaCounts, SaStatus};
+pub use ipsec::{IpsecError, LastingKey, LastingKeys, SaCounts, SaStatus};
 pub use qfp_core::uidb::Direction;
 pub use qos::{BoundClass, ClassFacts, ClassPath, QosError};

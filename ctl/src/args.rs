@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Add a port to the running configuration, or take one out of it
     #[command(subcommand)]
     Port(Port),
-    /// Change routes that neither the configuration nor a protocol has. They go when qfp-client ends
+    /// Change routes that neither the configuration nor a protocol has
     #[command(subcommand)]
     Route(Route),
     /// Change many routes
@@ -112,6 +112,10 @@ pub(crate) enum Show {
     Interfaces,
     /// Neighbours whose MAC addresses are known
     Neighbours,
+    /// Programs that get packets of the slow path
+    Applications,
+    /// Interfaces that are ports by `[discover]`
+    InterfaceMapping,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -224,6 +228,8 @@ mod tests {
             "--json show statistics",
             "show interfaces",
             "show neighbours",
+            "show applications",
+            "show interface-mapping",
             "show routes",
             "show routes 10.0.0.0/8",
             "route add 10.0.0.0/8 via 192.0.2.1",

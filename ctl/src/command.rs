@@ -117,6 +117,8 @@ fn call(what: &Show, json: bool) -> Call {
         Show::Statistics => Call::Statistics { json },
         Show::Interfaces => Call::Interfaces,
         Show::Neighbours => Call::Neighbours,
+        Show::Applications => Call::Applications,
+        Show::InterfaceMapping => Call::InterfaceMapping,
     }
 }
 
@@ -161,6 +163,10 @@ fn shown(reply: Reply, as_json: bool) -> Result<String, Failure> {
         Reply::Interfaces(all) => show::interfaces(&all),
         Reply::Neighbours(all) if as_json => json(&all)?,
         Reply::Neighbours(all) => show::neighbours(&all),
+        Reply::Applications(all) if as_json => json(&all)?,
+        Reply::Applications(all) => show::applications(&all),
+        Reply::InterfaceMapping(all) if as_json => json(&all)?,
+        Reply::InterfaceMapping(all) => show::mapping(&all),
         Reply::Fits | Reply::InForce(_) | Reply::Changed | Reply::Routes(_) | Reply::Upgrading => {
             String::new()
         }

@@ -1,6 +1,9 @@
 //! Answers as tables for people.
 
-use api::{Agent, Boot, Interface, Neighbour, Process, Resource, Version};
+use api::{
+    Agent, ApplicationState, Boot, Interface, MappedInterface, Neighbour, Process, Resource,
+    Version,
+};
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 use terminal::report::{grouped, text_table};
@@ -89,4 +92,35 @@ pub(crate) fn neighbours(all: &[Neighbour]) -> String {
     let rows =
         all.iter().map(|one| [one.interface.clone(), one.address.to_string(), one.mac.clone()]);
     text_table(["interface", "address", "mac"], rows)
+}
+
+pub(crate) fn applications(all: &[ApplicationState]) -> String {
+    let rows = all.iter().map(|one| {
+        let number = |number: Option<u16>| number.map(|number| number.to_string());
+        let or_any = |text: Option<String>| text.unwrap_or_else(|| "any".to_owned());
+        [
+            one.name.clone(),
+            or_any(one.wanted.cause.clone()),
+            or_any(number(one.wanted.protocol.map(u16::from))),
+            or_any(number(one.wanted.port)),
+            grouped(one.delivered),
+            grouped(one.lost),
+        ]
+    });
+    text_table(["application", "cause", "protocol", "port", "delivered", "lost"], rows)
+}
+
+pub(crate) fn mapping(all: &[MappedInterface]) -> String {
+    let rows = all.iter().map(|one| {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        [
+            one.port.clone(),
+            one.kernel.clone(),
+            or_none(&one.pci),
+            or_none(&one.mac),
+            or_none(&one.mtu.map(|mtu| mtu.to_string())),
+            one.state.clone(),
+        ]
+    });
+    text_table(["port", "interface", "pci", "mac", "mtu", "state"], rows)
 }

@@ -1,32 +1,38 @@
 //! The router in the daemon's own process.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use api::{
-    Agent, Failure, Hop, Interface, Neighbour, Path, Process, Resource, Route, RouteAction,
-    RouteChange, RouteQuery, Status,
+    Agent, ApplicationState, Failure, Hop, Interface, MappedInterface, Neighbour, Path, Process,
+    Resource, Route, RouteAction, RouteChange, RouteQuery, Status, Target, Wanted as Wants,
 };
+use qfp::client::Client;
+use qfp::client::config::{Config, Interfaces};
 use qfp::client::rib::{self, NextHop, RouteUpdate, Source};
+use qfp::core::packet::PuntCause;
 use qfp::core::uidb::{TableId, UidbIndex};
 use qfp::pal::pool::PoolUsage;
 use qfp::report::RunReport;
-use qfp::{ReconfigureError, RunError, Running, UcodeState, UpgradeError};
+use qfp::{
+    InjectTo, PuntFilter, Punts, ReconfigureError, RunError, Running, UcodeState, UpgradeError,
+};
 use terminal::log::Unseen;
 
+use crate::gethd::Gethd;
 use crate::router::{Router, Wanted};
 
 /// A router that shares the daemon's process.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// None once it has been stopped.
     running: RwLock<Option<Running>>,
+    gethd: Arc<Gethd>,
 }
 
 impl Embedded {
-    /// Takes over a router that runs.
-    #[must_use]
-    pub fn new(running: Running) -> Self {
-        Self { running: RwLock::new(Some(running)) }
+    /// Takes over a router that runs, with ports from the kernel's interfaces.
+    pub(crate) fn new(running: Running, gethd: Arc<Gethd>) -> Self {
+        Self { running: RwLock::new(Some(running)), gethd }
     }
 
     fn running(&self) -> RwLockReadGuard<'_, Option<Running>> {
@@ -34,12 +40,12 @@ impl Embedded {
     }
 
     /// Does something with the router, if it runs.
-    pub fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
+    pub(crate) fn with<T>(&self, what: impl FnOnce(&Running) -> T) -> Option<T> {
         self.running().as_ref().map(what)
     }
 
     /// Stops it and waits for its end; none if that has been done before.
-    pub fn stop(&self) -> Option<Result<RunReport, RunError>> {
+    pub(crate) fn stop(&self) -> Option<Result<RunReport, RunError>> {
         let running = self.running.write().unwrap_or_else(PoisonError::into_inner).take();
         running.map(Running::stop)
     }
@@ -49,15 +55,50 @@ impl Embedded {
         what: impl FnOnce(&Running) -> Result<T, ReconfigureError>,
     ) -> Result<T, Failure> {
         let answer = self.with(what).unwrap_or(Err(ReconfigureError::Ended));
-        answer.map_err(|error| {
-            let status = match error {
-                ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
-                _ => Status::Refused,
-            };
-            Failure::new(status, error)
-        })
+        answer.map_err(|error| failure(&error))
     }
 }
+
+fn failure(error: &ReconfigureError) -> Failure {
+    let status = match error {
+        ReconfigureError::Ended | ReconfigureError::Marks(_) => Status::Failed,
+        _ => Status::Refused,
+    };
+    Failure::new(status, error)
+}
+
+/// Has a client that has committed `config` have routes of the API, a piece after the other. What
+/// cannot be any more is left out, as the interface or the VRF that it needs is gone; returns how many.
+pub(crate) fn restore(client: &mut Client, config: &Config, routes: Vec<RouteChange>) -> usize {
+    let interfaces = Interfaces::new(config);
+    let numbered = interfaces.all().iter().filter_map(|one| {
+        let vrf = one.vrf().map(str::to_owned);
+        Some((one.name().to_owned(), (client.uidb(one.name())?, vrf)))
+    });
+    let names = Names {
+        interfaces: numbered.collect(),
+        by_uidb: HashMap::new(),
+        tables: client.vrfs().map(|(name, table)| (name.to_owned(), table)).collect(),
+    };
+    let count = routes.len();
+    let update = |change: RouteChange| {
+        let table = names.table(change.vrf.as_deref()).ok()?;
+        let paths = changed(&names, &change, Vec::new).ok()?;
+        let action = rib::Action::Replace(paths.into());
+        Some(RouteUpdate { table, prefix: change.prefix, source: Source::API, action })
+    };
+    let updates: Vec<RouteUpdate> = routes.into_iter().filter_map(update).collect();
+    let mut done = 0;
+    for piece in updates.chunks(RESTORED) {
+        if client.routes(piece.iter().cloned()).is_ok() {
+            done += piece.len();
+        }
+    }
+    count - done
+}
+
+/// Routes that are restored at a time.
+const RESTORED: usize = 1 << 15;
 
 /// Names of what the router has numbers for.
 struct Names {
@@ -170,14 +211,23 @@ fn changed(
 
 impl Router for Embedded {
     fn check(&self, wanted: &Wanted) -> Result<(), Failure> {
-        self.ask(|running| running.check(wanted.config.clone(), wanted.routes.clone()))
+        let routes = wanted.routes.clone();
+        let config = self.gethd.complete(wanted.config.clone(), false);
+        self.ask(|running| running.check(config, routes))
     }
 
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure> {
-        self.ask(|running| running.commit(wanted.config.clone(), wanted.routes.clone())).map(drop)
+        let routes = wanted.routes.clone();
+        let before = self.gethd.in_force();
+        let config = self.gethd.complete(wanted.config.clone(), true);
+        let done = self.ask(|running| running.commit(config, routes)).map(drop);
+        if done.is_err() {
+            self.gethd.come_back(before);
+        }
+        done
     }
 
-    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure> {
+    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure> {
         let running = self.running();
         let Some(running) = running.as_ref() else { return Err(ended()) };
         let names = Names::new(running);
@@ -202,7 +252,16 @@ impl Router for Embedded {
             };
             updates.push(RouteUpdate { table, prefix: change.prefix, source: Source::API, action });
         }
-        self.ask(|running| running.routes(updates))
+        let told = |(change, update): (RouteChange, &RouteUpdate)| {
+            let paths = match &update.action {
+                rib::Action::Replace(paths) => paths.iter().map(|path| names.told(path)).collect(),
+                rib::Action::Withdraw => Vec::new(),
+            };
+            RouteChange { action: RouteAction::Replace(paths), ..change }
+        };
+        let now = changes.into_iter().zip(&updates).map(told).collect();
+        running.routes(updates).map_err(|error| failure(&error))?;
+        Ok(now)
     }
 
     fn routes(&self, query: &RouteQuery, skip: u64, limit: u32) -> Result<Vec<Route>, Failure> {
@@ -247,6 +306,50 @@ impl Router for Embedded {
             addresses: one.addresses,
         };
         all.into_iter().map(interface).collect()
+    }
+
+    fn mapping(&self) -> Vec<MappedInterface> {
+        self.gethd.mapping()
+    }
+
+    fn register(&self, name: &str, wanted: &Wants) -> Result<Punts, Failure> {
+        let cause = wanted.cause.as_deref().map(|name| {
+            let known = PuntCause::ALL.iter().find(|cause| cause.name() == name);
+            known.copied().ok_or_else(|| not_found(format!("there is no punt cause {name}")))
+        });
+        let (protocol, port) = (wanted.protocol, wanted.port);
+        let filter = PuntFilter { cause: cause.transpose()?, protocol, port };
+        self.with(|running| running.register(name, filter)).ok_or_else(ended)
+    }
+
+    fn inject(&self, to: &Target, packet: &[u8]) -> Result<(), Failure> {
+        let inject = |running: &Running| {
+            let names = Names::new(running);
+            let to = match to {
+                Target::Routes(vrf) => InjectTo::Table(names.table(vrf.as_deref())?),
+                Target::Interface(name) => match names.interfaces.get(name) {
+                    Some((uidb, _)) => InjectTo::Interface(*uidb),
+                    None => return Err(not_found(format!("there is no interface {name}"))),
+                },
+            };
+            running.inject(to, packet).map_err(|error| Failure::new(Status::Failed, error))
+        };
+        self.with(inject).unwrap_or_else(|| Err(ended()))
+    }
+
+    fn applications(&self) -> Vec<ApplicationState> {
+        let told = |one: qfp::ApplicationState| ApplicationState {
+            name: one.name,
+            wanted: Wants {
+                cause: one.filter.cause.map(|cause| cause.name().to_owned()),
+                protocol: one.filter.protocol,
+                port: one.filter.port,
+            },
+            delivered: one.delivered,
+            lost: one.lost,
+        };
+        let all = self.with(Running::applications).unwrap_or_default();
+        all.into_iter().map(told).collect()
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {

@@ -4,6 +4,8 @@
 //! - `run_dir`: the directory that one daemon at a time has
 //! - [`Router`]: all that is asked of the router itself
 //! - [`Transactions`]: which configuration is in force, which were, and which may be again
+//! - `gethd`: interfaces that become ports by themselves
+//! - `host`: programs that get packets of the slow path
 //! - `server`: who connects, what they may, and what they are answered
 //!
 //! `qfp-client --help` says how to call it; docs/daemon.md says the rest.
@@ -13,7 +15,10 @@
 mod args;
 mod boot;
 mod embedded;
+mod gethd;
+mod host;
 mod journal;
+mod kept_routes;
 mod port;
 mod router;
 mod run_dir;
@@ -25,7 +30,6 @@ mod store;
 mod successor;
 mod transactions;
 
-pub use embedded::Embedded;
 pub use router::{Router, Wanted};
 pub use start::main;
 pub use store::{Store, StoreError};

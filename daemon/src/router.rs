@@ -1,8 +1,10 @@
 //! All that is asked of the router itself, whatever processes it runs in.
 
 use api::{
-    Agent, Failure, Interface, Neighbour, Process, Resource, Route, RouteChange, RouteQuery,
+    Agent, ApplicationState, Failure, Interface, MappedInterface, Neighbour, Process, Resource,
+    Route, RouteChange, RouteQuery, Target,
 };
+use qfp::Punts;
 use qfp::client::config::{Config, RouteTable};
 use terminal::log::Unseen;
 
@@ -29,11 +31,11 @@ pub trait Router: Send + Sync {
     /// Why not; then nothing has changed.
     fn commit(&self, wanted: &Wanted) -> Result<(), Failure>;
 
-    /// Changes routes of the API, all or none.
+    /// Changes routes of the API, all or none. Returns the paths that these routes have now.
     ///
     /// # Errors
     /// Why not; then nothing has changed.
-    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<(), Failure>;
+    fn change_routes(&self, changes: Vec<RouteChange>) -> Result<Vec<RouteChange>, Failure>;
 
     /// Routes: `limit` at most, without the first `skip`.
     ///
@@ -49,6 +51,24 @@ pub trait Router: Send + Sync {
 
     /// Interfaces in the order of the configuration.
     fn interfaces(&self) -> Vec<Interface>;
+
+    /// Interfaces that are ports by `[discover]`.
+    fn mapping(&self) -> Vec<MappedInterface>;
+
+    /// Registers a program: its packets from now on.
+    ///
+    /// # Errors
+    /// What it wants makes no sense.
+    fn register(&self, name: &str, wanted: &api::Wanted) -> Result<Punts, Failure>;
+
+    /// Puts a packet of a program in.
+    ///
+    /// # Errors
+    /// There is no such target, or no room.
+    fn inject(&self, to: &Target, packet: &[u8]) -> Result<(), Failure>;
+
+    /// Programs that have registered.
+    fn applications(&self) -> Vec<ApplicationState>;
 
     /// Neighbours by interface and address.
     fn neighbours(&self) -> Vec<Neighbour>;

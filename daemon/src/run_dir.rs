@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use api::{SHOW_SOCKET, SOCKET};
+use api::{APPLICATIONS, SHOW_SOCKET, SOCKET};
 use nix::unistd::Group;
 use rustix::fs::{FlockOperation, flock};
 
@@ -80,6 +80,11 @@ impl RunDir {
         self.socket(SOCKET, 0o600, None)
     }
 
+    /// The socket for programs that get packets and put packets in.
+    pub(crate) fn listen_to_applications(&self) -> Result<UnixListener, RunDirError> {
+        self.socket(APPLICATIONS, 0o600, None)
+    }
+
     /// The socket for members of `group`, by name or number, who may look.
     pub(crate) fn listen_to_group(&self, group: &str) -> Result<UnixListener, RunDirError> {
         let by_name = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
@@ -114,7 +119,7 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        for name in [SOCKET, SHOW_SOCKET] {
+        for name in [SOCKET, SHOW_SOCKET, APPLICATIONS] {
             // What is left is replaced at the next start.
             drop(std::fs::remove_file(self.path.join(name)));
         }

@@ -12,6 +12,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Pid, geteuid, getsid};
 use terminal::log::Kind;
 
+use crate::host::Host;
 use crate::service::Service;
 use crate::session::{Rights, Session};
 use crate::transactions::Author;
@@ -75,7 +76,7 @@ fn admit(stream: UnixStream, rights: Rights, service: &Arc<Service>, open: &Arc<
     };
     let uid = peer.uid();
     let may = match rights {
-        Rights::Change => uid == geteuid().as_raw() || uid == 0,
+        Rights::Change | Rights::Apply => uid == geteuid().as_raw() || uid == 0,
         // Only members of the group reach the socket.
         Rights::Look => true,
     };
@@ -91,7 +92,10 @@ fn admit(stream: UnixStream, rights: Rights, service: &Arc<Service>, open: &Arc<
     let own = Arc::clone(service);
     let run = move || {
         let _place = place;
-        Session { author, rights, service: own }.run(stream);
+        match rights {
+            Rights::Apply => Host { author, service: own }.run(stream),
+            Rights::Change | Rights::Look => Session { author, rights, service: own }.run(stream),
+        }
     };
     let spawned = thread::Builder::new().name(format!("qfp-api-{uid}")).spawn(run);
     if let Err(error) = spawned {

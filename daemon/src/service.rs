@@ -1,18 +1,24 @@
 //! What a request does.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::{Call, Failure, Process, Program, Reply, Status};
+use api::{
+    Call, Failure, Process, Program, Reply, Route, RouteAction, RouteChange, RouteQuery, Status,
+};
 use terminal::log::Kind;
 
 use crate::boot::Stages;
 use crate::journal::Journal;
+use crate::kept_routes::KeptRoutes;
 use crate::port;
 use crate::router::Router;
 use crate::successor::Successor;
 use crate::transactions::{Author, Transactions};
 
+/// What the source of these routes is called.
+const API: &str = "api";
 /// Most routes in one answer: a megabyte or so.
 const MOST_ROUTES: u32 = 1 << 16;
 
@@ -23,7 +29,7 @@ pub(crate) struct Service {
     pub(crate) stages: Stages,
     pub(crate) journal: Journal,
     /// Who changes routes reads them before.
-    pub(crate) routes: Mutex<()>,
+    pub(crate) routes: Mutex<KeptRoutes>,
     pub(crate) successor: Successor,
 }
 
@@ -68,8 +74,13 @@ impl Service {
             Call::Resources => Reply::Resources(self.router.resources()),
             Call::Agents => Reply::Agents(self.router.agents()),
             Call::ChangeRoutes(changes) => {
-                let _one_at_a_time = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-                self.router.change_routes(changes)?;
+                // One at a time.
+                let mut kept = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = self.router.change_routes(changes)?;
+                self.keep(&mut kept, &now).map_err(|error| {
+                    let line = format!("they are in force until qfp-client ends: {error}");
+                    Failure::new(Status::Failed, line)
+                })?;
                 Reply::Changed
             }
             Call::Routes { query, skip, limit } => {
@@ -90,8 +101,37 @@ impl Service {
                 Reply::Upgrading
             }
             Call::Interfaces => Reply::Interfaces(self.router.interfaces()),
+            Call::InterfaceMapping => Reply::InterfaceMapping(self.router.mapping()),
+            Call::Applications => Reply::Applications(self.router.applications()),
             Call::Neighbours => Reply::Neighbours(self.router.neighbours()),
         })
+    }
+
+    /// Keeps routes of the API for the next start.
+    fn keep(&self, kept: &mut KeptRoutes, now: &[RouteChange]) -> io::Result<()> {
+        kept.add(now)?;
+        if kept.is_long() {
+            let failed = |failure: Failure| io::Error::other(failure.line);
+            kept.shorten(&self.routes_of_api().map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    fn routes_of_api(&self) -> Result<Vec<RouteChange>, Failure> {
+        let (mut all, mut skip) = (Vec::new(), 0);
+        loop {
+            let some = self.router.routes(&RouteQuery::All, skip, MOST_ROUTES)?;
+            skip += some.len() as u64;
+            if some.is_empty() {
+                return Ok(all);
+            }
+            let own = some.into_iter().filter(|route| route.source == API);
+            all.extend(own.map(|Route { vrf, prefix, paths, .. }| RouteChange {
+                vrf,
+                prefix,
+                action: RouteAction::Replace(paths),
+            }));
+        }
     }
 
     /// Notes in the log what has become of the configuration.

@@ -34,6 +34,8 @@ pub(crate) enum Rights {
     Change,
     /// What leaves things as they are.
     Look,
+    /// To get packets and put packets in.
+    Apply,
 }
 
 /// Somebody who is listened to.
@@ -52,7 +54,7 @@ struct Outbox {
 impl Session {
     /// Serves until the other end is gone, or is cut off.
     pub(crate) fn run(&self, mut stream: UnixStream) {
-        let ended = self.greet(&mut stream).and_then(|come| match come {
+        let ended = greet(&mut stream).and_then(|come| match come {
             true => self.answer_all(&stream),
             false => Ok(()),
         });
@@ -68,18 +70,6 @@ impl Session {
         }
     }
 
-    /// Whether we understand each other.
-    fn greet(&self, stream: &mut UnixStream) -> Result<bool, WireError> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let (version, _) = wire::greeting(stream)?;
-        let same = version == wire::VERSION;
-        let welcome = if same { Welcome::Come } else { Welcome::OtherVersion };
-        wire::greet(stream, wire::VERSION, welcome)?;
-        stream.set_read_timeout(None)?;
-        Ok(same)
-    }
-
     fn answer_all(&self, stream: &UnixStream) -> Result<(), WireError> {
         let (queue, responses) = channel();
         let outbox = Outbox { queue, waiting: Arc::default() };
@@ -88,7 +78,7 @@ impl Session {
         named.spawn(move || write_all(&writer, &responses, &waiting))?;
         let limit = match self.rights {
             Rights::Change => wire::MAX_MESSAGE,
-            Rights::Look => wire::MAX_LOOK,
+            Rights::Look | Rights::Apply => wire::MAX_LOOK,
         };
         let mut requests = BufReader::new(stream);
         while let Some(message) = wire::receive(&mut requests, limit)? {
@@ -144,7 +134,19 @@ fn write_all(stream: &UnixStream, responses: &Receiver<Zeroizing<Vec<u8>>>, wait
     }
 }
 
-fn is_gone(kind: io::ErrorKind) -> bool {
+/// Whether we understand each other.
+pub(crate) fn greet(stream: &mut UnixStream) -> Result<bool, WireError> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let (version, _) = wire::greeting(stream)?;
+    let same = version == wire::VERSION;
+    let welcome = if same { Welcome::Come } else { Welcome::OtherVersion };
+    wire::greet(stream, wire::VERSION, welcome)?;
+    stream.set_read_timeout(None)?;
+    Ok(same)
+}
+
+pub(crate) fn is_gone(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset

@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{Candidate, Failure, RouteFile, Status};
-use qfp::pal::rights::User;
+use qfp::client::Client;
+use qfp::client::config::Config;
+use qfp::hal::LinkState;
+use qfp::pal::rights::{self, User};
 use qfp::{Forwarder, RunError, Running};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use terminal::arguments::from_command_line;
@@ -14,8 +17,10 @@ use terminal::log::Kind;
 
 use crate::args::Args;
 use crate::boot::Stages;
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, restore};
+use crate::gethd::Gethd;
 use crate::journal::Journal;
+use crate::kept_routes::KeptRoutes;
 use crate::router::Wanted;
 use crate::run_dir::RunDir;
 use crate::server::serve;
@@ -27,6 +32,8 @@ use crate::transactions::{Author, Committed, Transactions};
 
 /// The user that a data plane started by root becomes, if there is one of that name.
 const UCODE_USER: &str = "qfp-ucode";
+/// How long ports may be without their devices at the start.
+const PORTS: Duration = Duration::from_secs(10);
 /// Between two looks at signals and at what has waited long enough.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -53,6 +60,8 @@ fn failed(error: impl ToString) -> Failure {
 }
 
 fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
+    // There are keys in its memory.
+    rights::keep_to_itself().map_err(failed)?;
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let flags = [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &reload)];
     for (signal, flag) in flags {
@@ -65,26 +74,53 @@ fn run(args: &Args, journal: &Journal) -> Result<(), Failure> {
     let stages = Stages::new(journal.clone());
     let run_dir = stages.stage("run-dir", || RunDir::take(&args.run_dir)).map_err(failed)?;
     let store = stages.stage("store", || Store::open(&run_dir.private())).map_err(failed)?;
+    let gethd = stages.stage("gethd", || Gethd::enumerate(&run_dir.private(), journal));
+    let (gethd, watch) = gethd?;
+    let gethd = Arc::new(gethd);
     let committed = stages.stage("configuration", || configuration(args, &store, journal))?;
+    let (kept, routes) =
+        stages.stage("routes", || KeptRoutes::open(run_dir.path())).map_err(failed)?;
+    let said = journal.clone();
+    let restore = move |client: &mut Client, config: &Config| {
+        let (all, left_out) = (routes.len(), restore(client, config, routes));
+        if left_out > 0 {
+            let line = format!(
+                "{left_out} of {all} routes of the API are left out: no such interface, \
+                                no such VRF, or no room"
+            );
+            said.say(Kind::Boot, &line);
+        }
+    };
     let user = args.ucode.as_ref().map(|_| ucode_user(args.ucode_user.as_deref())).transpose()?;
     if let Some((user, name)) = &user {
         journal.say(Kind::Boot, &format!("the data plane runs as {user} ({name})"));
     }
     let user = user.map(|(user, _)| user);
-    let router =
-        stages.stage("router", || start(args, (&run_dir, user), committed.wanted.clone()))?;
+    let wanted = committed.wanted.clone();
+    let config = stages.stage("inventory", || Ok(gethd.complete(wanted.config, true)))?;
+    let wanted = Wanted { config, ..wanted };
+    stages.stage("interfaces", || valid(&wanted))?;
+    let router = start(args, (&run_dir, user), wanted, (&stages, restore))?;
+    stages.stage("ports", || ports_are_up(&router))?;
     stages.stage("first-version", || committed.keep(&store)).map_err(failed)?;
-    let router = Arc::new(Embedded::new(router));
+    let router = Arc::new(Embedded::new(router, Arc::clone(&gethd)));
     let shared = Arc::clone(&router);
     let service = Arc::new(Service {
         router: shared.clone(),
         transactions: Transactions::new(shared, store, committed),
         stages,
         journal: journal.clone(),
-        routes: Mutex::new(()),
+        routes: Mutex::new(kept),
         successor,
     });
     service.stages.stage("api", || listen(args, &run_dir, &service))?;
+
+    if let Some(watch) = watch {
+        // Without a service nobody is told.
+        let service = Arc::downgrade(&service);
+        let follow = move || service.upgrade().map(|service| service.transactions.follow());
+        gethd.watch(watch, follow).map_err(failed)?;
+    }
 
     let own = Author { uid: nix::unistd::geteuid().as_raw(), session: 0 };
     while !stop.load(Ordering::Relaxed) {
@@ -169,14 +205,10 @@ fn start(
     args: &Args,
     (run_dir, user): (&RunDir, Option<User>),
     Wanted { config, routes }: Wanted,
+    (stages, restore): (&Stages, impl FnOnce(&mut Client, &Config) + Send + 'static),
 ) -> Result<Running, Failure> {
-    let check = || {
-        config.validate()?;
-        routes.validate(&config)
-    };
-    check().map_err(|error| Failure::new(Status::Refused, error))?;
     let mut forwarder = Forwarder::new(config).routes(routes);
-    forwarder = forwarder.eal_args(args.eal.clone());
+    forwarder = forwarder.eal_args(args.eal.clone()).prepared(restore);
     if let Some(program) = &args.ucode {
         let alone = args.alone.map(Duration::from_secs);
         forwarder = forwarder.apart(program.clone()).outliving(run_dir.path().to_owned(), alone);
@@ -188,9 +220,35 @@ fn start(
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
     }
-    forwarder.start().map_err(|error| {
+    let told = stages.clone();
+    let forwarder = forwarder.stages(move |stage| told.begin(stage));
+    stages.run(|| forwarder.start()).map_err(|error| {
         Failure::new(if error.is_usage() { Status::Refused } else { Status::Failed }, error)
     })
+}
+
+/// Whether what is to be in force makes sense by itself.
+fn valid(Wanted { config, routes }: &Wanted) -> Result<(), Failure> {
+    let check = || {
+        config.validate()?;
+        routes.validate(config)
+    };
+    check().map_err(|error| Failure::new(Status::Refused, error))
+}
+
+/// Waits until all ports have their devices. Their links may be down.
+fn ports_are_up(router: &Running) -> Result<(), Failure> {
+    let start = Instant::now();
+    loop {
+        let ports = router.report().ports;
+        let Some(gone) = ports.iter().find(|port| port.link == LinkState::Gone) else {
+            return Ok(());
+        };
+        if start.elapsed() > PORTS {
+            return Err(failed(format!("{}: {} has vanished", gone.name, gone.spec)));
+        }
+        std::thread::sleep(TICK);
+    }
 }
 
 /// A client without one of its threads is none. Forwarding goes on without it, and whatever has
@@ -235,6 +293,8 @@ fn ucode_user(wanted: Option<&str>) -> Result<(User, String), Failure> {
 fn listen(args: &Args, run_dir: &RunDir, service: &Arc<Service>) -> Result<(), Failure> {
     let open = Arc::new(AtomicUsize::new(0));
     serve(run_dir.listen().map_err(failed)?, Rights::Change, service, &open).map_err(failed)?;
+    let listener = run_dir.listen_to_applications().map_err(failed)?;
+    serve(listener, Rights::Apply, service, &open).map_err(failed)?;
     if let Some(group) = &args.read_group {
         let listener = run_dir.listen_to_group(group).map_err(failed)?;
         serve(listener, Rights::Look, service, &open).map_err(failed)?;

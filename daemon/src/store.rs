@@ -24,7 +24,7 @@ const MAGIC: [u8; 8] = *b"qfpcfg1\n";
 const DIGEST: usize = 32;
 const RUNNING: &str = "running";
 /// What a file is called until it is whole.
-const NEW: &str = ".new-";
+pub(crate) const NEW: &str = ".new-";
 
 /// Why there is no version, or none is kept.
 #[derive(Debug, thiserror::Error)]

@@ -260,6 +260,18 @@ impl Transactions {
         due.then(|| self.come_back(&mut state).map(|()| state.running.version.clone()))
     }
 
+    /// Has the router follow the configuration in force once more: from what there is beside it other
+    /// ports follow.
+    ///
+    /// # Errors
+    /// The router refuses, and goes on as it was.
+    pub fn follow(&self) -> Result<(), Failure> {
+        let state = self.lock();
+        let (saved, routes) = state.in_force();
+        let config = parse(&saved.candidate)?;
+        self.router.commit(&Wanted { config, routes: routes.clone() })
+    }
+
     /// All versions, the one in force first.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ fn qfpctl_does_what_it_says_and_its_status_says_what_became_of_it() {
     assert!(adjacencies["peak"].as_u64() >= adjacencies["in_use"].as_u64());
     for (line, part) in [
         ("show client ea", "IPv4 access list FILTER"),
-        ("show boot", "router"),
+        ("show boot", "ucode"),
         ("show interfaces", "10.3.0.1/24"),
         ("show neighbours", "02:00:00:00:03:02"),
         ("show history", "b.toml"),
@@ -342,6 +342,27 @@ fn another_user_is_not_listened_to_even_if_the_socket_lets_it() {
 }
 
 // rows: ARC-17
+#[test]
+fn nobody_else_of_its_own_user_reads_its_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut command) = as_nobody(env!("CARGO_BIN_EXE_qfp-client").as_ref()) else { return };
+    std::fs::write(dir.path().join("a.toml"), support::CONFIG).unwrap();
+    std::fs::write(dir.path().join("filter.txt"), support::FILTER).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    command.args(["--config", "a.toml", "--run-dir", "run"]).current_dir(dir.path());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Connection::open(&dir.path().join("run")).is_err() {
+        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Of a process that is not to be looked into these are root's.
+    let memory = std::fs::metadata(format!("/proc/{}/mem", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((memory.uid(), memory.mode() & 0o077), (0, 0));
+}
+
 #[test]
 fn a_group_may_look_and_change_nothing() {
     if !rustix::process::geteuid().is_root() {

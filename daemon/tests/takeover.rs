@@ -257,6 +257,10 @@ fn a_client_that_is_killed_loses_no_packet_and_the_next_one_goes_on() {
     let ucode = rig.ucode();
     let stream = rig.stream();
     let config = rig.daemon.config();
+    let done = (0, String::new(), String::new());
+    assert_eq!(rig.daemon.ctl("route add 10.77.0.0/16 via 10.2.0.2"), done);
+    assert_eq!(rig.daemon.ctl("route add 10.78.0.0/16 via 10.2.0.2"), done);
+    assert_eq!(rig.daemon.ctl("route del 10.78.0.0/16 via 10.2.0.2"), done);
     let mut before = rig.counts();
     let mut held = None;
     for kill in 0..takeovers() {
@@ -268,6 +272,8 @@ fn a_client_that_is_killed_loses_no_packet_and_the_next_one_goes_on() {
         eprintln!("taken over in {} ms", start.elapsed().as_millis());
         assert_eq!((rig.ucode().pid, rig.ucode().restarts), (ucode.pid, 0), "{kill}");
         assert_eq!(rig.daemon.config(), config, "{kill}");
+        let (_, routes, _) = rig.daemon.ctl("show routes");
+        assert!(routes.contains("10.77.0.0/16") && !routes.contains("10.78."), "{kill}: {routes}");
         let now = rig.counts();
         assert_eq!(now.len(), before.len());
         assert!(now.iter().zip(&before).all(|(now, before)| now >= before), "{before:?} {now:?}");

@@ -3,7 +3,7 @@
 #![no_main]
 
 use api::wire;
-use api::{Request, Response};
+use api::{FromApplication, Request, Response, ToApplication};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,8 @@ fn again<M: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &
 fuzz_target!(|bytes: &[u8]| {
     again::<Request>(bytes);
     again::<Response>(bytes);
+    again::<FromApplication>(bytes);
+    again::<ToApplication>(bytes);
     let mut stream = bytes;
     if wire::greeting(&mut stream).is_ok() {
         while let Ok(Some(message)) = wire::receive(&mut stream, wire::MAX_LOOK) {

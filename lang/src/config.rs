@@ -13,6 +13,7 @@
 
 mod bindings;
 mod definitions;
+mod discover;
 mod error;
 mod interfaces;
 mod ipsec;
@@ -35,6 +36,7 @@ mod write;
 
 pub use crate::mac::{MacAddr, NotMac};
 pub use definitions::{Definition, Definitions};
+pub use discover::{Discover, Found};
 pub use error::{ConfigError, Problem};
 pub use interfaces::{Hop, Interface, InterfaceId, InterfaceKind, Interfaces};
 pub use ipsec::Tunnel;

@@ -88,9 +88,6 @@ impl Rights {
     /// # Errors
     /// There are threads beside the first one, or the process may not become that user.
     pub fn confine(self) -> Result<(), RightsError> {
-        let at = |what| {
-            move |error: rustix::io::Errno| RightsError::System { what, error: error.into() }
-        };
         let threads = std::fs::read_dir("/proc/self/task");
         let threads =
             threads.map_err(|error| RightsError::System { what: "/proc/self/task", error })?;
@@ -110,8 +107,21 @@ impl Rights {
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: none };
         set_capabilities(None, sets).map_err(at("capset"))?;
         set_no_new_privs(true).map_err(at("PR_SET_NO_NEW_PRIVS"))?;
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at("PR_SET_DUMPABLE"))?;
-        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
-        setrlimit(Resource::Core, nothing).map_err(at("RLIMIT_CORE"))
+        keep_to_itself()
     }
+}
+
+/// The memory of this process is in no core file, and no process without privileges reads it, not
+/// even one of the same user.
+///
+/// # Errors
+/// The system does not do it.
+pub fn keep_to_itself() -> Result<(), RightsError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at("PR_SET_DUMPABLE"))?;
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, nothing).map_err(at("RLIMIT_CORE"))
+}
+
+fn at(what: &'static str) -> impl Fn(rustix::io::Errno) -> RightsError {
+    move |error| RightsError::System { what, error: error.into() }
 }

@@ -32,6 +32,7 @@ mod encap;
 mod engine;
 mod header;
 mod lane;
+pub mod marks;
 mod replay;
 mod sa;
 mod selector;

@@ -1,7 +1,7 @@
 //! A simulator: client, driver, data plane, the hosts around them and an operator, in one thread on
 //! virtual time. Everything that is by chance comes from one seed, and so does every fault.
 //!
-//! - [`run`]: the life of one seed
+//! - `run`: the life of one seed
 //! - `world`: who is there, and whose turn it is
 //! - `swarm`: what a seed draws for its whole life, such as how often faults come
 //! - `client`, `plane`, `hosts`: the actors, and how each of them dies

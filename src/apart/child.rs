@@ -1,5 +1,6 @@
 //! The process of a data plane.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -14,6 +15,7 @@ use hal::handover::Kept;
 use pal::process::{Ended, Handle, Process};
 use pal::rights::Rights;
 use pal::seqpacket::SeqPacket;
+use qfp_core::crypto::TIER_VARIABLE;
 use ucode::Inbox;
 use ucode::wire::{Answer, Order, build, receive, send};
 
@@ -159,6 +161,8 @@ impl Child {
         let mut command = Command::new(&recipe.program);
         // What ends the client by a key does not end its data plane beside it.
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).process_group(0);
+        // There may be keys in variables.
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)));
         let mut process = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
         // The other end is in the command.
         drop(command);
@@ -256,6 +260,13 @@ impl Drop for Child {
             self.wait();
         }
     }
+}
+
+/// Whether the process gets a variable: what the loader, DPDK and panics look at.
+fn is_passed_on(name: &OsStr) -> bool {
+    const NAMES: [&str; 5] =
+        ["PATH", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "RUST_BACKTRACE", TIER_VARIABLE];
+    NAMES.iter().any(|known| name == *known)
 }
 
 /// Passes on what it writes, and keeps the last line.

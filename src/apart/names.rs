@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use client::ea::{LastingKey, LastingKeys};
 use client::rm::Named;
 use client::{Client, Tell};
 use ucode::wire::Order;
+use ucode::{LastingSa, LastingSas};
 
 use super::{Program, lock};
 
@@ -22,6 +24,18 @@ struct Told {
     /// Names that it was told of, and how many there were when it was told of all.
     count: AtomicUsize,
     all: AtomicUsize,
+}
+
+/// As the data plane knows them.
+pub(super) fn lasting(keys: &LastingKeys) -> LastingSas {
+    let sa = |key: &LastingKey| LastingSa {
+        row: key.state,
+        place: key.place,
+        id: key.id,
+        inbound: key.inbound,
+        last: key.last,
+    };
+    LastingSas { states: keys.states, sas: keys.keys.iter().map(sa).collect() }
 }
 
 fn encoded(names: &[Named]) -> Vec<u8> {
@@ -58,9 +72,12 @@ impl Names {
     /// What tells of names that are given numbers.
     pub(crate) fn teller(&self) -> Tell {
         let own = self.clone();
-        Box::new(move |names: Vec<Named>| {
+        Box::new(move |names: Vec<Named>, keys: Option<LastingKeys>| {
             own.0.count.fetch_add(names.len(), Ordering::Relaxed);
-            own.send(false, encoded(&names));
+            if let Some(keys) = keys {
+                own.send(&Order::Lasting(lasting(&keys)));
+            }
+            own.send(&Order::Names { all: false, names: encoded(&names) });
         })
     }
 
@@ -69,14 +86,14 @@ impl Names {
         let [count, all] = [&self.0.count, &self.0.all].map(|one| one.load(Ordering::Relaxed));
         if count > 2 * all + SLACK {
             let names = self.all(client).concat();
-            self.send(true, names);
+            self.send(&Order::Names { all: true, names });
         }
     }
 
-    fn send(&self, all: bool, names: Vec<u8>) {
+    fn send(&self, order: &Order) {
         // One that is gone is told of all when there is another.
         if let Some(program) = &*lock(&self.0.program) {
-            drop(program.send(&Order::Names { all, names }));
+            drop(program.send(order));
         }
     }
 }

@@ -12,6 +12,7 @@ use qfp_core::packet::DropReason;
 use ucode::wire::{Legacy, Order};
 use ucode::{Configured, Inbox, Launch, SlowCounts};
 
+use super::names::lasting;
 use super::{ApartError, Door, Names, Program};
 use crate::control::Reply;
 
@@ -64,13 +65,17 @@ impl Launcher {
             (self.launch.configured, self.launch.counted) = (configured, counted);
         }
         let sites = self.new_sites(client)?;
+        let mut with = client.descriptors()?;
+        with.extend(self.door.as_ref().and_then(Door::listener));
+        let keys = self.door.as_ref().map_or(Ok(None), |_| client.lasting_keys())?;
+        let (file, keys) = keys.unzip();
+        with.extend(file);
         let legacy = Legacy {
             kept: self.kept.clone(),
             names: self.names.all(client),
             known: client.learnt_neighbours(),
+            lasting: keys.map(|keys| lasting(&keys)),
         };
-        let mut with = client.descriptors()?;
-        with.extend(self.door.as_ref().and_then(Door::listener));
         let order = Order::Launch {
             launch: Box::new(self.launch.clone()),
             sites,

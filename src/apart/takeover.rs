@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use client::{Capacity, Client, CommitError};
 use hal::handover::{Handed, Kept};
+use hal::spec::Spec;
 use pal::process::{Handle, Process};
 use pal::seqpacket::{Listener, SeqPacket};
 use ucode::Stay;
 use ucode::hello::{Greeting, Wish, ask};
-use ucode::wire::{Answer, Welcome, build, receive};
+use ucode::wire::{Answer, Order, Welcome, build, receive, send};
 
 use super::names::decode;
 use super::{ApartError, Child, PATIENCE, Recipe};
@@ -65,6 +66,8 @@ impl Door {
 /// What a data plane says that forwards without a client.
 pub(crate) struct AtWork {
     kept: Option<client::Kept>,
+    /// The file of marks.
+    marks: Option<OwnedFd>,
     door: Option<Door>,
     pub(crate) welcome: Box<Welcome>,
 }
@@ -101,12 +104,13 @@ pub(crate) fn find(dir: &Path, alone: Option<Duration>) -> Result<Option<Found>,
     else {
         return Err(nonsense());
     };
+    let marks = welcome.legacy.lasting.as_ref().and_then(|_| with.next());
     let device = |handed: &Handed| Kept::handed(handed.clone(), &mut with);
     let devices = welcome.devices.iter().map(device).collect::<Result<_, _>>();
     let devices = devices.map_err(|error| ApartError::Refused(error.to_string()))?;
     let door = Door { listener: Listener::from_fd(listener), stay: stay(alone) };
     let (kept, door) = (Some(client::Kept { state, counters }), Some(door));
-    let at_work = AtWork { kept, door, welcome };
+    let at_work = AtWork { kept, marks, door, welcome };
     Ok(Some(Found { line, process, devices, at_work }))
 }
 
@@ -119,6 +123,18 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// It, if its ports have these devices. One with others is ended.
+    pub(crate) fn if_it_has(self, specs: &[&Spec]) -> Result<Option<Self>, ApartError> {
+        let own = self.at_work.welcome.devices.iter().map(Handed::spec);
+        if own.eq(specs.iter().map(ToString::to_string)) {
+            return Ok(Some(self));
+        }
+        let failed = |source: io::Error| ApartError::Died(source.to_string());
+        send(&self.line, &Order::End, &[]).map_err(failed)?;
+        Process::Other(self.process).wait();
+        Ok(None)
+    }
+
     /// Its process, and what it says. Of `recipe` another one is started should it die, with the
     /// devices that it has.
     pub(crate) fn child(self, recipe: impl FnOnce(Vec<Kept>) -> Recipe) -> (Child, AtWork) {
@@ -163,6 +179,11 @@ impl AtWork {
         let names = names.map_err(|error| ApartError::Died(format!("names: {error}")))?;
         client.keep_names(names);
         Ok(client)
+    }
+
+    /// The file of marks, whose keys have been nobody else's.
+    pub(crate) fn marks(&mut self) -> Option<OwnedFd> {
+        self.marks.take()
     }
 
     /// Has the tables have the neighbours that were found out.

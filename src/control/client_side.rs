@@ -107,6 +107,12 @@ impl ClientSide {
             ToClient::Request(request) if self.is_ahead => self.waiting.push_back(request),
             ToClient::Request(request) => self.answer(request),
             ToClient::SlowPath(message) => self.hear(now, message),
+            ToClient::Applications(all) => {
+                if let Some(launcher) = &mut self.launcher {
+                    launcher.launch.applications.clone_from(&all);
+                }
+                self.slow_path.tell(ToSlowPath::Applications(all));
+            }
             ToClient::Relaunch(relaunch) => self.relaunch(*relaunch),
             ToClient::Relaunched => self.relaunched(now),
         }
@@ -126,7 +132,7 @@ impl ClientSide {
     pub(crate) fn taken_over(&mut self) {
         // The slow path follows.
         self.is_ahead = true;
-        self.client.let_names_go();
+        self.client.taken_over();
     }
 
     /// What another data plane is launched with. What was on its way to the last one is lost.

@@ -12,7 +12,7 @@ use client::{CommitError, ListEdit, ListError};
 use pal::pool::PoolUsage;
 use pal::publication::Generation;
 use qfp_core::uidb::{TableId, UidbIndex};
-use ucode::FromSlowPath;
+use ucode::{Application, FromSlowPath};
 
 use crate::apart::Relaunch;
 use crate::reconfigure::{InterfaceState, ReconfigureError};
@@ -89,6 +89,8 @@ pub(crate) type Edited = Result<(), ListError>;
 pub(crate) enum ToClient {
     Request(Request),
     SlowPath(FromSlowPath),
+    /// Programs that want punted packets: these and no others.
+    Applications(Vec<Application>),
     /// A data plane in a process of its own has died.
     Relaunch(Box<Relaunch>),
     /// Another one forwards.

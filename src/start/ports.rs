@@ -80,7 +80,8 @@ pub(super) fn rights(user: Option<User>, specs: &[&Spec]) -> Rights {
         |device: &str| device.starts_with(|c: char| c.is_ascii_hexdigit()) && device.contains(':');
     Rights {
         user,
-        net_admin: drivers().any(|device| device.starts_with("net_tap")),
+        net_admin: drivers()
+            .any(|device| device.starts_with("net_tap") || device.starts_with("net_af_packet")),
         net_raw: drivers().any(|device| device.starts_with("net_af_packet")),
         ipc_lock: drivers().any(is_pci),
     }

@@ -21,8 +21,10 @@ pub struct Stay {
 pub(crate) enum Caller {
     /// Its client from now on.
     Client(SeqPacket),
-    /// Somebody who has it end.
+    /// Somebody who has it end, or it is without a client for too long.
     End,
+    /// Nobody yet.
+    Nobody,
 }
 
 /// The door.
@@ -75,16 +77,12 @@ impl Door {
         }
     }
 
-    /// Waits for a client, as long as it may go on without one and `forwards` says that it does.
-    pub(crate) fn wait(&self, round: Duration, forwards: impl Fn() -> bool) -> Caller {
-        let alone = Instant::now();
-        while forwards() && self.stay.alone.is_none_or(|most| alone.elapsed() < most) {
-            if self.listener.wait(round)
-                && let Some(caller) = self.look(false)
-            {
-                return caller;
-            }
+    /// Waits for a client for `round`; there has been none since `alone`.
+    pub(crate) fn wait(&self, round: Duration, alone: Instant) -> Caller {
+        if self.stay.alone.is_some_and(|most| alone.elapsed() > most) {
+            return Caller::End;
         }
-        Caller::End
+        let caller = if self.listener.wait(round) { self.look(false) } else { None };
+        caller.unwrap_or(Caller::Nobody)
     }
 }

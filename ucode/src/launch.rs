@@ -15,6 +15,7 @@ use qfp_core::ppe::{Ppe, PpeParts};
 use qfp_core::punt::SlowPath;
 use qfp_core::tables::TableReader;
 
+use crate::applications::{Application, Applications, ToApplications};
 use crate::engine::Beside;
 use crate::hooks::{PLACES, PuntHooks};
 use crate::links::{LINKS, Links, Ports};
@@ -36,6 +37,8 @@ pub struct Launch {
     pub crypto: Vec<CpuId>,
     /// What the slow path knows of the configuration.
     pub configured: Configured,
+    /// Programs that want punted packets.
+    pub applications: Vec<Application>,
     /// What the slow paths of data planes before it have counted.
     pub counted: SlowCounts,
     /// Numbers of interfaces are below this, also of those that come later.
@@ -58,6 +61,8 @@ pub struct Hands {
     pub counters: Vec<LcoreCounters>,
     /// Who looks at punted packets first.
     pub hooks: PuntHooks,
+    /// Where packets for programs go.
+    pub to_applications: ToApplications,
     /// The lines from and to the client.
     pub lines: (Inbox, ToClient),
 }
@@ -113,7 +118,8 @@ impl Opened {
         let ports = Arc::new(ports);
         let (specs, hz) = (lcore_specs(&launch), launch.hz);
         let (slow, policing, kit) = slow_path(&launch);
-        let Hands { fia, tables, counters, hooks, lines } = hands;
+        let Hands { fia, tables, counters, hooks, to_applications, lines } = hands;
+        let applications = Applications::new(launch.applications.clone(), to_applications);
         let (engines, crypto) =
             engines(&launch, queues, (&pool, &kit, &fia), tables.into_iter().zip(counters))?;
         let (injections, injected) = Ring::new(PLACES).split();
@@ -123,7 +129,7 @@ impl Opened {
             (slow, policing),
             pool.cache(0),
             lines,
-            (hooks, injected),
+            (hooks, applications, injected),
             Arc::clone(&shown),
         );
         slow.count_on(launch.counted);

@@ -12,11 +12,13 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod applications;
 mod door;
 mod engine;
 pub mod hello;
 mod hooks;
 mod idle;
+mod keeper;
 mod launch;
 mod links;
 mod mailbox;
@@ -31,9 +33,11 @@ mod stepped;
 mod threads;
 pub mod wire;
 
+pub use applications::{Application, ForApplication, PuntFilter, Punted, ToApplications};
 pub use door::Stay;
 pub use engine::Beside;
 pub use hooks::{InjectError, Injection, PuntHook, PuntHooks, PuntVerdict};
+pub use keeper::{LastingSa, LastingSas};
 pub use launch::{Hands, Launch, StartError};
 pub use links::PortState;
 pub use mailbox::HandOverError;

@@ -278,6 +278,7 @@ mod tests {
             tables: names.iter().map(|name| tables(publisher, name)).collect(),
             counters: names.iter().map(|_| totals.add_lcore()).collect(),
             hooks: PuntHooks::new(),
+            to_applications: std::sync::Arc::new(|_| false),
             lines: (line(false).unwrap().1, Arc::new(|_| ())),
         };
         let (interfaces, sides) = (Vec::new(), Vec::new());
@@ -294,6 +295,7 @@ mod tests {
                 rates: LptsRates::default(),
                 sessions: Lpts::default(),
             },
+            applications: Vec::new(),
             counted: SlowCounts::default(),
             interfaces: 4,
             trace: 0,

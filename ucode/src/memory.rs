@@ -2,20 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use qfp_core::uidb::UidbIndex;
 
+use crate::applications::ForApplication;
 use crate::messages::FromSlowPath;
 use crate::wire::Answer;
 
 /// Paths that are remembered; a tunnel's size of packets is found out again otherwise.
 const PATHS: usize = 4096;
 
+/// Packets for programs that wait until the client is not behind.
+const PUNTED: usize = 256;
+
 /// What the slow path has found out, and who is told.
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<Found>);
+pub(crate) struct Memory {
+    found: Mutex<Found>,
+    /// Packets for programs that wait to be told.
+    punted: Arc<AtomicUsize>,
+}
 
 #[derive(Default)]
 struct Found {
@@ -32,7 +41,7 @@ pub type Known = (UidbIndex, IpAddr, [u8; 6]);
 
 impl Memory {
     fn found(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers neighbours that the tables have.
@@ -63,6 +72,24 @@ impl Memory {
             // A client that is gone misses nothing.
             drop(tell.send(Answer::SlowPath(message)));
         }
+    }
+
+    /// Passes a packet for a program on, if there is a client that is not far behind.
+    pub(crate) fn pass(&self, packet: ForApplication) -> bool {
+        let found = self.found();
+        let Some(tell) = &found.tell else { return false };
+        // The slow path alone adds to it.
+        let has_room = self.punted.load(Ordering::Relaxed) < PUNTED;
+        if has_room {
+            self.punted.fetch_add(1, Ordering::Relaxed);
+            drop(tell.send(Answer::Punted(packet)));
+        }
+        has_room
+    }
+
+    /// How many packets wait; who takes one out of the line counts down.
+    pub(crate) fn punted(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.punted)
     }
 
     /// From here on `tell` hears what is said.

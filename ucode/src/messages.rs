@@ -12,6 +12,7 @@ use qfp_core::lpts::{Lpts, LptsRates};
 use qfp_core::punt::{Interface, Limits};
 use qfp_core::uidb::UidbIndex;
 
+use crate::applications::Application;
 use crate::threads::{SLOW_PATH, doorbell};
 
 /// What comes from the slow path to the client.
@@ -61,6 +62,8 @@ pub enum ToSlowPath {
         /// Bytes.
         mtu: u16,
     },
+    /// Programs that want punted packets: these and no others.
+    Applications(Vec<Application>),
     /// Lcores see what was reported.
     Entered {
         /// Number of the report.

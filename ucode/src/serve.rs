@@ -22,6 +22,7 @@ use self::served::Served;
 use crate::door::{Door, Stay};
 use crate::engine::Beside;
 use crate::hooks::PuntHooks;
+use crate::keeper::Keeper;
 use crate::launch::{Hands, Launch, StartError};
 use crate::mailbox::HandOverError;
 use crate::memory::Memory;
@@ -132,11 +133,12 @@ fn started(
     if send(orders, &answer, &[]).is_err() {
         return Ok(None);
     }
-    // Names that are given from now on may come before those that there are.
-    let mut later = Vec::new();
+    // What is new from now on may come before what there is.
+    let (mut later, mut lasting_sas) = (Vec::new(), None);
     let (order, with) = loop {
         match receive(orders) {
             Ok(Some((Order::Names { names, .. }, _))) => later.push(names),
+            Ok(Some((Order::Lasting(sas), _))) => lasting_sas = Some(sas),
             Ok(Some(order)) => break order,
             _ => return Ok(None),
         }
@@ -146,9 +148,12 @@ fn started(
     };
     let mut legacy = *legacy;
     legacy.names.append(&mut later);
+    if let (Some(sas), Some(later)) = (&mut legacy.lasting, lasting_sas) {
+        *sas = later;
+    }
     let memory = Arc::new(Memory::default());
     memory.learn(std::mem::take(&mut legacy.known));
-    let told = Arc::clone(&memory);
+    let (told, to_applications) = (Arc::clone(&memory), Arc::clone(&memory));
     let to_client: ToClient = Arc::new(move |message| told.note(message));
     let (line, inbox) = line(false).map_err(StartError::from)?;
     let mut with = with.into_iter();
@@ -161,28 +166,33 @@ fn started(
         Door::open(Listener::from_fd(listener), stay).map_err(Refusal::Door)
     };
     let door = stay.map(door).transpose()?;
+    let keeper = legacy.lasting.take().zip(with.next());
+    let keeper = keeper.map(|(sas, file)| Keeper::new(&state, file, sas)).transpose()?;
     let hands = Hands {
         fia: FiaBuilder::router(),
         tables: attach(sites, [&tables, &slots, &state])?,
         counters: counters_of(&launch, &counters, layout)?,
         hooks: PuntHooks::new(),
+        to_applications: Arc::new(move |packet| to_applications.pass(packet)),
         lines: (inbox, to_client),
     };
     let running = opened.launch(Launch::clone(&launch), hands, None)?;
     let lasting = [state, counters];
     let launch = *launch;
-    let devices = kept;
+    let (devices, is_kept) = (kept, true);
     Ok(Some(Served {
         running,
         line,
         memory,
         door,
         lasting,
+        keeper,
         devices,
         launch,
         infos,
         layout,
         legacy,
+        is_kept,
     }))
 }
 

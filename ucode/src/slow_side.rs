@@ -14,6 +14,7 @@ use qfp_core::lpts::{Lpts, LptsRates, LptsSuccession};
 use qfp_core::ppe::{Injected, SlowWork};
 use qfp_core::punt::{Action, SlowPath, SlowPathCounters};
 
+use crate::applications::Applications;
 use crate::hooks::{Injection, PuntHooks, PuntVerdict};
 use crate::messages::{Configured, FromSlowPath, Inbox, ToClient, ToSlowPath};
 use crate::{HOUSEKEEPING_NS, LAZY_NS};
@@ -93,6 +94,7 @@ pub(crate) struct SlowSide {
     inbox: Inbox,
     client: ToClient,
     hooks: PuntHooks,
+    applications: Applications,
     injections: Consumer<Injection>,
     actions: Vec<Action>,
     /// Neighbours that were reported to the client, and how many of these lcores see.
@@ -116,7 +118,7 @@ impl SlowSide {
         (slow, policing): (SlowPath, Policing),
         pool: PoolCache,
         (inbox, client): (Inbox, ToClient),
-        (hooks, injections): (PuntHooks, Consumer<Injection>),
+        (hooks, applications, injections): (PuntHooks, Applications, Consumer<Injection>),
         shown: Arc<Shown>,
     ) -> Self {
         Self {
@@ -126,6 +128,7 @@ impl SlowSide {
             inbox,
             client,
             hooks,
+            applications,
             injections,
             actions: Vec::new(),
             reported: 0,
@@ -152,6 +155,7 @@ impl SlowSide {
             SlowWork::Punt(packet) => {
                 match self.hooks.get_mut(&packet.cause).map(|hook| hook(&packet)) {
                     Some(PuntVerdict::Taken) => self.slow.taken(),
+                    _ if self.applications.take(&packet) => self.slow.taken(),
                     _ => self.slow.punt(now, packet, &mut self.pool, &mut self.actions),
                 }
             }
@@ -185,6 +189,7 @@ impl SlowSide {
                 }
                 ToSlowPath::ClearRings => self.clearing = true,
                 ToSlowPath::Mtu { uidb, mtu } => self.slow.set_mtu(uidb, mtu),
+                ToSlowPath::Applications(all) => self.applications.set(all),
                 ToSlowPath::Entered { report } => self.entered = report,
                 ToSlowPath::Refused { report, uidb, address } => {
                     self.counts.neighbours_refused += 1;

@@ -14,6 +14,7 @@ use qfp_core::counters::CounterLayout;
 use qfp_core::fia::FiaBuilder;
 use qfp_core::ppe::Injected;
 
+use crate::applications::Applications;
 use crate::engine::{LiveLoop, SlowRing};
 use crate::hooks::{PLACES, PuntHooks};
 use crate::launch::{Launch, StartError, engines, slow_path};
@@ -66,7 +67,9 @@ impl Stepped {
         let (engines, _) = engines(launch, queues, (&pool, &kit, &fia), own)?;
         let shown = Arc::new(Shown::default());
         let (_, injections) = Ring::new(PLACES).split();
-        let rest = (PuntHooks::new(), injections);
+        // No program is beside it.
+        let applications = Applications::new(Vec::new(), Arc::new(|_| false));
+        let rest = (PuntHooks::new(), applications, injections);
         let slow = (slow, policing);
         let mut side = SlowSide::new(slow, pool.cache(0), lines, rest, Arc::clone(&shown));
         side.count_on(launch.counted.clone());

@@ -14,7 +14,9 @@ use qfp_core::tables::table_kind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::applications::ForApplication;
 use crate::door::Stay;
+use crate::keeper::LastingSas;
 use crate::launch::Launch;
 use crate::links::PortState;
 use crate::memory::Known;
@@ -57,6 +59,8 @@ pub enum Order {
         /// What a client makes of them.
         names: Vec<u8>,
     },
+    /// The SAs whose numbers go on without a client are these, from now on.
+    Lasting(LastingSas),
     /// Other tables are read from now on; with descriptors of tables and readers' slots, and of where
     /// it writes its last words. Answered by [`Answer::Switched`].
     Switch {
@@ -88,6 +92,8 @@ pub struct Legacy {
     pub names: Vec<Vec<u8>>,
     /// Neighbours that have been found out.
     pub known: Vec<Known>,
+    /// SAs whose numbers go on without a client; the file of marks is the last of the descriptors.
+    pub lasting: Option<LastingSas>,
 }
 
 /// What another client is told first, with descriptors of what lcores write and count, of where the
@@ -130,6 +136,8 @@ pub enum Answer {
     Welcome(Box<Welcome>),
     /// All lcores read the other tables.
     Switched,
+    /// A punted packet for a program.
+    Punted(ForApplication),
     /// From the slow path.
     SlowPath(FromSlowPath),
     /// What the slow path has counted, and whether all inputs have ended.

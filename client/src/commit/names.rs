@@ -1,12 +1,15 @@
 //! Names and their numbers, for a client that takes over.
 
+use std::os::fd::OwnedFd;
+
 use pal::crash;
 
-use super::Client;
+use super::{Client, CommitError};
+use crate::ea::{IpsecError, LastingKeys};
 use crate::rm::{Kind, Named};
 
-/// Who keeps names where another client finds them.
-pub type Tell = Box<dyn FnMut(Vec<Named>) + Send>;
+/// Who keeps names where another client finds them, and all lasting keys when these are others.
+pub type Tell = Box<dyn FnMut(Vec<Named>, Option<LastingKeys>) + Send>;
 
 impl Client {
     /// Has `tell` called with names that have been given numbers, before lcores see anything of
@@ -35,13 +38,25 @@ impl Client {
         }
     }
 
-    /// Names that have not come back by now may have other numbers.
-    pub fn let_names_go(&mut self) {
+    /// Lcores read the tables of this client: names that have not come back by now may have other
+    /// numbers, and nobody else lets SAs use more sequence numbers any more.
+    pub fn taken_over(&mut self) {
         self.interfaces.numbers().let_go();
         self.vrfs.numbers().let_go();
         self.classification.numbers().let_go();
         self.classification.services().numbers().let_go();
         self.ipsec.let_go();
+        self.ipsec.resume_kept(&self.driver);
+    }
+
+    /// What lets SAs of lasting keys use more numbers while there is no client: the file of marks, and
+    /// all of them; none without such a file.
+    ///
+    /// # Errors
+    /// The system has no descriptors.
+    pub fn lasting_keys(&self) -> Result<Option<(OwnedFd, LastingKeys)>, CommitError> {
+        let file = self.ipsec.marks_file().map_err(IpsecError::from)?;
+        Ok(file.map(|file| (file, self.ipsec.lasting())))
     }
 
     /// Names that were given numbers since this was asked last.
@@ -55,9 +70,12 @@ impl Client {
     }
 
     pub(super) fn tell_names(&mut self) {
+        let keys = self.names.is_some().then(|| self.ipsec.lasting());
         let given = self.take_given();
         if let Some(tell) = self.names.as_mut().filter(|_| !given.is_empty()) {
-            tell(given);
+            let is_sa = |named: &Named| matches!(named.kind, Kind::Sa { .. });
+            let keys = keys.filter(|_| given.iter().any(is_sa));
+            tell(given, keys);
             crash::point("named");
         }
     }

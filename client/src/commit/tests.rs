@@ -8,6 +8,7 @@ mod refusals;
 mod routes;
 mod sas;
 mod speed;
+mod takeover;
 mod updates;
 mod vrfs;
 mod windows;

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 
 use driver::{Driver, DriverError};
 use pal::pool::PoolUsage;
@@ -29,7 +30,7 @@ use self::ahead::Ahead;
 use self::tables::{Held, Tables, identity};
 use crate::commit::{Capacity, Features};
 use crate::config::{Config, Interface};
-use crate::ipsec::{Direction, KeyId, MarkId, Marks, Sa};
+use crate::ipsec::{Direction, KeyId, Mark, MarkId, Marks, MarksError, Sa};
 use crate::rm::{Kind, Named};
 
 pub(crate) use self::change::{Change, IpsecPlan, Names};
@@ -117,6 +118,43 @@ impl Installed {
     }
 }
 
+/// What lets an SA of a lasting key use more numbers while there is no client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastingKey {
+    /// Row of its state.
+    pub state: u32,
+    /// Where its line begins in the file of marks.
+    pub place: u64,
+    /// Who its key is, in that line.
+    pub id: u128,
+    /// Whether it accepts numbers rather than takes them.
+    pub inbound: bool,
+    /// The highest number there is.
+    pub last: u64,
+}
+
+/// All of them, and where their states lie in the memory that lcores write: offset and number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastingKeys {
+    /// The states.
+    pub states: (u64, u64),
+    /// The keys.
+    pub keys: Vec<LastingKey>,
+}
+
+impl Marks {
+    /// What of an SA goes on while there is no client; none if its key does not last.
+    fn lasting(&self, found: &Installed) -> Option<LastingKey> {
+        Some(LastingKey {
+            state: found.held.state,
+            place: self.place(found.id?)?,
+            id: found.id?.number(),
+            inbound: found.sa.direction == Direction::In,
+            last: found.sa.last_number(),
+        })
+    }
+}
+
 /// A key whose state lcores may still use for a grace period.
 #[derive(Debug)]
 struct Leaving {
@@ -162,8 +200,9 @@ pub(crate) struct IpsecAgent {
     now: Option<u64>,
     /// SAs that were installed before it was known.
     undated: Vec<String>,
-    /// States that were given since it was asked last.
+    /// States that were given since it was asked last, and lasting keys of those that have them.
     given: Vec<Named>,
+    fresh_keys: Vec<LastingKey>,
 }
 
 impl IpsecAgent {
@@ -190,6 +229,7 @@ impl IpsecAgent {
             now: None,
             undated: Vec::new(),
             given: Vec::new(),
+            fresh_keys: Vec::new(),
         })
     }
 
@@ -200,12 +240,41 @@ impl IpsecAgent {
 
     /// States that were given to SAs since this was asked last.
     pub(crate) fn take_given(&mut self) -> Vec<Named> {
+        self.fresh_keys.clear();
         std::mem::take(&mut self.given)
     }
 
     /// All SAs with their states.
     pub(crate) fn all_named(&self) -> impl Iterator<Item = Named> {
         self.sas.values().map(Installed::named)
+    }
+
+    /// All SAs of lasting keys, those that nobody uses yet among them.
+    pub(crate) fn lasting(&self) -> LastingKeys {
+        let installed = self.sas.values().filter_map(|found| self.marks.lasting(found));
+        let keys = installed.chain(self.fresh_keys.iter().copied());
+        LastingKeys { states: self.tables.places_of_states(), keys: keys.collect() }
+    }
+
+    /// The file of marks, for a process that keeps it open.
+    pub(crate) fn marks_file(&self) -> Result<Option<OwnedFd>, MarksError> {
+        self.marks.file()
+    }
+
+    /// From here on this client lets SAs use more numbers: what another process has let them use of
+    /// those that it was taken over with.
+    pub(crate) fn resume_kept(&mut self, driver: &Driver) {
+        let Self { sas, tables, marks, ahead, .. } = self;
+        for found in sas.values_mut().filter(|found| found.is_kept) {
+            let row = found.held.state;
+            let Some(state) = tables.state(driver, row) else { continue };
+            found.mark = state.reserved();
+            let Some(id) = found.id else { continue };
+            marks.heard(id, Mark::reserved(found.mark));
+            if let Some(ahead) = ahead.get_mut(&row) {
+                *ahead = Ahead::new(id, found.mark, found.sa.last_number());
+            }
+        }
     }
 
     /// Keeps the state of an SA until it comes.

@@ -26,6 +26,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use self::store::Store;
@@ -43,6 +44,11 @@ impl MarkId {
     pub(crate) fn of(direction: Direction, key: &Secret) -> Self {
         let purpose = format!("qfp sequence marks\0{}\0", direction.name());
         Self(key.fingerprint(purpose.as_bytes()))
+    }
+
+    /// As it is written.
+    pub(crate) const fn number(self) -> u128 {
+        self.0
     }
 
     /// Of an SA; none if nothing of it outlives the process.
@@ -176,6 +182,38 @@ impl Marks {
     /// See [`MarksError`].
     pub fn open(folder: &Path) -> Result<Self, MarksError> {
         Ok(Self { store: Some(Store::open(folder)?), ..Self::default() })
+    }
+
+    /// Marks in `file`, which a process has kept open since another one like this opened it: its keys
+    /// have been nobody else's meanwhile. In the file in `folder`, if that is another by now.
+    ///
+    /// # Errors
+    /// See [`MarksError`].
+    pub fn adopt(folder: &Path, file: OwnedFd) -> Result<Self, MarksError> {
+        let store = Store::adopt(folder, file.into())?;
+        Ok(Self { store: Some(store), ..Self::default() })
+    }
+
+    /// The file, for a process that keeps it open.
+    ///
+    /// # Errors
+    /// The system has no descriptors.
+    pub(crate) fn file(&self) -> Result<Option<OwnedFd>, MarksError> {
+        let file = self.store.as_ref().map(Store::file).transpose()?;
+        Ok(file.map(OwnedFd::from))
+    }
+
+    /// Where the line of a key begins in the file; none without a file.
+    pub(crate) fn place(&self, id: MarkId) -> Option<u64> {
+        self.store.as_ref()?.place(id)
+    }
+
+    /// A key has come so far by what another process has written.
+    pub(crate) fn heard(&mut self, id: MarkId, mark: Mark) {
+        self.marks.insert(id, mark);
+        if let Some(store) = &mut self.store {
+            store.heard(id, mark);
+        }
     }
 
     /// Marks of keys, which are this process's alone from now on, with the names of their SAs. All

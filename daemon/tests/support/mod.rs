@@ -214,24 +214,23 @@ pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// qfpctl, which lies beside the daemon: `cargo test` of the workspace builds it, of this crate
-/// alone the first test that asks for it.
+/// qfpctl, which lies beside the daemon.
 pub(crate) fn ctl_program() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    BUILT.get_or_init(|| built("ctl", "qfpctl")).clone()
+    BUILT.get_or_init(|| build(&["--package", "ctl"], "qfpctl")).clone()
 }
 
-/// qfp-ucode, likewise.
+/// The data plane for a process of its own, likewise.
 pub(crate) fn ucode_program() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    BUILT.get_or_init(|| built("qfp", "qfp-ucode")).clone()
+    BUILT.get_or_init(|| build(&["--package", "qfp", "--bin", "qfp-ucode"], "qfp-ucode")).clone()
 }
 
-fn built(package: &str, program: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_qfp-client")).with_file_name(program);
+/// Builds what `cargo test` of the workspace builds, and of this crate alone does not.
+pub(crate) fn build(what: &[&str], name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_qfp-client")).with_file_name(name);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet"]).args(what).current_dir(env!("CARGO_MANIFEST_DIR"));
     if cfg!(not(debug_assertions)) {
         cargo.arg("--release");
     }

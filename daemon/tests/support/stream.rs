@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ impl Stream {
     pub(crate) fn start(from: (&str, &str), to: (&str, &str)) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, namespace) = (Arc::clone(&stop), to.0.to_owned());
+        let (listens, is_listening) = channel();
         let address = format!("{}:9", to.1);
         let target = address.clone();
         let receiver = std::thread::spawn(move || {
@@ -49,6 +51,7 @@ impl Stream {
             socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
             // This thread may have to wait for its turn.
             set_socket_recv_buffer_size_force(&socket, 64 << 20).unwrap();
+            listens.send(()).unwrap();
             let (mut seen, mut pause) = (HashSet::new(), Duration::ZERO);
             let (mut last, mut number) = (None, [0; 8]);
             // What is under way when the sender stops is waited for.
@@ -66,6 +69,7 @@ impl Stream {
                 }
             }
         });
+        is_listening.recv().unwrap();
         let (flag, namespace) = (Arc::clone(&stop), from.0.to_owned());
         let address = format!("{}:0", from.1);
         let sender = std::thread::spawn(move || {

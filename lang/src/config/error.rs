@@ -75,6 +75,9 @@ pub enum Problem {
         /// Most allowed.
         max: u64,
     },
+    /// A name for ports without a place for their number.
+    #[error("{0:?} must have {{}} once, where the number of a port stands")]
+    BadTemplate(String),
     /// Not an IP address.
     #[error("{0:?} is not an IP address")]
     BadAddress(String),

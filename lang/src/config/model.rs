@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::state_dir::default_state_dir;
-use super::{Definitions, Ipsec, LptsConfig, MacAddr, NeighbourLimits, Origin, Punt, Qos};
+use super::{
+    Definitions, Discover, Ipsec, LptsConfig, MacAddr, NeighbourLimits, Origin, Punt, Qos,
+};
 use crate::acl::{AccessList, Document, Family};
 use crate::mqc::Policies;
 use crate::pbr::RouteMaps;
@@ -29,6 +31,8 @@ pub const MAX_ACES: usize = 100_000;
 pub struct Config {
     /// Ports in the order of their numbers.
     pub ports: Vec<Port>,
+    /// Interfaces of the kernel's that become ports by themselves.
+    pub discover: Option<Discover>,
     /// Static routes; several of one prefix are its paths.
     pub routes: Vec<Route>,
     /// Static neighbours.

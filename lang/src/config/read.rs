@@ -8,14 +8,15 @@ use toml::de::DeTable;
 use super::table::{Source, Table};
 use super::texts::{Load, Named};
 use super::{
-    Config, ConfigError, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target, Tpid, Urpf,
-    VLAN_ID, Vlan, WEIGHT,
+    Config, ConfigError, Discover, Layer3, MTU, Neighbour, Place, Port, Problem, Route, Target,
+    Tpid, Urpf, VLAN_ID, Vlan, WEIGHT,
 };
-use super::{ipsec, lpts, neighbours, punt, qos};
+use super::{discover, ipsec, lpts, neighbours, punt, qos};
 use crate::ios::{TextError, utf8};
 
 const FILE: &[&str] = &[
     "port",
+    "discover",
     "route",
     "neighbor",
     "neighbour",
@@ -157,6 +158,9 @@ impl Config {
         let mut config = Self { origin: root.origin.clone(), ..Self::default() };
         for (index, table) in root.tables("port", "[[port]]", PORT)?.into_iter().enumerate() {
             config.ports.push(port(index, table)?);
+        }
+        if let Some(table) = root.table("discover", "[discover]", discover::KEYS)? {
+            config.discover = Some(Discover::read(table)?);
         }
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         for table in root.tables("acl", "[[acl]]", ACL)? {

@@ -20,6 +20,10 @@ impl Display for Config {
             separate(f)?;
             write_port(f, port)?;
         }
+        if let Some(discover) = &self.discover {
+            separate(f)?;
+            write!(f, "{discover}")?;
+        }
         if self.access_lists.objects.iter().next().is_some() {
             separate(f)?;
             writeln!(f, "[[acl]]")?;

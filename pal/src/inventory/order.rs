@@ -45,7 +45,7 @@ impl PciAddress {
     }
 
     /// The address closest to the device in its path.
-    fn last_in(path: &Path) -> Option<Self> {
+    pub(super) fn last_in(path: &Path) -> Option<Self> {
         path.components().rev().find_map(|component| match component {
             Component::Normal(name) => Self::parse(name.to_str()?),
             _ => None,

@@ -39,7 +39,7 @@ pub(super) fn create(
     let whole = bytes.max(1).next_multiple_of(4096);
     let made = create_with(name, whole, 0)?;
     if huge == HugePages::Try {
-        made.1.advise_huge();
+        made.1.advise(libc::MADV_HUGEPAGE);
     }
     Ok(made)
 }
@@ -104,15 +104,21 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(RegionError::Map { bytes, source: io::Error::last_os_error() });
         }
-        NonNull::new(start.cast::<u8>()).map(|start| Self { start, bytes }).ok_or_else(|| {
-            RegionError::Map { bytes, source: io::Error::from_raw_os_error(libc::ENOMEM) }
-        })
+        let start = NonNull::new(start.cast::<u8>());
+        let mapping = start.map(|start| Self { start, bytes }).ok_or_else(|| RegionError::Map {
+            bytes,
+            source: io::Error::from_raw_os_error(libc::ENOMEM),
+        })?;
+        // There are keys in tables: they are in no core file.
+        mapping.advise(libc::MADV_DONTDUMP);
+        Ok(mapping)
     }
 
-    /// Asks for transparent huge pages; a kernel that refuses costs speed, not correctness.
-    fn advise_huge(&self) {
-        // SAFETY: the range is exactly this mapping; the advice does not change its contents.
-        unsafe { libc::madvise(self.start.as_ptr().cast(), self.bytes, libc::MADV_HUGEPAGE) };
+    /// Gives an advice that does not change contents. One that a kernel does not take, such as
+    /// transparent huge pages, costs speed.
+    fn advise(&self, advice: libc::c_int) {
+        // SAFETY: the range is exactly this mapping; the advices given do not change its contents.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.bytes, advice) };
     }
 
     pub(super) const fn start(&self) -> NonNull<u8> {

@@ -80,6 +80,17 @@ impl ReadWrite {
         view(&self.0, block)
     }
 
+    /// The elements at an offset that who has allocated them has told, and how many there are. This
+    /// region is written through atomics alone, so that whatever lies there is some `T`.
+    ///
+    /// # Errors
+    /// They do not lie in this region.
+    pub fn view_at<T: Plain>(&self, (offset, len): (u64, u64)) -> Result<&[T], ViewError> {
+        // SAFETY: bounds and alignment are checked by `view`; drafts of such a region are published
+        // before anybody is told of them.
+        self.view(unsafe { Block::from_raw_parts(offset, len) })
+    }
+
     /// Bytes mapped.
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -20,6 +20,29 @@ fn a_reader_sees_what_was_published_and_what_atomics_change() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no /proc under miri")]
+fn no_region_is_in_a_core_file() {
+    let name = "qfp-secret-test";
+    let region = Region::memfd(name, 4096, HugePages::Never).unwrap();
+    let _reader = region.map_read_only().unwrap();
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut flags = Vec::new();
+    let mut own = false;
+    for line in maps.lines() {
+        // What begins with a range of addresses begins a mapping.
+        if line.split_whitespace().next().is_some_and(|word| word.contains('-')) {
+            own = line.contains(name);
+        }
+        flags.extend(line.strip_prefix("VmFlags:").filter(|_| own));
+    }
+    assert_eq!(flags.len(), 2);
+    assert!(
+        flags.iter().all(|flags| flags.split_whitespace().any(|flag| flag == "dd")),
+        "{flags:?}"
+    );
+}
+
+#[test]
 fn fresh_memory_is_zeroed_even_when_used_before() {
     let region = region(4096);
     for _ in 0..3 {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hal::PortInfo;
 use hal::handover::Handed;
@@ -16,6 +17,7 @@ use qfp_core::counters::CounterLayout;
 
 use super::{Lasting, Nobody, Refusal, attach, copies};
 use crate::door::{Caller, Door};
+use crate::keeper::Keeper;
 use crate::launch::Launch;
 use crate::memory::Memory;
 use crate::messages::{Configured, Line, ToSlowPath};
@@ -24,6 +26,8 @@ use crate::wire::{Answer, Legacy, Order, Welcome, receive, send};
 
 /// Between two looks at what there is to tell.
 const ROUND: Duration = Duration::from_millis(50);
+/// The same while nobody else lets SAs use more numbers.
+const KEEPING: Duration = Duration::from_millis(5);
 /// How long lcores may take to come to other tables.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,12 +40,16 @@ pub(super) struct Served {
     pub(super) door: Option<Door>,
     /// What lcores write and count.
     pub(super) lasting: [OwnedFd; 2],
+    /// Who keeps marks while there is no client.
+    pub(super) keeper: Option<Keeper>,
     /// The devices of the ports.
     pub(super) devices: Vec<Lasting>,
     pub(super) launch: Launch,
     pub(super) infos: Vec<PortInfo>,
     pub(super) layout: CounterLayout,
     pub(super) legacy: Legacy,
+    /// There is a client that keeps marks itself.
+    pub(super) is_kept: bool,
 }
 
 /// How it ends that a client is served.
@@ -66,18 +74,18 @@ impl Client {
         orders: SeqPacket,
         (first, with): (Answer, Vec<OwnedFd>),
         (tell, told): (Sender<Answer>, Receiver<Answer>),
+        punted: Arc<AtomicUsize>,
     ) -> io::Result<Self> {
         let answers = orders.try_clone()?;
         let teller = std::thread::Builder::new().name("qfp-teller".to_owned());
         let teller = teller.spawn(move || {
-            if send(&answers, &first, &with).is_err() {
-                return;
-            }
+            let mut hears = send(&answers, &first, &with).is_ok();
             drop((first, with));
             for answer in told {
-                if send(&answers, &answer, &[]).is_err() {
-                    break;
+                if matches!(answer, Answer::Punted(_)) {
+                    punted.fetch_sub(1, Ordering::Relaxed);
                 }
+                hears = hears && send(&answers, &answer, &[]).is_ok();
             }
         })?;
         Ok(Self { orders, tell, teller })
@@ -93,35 +101,61 @@ impl Served {
     pub(super) fn run(mut self, orders: SeqPacket) -> io::Result<()> {
         let (tell, told) = channel();
         self.memory.tell(tell.clone());
-        let mut client = Client::new(orders, (Answer::Launched, Vec::new()), (tell, told))?;
+        let mut client = Client::new(
+            orders,
+            (Answer::Launched, Vec::new()),
+            (tell, told),
+            self.memory.punted(),
+        )?;
         loop {
-            match (self.serve(&client)?, &self.door) {
-                (Leave::Gone, Some(door)) => {
-                    self.memory.tell_nobody();
-                    // Its end of the line is closed: nobody is held up.
-                    drop(client);
-                    match self.next(door) {
-                        Some(next) => client = next,
-                        None => break self.running.stop_flag().stop(),
-                    }
-                }
-                (_, _) => break self.end(client),
+            let leave = self.serve(&client)?;
+            // Programs were the client's.
+            self.pass_on(ToSlowPath::Applications(Vec::new()));
+            if matches!(leave, Leave::End) || self.door.is_none() {
+                break self.end(client);
+            }
+            self.memory.tell_nobody();
+            // Its end of the line is closed: nobody is held up.
+            drop(client);
+            match self.next() {
+                Some(next) => client = next,
+                None => break self.running.stop_flag().stop(),
             }
         }
         Ok(())
     }
 
     /// Waits for another client; none if it is to end.
-    fn next(&self, door: &Door) -> Option<Client> {
-        let forwards = || !self.running.is_finished();
-        loop {
-            let Caller::Client(orders) = door.wait(ROUND, forwards) else { return None };
-            match self.welcome(orders) {
-                Ok(client) => return Some(client),
-                // It hears that its line is closed, and may come again.
-                Err(_) => self.memory.tell_nobody(),
+    fn next(&mut self) -> Option<Client> {
+        self.is_kept = false;
+        let alone = Instant::now();
+        while !self.running.is_finished() {
+            self.keep();
+            let round = self.round();
+            let door = self.door.as_ref()?;
+            match door.wait(round, alone) {
+                Caller::Nobody => {}
+                Caller::End => return None,
+                Caller::Client(orders) => match self.welcome(orders) {
+                    Ok(client) => return Some(client),
+                    // It hears that its line is closed, and may come again.
+                    Err(_) => self.memory.tell_nobody(),
+                },
             }
         }
+        None
+    }
+
+    /// Until there is a client that does it, lets SAs use more numbers.
+    fn keep(&mut self) {
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| !self.is_kept) {
+            // What cannot be written now may be later; until then nothing more is used.
+            let _ = keeper.look();
+        }
+    }
+
+    fn round(&self) -> Duration {
+        if self.is_kept || self.keeper.is_none() { ROUND } else { KEEPING }
     }
 
     /// Serves a client until it is gone, or has had enough.
@@ -130,7 +164,8 @@ impl Served {
     /// It cannot go on as it is: another data plane is started.
     fn serve(&mut self, client: &Client) -> io::Result<Leave> {
         loop {
-            if !client.orders.wait(ROUND) {
+            self.keep();
+            if !client.orders.wait(self.round()) {
                 let counts = Box::new(self.running.slow_path());
                 client.tell(Answer::Counts(counts, self.running.is_finished()));
                 if let Some(door) = &self.door {
@@ -157,10 +192,16 @@ impl Served {
                     match self.switch(sites, *configured, with) {
                         Ok(()) => {
                             self.legacy.kept = kept;
+                            // From here on the client does.
+                            self.is_kept = true;
+                            self.keeper.iter_mut().for_each(Keeper::rest);
                             client.tell(Answer::Switched);
                         }
                         Err(refusal) => client.tell(Answer::Refused(refusal.to_string())),
                     }
+                }
+                Some((Order::Lasting(sas), _)) => {
+                    self.keeper.iter_mut().for_each(|keeper| keeper.lasting = sas.clone());
                 }
                 Some((Order::Open { .. } | Order::Launch { .. }, _)) => {}
                 Some((Order::End, _)) => return Ok(Leave::End),
@@ -181,6 +222,9 @@ impl Served {
     fn pass_on(&mut self, message: ToSlowPath) {
         if let ToSlowPath::Configured(configured) = &message {
             self.launch.configured = Configured::clone(configured);
+        }
+        if let ToSlowPath::Applications(all) = &message {
+            self.launch.applications.clone_from(all);
         }
         self.line.tell(message);
     }
@@ -210,6 +254,9 @@ impl Served {
         let with = [&self.lasting[0], &self.lasting[1]].map(OwnedFd::try_clone);
         let with = with.into_iter().chain(self.door.as_ref().map(Door::listener));
         let mut with = with.collect::<io::Result<Vec<_>>>()?;
+        if let Some(keeper) = &self.keeper {
+            with.push(keeper.file.try_clone()?);
+        }
         for (_, own) in &self.devices {
             with.extend(copies(own)?);
         }
@@ -221,11 +268,16 @@ impl Served {
             infos: self.infos.clone(),
             total_packets: self.running.total_packets(),
             layout: self.layout,
-            legacy: Legacy { known, ..self.legacy.clone() },
+            legacy: Legacy {
+                known,
+                lasting: self.keeper.as_ref().map(|keeper| keeper.lasting.clone()),
+                ..self.legacy.clone()
+            },
             reported,
             counts: self.running.slow_path(),
         };
-        Client::new(orders, (Answer::Welcome(Box::new(welcome)), with), (tell, told))
+        let first = (Answer::Welcome(Box::new(welcome)), with);
+        Client::new(orders, first, (tell, told), self.memory.punted())
     }
 
     /// Ends it, and tells the client what there is to say at the end.

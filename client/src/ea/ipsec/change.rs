@@ -215,6 +215,7 @@ impl IpsecAgent {
             let id = new.id;
             let mark = id.and_then(|_| found.next()).unwrap_or(Mark::UNUSED);
             let (row, last) = (new.held.state, new.sa.last_number());
+            self.fresh_keys.extend(self.marks.lasting(new));
             if new.is_kept {
                 // Lcores are at it: what they may use has been noted.
                 new.mark = self.state(driver, row).map_or(0, SaState::reserved);

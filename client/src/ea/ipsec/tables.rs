@@ -101,6 +101,10 @@ impl Tables {
         self.states
     }
 
+    pub(super) const fn places_of_states(&self) -> (u64, u64) {
+        (self.states.offset(), self.states.len())
+    }
+
     pub(super) fn state<'a>(&self, driver: &'a Driver, row: u32) -> Option<&'a SaState> {
         driver.state_view(self.states).get(row as usize)
     }

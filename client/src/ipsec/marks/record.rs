@@ -1,15 +1,10 @@
 //! A line of the file of marks: a key's identity, its mark, and a check of both.
 
-use sha2::{Digest, Sha256};
+pub(super) use qfp_core::ipsec::marks::LINE;
+use qfp_core::ipsec::marks::{checked, line, with_check};
 
 use super::{Mark, MarkId};
 
-/// Bytes of a line. A line is part of one sector of a disk, which is written whole or not at all.
-pub(super) const LINE: usize = 64;
-/// Bytes of a line that its check is of.
-const BODY: usize = 51;
-/// Hexadecimal digits of a check.
-const CHECK: usize = LINE - BODY - 2;
 /// How the first line begins.
 const TITLE: &str = "qfp marks 1, boot ";
 /// What stands between the start of the machine and the number of keys.
@@ -24,8 +19,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn line(self) -> [u8; LINE] {
-        let state = if self.mark.exact { '=' } else { '<' };
-        with_check(&format!("{:032x} {:016x} {state}", self.id.0, self.mark.number))
+        line(self.id.0, self.mark.number, self.mark.exact)
     }
 
     /// The record of a line; none if it is not as it was written.
@@ -54,28 +48,6 @@ pub(super) fn title(records: u64, boot: u32) -> [u8; LINE] {
 pub(super) fn parse_title(line: &[u8; LINE]) -> Option<(u64, u32)> {
     let (boot, records) = checked(line)?.strip_prefix(TITLE)?.split_once(KEYS)?;
     Some((records.trim_end().parse().ok()?, u32::from_str_radix(boot, 16).ok()?))
-}
-
-fn with_check(body: &str) -> [u8; LINE] {
-    let body = format!("{body:<BODY$}");
-    let text = format!("{body} {}\n", check(body.as_bytes()));
-    let mut line = [b' '; LINE];
-    line.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-    line
-}
-
-fn checked(line: &[u8; LINE]) -> Option<&str> {
-    let (body, rest) = line.split_at(BODY);
-    let whole = rest == format!(" {}\n", check(body)).as_bytes();
-    std::str::from_utf8(body).ok().filter(|_| whole)
-}
-
-/// Tells what is damaged, not what is forged: who may write the file may write any number.
-fn check(body: &[u8]) -> String {
-    let hash = Sha256::digest(body);
-    let mut digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.truncate(CHECK);
-    digits
 }
 
 #[cfg(test)]

@@ -40,11 +40,28 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file in `folder`, and makes an empty one if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, MarksError> {
+        Self::with(Folder::open(folder)?, None)
+    }
+
+    /// The same with `file`, if it is the file in `folder` still.
+    pub(super) fn adopt(folder: &Path, file: File) -> Result<Self, MarksError> {
         let folder = Folder::open(folder)?;
+        let inode = |facts: io::Result<std::fs::Metadata>| {
+            facts.map(|facts| (facts.dev(), facts.ino())).ok()
+        };
+        let own = inode(file.metadata());
+        let same = own.is_some() && own == inode(std::fs::symlink_metadata(folder.file()));
+        Self::with(folder, same.then_some(file))
+    }
+
+    fn with(folder: Folder, file: Option<File>) -> Result<Self, MarksError> {
         let path = folder.file();
         let turn = folder.turn().map_err(|source| MarksError::Read { path, source })?;
         let boot = this_boot();
-        let file = open_or_make(&folder, &turn, boot)?;
+        let file = match file {
+            Some(file) => file,
+            None => open_or_make(&folder, &turn, boot)?,
+        };
         let (places, known, own) = (HashMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut store = Self { folder, file, boot, of_boot: None, places, known, own };
         store.read(&turn)?;
@@ -86,6 +103,16 @@ impl Store {
     /// A mark that need not be this process's, as of the last [`claim`](Self::claim).
     pub(super) fn known(&self, id: MarkId) -> Option<Mark> {
         self.known.get(&id).copied()
+    }
+
+    /// Where the line of a mark begins.
+    pub(super) fn place(&self, id: MarkId) -> Option<u64> {
+        self.places.get(&id).map(|place| place * LINE as u64)
+    }
+
+    /// A mark is this by what another process has written.
+    pub(super) fn heard(&mut self, id: MarkId, mark: Mark) {
+        self.own.insert(id, mark);
     }
 
     /// Lets other processes have a mark.
