@@ -29,7 +29,6 @@ demo: setup ## Route a capture, then forward on DPDK virtual devices
 .PHONY: test
 test: setup ## All tests: without DPDK, then what DPDK changes
 	$(CARGO) test --workspace
-	QFP_APART=1 $(CARGO) test --package qfp --test namespaces
 	$(CARGO) test --package daemon --features crash-points --test crash --test takeover
 	$(CARGO) test --package sim --features faults
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
@@ -39,7 +38,6 @@ interop: ## ESP exchanged with a Linux kernel, scapy and strongSwan (root)
 	@scripts/setup.sh interop
 	$(CARGO) build --package qfp --example l3fwd
 	$(CARGO) test --package qfp --test interop -- --nocapture
-	QFP_APART=1 $(CARGO) test --package qfp --test interop -- --nocapture
 
 .PHONY: bench
 bench: setup ## Benchmarks, each against the DPDK library for the same job
@@ -100,6 +98,7 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
 nightly: setup ## A million packets at policies, commits, crashes, a minute of every fuzz target
 	$(CARGO) test --release --package qfp --test forwarding policy_oracle::random
 	QFP_COMMITS=10000 $(CARGO) test --release --package qfp --test commits
+	QFP_APART=1 $(CARGO) test --release --package qfp --test forwarding live crypto_engines
 	$(CARGO) test --release --package qfp --test full_tables -- --nocapture
 	QFP_KILLS=500 $(CARGO) test --release --package qfp --test restart --test full_restart \
 		-- --nocapture
