@@ -40,6 +40,15 @@ fn port(name: &str, device: &str, net: u8, mtu: u16) -> String {
     )
 }
 
+/// Has somebody hear of the end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A router with the two ports.
 struct Router {
     running: Running,
@@ -82,8 +91,11 @@ impl Router {
         };
         std::thread::scope(|scope| {
             let sender = scope.spawn(send);
-            let result = meanwhile();
-            over.store(true, Ordering::Relaxed);
+            let result = {
+                // Also if it fails.
+                let _over = Over(over);
+                meanwhile()
+            };
             let sent = sender.join().unwrap();
             let mut arrived = 0;
             while arrived < sent {

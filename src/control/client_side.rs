@@ -310,11 +310,16 @@ impl ClientSide {
     pub(crate) fn show(&mut self) {
         self.counts.generation = self.client.generation().0;
         self.counts.tcam = Some(self.client.tcam_usage());
-        if self.shared.stale.swap(false, Ordering::AcqRel) {
+        let is_stale = self.shared.stale.load(Ordering::Acquire);
+        if is_stale {
             self.counts.in_use = Arc::new(self.lists.in_use(&self.client, &self.counts.in_use));
             self.counts.names = Arc::new(self.in_force.names(&self.client));
         }
         self.shared.show(&self.counts);
+        // Who finds it so finds what is new, too; nobody but this thread sets it.
+        if is_stale {
+            self.shared.stale.store(false, Ordering::Release);
+        }
     }
 
     /// Ends it. The lcores have stopped.

@@ -11,7 +11,7 @@ use crate::mailbox::{HandOverError, Mail, Mailboxes};
 use crate::ports::Device;
 
 /// How long an lcore may take to look.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a port is as it was.
 #[derive(Debug, thiserror::Error)]
