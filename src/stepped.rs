@@ -14,33 +14,42 @@ use pal::clock::Nanos;
 use pal::lcore::CpuId;
 use pal::pool::PoolUsage;
 use pal::process::Ended;
-use pal::publication::{Generation, ReaderSite};
+use pal::publication::Generation;
+use pal::seqpacket::SeqPacket;
 use qfp_core::counters::{CounterLayout, CounterTotals, LcoreCounters};
 use qfp_core::fia::FiaBuilder;
 use qfp_core::punt::Limits;
-use ucode::wire::Order;
-use ucode::{Beside, FromSlowPath, Inbox, Launch, SlowCounts};
+use ucode::wire::{Order, Welcome};
+use ucode::{Beside, FromSlowPath, Inbox, Launch, SlowCounts, ToSlowPath};
 
-use crate::apart::{ApartError, Launcher, Names, Orders, Relaunch};
+use crate::StartError;
+use crate::apart::{ApartError, AtWork, Launcher, Names, Program, Relaunch};
 use crate::control::{ClientSide, Request, Shared, ToClient};
 use crate::installed::Installed;
 use crate::lists::Lists;
 use crate::reconfigure::{Given, InForce, ReconfigureError};
 
-/// What a data plane is launched with, and what the client says to its slow path.
-pub struct Launched {
-    /// How, and what for.
-    pub launch: Box<Launch>,
-    /// Places of readers, lcore by lcore, where they count, and descriptors of what they map.
-    pub places: (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
-    /// What the client says.
+/// What the client asks of a data plane first.
+pub struct Orders {
+    /// To launch, or to read other tables.
+    pub order: Order,
+    /// Descriptors of what it maps.
+    pub with: Vec<OwnedFd>,
+    /// What the client says to the slow path.
     pub inbox: Inbox,
+    /// Where names come from that are given numbers.
+    pub names: SeqPacket,
 }
 
-impl Launched {
-    fn of(Orders { order, with, inbox }: Orders) -> Option<Self> {
-        let Order::Launch { launch, sites, layout, .. } = order else { return None };
-        Some(Self { launch, places: (sites, layout, with), inbox })
+/// A line for names.
+fn pair() -> Result<(SeqPacket, SeqPacket), ApartError> {
+    SeqPacket::pair().map_err(|error| ApartError::Died(error.to_string()))
+}
+
+impl Orders {
+    fn of(orders: crate::apart::Orders, names: SeqPacket) -> Self {
+        let crate::apart::Orders { order, with, inbox } = orders;
+        Self { order, with, inbox, names }
     }
 }
 
@@ -73,25 +82,46 @@ pub struct Control {
 
 impl Control {
     /// A client that has committed a configuration for a data plane of `lcores` lcores with the order
-    /// of operations `fia`, and what that is launched with.
+    /// of operations `fia`: for a new one, or one at work that another client has left. Returns what
+    /// it asks of that.
     ///
     /// # Errors
-    /// The configuration is wrong, or there is no memory.
+    /// The configuration is wrong, or there is no memory, or what was left makes no sense.
     pub fn start(
         config: &Config,
         capacity: &Capacity,
         port: &PortConfig,
         (lcores, fia): (usize, &FiaBuilder),
-    ) -> Result<(Self, Option<Launched>), CommitError> {
+        at_work: Option<(Box<Welcome>, [OwnedFd; 2])>,
+    ) -> Result<(Self, Orders), StartError> {
         config.validate()?;
-        let mut client = Client::new(capacity)?;
+        let mut found = at_work.map(|(welcome, [state, counters])| {
+            AtWork::new(client::Kept { state, counters }, welcome)
+        });
+        let names = Names::default();
+        let (ours, theirs) = pair()?;
+        names.tell_to(Arc::new(Program::new(ours)));
+        let (capacity, mut client) = match &mut found {
+            Some(found) => {
+                let capacity = found.capacity()?;
+                (capacity, found.client(&capacity)?)
+            }
+            None => (*capacity, Client::new(capacity)?),
+        };
+        client.tell_names_to(names.teller());
         client.set_lcores(lcores);
         let infos: Vec<PortInfo> = config.ports.iter().map(|port| info(&port.name)).collect();
         let specs = vec![None; infos.len()];
         let installed = Installed::new(config, &specs, &infos.iter().collect::<Vec<_>>());
         client.commit(config, &RouteTable::default(), &installed.facts())?;
-        let layout = CounterLayout::new(fia.names().len(), infos.len(), INTERFACES)
-            .with_rules(capacity.counters());
+        if let Some(found) = &found {
+            found.learn(&mut client)?;
+        }
+        let new_layout = || {
+            let rows = fia.names().len();
+            CounterLayout::new(rows, infos.len(), INTERFACES).with_rules(capacity.counters())
+        };
+        let layout = found.as_ref().map_or_else(new_layout, |found| found.welcome.layout);
         let readers: Vec<String> = (0..lcores).map(|n| format!("lcore-{n}")).collect();
         let (counters, blocks) = client.counters(layout.words(), readers.len() + 1)?;
         let totals = Arc::new(CounterTotals::of(layout, counters));
@@ -112,24 +142,39 @@ impl Control {
             hz: 1_000_000_000,
         };
         let (line, inbox) = ucode::line_apart();
+        let kept = postcard::to_stdvec(&capacity).unwrap_or_default();
+        let (sites, total) = (Vec::new(), Arc::clone(&totals));
         let mut launcher = Launcher {
             launch,
             readers,
-            sites: Vec::new(),
+            sites,
             layout,
-            totals: Arc::clone(&totals),
+            totals: total,
             lost,
-            names: Names::default(),
-            kept: Vec::new(),
+            names,
+            kept,
             door: None,
         };
-        let launched = Launched::of(launcher.orders(&mut client, None, inbox)?);
+        let is_taken_over = found.is_some();
+        let orders = match found {
+            Some(found) => {
+                launcher.launch = found.welcome.launch;
+                let configured = in_force.configured(&client);
+                let orders = launcher.switch(&mut client, configured, inbox)?;
+                line.tell(ToSlowPath::Entered { report: found.welcome.reported });
+                orders
+            }
+            None => launcher.orders(&mut client, None, inbox)?,
+        };
         let lists = Lists::new(config, Arc::clone(&totals));
         let (requests, asked) = channel();
         let parts = (client, in_force, lists);
         let mut side = ClientSide::new(parts, (asked, line), Arc::new(Shared::default()));
         side.keep(launcher);
-        Ok((Self { side, requests, totals }, launched))
+        if is_taken_over {
+            side.taken_over();
+        }
+        Ok((Self { side, requests, totals }, Orders::of(orders, theirs)))
     }
 
     /// What lcores have counted.
@@ -205,11 +250,14 @@ impl Control {
         now: Nanos,
         ended: Ended,
         counted: SlowCounts,
-    ) -> Result<Option<Launched>, ApartError> {
+    ) -> Result<Option<Orders>, ApartError> {
+        let (ours, theirs) = pair()?;
+        let program = Some(Arc::new(Program::new(ours)));
         let (reply, orders) = channel();
-        let relaunch = Relaunch { ended: Some(ended), program: None, counted, reply };
+        let relaunch = Relaunch { ended: Some(ended), program, counted, reply };
         self.take(now, ToClient::Relaunch(Box::new(relaunch)));
-        orders.try_recv().ok().transpose().map(|orders| orders.and_then(Launched::of))
+        let orders = orders.try_recv().ok().transpose()?;
+        Ok(orders.map(|orders| Orders::of(orders, theirs)))
     }
 
     /// Another data plane forwards.

@@ -36,9 +36,36 @@ impl World {
     ) -> Called<R> {
         let Ok(mut control) = self.control.try_borrow_mut() else { return Called::Absent };
         let Some(client) = control.as_mut() else { return Called::Absent };
+        let called = self.guard(what, true, || act(client));
+        drop(control);
+        if matches!(called, Called::Died) {
+            self.client_dies();
+        }
+        called
+    }
+
+    /// It is there no more. What it was asked and has not done is not done.
+    pub(crate) fn client_dies(&self) {
+        // One that is on its way is none yet.
+        let Ok(mut control) = self.control.try_borrow_mut() else { return };
+        let Some(client) = control.take() else { return };
+        died(client);
+        if let Some(plane) = &*self.plane.borrow() {
+            plane.tell_nobody();
+        }
+    }
+
+    /// Something that a client does. Lcores have turns between its stores.
+    pub(crate) fn guard<R>(
+        self: &Rc<Self>,
+        what: &str,
+        may_be_refused: bool,
+        act: impl FnOnce() -> R,
+    ) -> Called<R> {
         let dies = self.fault(self.swarm.die_storing);
         let mut left = if dies { self.below(1, 3000) } else { u64::MAX };
-        let granted = if self.fault(self.swarm.refuse) { self.below(0, 60) } else { u64::MAX };
+        let refuses = may_be_refused && self.fault(self.swarm.refuse);
+        let granted = if refuses { self.below(0, 60) } else { u64::MAX };
         let gap = |world: &Self| world.below(0, 2 * world.swarm.gap);
         let first = gap(self).min(left);
         left -= first;
@@ -58,12 +85,11 @@ impl World {
             }
         };
         self.changing.set(self.changing.get() + 1);
-        let act = || hooked(first, hook, || refusal::after(granted, || act(client)));
+        let act = || hooked(first, hook, || refusal::after(granted, act));
         let ended = catch_unwind(AssertUnwindSafe(act));
         let called = match ended {
             Ok((result, refused)) => Called::Returned(result, refused),
             Err(death) => {
-                died(control.take());
                 if death.is::<Death>() {
                     self.note(|| format!("the client dies in {what}"));
                 } else {
@@ -72,7 +98,6 @@ impl World {
                 Called::Died
             }
         };
-        drop(control);
         let refused = matches!(called, Called::Returned(_, true));
         self.hear_answers(matches!(called, Called::Died), refused);
         self.changing.set(self.changing.get() - 1);

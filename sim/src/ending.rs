@@ -23,7 +23,7 @@ impl World {
         self.hosts.borrow_mut().leave();
         self.wires.iter().flatten().for_each(|wire| wire.look().coming.clear());
         if self.control.borrow().is_none() {
-            self.start_again();
+            self.start_client();
         }
         if self.plane.borrow().is_none() {
             self.relaunch();
@@ -100,7 +100,7 @@ fn uses((pools, routes): InUse) -> Uses {
 static BASELINE: LazyLock<Uses> = LazyLock::new(|| {
     let found = || {
         let swarm = Swarm::draw(&mut SmallRng::seed_from_u64(0));
-        let (mut control, _) = control(&Choice::BASE, &swarm).ok()?;
+        let (mut control, _) = control(&Choice::BASE, &swarm, None).ok()?;
         control.turn(Nanos::from_secs(1));
         Some(uses(control.resources(Nanos::from_secs(1)).try_recv().ok()?))
     };

@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Parser;
 use pal::faults::Plant;
@@ -45,34 +44,34 @@ fn main() -> ExitCode {
         (Some(seed), _) => {
             let life = sim::run(seed, args.plant, true);
             print!("{}", life.story);
-            life.violation.into_iter().map(|violation| (seed, violation)).collect()
+            tell(seed, life.violation)
         }
         (None, seeds) => look_through(seeds.unwrap_or_default(), args.threads, args.plant),
     };
-    for (seed, violation) in &failed {
-        eprintln!("seed {seed}: {violation}");
-    }
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Seeds with violated invariants, and these.
-fn look_through(seeds: Range<u64>, threads: usize, plant: Option<Plant>) -> Vec<(u64, String)> {
-    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+/// Says what was violated, if anything was; whether it was.
+fn tell(seed: u64, violation: Option<String>) -> bool {
+    violation.is_some_and(|violation| {
+        eprintln!("seed {seed}: {violation}");
+        true
+    })
+}
+
+/// Tells of seeds with violated invariants; whether there are any.
+fn look_through(seeds: Range<u64>, threads: usize, plant: Option<Plant>) -> bool {
+    let (next, failed) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let look = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return;
             }
-            if let Some(violation) = sim::run(seed, plant, false).violation
-                && let Ok(mut failed) = failed.lock()
-            {
-                failed.push((seed, violation));
-            }
+            let violated = tell(seed, sim::run(seed, plant, false).violation);
+            failed.fetch_or(violated, Ordering::Relaxed);
         }
     };
     std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(look))));
-    let mut failed = failed.into_inner().unwrap_or_default();
-    failed.sort_unstable();
-    failed
+    failed.into_inner()
 }

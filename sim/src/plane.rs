@@ -1,16 +1,19 @@
 //! The data plane: turns of its lcores and its slow path, its deaths, and what comes after it.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use hal::{Pool, Queues, RxQueue, TxQueue};
-use qfp::stepped::Launched;
+use qfp::stepped::Orders;
 use qfp_core::fia::{FiaBuilder, FiaError, Gate};
 use rand::Rng;
-use ucode::{ByHand, Stepped, line_apart};
+use ucode::wire::{Answer, Order, receive};
+use ucode::{ByHand, Stepped};
 
 use crate::client::{Called, Death};
 use crate::frames::{Seen, seen};
@@ -19,7 +22,7 @@ use crate::pause::Pause;
 use crate::story;
 use crate::swarm::Swarm;
 use crate::wire::{Coming, Gone};
-use crate::world::World;
+use crate::world::{World, control};
 
 /// The ports' number.
 pub(crate) const PORTS: usize = 3;
@@ -33,7 +36,7 @@ pub(crate) fn fia(swarm: &Swarm) -> Result<FiaBuilder, FiaError> {
 
 impl World {
     /// Starts a data plane.
-    pub(crate) fn launch(&self, launched: Launched) -> Result<(), String> {
+    pub(crate) fn launch(&self, orders: Orders) -> Result<(), String> {
         let lcores = usize::from(self.swarm.lcores);
         let queues = |port: usize| Queues {
             rx: (0..lcores)
@@ -52,15 +55,12 @@ impl World {
             ring: self.swarm.ring,
             clock: self.clock,
         };
-        let (line, inbox) = line_apart();
-        let heard = Arc::clone(&self.heard);
-        let tell = move |message| {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
-        };
-        let Launched { launch, places, inbox: said } = launched;
-        let plane = Stepped::launch(&launch, places, (inbox, Arc::new(tell)), by_hand);
+        let (tell, heard) = channel();
+        let Orders { order, with, inbox, names } = orders;
+        let plane = Stepped::launch(order, with, by_hand, tell);
         let plane = plane.map_err(|error| error.to_string())?;
-        *self.said.borrow_mut() = Some((said, line));
+        *self.heard.borrow_mut() = heard;
+        *self.said.borrow_mut() = Some((inbox, names));
         *self.plane.borrow_mut() = Some(Rc::new(plane));
         Ok(())
     }
@@ -142,13 +142,30 @@ impl World {
         }
     }
 
-    /// The slow path hears the next thing that the client has said.
+    /// The data plane hears names, and its slow path the next thing, that the client has said.
     pub(crate) fn tell_slow_path(&self) -> bool {
+        self.tell_names();
         let said = self.said.borrow();
-        let Some((said, line)) = &*said else { return false };
+        let Some((said, _)) = &*said else { return false };
         let Some(message) = said.try_next() else { return false };
-        line.tell(message);
+        self.tell(Order::SlowPath(message), &[]);
         true
+    }
+
+    fn tell_names(&self) {
+        let said = self.said.borrow();
+        let Some((_, names)) = &*said else { return };
+        while names.wait(Duration::ZERO) {
+            let Ok(Some((order, _))) = receive(names) else { return };
+            self.tell(order, &[]);
+        }
+    }
+
+    fn tell(&self, order: Order, with: &[OwnedFd]) {
+        let Some(plane) = self.plane.borrow().clone() else { return };
+        if let Err(error) = plane.obey(order, with) {
+            self.fail(format!("the data plane does not obey: {error}"));
+        }
     }
 
     /// The client hears the next thing that the slow path has said.
@@ -156,12 +173,54 @@ impl World {
         if self.control.try_borrow().map_or(true, |control| control.is_none()) {
             return false;
         }
-        let message = self.heard.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(message) = message else { return false };
+        let answer = self.heard.borrow().try_recv();
+        let Ok(Answer::SlowPath(message)) = answer else { return false };
         self.note(|| format!("the client hears {message:?}"));
         let now = self.now.get();
         self.call("a message", |control| control.hear(now, message));
         true
+    }
+
+    /// Nobody answers what the client was asked, and nobody hears what the data plane says to it.
+    pub(crate) fn forget_client(&self) {
+        self.waiting.borrow_mut().clear();
+        *self.heard.borrow_mut() = channel().1;
+        *self.said.borrow_mut() = None;
+    }
+
+    /// A client for the data plane that is at work: it may die on its way, too.
+    pub(crate) fn take_over(self: &Rc<Self>) {
+        // What the one before has said was on its way.
+        self.tell_names();
+        self.forget_client();
+        let Some(plane) = self.plane.borrow().clone() else { return };
+        let (tell, heard) = channel();
+        let welcome = plane.welcome(tell).map_err(|error| error.to_string());
+        pal::faults::died(plane);
+        let choice = self.model.borrow().confirmed().clone();
+        let at_work = match welcome {
+            Ok(at_work) => at_work,
+            Err(error) => return self.fail(error),
+        };
+        self.note(|| format!("a client takes over, with {choice:?}"));
+        let began =
+            self.guard("a takeover", false, || control(&choice, &self.swarm, Some(at_work)));
+        let (control, orders) = match began {
+            Called::Returned(Ok(began), _) => began,
+            Called::Returned(Err(error), _) => {
+                return self.fail(format!("there is no takeover: {error}"));
+            }
+            Called::Died | Called::Absent => return,
+        };
+        let Orders { order, with, inbox, names } = orders;
+        *self.heard.borrow_mut() = heard;
+        *self.said.borrow_mut() = Some((inbox, names));
+        self.tell_names();
+        *self.totals.borrow_mut() = control.totals();
+        self.tell(order, &with);
+        *self.control.borrow_mut() = Some(control);
+        self.model.borrow_mut().restart();
+        self.check_conservation();
     }
 
     /// An lcore is in the row in which it may stand still.

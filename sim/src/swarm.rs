@@ -20,10 +20,11 @@ pub(crate) enum Deed {
     Host,
     Time,
     KillUcode,
+    KillClient,
 }
 
 /// Each with how often it happens where it does.
-const DEEDS: [(Deed, u32); 13] = [
+const DEEDS: [(Deed, u32); 14] = [
     (Deed::Probes, 40),
     (Deed::Ping, 3),
     (Deed::Lcore, 60),
@@ -37,6 +38,7 @@ const DEEDS: [(Deed, u32); 13] = [
     (Deed::Host, 8),
     (Deed::Time, 5),
     (Deed::KillUcode, 1),
+    (Deed::KillClient, 1),
 ];
 
 /// The constants of a life.
@@ -72,7 +74,7 @@ impl Swarm {
             if random.random_bool(0.4) { 0.0 } else { random.random_range(0.0..often) }
         };
         let (pause, die_walking, full_port) = (rate(0.3), rate(0.02), rate(0.1));
-        let (die_storing, refuse) = (rate(0.04), rate(0.3));
+        let (die_storing, refuse) = (rate(0.1), rate(0.3));
         let (lose, double) = (rate(0.5), rate(0.3));
         let weight = |&(deed, often): &(Deed, u32)| {
             let factor = [0, 1, 1, 2, 5][random.random_range(0..5)];

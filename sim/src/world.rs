@@ -1,21 +1,24 @@
 //! Who is there, and whose turn it is.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, LazyLock};
 
 use hal::PortConfig;
 use hal::pool::NativePool;
 use pal::clock::{Nanos, TscClock};
 use pal::faults::died;
+use pal::seqpacket::SeqPacket;
 use qfp::client::Capacity;
-use qfp::stepped::{Control, Launched};
+use qfp::stepped::{Control, Orders};
 use qfp_core::counters::CounterTotals;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use ucode::{FromSlowPath, Inbox, Line, SlowCounts, Stepped};
+use ucode::wire::{Answer, Welcome};
+use ucode::{Inbox, SlowCounts, Stepped};
 
 use crate::configuration::Choice;
 use crate::frames::{Probe, ping};
@@ -59,10 +62,10 @@ pub(crate) struct World {
     pub(crate) control: RefCell<Option<Control>>,
     pub(crate) plane: RefCell<Option<Rc<Stepped>>>,
     pub(crate) totals: RefCell<Arc<CounterTotals>>,
-    /// What the client has said to the slow path, and the way there.
-    pub(crate) said: RefCell<Option<(Inbox, Line)>>,
-    /// What the slow path has said to the client.
-    pub(crate) heard: Arc<Mutex<VecDeque<FromSlowPath>>>,
+    /// What the client has said to the data plane: to its slow path, and names.
+    pub(crate) said: RefCell<Option<(Inbox, SeqPacket)>>,
+    /// What the data plane has said to the client.
+    pub(crate) heard: RefCell<Receiver<Answer>>,
     /// What the slow path of a data plane that has died had counted.
     pub(crate) counted: RefCell<SlowCounts>,
     pub(crate) hosts: RefCell<Hosts>,
@@ -103,7 +106,7 @@ impl World {
                 qfp_core::counters::CounterLayout::new(0, 0, 0),
             ))),
             said: RefCell::default(),
-            heard: Arc::default(),
+            heard: RefCell::new(channel().1),
             counted: RefCell::default(),
             hosts: RefCell::new(Hosts::new()),
             model: RefCell::new(Model::new(choice)),
@@ -139,10 +142,10 @@ impl World {
     /// Client and data plane begin with what is confirmed.
     fn start(&self) {
         let choice = self.model.borrow().confirmed().clone();
-        let started = control(&choice, &self.swarm).and_then(|(control, launched)| {
+        let started = control(&choice, &self.swarm, None).and_then(|(control, orders)| {
             *self.totals.borrow_mut() = control.totals();
             *self.control.borrow_mut() = Some(control);
-            self.launch(launched)
+            self.launch(orders)
         });
         if let Err(error) = started {
             self.fail(format!("the router does not start: {error}"));
@@ -154,7 +157,7 @@ impl World {
         let passed = self.below(1, 2_000_000);
         self.now.set(self.now.get().saturating_add(passed));
         if self.control.try_borrow().is_ok_and(|control| control.is_none()) && self.chance(0.1) {
-            return self.start_again();
+            return self.start_client();
         }
         if self.plane.borrow().is_none() && self.chance(0.3) {
             return self.relaunch();
@@ -183,18 +186,24 @@ impl World {
                 self.note(|| "the data plane dies".to_owned());
                 self.plane_dies();
             }
+            Deed::KillClient => {
+                self.note(|| "the client dies".to_owned());
+                self.client_dies();
+            }
         }
     }
 
-    /// The client has died, and another one begins anew, with another data plane.
-    pub(crate) fn start_again(&self) {
-        if !self.walks.borrow().is_empty() {
+    /// The client has died, and there is another one: for the data plane that is at work, or with one.
+    pub(crate) fn start_client(self: &Rc<Self>) {
+        // Lcores that stand still hold it up.
+        if !self.walks.borrow().is_empty() || self.changing.get() > 0 {
             return;
         }
+        if self.plane.borrow().is_some() {
+            return self.take_over();
+        }
         self.note(|| "client and data plane start again".to_owned());
-        self.plane_dies();
-        self.waiting.borrow_mut().clear();
-        self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.forget_client();
         self.model.borrow_mut().restart();
         self.start();
     }
@@ -263,13 +272,17 @@ impl World {
     }
 }
 
-/// A client that begins with a configuration, and what a data plane is launched with.
-pub(crate) fn control(choice: &Choice, swarm: &Swarm) -> Result<(Control, Launched), String> {
+/// A client that begins with a configuration, and what it asks of a data plane: of a new one, or of
+/// one that is at work.
+pub(crate) fn control(
+    choice: &Choice,
+    swarm: &Swarm,
+    at_work: Option<(Box<Welcome>, [OwnedFd; 2])>,
+) -> Result<(Control, Orders), String> {
     let config = choice.config().map_err(|error| error.to_string())?;
     let fia = fia(swarm).map_err(|error| error.to_string())?;
     let queues = swarm.lcores;
     let port = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
-    let control = Control::start(&config, &CAPACITY, &port, (queues.into(), &fia));
-    let (control, launched) = control.map_err(|error| error.to_string())?;
-    Ok((control, launched.ok_or("there are no orders")?))
+    let control = Control::start(&config, &CAPACITY, &port, (queues.into(), &fia), at_work);
+    control.map_err(|error| error.to_string())
 }

@@ -59,6 +59,11 @@ pub(crate) struct Program {
 
 impl Program {
     /// Sends an order. Waits while the other end is behind.
+    /// At the other end of `line`.
+    pub(crate) fn new(line: SeqPacket) -> Self {
+        Self { sending: Mutex::new(()), line }
+    }
+
     pub(crate) fn send(&self, order: &Order) -> std::io::Result<()> {
         self.send_with(order, &[])
     }
@@ -196,7 +201,7 @@ impl Child {
         Self {
             recipe: Arc::new(recipe),
             process: Process::Other(process),
-            program: Arc::new(Program { sending: Mutex::new(()), line }),
+            program: Arc::new(Program::new(line)),
             last_words: None,
             early: Vec::new(),
             is_left: true,

@@ -164,6 +164,11 @@ fn end(path: &Path, process: Handle) -> io::Result<()> {
 }
 
 impl AtWork {
+    /// One that has said so by other ways than a line.
+    pub(crate) fn new(kept: client::Kept, welcome: Box<Welcome>) -> Self {
+        Self { kept: Some(kept), marks: None, door: None, welcome }
+    }
+
     /// How large the tables are that lcores read.
     pub(crate) fn capacity(&self) -> Result<Capacity, ApartError> {
         let capacity = postcard::from_bytes(&self.welcome.legacy.kept);

@@ -133,6 +133,16 @@ impl ClientSide {
         // The slow path follows.
         self.is_ahead = true;
         self.client.taken_over();
+        // The client before may have died before its slow path heard.
+        self.tell_known();
+    }
+
+    /// Lets a slow path know which neighbours lcores send to.
+    fn tell_known(&self) {
+        let known = self.client.neighbours().into_iter();
+        for (uidb, address, mac) in known.filter(|_| !is_planted(Plant::ForgottenNeighbours)) {
+            self.slow_path.tell(ToSlowPath::Known { uidb, address, mac });
+        }
     }
 
     /// What another data plane is launched with. What was on its way to the last one is lost.
@@ -151,13 +161,10 @@ impl ClientSide {
         drop(reply.send(orders.map_err(ApartError::from)));
     }
 
-    /// Another slow path knows what is configured, and no neighbour; no ring has a packet.
+    /// Another slow path knows what is configured, and no neighbour but these; no ring has a packet.
     fn relaunched(&mut self, now: Nanos) {
         self.client.rings_cleared();
-        let known = self.client.neighbours().into_iter();
-        for (uidb, address, mac) in known.filter(|_| !is_planted(Plant::ForgottenNeighbours)) {
-            self.slow_path.tell(ToSlowPath::Known { uidb, address, mac });
-        }
+        self.tell_known();
         let mtus = self.paths.again(&self.client);
         self.tell_mtus(mtus);
         self.hear(now, FromSlowPath::Followed);

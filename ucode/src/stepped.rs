@@ -1,9 +1,12 @@
 //! A data plane without threads: whoever has it says whose turn it is, and what time.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::Sender;
 
 use hal::{Pool, Queues};
 use pal::clock::{Nanos, TscClock};
@@ -19,10 +22,12 @@ use crate::engine::{LiveLoop, SlowRing};
 use crate::hooks::{PLACES, PuntHooks};
 use crate::launch::{Launch, StartError, engines, slow_path};
 use crate::mailbox::mailbox;
-use crate::messages::{Inbox, ToClient};
+use crate::memory::Memory;
+use crate::messages::{Configured, Inbox, Line, ToClient, ToSlowPath, line_apart};
 use crate::serve::{Refusal, attach, counters_of};
 use crate::slow_side::{LcoreRings, Shown, SlowCounts, SlowLoop, SlowSide, Work};
 use crate::threads::{SLOW_PATH, doorbell};
+use crate::wire::{Answer, Legacy, Order, Welcome};
 
 /// What a data plane that is moved by hand gets from who moves it.
 pub struct ByHand {
@@ -43,28 +48,45 @@ pub struct Stepped {
     lcores: Vec<RefCell<(LiveLoop, Vec<Injected>)>>,
     slow: RefCell<(SlowLoop, Work)>,
     shown: Arc<Shown>,
+    line: Line,
+    memory: Arc<Memory>,
+    /// What lcores write and count.
+    lasting: [OwnedFd; 2],
+    launch: RefCell<Launch>,
+    layout: CounterLayout,
+    legacy: RefCell<Legacy>,
 }
 
 impl Stepped {
-    /// What an [`Order::Launch`](crate::wire::Order::Launch) asks for.
+    /// What an [`Order::Launch`] and the descriptors with it ask for. `tell` hears what it says.
     ///
     /// # Errors
     /// As a process would refuse it.
     pub fn launch(
-        launch: &Launch,
-        places: (Vec<ReaderSite>, CounterLayout, Vec<OwnedFd>),
-        lines: (Inbox, ToClient),
+        order: Order,
+        with: Vec<OwnedFd>,
         by_hand: ByHand,
+        tell: Sender<Answer>,
     ) -> Result<Self, Refusal> {
-        let ByHand { queues, pool, fia, ring, clock } = by_hand;
-        let (sites, layout, with) = places;
-        let [tables, slots, state, counters, ..] = with.as_slice() else {
+        let Order::Launch { launch, sites, layout, mut legacy, .. } = order else {
             return Err(Refusal::Turn);
         };
-        let counters = counters_of(launch, counters, layout)?;
-        let (slow, policing, kit) = slow_path(launch);
-        let own = attach(sites, [tables, slots, state])?.into_iter().zip(counters);
-        let (engines, _) = engines(launch, queues, (&pool, &kit, &fia), own)?;
+        let mut with = with.into_iter();
+        let [Some(tables), Some(slots), Some(state), Some(counted)] = [(); 4].map(|()| with.next())
+        else {
+            return Err(Refusal::Turn);
+        };
+        let ByHand { queues, pool, fia, ring, clock } = by_hand;
+        let counters = counters_of(&launch, &counted, layout)?;
+        let (slow, policing, kit) = slow_path(&launch);
+        let own = attach(sites, [&tables, &slots, &state])?.into_iter().zip(counters);
+        let (engines, _) = engines(&launch, queues, (&pool, &kit, &fia), own)?;
+        let memory = Arc::new(Memory::default());
+        memory.learn(std::mem::take(&mut legacy.known));
+        memory.tell(tell);
+        let told = Arc::clone(&memory);
+        let (line, inbox) = line_apart();
+        let lines: (Inbox, ToClient) = (inbox, Arc::new(move |message| told.note(message)));
         let shown = Arc::new(Shown::default());
         let (_, injections) = Ring::new(PLACES).split();
         // No program is beside it.
@@ -84,14 +106,95 @@ impl Stepped {
             rings.push(LcoreRings { punts: punted, inject, bell: own, cleared: [false; 2] });
             let (bell, ended) = (Arc::clone(&bell), Arc::clone(&ended));
             let forwards = Arc::new(());
-            // Nobody hands it anything.
+            // Nobody hands it anything that way.
             let (_, mail) = mailbox("lcore", None);
             let lcore = LiveLoop { ppe, punts, injected, mail, bell, clock, ended, forwards };
             lcores.push(RefCell::new((lcore, Vec::new())));
         }
         let lcores_stop = StopFlag::new();
         let slow = SlowLoop { side, lcores: rings, bell, clock, ended, lcores_stop };
-        Ok(Self { lcores, slow: RefCell::new((slow, Work::new())), shown })
+        let slow = RefCell::new((slow, Work::new()));
+        let (launch, legacy) = (RefCell::new(*launch), RefCell::new(*legacy));
+        let lasting = [state, counted];
+        Ok(Self { lcores, slow, shown, line, memory, lasting, launch, layout, legacy })
+    }
+
+    /// Does what the client says, between vectors.
+    ///
+    /// # Errors
+    /// As a process would refuse it.
+    pub fn obey(&self, order: Order, with: &[OwnedFd]) -> Result<(), Refusal> {
+        match order {
+            Order::SlowPath(message) => self.pass_on(message),
+            Order::Names { all, names } => {
+                let mut legacy = self.legacy.borrow_mut();
+                if all {
+                    legacy.names.clear();
+                }
+                legacy.names.push(names);
+            }
+            Order::Switch { sites, configured, kept } => {
+                self.switch(sites, *configured, with)?;
+                self.legacy.borrow_mut().kept = kept;
+            }
+            _ => return Err(Refusal::Turn),
+        }
+        Ok(())
+    }
+
+    fn pass_on(&self, message: ToSlowPath) {
+        if let ToSlowPath::Configured(configured) = &message {
+            self.launch.borrow_mut().configured = Configured::clone(configured);
+        }
+        self.line.tell(message);
+    }
+
+    /// Has all lcores read other tables, and the slow path know what is in them.
+    fn switch(
+        &self,
+        sites: Vec<ReaderSite>,
+        mut configured: Configured,
+        with: &[OwnedFd],
+    ) -> Result<(), Refusal> {
+        let [tables, slots, ..] = with else { return Err(Refusal::Turn) };
+        let readers = attach(sites, [tables, slots, &self.lasting[0]])?;
+        for (lcore, mut reader) in self.lcores.iter().zip(readers) {
+            let Ok(mut lcore) = lcore.try_borrow_mut() else { return Err(Refusal::Turn) };
+            lcore.0.ppe.exchange_tables(&mut reader);
+        }
+        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let before = self.launch.borrow().configured.neighbours.clone().into_iter();
+        let before = before.map(|one| (one.0, one.1));
+        configured.removed = before.filter(|one| !kept.contains(one)).collect();
+        self.pass_on(ToSlowPath::Configured(Box::new(configured)));
+        Ok(())
+    }
+
+    /// The client is gone.
+    pub fn tell_nobody(&self) {
+        self.memory.tell_nobody();
+    }
+
+    /// What another client is told, which hears through `tell` what comes then; and what lcores write
+    /// and count.
+    ///
+    /// # Errors
+    /// The system has no descriptors.
+    pub fn welcome(&self, tell: Sender<Answer>) -> io::Result<(Box<Welcome>, [OwnedFd; 2])> {
+        let [state, counters] = &self.lasting;
+        let lasting = [state.try_clone()?, counters.try_clone()?];
+        let (known, reported) = self.memory.meet(tell);
+        let welcome = Welcome {
+            launch: self.launch.borrow().clone(),
+            devices: Vec::new(),
+            infos: Vec::new(),
+            total_packets: None,
+            layout: self.layout,
+            legacy: Legacy { known, ..self.legacy.borrow().clone() },
+            reported,
+            counts: self.shown(),
+        };
+        Ok((Box::new(welcome), lasting))
     }
 
     /// A turn of lcore number `lcore`: it takes one vector from each of its queues, and what the slow

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use pal::faults::{Plant, is_planted};
 use qfp_core::uidb::{TableId, UidbIndex};
 
 use super::routes::{Wanted, host, is_connected, other_family};
@@ -231,7 +232,7 @@ impl Client {
         mac: Option<[u8; 6]>,
     ) -> Result<(), CommitError> {
         // What was said about it may be older than the configuration that names it now.
-        if self.adjacencies.is_given(uidb, address) {
+        if self.adjacencies.is_given(uidb, address) && !is_planted(Plant::OldReport) {
             return Ok(());
         }
         // The interface may be gone by the time that its neighbour answers.

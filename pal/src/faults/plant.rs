@@ -15,19 +15,22 @@ pub enum Plant {
     HalfRefused,
     /// A slow path that takes the place of another does not hear which neighbours lcores send to.
     ForgottenNeighbours,
+    /// What a slow path says of a neighbour that the configuration names counts.
+    OldReport,
     /// A block of leaves is shown before it is written.
     BlockFirst,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoGrace,
         Self::RootFirst,
         Self::StaleReader,
         Self::UncountedDeath,
         Self::HalfRefused,
         Self::ForgottenNeighbours,
+        Self::OldReport,
         Self::BlockFirst,
     ];
 }
