@@ -93,6 +93,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     if parts.config.ports.is_empty() {
         return Err(StartError::NoPorts);
     }
+    let measured = std::thread::spawn(TscClock::calibrate);
     let specs = specs(&parts.config, &parts.own_ports)?;
     let cpus = match &parts.lcores {
         Some(cpus) => cpus.clone(),
@@ -182,6 +183,8 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     };
     let given = Given { limits, rates: parts.punt, room };
     let in_force = InForce::new(&parts.config, ports, given, Arc::clone(&totals));
+    // Should it have panicked, it will again.
+    let clock = measured.join().unwrap_or_else(|_| TscClock::calibrate());
     let launch = Launch {
         ports: in_force.ports.launches(cpus.len()),
         lcores: cpus.clone(),
@@ -192,6 +195,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
         interfaces: client.most_uidbs(),
         trace: parts.trace,
         buffers: parts.buffers,
+        hz: clock.hz(),
     };
     let lists = Lists::new(&parts.config, Arc::clone(&totals));
     let shared = Arc::new(Shared::default());
@@ -279,7 +283,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<Started, StartError> {
     };
     let client = threaded.map(|mut side| {
         side.plug_into(ucode.sockets());
-        let client = ClientLoop { side, clock: TscClock::calibrate(), stop: ucode.stop_flag() };
+        let client = ClientLoop { side, clock, stop: ucode.stop_flag() };
         let thread = std::thread::Builder::new().name(CLIENT.to_owned());
         let failed = |source| LaunchError::Spawn { name: CLIENT.to_owned(), source };
         thread.spawn(|| client.run()).map_err(failed)

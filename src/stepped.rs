@@ -146,6 +146,7 @@ impl Control {
             interfaces: INTERFACES,
             trace: 0,
             buffers: None,
+            hz: 1_000_000_000,
         };
         let (line, inbox) = ucode::line_apart();
         let kept = postcard::to_stdvec(&capacity).unwrap_or_default();

@@ -35,7 +35,7 @@ fn a_commit_of_one_line_leaves_all_else_alone() {
     let forwarder = Forwarder::new(config).routes(routes.clone());
     let running = forwarder.port("west", west).port("east", east).start().unwrap();
     eprintln!("started in {:.0?}", start.elapsed());
-    for line in Line::ALL {
+    for line in [Line::None, Line::Address, Line::Route, Line::Rule, Line::Rate, Line::Sa] {
         let mut times = Vec::new();
         for round in 0..std::env::var("QFP_ROUNDS").map_or(5, |n| n.parse().unwrap()) {
             let line = if round % 2 == 0 { line } else { Line::None };

@@ -4,6 +4,8 @@
 //! Needs root and the usual network programs; skipped aloud without them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/apart.rs"]
+mod apart;
 #[path = "namespaces/floods.rs"]
 mod floods;
 #[path = "namespaces/idle.rs"]
@@ -84,7 +86,13 @@ impl Bench {
         )
         .unwrap();
         let mut command = l3fwd::command();
-        let child = command.arg("--config").arg(config).args(options).spawn().unwrap();
+        let child = command
+            .arg("--config")
+            .arg(config)
+            .args(options)
+            .args(apart::options())
+            .spawn()
+            .unwrap();
         // The devices are up before the router is; until then they only queue.
         let running = l3fwd::is_running(&child);
         let router = Router { child: Some(child), _dir: dir };

@@ -5,26 +5,22 @@
 //! is killed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::UdpSocket;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use qfp::client::config::Config;
-use qfp::report::RunReport;
 use qfp::{Forwarder, Running, StartError};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
 use namespaces::{Namespace, has_programs};
+use stream::{Stream, counted};
 
 #[path = "support/namespaces.rs"]
 mod namespaces;
+#[path = "support/stream.rs"]
+mod stream;
 
 /// One after the other: descriptors are counted.
 static TURN: Mutex<()> = Mutex::new(());
@@ -60,69 +56,6 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Counters that must never go back.
-fn counted(report: &RunReport) -> Vec<u64> {
-    let slow = |name| report.slow_path.iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n);
-    let mut all = vec![report.received(), report.forwarded(), report.punted(), report.dropped()];
-    all.extend(["punted", "arp_replies", "neighbours_learnt"].map(slow));
-    all
-}
-
-/// A socket of this thread's in a namespace.
-fn socket(namespace: &str, address: &str) -> UdpSocket {
-    let place = std::fs::File::open(format!("/run/netns/{namespace}")).unwrap();
-    move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-    UdpSocket::bind(address).unwrap()
-}
-
-/// A packet each half millisecond from west to east, until it is stopped.
-struct Stream {
-    stop: Arc<AtomicBool>,
-    sender: JoinHandle<()>,
-    receiver: JoinHandle<Vec<f64>>,
-}
-
-impl Stream {
-    fn start(west: &Namespace, east: &Namespace) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (flag, west) = (Arc::clone(&stop), west.name.clone());
-        let sender = std::thread::spawn(move || {
-            let socket = socket(&west, "10.1.0.2:0");
-            let mut due = Instant::now();
-            while !flag.load(Ordering::Relaxed) {
-                // A device without a router takes none.
-                drop(socket.send_to(b"here", "10.2.0.2:9"));
-                due += Duration::from_micros(500);
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-        });
-        let (flag, east) = (Arc::clone(&stop), east.name.clone());
-        let receiver = std::thread::spawn(move || {
-            let socket = socket(&east, "10.2.0.2:9");
-            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-            let (mut last, mut gaps): (Option<Instant>, _) = (None, Vec::new());
-            while !flag.load(Ordering::Relaxed) {
-                if socket.recv(&mut [0; 64]).is_ok() {
-                    let now = Instant::now();
-                    gaps.extend(last.map(|last| (now - last).as_secs_f64() * 1e3));
-                    last = Some(now);
-                }
-            }
-            gaps
-        });
-        Self { stop, sender, receiver }
-    }
-
-    /// Times from one packet to the next, milliseconds, in order.
-    fn finish(self) -> Vec<f64> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.sender.join().unwrap();
-        let mut gaps = self.receiver.join().unwrap();
-        gaps.sort_unstable_by(f64::total_cmp);
-        gaps
-    }
-}
-
 // rows: ARC-01, ARC-14, ARC-16
 #[test]
 fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
@@ -137,7 +70,7 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     host(&east, "east", "10.2.0.2", "10.2.0.1");
     west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
 
-    let stream = Stream::start(&west, &east);
+    let stream = Stream::start(&west, &east, "10.2.0.2");
     let mut before = running.report();
     // Those of the stream are among them.
     std::thread::sleep(Duration::from_millis(300));
@@ -161,17 +94,8 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     assert!(ucode.last_exit.unwrap().contains("signal: 9"));
     assert_eq!(descriptors(), open, "descriptors were left behind");
     std::thread::sleep(Duration::from_millis(500));
-    let mut gaps = stream.finish();
-    let outages = gaps.split_off(gaps.len() - kills as usize);
-    let quantile = |percent: usize| outages[(outages.len() - 1) * percent / 100];
-    eprintln!(
-        "{kills} kills: outage p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; beside them {:.1} ms",
-        quantile(50),
-        quantile(99),
-        quantile(100),
-        gaps.last().unwrap(),
-    );
-    assert!(quantile(100) < 2_000.0, "{outages:?}");
+    let longest = stream.finish(kills as usize);
+    assert!(longest < 2_000.0, "{longest}");
     west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
 
     let report = running.stop().unwrap();

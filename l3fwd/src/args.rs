@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// CPUs for crypto engines besides, which lcores hand ESP packets of tunnels
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub(crate) crypto_lcores: Option<CpuList>,
+    /// Run the data plane in a process of its own, which this program is: qfp-ucode
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ucode: Option<PathBuf>,
     /// Trace this many packets through the steps
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=MOST_TRACED))]
@@ -195,7 +198,7 @@ mod tests {
             assert!(!parse(line).unwrap_err().use_stderr(), "{line}");
         }
         let help = parse("--help").unwrap_err().to_string();
-        let options = "--config --port --routes --stats-json --seconds --lcores --crypto-lcores --trace --tcam --explain [-- <EAL";
+        let options = "--config --port --routes --stats-json --seconds --lcores --crypto-lcores --ucode --trace --tcam --explain [-- <EAL";
         assert!(options.split(' ').all(|option| help.contains(option)), "{help}");
     }
 

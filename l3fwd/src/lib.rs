@@ -86,6 +86,9 @@ fn run(args: &Args, log: &mut Log<Stderr>) -> Result<(), Failure> {
     if let Some(cpus) = &args.lcores {
         forwarder = forwarder.lcores(cpus.clone());
     }
+    if let Some(program) = &args.ucode {
+        forwarder = forwarder.apart(program.clone());
+    }
     if let Some(cpus) = &args.crypto_lcores {
         forwarder = forwarder.crypto_lcores(cpus.clone());
     }

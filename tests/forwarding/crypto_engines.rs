@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use qfp::client::config::Config;
 use qfp::pal::lcore::{CpuList, allowed_cpus};
+
+use super::back_end::back_end;
 use qfp::{Forwarder, StartError};
 
 /// A generator, whose packets leave through a tunnel.
@@ -64,7 +66,7 @@ fn every_packet_leaves_through_the_tunnel_with_an_engine_and_without() {
         if !engines.is_empty() {
             forwarder = forwarder.crypto_lcores(cpus(engines));
         }
-        let running = forwarder.start().unwrap();
+        let running = back_end(forwarder).start().unwrap();
         assert!(running.wait(Duration::from_secs(120)), "it does not end");
         let report = running.join().unwrap();
         assert_eq!(report.conserved, Some(true), "{report:?}");

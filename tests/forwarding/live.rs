@@ -7,6 +7,8 @@ use qfp::Forwarder;
 use qfp::client::config::Config;
 use qfp::pal::lcore::{CpuList, allowed_cpus};
 
+use super::back_end::back_end;
+
 /// Two generators and where their packets go.
 const CONFIG: &str = r#"
 [[port]]
@@ -40,7 +42,8 @@ fn all_packets_of_generators_arrive_on_one_lcore_and_on_two() {
     for lcores in 1..=list.len() {
         let cpus = CpuList::parse(&list[..lcores].join(",")).unwrap();
         let config = Config::parse(CONFIG, "test.toml").unwrap();
-        let running = Forwarder::new(config).buffers(4096).lcores(cpus).start().unwrap();
+        let forwarder = Forwarder::new(config).buffers(4096).lcores(cpus);
+        let running = back_end(forwarder).start().unwrap();
         assert!(running.wait(Duration::from_secs(120)), "it does not end");
         let report = running.join().unwrap();
         assert_eq!(report.conserved, Some(true));

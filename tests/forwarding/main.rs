@@ -1,6 +1,8 @@
 //! Packets in, packets out: mostly captures through a router in their own time, byte for byte.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/back_end.rs"]
+mod back_end;
 #[path = "../support/capture.rs"]
 mod capture;
 #[path = "../support/gateways.rs"]

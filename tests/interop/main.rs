@@ -5,6 +5,8 @@
 //! and strongSwan are given network namespaces, for which root is needed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/apart.rs"]
+mod apart;
 #[path = "../support/capture.rs"]
 mod capture;
 #[expect(dead_code, reason = "only a part of it is needed here")]

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::agreement::{Agreement, From, V4, V6, gateway, ours};
 use crate::capture::{self, Timed};
-use crate::l3fwd;
 use crate::namespaces::Namespace;
+use crate::{apart, l3fwd};
 
 /// Our address in the network between the gateways.
 pub(crate) const WAN_MAC: &str = "02:00:00:00:01:01";
@@ -139,7 +139,7 @@ impl Live {
         if let Some(used) = agreements.iter().find_map(|agreement| agreement.used) {
             config.go_on_behind(used.into());
         }
-        let child = config.command().args(options).spawn().unwrap();
+        let child = config.command().args(options).args(apart::options()).spawn().unwrap();
         let running = l3fwd::is_running(&child);
         let mut live = Self { child: Some(child), config: Some(config) };
         if !running {

@@ -33,11 +33,6 @@ pub(crate) enum Line {
     Sa,
 }
 
-impl Line {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::None, Self::Address, Self::Route, Self::Rule, Self::Rate, Self::Sa];
-}
-
 /// Writes configuration and routes to `folder`; `devices` are those of the ports `west` and `east`.
 /// Whether the routes are the Internet's; else they are made up.
 pub(crate) fn write(folder: &Path, devices: [&str; 2]) -> bool {
@@ -87,9 +82,11 @@ fn toml(folder: &Path, [west, east]: [&str; 2], line: Line) -> String {
         let host = 50 + u16::from(number);
         let _ = write!(
             text,
-            "[[neighbor]]\naddress = \"10.2.0.{host}\"\nmac = \"02:00:00:00:02:{host:02x}\"\n"
+            "[[neighbor]]\naddress = \"10.2.0.{host}\"\nmac = \"02:00:00:00:02:77\"\n"
         );
     }
+    text += "[[neighbor]]\naddress = \"10.2.0.2\"\nmac = \"02:00:00:00:02:77\"\n\
+             [[route]]\nprefix = \"10.99.0.0/24\"\ndev = \"tunnel0\"\n";
     let via = if line == Line::Route { 52 } else { 51 };
     let _ = write!(text, "[[route]]\nprefix = \"192.0.2.0/24\"\nvia = \"10.2.0.{via}\"\n");
     for n in 0..SAS / 2 {

@@ -33,12 +33,15 @@ pub(crate) fn command() -> Command {
 /// Waits until the run has an lcore; false when it has none for long.
 pub(crate) fn is_running(child: &Child) -> bool {
     // Signals are handled before the lcores start, so their thread is the sign to wait for.
+    // A data plane apart has lcores once somebody watches over it.
     let tasks = format!("/proc/{}/task", child.id());
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
         let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
         let mut names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")));
-        if names.any(|name| name.is_ok_and(|name| name.starts_with("qfp-lcore"))) {
+        if names.any(|name| {
+            name.is_ok_and(|name| name.starts_with("qfp-lcore") || name.starts_with("qfp-watch"))
+        }) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -58,6 +58,8 @@ pub struct Launch {
     pub trace: usize,
     /// Packet buffers in all, in place of the usual number.
     pub buffers: Option<usize>,
+    /// Ticks per second of the time stamp counter, which takes 20 ms to measure.
+    pub hz: u64,
 }
 
 /// What a data plane is handed of what is others', lcore by lcore: those that forward come first.
@@ -126,7 +128,7 @@ impl Opened {
             ports.insert(*number, port, config.clone());
         }
         let ports = Arc::new(ports);
-        let specs = lcore_specs(&launch);
+        let (specs, hz) = (lcore_specs(&launch), launch.hz);
         let (slow, policing, kit) = slow_path(&launch);
         let Hands { fia, tables, counters, hooks, to_applications, lines } = hands;
         let applications = Applications::new(launch.applications.clone(), to_applications);
@@ -149,8 +151,7 @@ impl Opened {
             (None, Some(bell)) => {
                 let spawned = links.watch();
                 spawned.map_err(|source| LaunchError::Spawn { name: LINKS.to_owned(), source })?;
-                // Should it have panicked, it will again.
-                let clock = self.clock.join().unwrap_or_else(|_| TscClock::calibrate());
+                let clock = TscClock::of_rate(hz);
                 Run::Live(launch_live((specs, clock), engines, crypto, (slow, bell))?)
             }
             (None, None) => Run::Ended,

@@ -304,6 +304,7 @@ mod tests {
             interfaces: 4,
             trace: 0,
             buffers: Some(512),
+            hz: pal::clock::TscClock::calibrate().hz(),
         };
         opened.launch(launch, hands, None).unwrap()
     }

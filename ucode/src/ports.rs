@@ -1,11 +1,8 @@
 //! Ports, opened, and the buffers that fit them.
 
-use std::thread::JoinHandle;
-
 use hal::pool::NativePool;
 use hal::spec::Spec;
 use hal::{Pool, Port, PortInfo};
-use pal::clock::TscClock;
 
 use crate::launch::{Launch, StartError};
 
@@ -34,8 +31,6 @@ pub struct Opened {
     pub(crate) ports: Vec<Box<dyn Port>>,
     /// Packets that all inputs hold, when each of them is finite and known or has none.
     pub(crate) total_packets: Option<u64>,
-    /// Measures the machine's clock meanwhile.
-    pub(crate) clock: JoinHandle<TscClock>,
     /// DPDK stays up until its ports and buffers are gone.
     #[cfg(feature = "dpdk")]
     pub(crate) eal: Option<hal::dpdk::Eal>,
@@ -52,7 +47,6 @@ pub fn open(devices: Vec<Device>, eal_args: &[String]) -> Result<Opened, StartEr
     let eal = devices.iter().any(is_dpdk).then(|| hal::dpdk::Eal::init(eal_args)).transpose()?;
     #[cfg(not(feature = "dpdk"))]
     let _ = eal_args;
-    let clock = std::thread::spawn(TscClock::calibrate);
     let mut ports = Vec::new();
     let mut total_packets = Some(0);
     for (n, device) in devices.into_iter().enumerate() {
@@ -72,7 +66,6 @@ pub fn open(devices: Vec<Device>, eal_args: &[String]) -> Result<Opened, StartEr
     Ok(Opened {
         ports,
         total_packets,
-        clock,
         #[cfg(feature = "dpdk")]
         eal,
     })

@@ -36,6 +36,14 @@ impl TscClock {
         }
     }
 
+    /// A clock on a counter that is known to tick so often a second; takes some microseconds.
+    #[must_use]
+    pub fn of_rate(hz: u64) -> Self {
+        let Reading { cycles, at } = Reading::best();
+        let to_nanos = Ratio::of(Nanos::PER_SECOND, hz);
+        Self { start_cycles: cycles, start: at, hz: hz.max(1), to_nanos }
+    }
+
     /// Counter ticks per second.
     #[must_use]
     pub const fn hz(&self) -> u64 {
@@ -104,6 +112,18 @@ mod tests {
         };
         let error = (0..5).map(worst_per_million).min().unwrap();
         assert!(error <= 2_000, "off by {error} ppm at {} Hz", clock.hz());
+    }
+
+    #[test]
+    fn a_clock_of_the_same_rate_is_as_fast() {
+        let clock = TscClock::calibrate();
+        let other = TscClock::of_rate(clock.hz());
+        let before = (clock.now(), other.now());
+        std::thread::sleep(Duration::from_millis(20));
+        let after = (clock.now(), other.now());
+        let [one, two] =
+            [(before.0, after.0), (before.1, after.1)].map(|(a, b)| b.saturating_since(a));
+        assert!(one.abs_diff(two) < one / 50, "{one} {two}");
     }
 
     #[test]
