@@ -28,8 +28,8 @@ demo: setup ## Route a capture, then forward on DPDK virtual devices
 
 .PHONY: test
 test: setup ## All tests: without DPDK, then what DPDK changes
-	$(CARGO) test --workspace
-	$(CARGO) test --package daemon --features crash-points --test crash --test takeover
+	QFP_BUILT=1 $(CARGO) test --workspace
+	QFP_BUILT=1 $(CARGO) test --package daemon --features crash-points --test crash --test takeover
 	$(CARGO) test --package sim --features faults
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
 
