@@ -28,8 +28,8 @@ demo: setup ## Route a capture, then forward on DPDK virtual devices
 
 .PHONY: test
 test: setup ## All tests: without DPDK, then what DPDK changes
-	$(CARGO) test --workspace
-	$(CARGO) test --package daemon --features crash-points --test crash --test takeover
+	QFP_BUILT=1 $(CARGO) test --workspace
+	QFP_BUILT=1 $(CARGO) test --package daemon --features crash-points --test crash --test takeover
 	$(CARGO) test --package sim --features faults
 	$(CARGO) test $(DPDK_CRATES) --features dpdk
 
@@ -98,6 +98,7 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
 nightly: setup ## A million packets at policies, commits, crashes, a minute of every fuzz target
 	$(CARGO) test --release --package qfp --test forwarding policy_oracle::random
 	QFP_COMMITS=10000 $(CARGO) test --release --package qfp --test commits
+	QFP_HOTPLUGS=1000 $(CARGO) test --release --package qfp --test hotplug
 	QFP_APART=1 $(CARGO) test --release --package qfp --test forwarding -- live crypto_engines
 	$(CARGO) test --release --package qfp --test full_tables -- --nocapture
 	QFP_KILLS=500 $(CARGO) test --release --package qfp --test restart --test full_restart \

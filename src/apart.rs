@@ -78,6 +78,16 @@ struct Seen {
     inject_refused: AtomicU64,
 }
 
+impl Seen {
+    /// This one runs, since then.
+    fn runs(&self, child: &Child, since: Instant) {
+        let mut state = lock(&self.state);
+        (state.pid, state.since) = (Some(child.pid()), Some(since));
+        drop(state);
+        *lock(&self.program) = Some(child.program());
+    }
+}
+
 /// Where it is said what has become of an upgrade.
 type Upgrade = Sender<Result<(), ApartError>>;
 
@@ -106,6 +116,8 @@ impl Apart {
         let seen = Arc::new(Seen::default());
         *lock(&seen.counts) = counted;
         child.launch(orders)?;
+        // Whoever asks before the thread runs hears of it, too.
+        seen.runs(&child, Instant::now());
         let stop = StopFlag::new();
         let (shared, flag) = (Arc::clone(&seen), stop.clone());
         let mut watch =
@@ -254,12 +266,8 @@ impl Watch {
     fn run(&mut self, mut child: Child) -> Last {
         let mut deaths = 0;
         loop {
-            let (born, pid) = (Instant::now(), child.pid());
-            {
-                let mut state = lock(&self.seen.state);
-                (state.pid, state.since) = (Some(pid), Some(born));
-            }
-            *lock(&self.seen.program) = Some(child.program());
+            let born = Instant::now();
+            self.seen.runs(&child, born);
             let heard = self.listen(&mut child);
             *lock(&self.seen.program) = None;
             let exit = child.wait();

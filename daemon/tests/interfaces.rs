@@ -188,11 +188,12 @@ fn changes_of_interfaces_are_seen_while_it_runs() {
 fn the_start_is_done_in_order_and_a_stage_that_fails_is_the_last() {
     let Some(_own) = Own::enter() else { return };
     cable("wan0", "far0");
-    const STAGES: [&str; 12] = [
+    const STAGES: [&str; 13] = [
         "run-dir",
         "store",
         "gethd",
         "configuration",
+        "routes",
         "inventory",
         "interfaces",
         "driver",
@@ -225,7 +226,7 @@ fn the_start_is_done_in_order_and_a_stage_that_fails_is_the_last() {
     let config = format!("{DISCOVER}[[port]]\ndevice = \"packet:none0\"\n");
     std::fs::write(dir.path().join("a.toml"), config).unwrap();
     let (status, _, error) = run(&mut command);
-    assert_eq!((status, stages(&error).as_slice()), (2, &STAGES.map(str::to_owned)[..6]));
+    assert_eq!((status, stages(&error).as_slice()), (2, &STAGES.map(str::to_owned)[..7]));
     let last: Vec<&str> = error.lines().rev().take(2).collect();
     assert!(last[1].starts_with("qfp-client: driver: failed after "), "{error}");
     assert!(last[0].contains("packet:none0: there is no such interface"), "{error}");

@@ -226,9 +226,13 @@ pub(crate) fn ucode_program() -> PathBuf {
     BUILT.get_or_init(|| build(&["--package", "qfp", "--bin", "qfp-ucode"], "qfp-ucode")).clone()
 }
 
-/// Builds what `cargo test` of the workspace builds, and of this crate alone does not.
+/// Builds what `cargo test` of the workspace builds, and of this crate alone does not. `QFP_BUILT` says
+/// that the former was just done: the same programs for this crate alone are others, and take minutes.
 pub(crate) fn build(what: &[&str], name: &str) -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_qfp-client")).with_file_name(name);
+    if std::env::var_os("QFP_BUILT").is_some() && beside.exists() {
+        return beside;
+    }
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet"]).args(what).current_dir(env!("CARGO_MANIFEST_DIR"));
     if cfg!(not(debug_assertions)) {
