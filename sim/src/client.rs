@@ -98,7 +98,8 @@ impl World {
                 Called::Died
             }
         };
-        let refused = matches!(called, Called::Returned(_, true));
+        // One that has died may have been refused something before.
+        let refused = matches!(called, Called::Returned(_, true) | Called::Died);
         self.hear_answers(matches!(called, Called::Died), refused);
         self.changing.set(self.changing.get() - 1);
         self.judge_late();
