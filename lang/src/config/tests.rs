@@ -119,7 +119,10 @@ fn mistakes_of_writing_name_their_line() {
     for (text, wanted) in [
         ("[[port]]\nname = \"x\ndevice = \"y\"\n", "c.toml:2: "),
         ("[[port]]\nname = \"x\"\nname = \"y\"\n", "c.toml:3: duplicate key"),
-        ("\n[[prot]]\n", "c.toml:2: unknown key \"prot\" in the file, which may have port, route"),
+        (
+            "\n[[prot]]\n",
+            "c.toml:2: unknown key \"prot\" in the file, which may have port, discover",
+        ),
         ("[[port]]\nmtu = 1500\nmto = 3\n", "c.toml:3: unknown key \"mto\" in [[port]]"),
         ("[[port]]\n[[port.vlan]]\nvid = 3\n", "c.toml:3: unknown key \"vid\" in [[port.vlan]]"),
         ("[[route]]\nmetric = 3\n", "c.toml:2: unknown key \"metric\" in [[route]]"),
