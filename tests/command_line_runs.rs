@@ -557,11 +557,8 @@ fn a_hangup_puts_lists_in_force_and_a_mistake_leaves_everything() {
     assert_eq!(hangup(&denied), "l3fwd: the configuration is in force as it is now");
     let wrong = hangup(&config.replace("[[acl]]", "[[acls]]"));
     assert!(wrong.starts_with("l3fwd: router.toml:13: "), "{wrong}");
-    let fixed = hangup(&config.replace("[[route]]", "mtu = 1400\n[[route]]"));
-    assert_eq!(
-        fixed,
-        "l3fwd: router.toml:7: mtu of port port1 cannot change while the router runs"
-    );
+    let absent = hangup(&config.replace("\"sink\"", "\"pcap:rx=/no/such/file\""));
+    assert!(absent.starts_with("l3fwd: router.toml:5: /no/such/file: "), "{absent}");
     // Long enough for some packets to meet the list.
     std::thread::sleep(Duration::from_millis(200));
     assert!(

@@ -59,7 +59,8 @@ impl Interface {
                     self.permanent_mac = mac.as_slice().try_into().ok();
                 }
                 LinkAttribute::Mtu(mtu) => self.mtu = *mtu,
-                LinkAttribute::Carrier(carrier) => self.carrier = *carrier != 0,
+                // Some that are down say that they have one.
+                LinkAttribute::Carrier(carrier) => self.carrier = *carrier != 0 && self.admin_up,
                 LinkAttribute::ParentDevBusName(name) => bus = Some(name),
                 LinkAttribute::ParentDevName(name) => device = Some(name),
                 _ => {}
