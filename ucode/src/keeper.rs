@@ -74,12 +74,12 @@ impl Keeper {
         (self.looked, self.come) = (None, BTreeMap::new());
     }
 
-    /// Lets SAs that need it use more numbers, which are on the disk first. To be called often.
+    /// Lets SAs that need it use more numbers as of `now`, which are on the disk first. To be called
+    /// often.
     ///
     /// # Errors
     /// They cannot be written: nothing has changed.
-    pub(crate) fn look(&mut self) -> io::Result<()> {
-        let now = Instant::now();
+    pub(crate) fn look(&mut self, now: Instant) -> io::Result<()> {
         let passed = self.looked.map(|looked| (now - looked).as_millis());
         let passed = passed.map(|passed| u64::try_from(passed).unwrap_or(u64::MAX).max(1));
         self.looked = Some(now);
@@ -126,6 +126,7 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::time::Duration;
 
     use pal::region::{HugePages, Region};
 
@@ -165,23 +166,29 @@ mod tests {
     #[test]
     fn what_may_be_used_is_in_the_file_first_and_no_more_than_there_is() {
         let (region, states, file, mut keeper) = rig();
+        // Ten seconds pass between two looks: nobody is fast.
+        let mut now = Instant::now();
+        let mut look = || {
+            now += Duration::from_secs(10);
+            keeper.look(now).unwrap();
+        };
         let [out, inbound] = region.view(states).unwrap() else { panic!() };
         out.resume(5);
         out.reserve(RESERVE);
         inbound.reserve(1000);
-        keeper.look().unwrap();
+        look();
         assert_eq!((out.reserved(), inbound.reserved()), (RESERVE, 1000), "there is enough");
         out.resume(RESERVE - 10);
         inbound.want(990);
-        keeper.look().unwrap();
+        look();
         assert_eq!((out.reserved(), inbound.reserved()), (2 * RESERVE, 990 + LEAST));
         assert_eq!(written(&file, 64), format!("{:x}", 2 * RESERVE));
         assert_eq!(written(&file, 128), format!("{:x}", 990 + LEAST));
         inbound.want(4900);
-        keeper.look().unwrap();
+        look();
         assert_eq!((inbound.reserved(), written(&file, 128)), (5000, format!("{:x}", 5000)));
         inbound.want(5000);
-        keeper.look().unwrap();
+        look();
         assert_eq!(inbound.reserved(), 5000);
     }
 
@@ -194,10 +201,10 @@ mod tests {
         let mut keeper = Keeper::new(&state, read_only.into(), lasting).unwrap();
         let [out, _] = region.view(states).unwrap() else { panic!() };
         out.resume(3);
-        assert!(keeper.look().is_err());
+        assert!(keeper.look(Instant::now()).is_err());
         assert_eq!(out.reserved(), 3);
         // Neither is what lies outside.
         keeper.lasting.states = (1 << 40, 2);
-        assert!(keeper.look().is_err());
+        assert!(keeper.look(Instant::now()).is_err());
     }
 }

@@ -153,7 +153,7 @@ impl Served {
     fn keep(&mut self) {
         if let Some(keeper) = self.keeper.as_mut().filter(|_| !self.is_kept) {
             // What cannot be written now may be later; until then nothing more is used.
-            let _ = keeper.look();
+            let _ = keeper.look(Instant::now());
         }
     }
 
