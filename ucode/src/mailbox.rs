@@ -344,7 +344,7 @@ mod tests {
         let mut running = run(&mut old, FiaBuilder::router(), Some(door));
         is_standing.recv_timeout(PATIENCE).unwrap();
         let both = ["a", "b"].map(|name| tables(&mut new, name));
-        let error = running.exchange_tables(both.into(), Duration::from_millis(20)).unwrap_err();
+        let error = running.exchange_tables(both.into(), Duration::from_millis(500)).unwrap_err();
         assert!(error.to_string().starts_with("qfp-lcore-0 stands still"), "{error}");
         assert_eq!((names(&old), names(&new)), (vec!["forwards".into()], vec!["b".into()]));
         shut.store(false, Ordering::Release);
@@ -370,7 +370,7 @@ mod tests {
         running.inject((InjectTo::Table(TableId::GLOBAL), packet.to_vec())).unwrap();
         is_held.recv_timeout(PATIENCE).unwrap();
         let both = ["a", "b"].map(|name| tables(&mut new, name));
-        let error = running.exchange_tables(both.into(), Duration::from_millis(20)).unwrap_err();
+        let error = running.exchange_tables(both.into(), Duration::from_millis(500)).unwrap_err();
         assert!(matches!(error, HandOverError::Stuck { .. }), "{error}");
         assert_eq!(names(&old), ["forwards"]);
         may_go_on.store(true, Ordering::Relaxed);
