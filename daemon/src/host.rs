@@ -19,7 +19,7 @@ use terminal::log::Kind;
 
 use crate::router::Router;
 use crate::service::Service;
-use crate::session::{greet, is_gone};
+use crate::session::converse;
 use crate::transactions::Author;
 
 /// Bytes of a program's name.
@@ -36,20 +36,8 @@ pub(crate) struct Host {
 
 impl Host {
     /// Serves until the other end is gone.
-    pub(crate) fn run(&self, mut stream: UnixStream) {
-        let ended = greet(&mut stream).and_then(|come| match come {
-            true => self.serve(&stream),
-            false => Ok(()),
-        });
-        drop(stream.shutdown(Shutdown::Both));
-        let uid = self.author.uid;
-        match ended {
-            Ok(()) => {}
-            Err(WireError::Io(error)) if is_gone(error.kind()) => {}
-            Err(error) => {
-                self.service.journal.say(Kind::Refused, &format!("user {uid}: {error}"));
-            }
-        }
+    pub(crate) fn run(&self, stream: UnixStream) {
+        converse(stream, self.author, &self.service, |stream| self.serve(stream));
     }
 
     fn serve(&self, stream: &UnixStream) -> Result<(), WireError> {

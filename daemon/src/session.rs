@@ -38,6 +38,29 @@ pub(crate) enum Rights {
     Apply,
 }
 
+/// Greets whoever has connected, has `serve` listen until there is no more to hear, and says what was
+/// wrong with it.
+pub(crate) fn converse(
+    mut stream: UnixStream,
+    author: Author,
+    service: &Service,
+    serve: impl FnOnce(&UnixStream) -> Result<(), WireError>,
+) {
+    let ended = greet(&mut stream).and_then(|come| match come {
+        true => serve(&stream),
+        false => Ok(()),
+    });
+    drop(stream.shutdown(Shutdown::Both));
+    match ended {
+        Ok(()) => {}
+        // Gone in the middle of something.
+        Err(WireError::Io(error)) if is_gone(error.kind()) => {}
+        Err(error) => {
+            service.journal.say(Kind::Refused, &format!("user {}: {error}", author.uid));
+        }
+    }
+}
+
 /// Somebody who is listened to.
 pub(crate) struct Session {
     pub(crate) author: Author,
@@ -53,21 +76,8 @@ struct Outbox {
 
 impl Session {
     /// Serves until the other end is gone, or is cut off.
-    pub(crate) fn run(&self, mut stream: UnixStream) {
-        let ended = greet(&mut stream).and_then(|come| match come {
-            true => self.answer_all(&stream),
-            false => Ok(()),
-        });
-        drop(stream.shutdown(Shutdown::Both));
-        let uid = self.author.uid;
-        match ended {
-            Ok(()) => {}
-            // Gone in the middle of something.
-            Err(WireError::Io(error)) if is_gone(error.kind()) => {}
-            Err(error) => {
-                self.service.journal.say(Kind::Refused, &format!("user {uid}: {error}"));
-            }
-        }
+    pub(crate) fn run(&self, stream: UnixStream) {
+        converse(stream, self.author, &self.service, |stream| self.answer_all(stream));
     }
 
     fn answer_all(&self, stream: &UnixStream) -> Result<(), WireError> {
@@ -135,7 +145,7 @@ fn write_all(stream: &UnixStream, responses: &Receiver<Zeroizing<Vec<u8>>>, wait
 }
 
 /// Whether we understand each other.
-pub(crate) fn greet(stream: &mut UnixStream) -> Result<bool, WireError> {
+fn greet(stream: &mut UnixStream) -> Result<bool, WireError> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let (version, _) = wire::greeting(stream)?;
@@ -146,7 +156,7 @@ pub(crate) fn greet(stream: &mut UnixStream) -> Result<bool, WireError> {
     Ok(same)
 }
 
-pub(crate) fn is_gone(kind: io::ErrorKind) -> bool {
+fn is_gone(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
