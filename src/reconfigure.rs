@@ -212,10 +212,7 @@ impl InForce {
             let uidb = client.uidb(&name).filter(|uidb| usize::from(uidb.0) < used);
             uidb.into_iter().for_each(|uidb| self.totals.begin_interface(uidb));
         }
-        let mut configured = self.configured_so(&config, client);
-        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
-        let removed = before.into_iter().map(|(uidb, address, _)| (uidb, address));
-        configured.removed = removed.filter(|one| !kept.contains(one)).collect();
+        let configured = self.configured_so(&config, client).in_place_of(&before);
         self.config = config;
         Ok((generation, configured))
     }

@@ -1,6 +1,7 @@
 //! What the client and the slow path tell each other: plain data, so that it does not matter whether
 //! they share a process.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -113,6 +114,18 @@ pub struct Configured {
     pub rates: LptsRates,
     /// Sessions, peers and listeners.
     pub sessions: Lpts,
+}
+
+impl Configured {
+    /// The same in place of a configuration with these static neighbours: those that are none any more
+    /// are removed.
+    #[must_use]
+    pub fn in_place_of(mut self, before: &[(UidbIndex, IpAddr, [u8; 6])]) -> Self {
+        let kept: HashSet<_> = self.neighbours.iter().map(|one| (one.0, one.1)).collect();
+        let before = before.iter().map(|one| (one.0, one.1));
+        self.removed = before.filter(|one| !kept.contains(one)).collect();
+        self
+    }
 }
 
 /// The line from the slow path to the client, which need not wait for anybody.

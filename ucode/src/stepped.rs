@@ -1,7 +1,6 @@
 //! A data plane without threads: whoever has it says whose turn it is, and what time.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -126,13 +125,7 @@ impl Stepped {
     pub fn obey(&self, order: Order, with: &[OwnedFd]) -> Result<(), Refusal> {
         match order {
             Order::SlowPath(message) => self.pass_on(message),
-            Order::Names { all, names } => {
-                let mut legacy = self.legacy.borrow_mut();
-                if all {
-                    legacy.names.clear();
-                }
-                legacy.names.push(names);
-            }
+            Order::Names { all, names } => self.legacy.borrow_mut().keep_names(all, names),
             Order::Switch { sites, configured, kept } => {
                 self.switch(sites, *configured, with)?;
                 self.legacy.borrow_mut().kept = kept;
@@ -153,7 +146,7 @@ impl Stepped {
     fn switch(
         &self,
         sites: Vec<ReaderSite>,
-        mut configured: Configured,
+        configured: Configured,
         with: &[OwnedFd],
     ) -> Result<(), Refusal> {
         let [tables, slots, ..] = with else { return Err(Refusal::Turn) };
@@ -162,10 +155,7 @@ impl Stepped {
             let Ok(mut lcore) = lcore.try_borrow_mut() else { return Err(Refusal::Turn) };
             lcore.0.ppe.exchange_tables(&mut reader);
         }
-        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
-        let before = self.launch.borrow().configured.neighbours.clone().into_iter();
-        let before = before.map(|one| (one.0, one.1));
-        configured.removed = before.filter(|one| !kept.contains(one)).collect();
+        let configured = configured.in_place_of(&self.launch.borrow().configured.neighbours);
         self.pass_on(ToSlowPath::Configured(Box::new(configured)));
         Ok(())
     }

@@ -113,6 +113,16 @@ pub struct Legacy {
     pub lasting: Option<LastingSas>,
 }
 
+impl Legacy {
+    /// Keeps names that are told: all there are, or some more.
+    pub(crate) fn keep_names(&mut self, all: bool, names: Vec<u8>) {
+        if all {
+            self.names.clear();
+        }
+        self.names.push(names);
+    }
+}
+
 /// What another client is told first, with descriptors of what lcores write and count, of where the
 /// next one finds it, and of devices.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,6 +1,5 @@
 //! A data plane that forwards, and its clients, one after the other.
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -192,12 +191,7 @@ impl Served {
                 }
                 // A packet that is not put in is counted.
                 Some((Order::Inject(to, bytes), _)) => drop(self.running.inject((to, bytes))),
-                Some((Order::Names { all, names }, _)) => {
-                    if all {
-                        self.legacy.names.clear();
-                    }
-                    self.legacy.names.push(names);
-                }
+                Some((Order::Names { all, names }, _)) => self.legacy.keep_names(all, names),
                 Some((Order::Switch { sites, configured, kept }, with)) => {
                     match self.switch(sites, *configured, with) {
                         Ok(()) => {
@@ -295,7 +289,7 @@ impl Served {
     fn switch(
         &mut self,
         sites: Vec<ReaderSite>,
-        mut configured: Configured,
+        configured: Configured,
         with: Vec<OwnedFd>,
     ) -> Result<(), Refusal> {
         let [tables, slots, last_words] = with.as_slice() else { return Err(Refusal::Turn) };
@@ -304,9 +298,7 @@ impl Served {
         // Without it the last words are lost, and nothing else.
         let _ = rustix::stdio::dup2_stderr(last_words);
         // Who has those tables does not know which neighbours were configured before.
-        let kept: HashSet<_> = configured.neighbours.iter().map(|one| (one.0, one.1)).collect();
-        let before = self.launch.configured.neighbours.iter().map(|one| (one.0, one.1));
-        configured.removed = before.filter(|one| !kept.contains(one)).collect();
+        let configured = configured.in_place_of(&self.launch.configured.neighbours);
         self.pass_on(ToSlowPath::Configured(Box::new(configured)));
         Ok(())
     }
