@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -16,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use full_size::Line;
 use namespaces::{Namespace, has_programs};
+use qfp::Forwarder;
 use qfp::client::config::{Config, RouteTable};
-use qfp::{Forwarder, Running};
 use rustix::fs::SeekFrom;
 use rustix::net::{AddressFamily, RecvFlags, SocketType, ipproto, recv, socket};
-use stream::{Stream, counted, enter};
+use stream::{Stream, enter, kill_again_and_again};
 
 #[path = "support/full_size.rs"]
 mod full_size;
@@ -92,14 +91,6 @@ fn listen(east: &Namespace, stop: &Arc<AtomicBool>) -> JoinHandle<HashMap<u32, V
     })
 }
 
-fn wait_for(running: &Running, what: impl Fn(&Running) -> bool) {
-    let start = Instant::now();
-    while !what(running) {
-        assert!(start.elapsed() < PATIENCE, "{:?}", running.ucode());
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 // rows: ARC-01, ARC-14, ARC-16
 #[test]
 fn full_tables_are_what_they_were_after_every_kill_and_no_sequence_number_repeats() {
@@ -139,22 +130,7 @@ fn full_tables_are_what_they_were_after_every_kill_and_no_sequence_number_repeat
     let peer = listen(&east, &stop);
     std::thread::sleep(Duration::from_millis(500));
     let (tables, before_all, resources) = (pages(), held(), running.resources());
-    let mut before = running.report();
-    for kill in 0..kills {
-        std::thread::sleep(Duration::from_millis(1100));
-        let pid = running.ucode().unwrap().pid.unwrap();
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
-        wait_for(&running, |running| {
-            running.ucode().is_some_and(|ucode| {
-                ucode.restarts == u64::from(kill + 1) && ucode.pid.is_some_and(|new| new != pid)
-            })
-        });
-        let now = running.report();
-        for (now, before) in counted(&now).into_iter().zip(counted(&before)) {
-            assert!(now >= before, "{now} < {before} after kill {kill}");
-        }
-        before = now;
-    }
+    kill_again_and_again(&running, kills, (Duration::from_millis(1100), PATIENCE));
     std::thread::sleep(Duration::from_millis(500));
     let (after, now) = (pages(), held());
     let differ = |page: &&u64| tables.get(page) != after.get(page);

@@ -15,7 +15,7 @@ use qfp::client::config::Config;
 use qfp::{Forwarder, Running, StartError};
 
 use namespaces::{Namespace, has_programs};
-use stream::{Stream, counted};
+use stream::{Stream, kill_again_and_again};
 
 #[path = "support/namespaces.rs"]
 mod namespaces;
@@ -71,25 +71,11 @@ fn a_data_plane_that_is_killed_is_replaced_while_packets_flow() {
     west.must("ping -c 3 -i 0.2 -W 5 10.2.0.2");
 
     let stream = Stream::start(&west, &east, "10.2.0.2");
-    let mut before = running.report();
     // Those of the stream are among them.
     std::thread::sleep(Duration::from_millis(300));
     let open = descriptors();
-    for kill in 0..kills {
-        std::thread::sleep(Duration::from_millis(1300));
-        let pid = running.ucode().unwrap().pid.unwrap();
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
-        wait_for(&running, |running| {
-            running.ucode().is_some_and(|ucode| {
-                ucode.restarts == u64::from(kill + 1) && ucode.pid.is_some_and(|new| new != pid)
-            })
-        });
-        let now = running.report();
-        for (now, before) in counted(&now).into_iter().zip(counted(&before)) {
-            assert!(now >= before, "{now} < {before} after kill {kill}");
-        }
-        before = now;
-    }
+    let times = (Duration::from_millis(1300), Duration::from_secs(20));
+    let before = kill_again_and_again(&running, kills, times);
     let ucode = running.ucode().unwrap();
     assert!(ucode.last_exit.unwrap().contains("signal: 9"));
     assert_eq!(descriptors(), open, "descriptors were left behind");

@@ -2,11 +2,13 @@
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use qfp::Running;
 use qfp::report::RunReport;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -22,11 +24,39 @@ pub(crate) fn enter(namespace: &str) {
 }
 
 /// Counters that must never go back.
-pub(crate) fn counted(report: &RunReport) -> Vec<u64> {
+fn counted(report: &RunReport) -> Vec<u64> {
     let slow = |name| report.slow_path.iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n);
     let mut all = vec![report.received(), report.forwarded(), report.punted(), report.dropped()];
     all.extend(["punted", "arp_replies", "neighbours_learnt"].map(slow));
     all
+}
+
+/// Kills data planes of `running`, one after the other with a pause before each, and waits until the next
+/// one is there, for `patience` at most. Returns the last report; no counter has gone back.
+pub(crate) fn kill_again_and_again(
+    running: &Running,
+    kills: u32,
+    (pause, patience): (Duration, Duration),
+) -> RunReport {
+    let mut before = running.report();
+    for kill in 0..kills {
+        std::thread::sleep(pause);
+        let pid = running.ucode().unwrap().pid.unwrap();
+        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        let killed = Instant::now();
+        while !running.ucode().is_some_and(|ucode| {
+            ucode.restarts == u64::from(kill + 1) && ucode.pid.is_some_and(|new| new != pid)
+        }) {
+            assert!(killed.elapsed() < patience, "{:?}", running.ucode());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let now = running.report();
+        for (now, before) in counted(&now).into_iter().zip(counted(&before)) {
+            assert!(now >= before, "{now} < {before} after kill {kill}");
+        }
+        before = now;
+    }
+    before
 }
 
 /// A packet each half millisecond from west to a host in the east, until it is stopped.
