@@ -67,8 +67,9 @@ struct Seen {
     counts: Mutex<SlowCounts>,
     ports: Mutex<(u64, Vec<PortState>)>,
     answered: Condvar,
-    /// What has become of ports, by the number that it was asked by.
+    /// What has become of ports that were plugged or pulled, by the number that it was asked by.
     plugged: Mutex<sockets::Answers>,
+    plug_answered: Condvar,
     state: Mutex<UcodeState>,
     program: Mutex<Option<Arc<Program>>>,
     finished: AtomicBool,
@@ -395,9 +396,9 @@ impl Watch {
             Answer::Plugged(asked, plugged) => {
                 let mut all = lock(&self.seen.plugged);
                 // Who has not waited for it does not come any more.
-                all.retain(|before, _| asked - before < 16);
+                all.retain(|before, _| asked.abs_diff(*before) < 16);
                 all.insert(asked, plugged);
-                self.seen.answered.notify_all();
+                self.seen.plug_answered.notify_all();
             }
             Answer::Ended(ports, error) => return Some(Heard::Ended(ports, error)),
             Answer::Opened { .. } | Answer::Launched | Answer::Refused(_) => {}

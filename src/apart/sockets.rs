@@ -106,7 +106,7 @@ impl ApartSockets {
             if !same {
                 return None;
             }
-            plugged = match self.seen.answered.wait_timeout(plugged, ROUND) {
+            plugged = match self.seen.plug_answered.wait_timeout(plugged, ROUND) {
                 Ok((plugged, _)) => plugged,
                 Err(poisoned) => poisoned.into_inner().0,
             };
