@@ -20,6 +20,7 @@ mod host;
 mod journal;
 mod kept_routes;
 mod port;
+mod replace;
 mod router;
 mod run_dir;
 mod server;

@@ -8,23 +8,21 @@
 //! A file comes into being beside its name, is on the disk before it gets it, and so is the name
 //! before anything else is done.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use api::{Candidate, RouteFile, Version, wire};
-use qfp::pal::crash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::replace::{NEW, replace};
+
 /// What a file begins with, before the digest of the rest.
 const MAGIC: [u8; 8] = *b"qfpcfg1\n";
 const DIGEST: usize = 32;
 const RUNNING: &str = "running";
-/// What a file is called until it is whole.
-pub(crate) const NEW: &str = ".new-";
 
 /// Why there is no version, or none is kept.
 #[derive(Debug, thiserror::Error)]
@@ -186,20 +184,14 @@ impl Store {
         self.replace(name, &all)
     }
 
-    /// Makes `bytes` what is called `name`, whole or not at all, for the time after a crash too.
+    /// Makes `bytes` what is called `name`, as [`replace`] does.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.dir.join(name);
-        let write = || {
-            let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.dir)?;
-            file.write_all(bytes)?;
-            let is_commit = name == RUNNING;
-            crash::point(if is_commit { "running-written" } else { "written" });
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            crash::point(if is_commit { "running-renamed" } else { "renamed" });
-            File::open(&self.dir)?.sync_all()
+        let steps = match name {
+            RUNNING => ["running-written", "running-renamed"],
+            _ => ["written", "renamed"],
         };
-        write().map_err(|error| StoreError::Io { path: path.clone(), error })
+        replace(&path, bytes, steps).map_err(|error| StoreError::Io { path, error })
     }
 
     fn remove_file(&self, name: &str) -> Result<(), StoreError> {

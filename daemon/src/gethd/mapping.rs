@@ -1,13 +1,12 @@
 //! Numbers of ports, which stay those of their interfaces over restarts: by PCI address, else by name.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use qfp::pal::inventory::{Interface, PciAddress};
 
-use crate::store::NEW;
+use crate::replace::replace;
 
 /// Its file in the private folder of a run directory.
 const FILE: &str = "interfaces";
@@ -72,17 +71,7 @@ impl Mapping {
             let _ = writeln!(text, "{number} {} {kernel}", pci.as_deref().unwrap_or(NONE));
         }
         let failed = |error| MappingError::Io { path: self.path.clone(), error };
-        self.write(text.as_bytes()).map_err(failed)
-    }
-
-    /// As `self.path`, whole or not at all.
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        File::open(dir)?.sync_all()
+        replace(&self.path, text.as_bytes(), ["mapping-written", "mapping-renamed"]).map_err(failed)
     }
 
     /// Gives each interface that has none the next number, in the order given, and notes what those are
